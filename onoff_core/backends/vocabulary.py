@@ -1,0 +1,88 @@
+"""What a token id stands for: its bytes and its text.
+
+A token is bytes, not text: a byte-level token may hold a part of a character, so text is only for reading and bytes
+are what concatenate to the response.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from transformers import PreTrainedTokenizerBase
+
+from onoff_core.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """All ids of a model, 0 to `len - 1`."""
+
+    pieces: tuple[bytes, ...]  # the bytes of each id; empty for an id the tokenizer does not have
+    special: tuple[bool, ...]  # whether the id is a special or an added token
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def bytes_of(self, token_ids: Sequence[int]) -> bytes:
+        return b"".join(self.pieces[i] for i in token_ids)
+
+
+@lru_cache(maxsize=1)
+def _byte_of_character() -> dict[str, int]:
+    """Byte-level BPE writes each byte as one printable character; this is the way back (GPT-2's table)."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    table = {chr(b): b for b in printable}
+    shifted = 0
+    for b in range(256):
+        if b not in printable:
+            table[chr(256 + shifted)] = b
+            shifted += 1
+    return table
+
+
+def read_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> Vocabulary:
+    """The bytes of every id below `size`, from the tokenizer's own tokens.
+
+    Byte-level tokenizers (GPT-2, Llama 3, Qwen, SmolLM) and SentencePiece-like ones (Llama 2, Gemma, Mistral) are
+    told apart by how they write a space.
+    """
+    tokens: list[str | None] = [None] * size
+    for token, index in tokenizer.get_vocab().items():
+        if index < size:
+            tokens[index] = token
+    added = {index: str(token) for index, token in tokenizer.added_tokens_decoder.items()}
+    byte_level = _is_byte_level(
+        [token for index, token in enumerate(tokens) if token is not None and index not in added]
+    )
+    pieces, special = [], []
+    for index, token in enumerate(tokens):
+        special.append(index in added or token is None)
+        if token is None:
+            pieces.append(b"")
+        elif index in added:
+            pieces.append(added[index].encode())
+        else:
+            pieces.append(_byte_level(token) if byte_level else _sentence_piece(token))
+    if not any(pieces):
+        raise ModelError("the tokenizer has no tokens")
+    return Vocabulary(tuple(pieces), tuple(special))
+
+
+def _is_byte_level(tokens: list[str]) -> bool:
+    table = _byte_of_character()
+    return any("Ġ" in t for t in tokens) or (
+        not any("▁" in t for t in tokens) and all(c in table for t in tokens for c in t)
+    )
+
+
+def _byte_level(token: str) -> bytes:
+    table = _byte_of_character()
+    if all(character in table for character in token):
+        return bytes(table[character] for character in token)
+    return token.encode()
+
+
+def _sentence_piece(token: str) -> bytes:
+    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        return bytes([int(token[3:5], 16)])
+    return token.replace("▁", " ").encode()

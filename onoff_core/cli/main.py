@@ -1,0 +1,44 @@
+"""`onoff`: parse, run, and print errors that a user can mend as one message."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from onoff_core import __version__
+from onoff_core.cli import check, show, status
+from onoff_core.errors import OnoffError
+
+_COMMANDS = (status, show, check)
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog="onoff",
+        description="Study language models on math problems: samples, rewards, statistics, token distributions.",
+        epilog="The study is onoff.yaml in this folder or one above it, or the file that ONOFF_CONFIG names.",
+    )
+    top.add_argument("--version", action="version", version=f"onoff {__version__}")
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in _COMMANDS:
+        module.add(commands)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status: 0 done, 1 an error that the message tells how to mend, 2 wrong usage."""
+    args = parser().parse_args(argv)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        result: int = args.run(args)
+        return result
+    except OnoffError as error:
+        print(f"onoff {args.command}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

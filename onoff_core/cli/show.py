@@ -1,0 +1,44 @@
+"""`onoff show`: one partition's results in a small table."""
+
+import argparse
+from typing import Any
+
+from onoff_core.cli.printing import fraction, table
+from onoff_core.study import load_study
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "show", help="one partition's results", description="Print a partition's results and where they lie."
+    )
+    command.add_argument("partition", help="'dataset|model'")
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    from onoff_core.grid.summary import partition_summary
+    from onoff_core.store import Store
+
+    study = load_study()
+    partition = study.partition(args.partition)
+    store = Store(study.store_path)
+    row = partition_summary(store, (partition.dataset, partition.model))
+    interval = f"{fraction(row.accuracy)}  [{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
+    print(
+        table(
+            [partition.key, ""],
+            [
+                ["problems", f"{row.num_problems}"],
+                ["responses", f"{row.num_samples}"],
+                ["accuracy, 95 % interval", interval],
+                ["mean tokens", "-" if row.mean_num_tokens is None else f"{row.mean_num_tokens:.1f}"],
+                ["mean entropy (nats)", fraction(row.mean_entropy)],
+            ],
+        )
+    )
+    print(f"\nresults: {store.root}")
+    print("next:")
+    print("  make ui        the grid in Dagster, at http://127.0.0.1:3000")
+    print("  make browse    look at the responses, token by token")
+    print("  onoff status   what is there of every partition (.venv/bin/onoff, or activate .venv)")
+    return 0

@@ -1,0 +1,79 @@
+"""Score the sampled token ids, as they were sampled: text is never tokenized a second time."""
+
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from onoff_core.backends.loading import LoadedModel
+from onoff_core.backends.scoring import TokenScores, score
+from onoff_core.errors import ModelError
+from onoff_core.study import DistributionSettings
+from onoff_core.tables import SCHEMAS
+
+_KEPT_MANTISSA_BITS = 10
+
+
+def extract_distributions(
+    loaded: LoadedModel,
+    samples: pa.Table,
+    settings: DistributionSettings,
+    on_response: Callable[[int], None] = lambda tokens: None,
+) -> Iterator[pa.Table]:
+    """Yield a table (`token_distributions` schema) for each row of `samples`, in order; `on_response` is told its
+    tokens.
+    """
+    rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
+    for (problem_id, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
+        same_prompt = list(group)
+        scored = score(loaded, prompt_ids, [row["token_ids"] for row in same_prompt], settings)
+        for row in same_prompt:
+            try:
+                scores = next(scored)
+            except ModelError as error:
+                raise ModelError(f"problem {problem_id}, sample {row['sample_index']}: {error}") from error
+            on_response(len(row["token_ids"]))
+            yield _table(row, scores)
+
+
+def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
+    count = len(row["token_ids"])
+    schema = SCHEMAS["token_distributions"]
+    logprobs = pa.array(round_mantissa(scores.topk_logprobs).reshape(-1))
+    columns = {
+        "problem_id": pa.array([row["problem_id"]] * count),
+        "sample_index": pa.array([row["sample_index"]] * count, pa.int32()),
+        "position": pa.array(np.arange(count, dtype=np.int32)),
+        "token_id": pa.array(row["token_ids"], pa.int32()),
+        "logprob": pa.array(scores.logprob),
+        "rank": pa.array(scores.rank),
+        "entropy": pa.array(scores.entropy),
+        "varentropy": pa.array(scores.varentropy),
+        "logsumexp": pa.array(scores.logsumexp),
+        "tail_mass": pa.array(scores.tail_mass),
+        "topk_ids": _lists(scores.topk_ids, count),
+        "topk_logprobs": pa.ListArray.from_arrays(_offsets(count, scores.topk_logprobs.shape[1]), logprobs),
+    }
+    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _lists(values: NDArray[np.int32] | None, count: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(count, pa.list_(pa.int32()))
+    return pa.ListArray.from_arrays(_offsets(count, values.shape[1]), pa.array(values.reshape(-1)))
+
+
+def _offsets(count: int, width: int) -> pa.Array:
+    return pa.array(np.arange(count + 1, dtype=np.int32) * width)
+
+
+def round_mantissa(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Round float32 to 10 mantissa bits (a relative error of at most 2^-11), so that the files compress."""
+    dropped = 23 - _KEPT_MANTISSA_BITS
+    bits = np.ascontiguousarray(values).view(np.uint32)
+    half_to_even = ((bits >> dropped) & 1) + ((1 << (dropped - 1)) - 1)
+    rounded = (bits + half_to_even.astype(np.uint32)) & np.uint32(0xFFFFFFFF ^ ((1 << dropped) - 1))
+    return np.where(np.isfinite(values), rounded.view(np.float32), values)

@@ -1,0 +1,33 @@
+"""The errors a user can cause and a user can mend.
+
+Every message says what was wrong, where, and what to do. Anything else that is raised is a fault of ours and keeps
+its traceback.
+"""
+
+
+class OnoffError(Exception):
+    """Base of all errors that are shown to the user as one message, without a traceback."""
+
+
+class SettingsError(OnoffError):
+    """`onoff.yaml` (or a file it names) cannot be read as a study."""
+
+
+class PartitionError(OnoffError):
+    """A dataset, a model or a partition key that is not in the study."""
+
+
+class DatasetError(OnoffError):
+    """A data set that cannot be found, read, or turned into problems."""
+
+
+class ModelError(OnoffError):
+    """A model that cannot be found, loaded, or used for what was asked of it."""
+
+
+class StoreError(OnoffError):
+    """The store cannot be read or written, or holds something that contradicts itself."""
+
+
+class MissingInputError(StoreError):
+    """An asset of this partition needs another one that is not there yet."""

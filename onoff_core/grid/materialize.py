@@ -1,0 +1,225 @@
+"""Make one asset of one partition: the whole of what an asset body does.
+
+Each function goes on from what an earlier, interrupted run left, does nothing where the result is complete, and
+publishes the catalog at the end. `log` takes the lines a person should see.
+"""
+
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from onoff_core.grid import fingerprints
+from onoff_core.problems import Problem, load_problems, problems_version
+from onoff_core.progress import Progress
+from onoff_core.rewards import GradingTask, grade
+from onoff_core.statistics import summarise
+from onoff_core.store import Generation, Manifest, Store, publish_catalog
+from onoff_core.study import Partition
+from onoff_core.tables import SCHEMAS
+
+Log = Callable[[str], None]
+
+_info: Log = logging.getLogger("onoff").info
+
+
+@dataclass(frozen=True)
+class Made:
+    """A complete generation, and whether this call had anything to do for it."""
+
+    generation: Generation
+    manifest: Manifest
+    computed: bool
+
+
+def materialize_samples(partition: Partition, store: Store, log: Log | None = None) -> Made:
+    """Draw the partition's responses."""
+    say = log or _info
+    problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
+    version = problems_version(problems)
+    fingerprint = fingerprints.samples_fingerprint(partition, version)
+    generation = store.generation("samples", (partition.dataset, partition.model), fingerprint)
+    with store.writing(generation):
+        if generation.is_complete:
+            return _already(store, generation, say)
+        _keep_problems(store, partition.dataset, problems, version)
+        facts = _sample(partition, store, generation, problems, say, log)
+        settings = fingerprints.sampling_settings(partition)
+        return _finish(store, generation, {"problems": version}, settings, facts)
+
+
+def _sample(
+    partition: Partition, store: Store, generation: Generation, problems: tuple[Problem, ...], say: Log, log: Log | None
+) -> dict[str, Any]:
+    """Draw what is missing of a generation; the facts of the run."""
+    from onoff_core.backends.loading import load_model
+    from onoff_core.sampling import chunks_of, sample_chunks
+
+    sampling = partition.sampling
+    begun = generation.begin({"seed": secrets.randbits(62) if sampling.seed is None else sampling.seed})
+    chunks = chunks_of(problems, sampling.num_samples)
+    missing = [chunk for chunk in chunks if chunk.index not in generation.fragment_indices()]
+    _say_resuming(say, chunks, missing)
+    loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
+    _keep_vocabulary(store, partition.model, loaded.vocabulary.pieces, loaded.vocabulary.special)
+    progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
+    for chunk, table in sample_chunks(loaded, missing, partition.task, sampling, begun["seed"], progress.add_tokens):
+        generation.write_fragment(chunk.index, [table])
+        progress.add(table.num_rows)
+    return {
+        "seed": begun["seed"],
+        "model_revision": loaded.revision,
+        "device": str(loaded.device),
+        "torch_dtype": str(loaded.model.dtype).removeprefix("torch."),
+        "seconds": progress.seconds,
+        "tokens_per_second": progress.tokens_per_second,
+    }
+
+
+def materialize_rewards(partition: Partition, store: Store, log: Log | None = None) -> Made:
+    """Grade the partition's current samples."""
+    say, key = log or _info, (partition.dataset, partition.model)
+    samples = store.require("samples", key)
+    generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
+    with store.writing(generation):
+        if generation.is_complete:
+            return _already(store, generation, say)
+        version = samples.manifest().inputs["problems"]
+        problems = store.generation("problems", (partition.dataset,), version).read()
+        gold = dict(zip(problems["problem_id"].to_pylist(), problems["answer"].to_pylist(), strict=True))
+        progress = Progress("grading", samples.manifest().num_rows, log)
+        for index in sorted(samples.fragment_indices()):
+            if index not in generation.fragment_indices():
+                table = _grade(samples.read_fragment(index), gold, partition.task.format_type, progress)
+                generation.write_fragment(index, [table])
+        inputs = {"samples": samples.fingerprint, "problems": version}
+        return _finish(
+            store, generation, inputs, fingerprints.reward_settings(partition), {"seconds": progress.seconds}
+        )
+
+
+def _grade(samples: pa.Table, gold: Mapping[str, str], format_type: str, progress: Progress) -> pa.Table:
+    rows = samples.select(["problem_id", "sample_index", "response"]).to_pylist()
+    verdicts = grade([GradingTask(row["response"], gold[row["problem_id"]]) for row in rows], format_type, progress.add)
+    graded = [
+        {
+            "problem_id": row["problem_id"],
+            "sample_index": row["sample_index"],
+            "extracted_answer": verdict.extracted_answer,
+            "reward": verdict.reward,
+            "status": verdict.status,
+        }
+        for row, verdict in zip(rows, verdicts, strict=True)
+    ]
+    return pa.Table.from_pylist(graded, schema=SCHEMAS["rewards"])
+
+
+def materialize_statistics(partition: Partition, store: Store, log: Log | None = None) -> Made:
+    """Summarise the partition's current rewards."""
+    say, key = log or _info, (partition.dataset, partition.model)
+    rewards = store.require("rewards", key)
+    generation = store.generation("statistics", key, fingerprints.statistics_fingerprint(rewards.fingerprint))
+    with store.writing(generation):
+        if generation.is_complete:
+            return _already(store, generation, say)
+        inputs = rewards.manifest().inputs
+        samples = store.generation("samples", key, inputs["samples"])
+        row = summarise(samples.read(), rewards.read())
+        generation.write_fragment(0, [pa.Table.from_pylist([row], schema=SCHEMAS["statistics"])])
+        return _finish(store, generation, {"rewards": rewards.fingerprint, "samples": inputs["samples"]}, {}, {})
+
+
+def materialize_token_distributions(partition: Partition, store: Store, log: Log | None = None) -> Made:
+    """Score every token of the partition's current samples."""
+    say, key = log or _info, (partition.dataset, partition.model)
+    samples = store.require("samples", key)
+    fingerprint = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
+    generation = store.generation("token_distributions", key, fingerprint)
+    with store.writing(generation):
+        if generation.is_complete:
+            return _already(store, generation, say)
+        facts = _extract(partition, samples, generation, say, log)
+        settings = fingerprints.distribution_settings(partition)
+        return _finish(store, generation, {"samples": samples.fingerprint}, settings, facts)
+
+
+def _extract(
+    partition: Partition, samples: Generation, generation: Generation, say: Log, log: Log | None
+) -> dict[str, Any]:
+    from onoff_core.backends.loading import load_model
+    from onoff_core.distributions import extract_distributions
+
+    chunks = sorted(samples.fragment_indices())
+    missing = [index for index in chunks if index not in generation.fragment_indices()]
+    _say_resuming(say, chunks, missing)
+    loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
+    progress = Progress("scoring", samples.manifest().num_rows, log)
+
+    def scored(tokens: int) -> None:
+        progress.add_tokens(tokens)
+        progress.add()
+
+    for index in missing:
+        table = samples.read_fragment(index)
+        generation.write_fragment(index, extract_distributions(loaded, table, partition.distribution, scored))
+    return {
+        "vocab_size": loaded.vocab_size,
+        "device": str(loaded.device),
+        "seconds": progress.seconds,
+        "tokens_per_second": progress.tokens_per_second,
+    }
+
+
+def _keep_problems(store: Store, dataset: str, problems: tuple[Problem, ...], version: str) -> None:
+    """Keep the problems beside the results: readers need questions and gold answers, and never load a data set."""
+    generation = store.generation("problems", (dataset,), version)
+    with store.writing(generation):
+        if not generation.is_complete:
+            table = pa.Table.from_pylist([asdict(problem) for problem in problems], schema=SCHEMAS["problems"])
+            generation.write_fragment(0, [table])
+            generation.complete({}, {}, {})
+        store.make_current(generation)
+
+
+def _keep_vocabulary(store: Store, model: str, pieces: tuple[bytes, ...], special: tuple[bool, ...]) -> None:
+    table = pa.table(
+        {"token_id": list(range(len(pieces))), "piece": list(pieces), "special": list(special)},
+        schema=SCHEMAS["vocabulary"],
+    )
+    content = [[piece.hex(), flag] for piece, flag in zip(pieces, special, strict=True)]
+    generation = store.generation("vocabulary", (model,), fingerprints.fingerprint_of(content))
+    with store.writing(generation):
+        if not generation.is_complete:
+            generation.write_fragment(0, [table])
+            generation.complete({}, {}, {})
+        store.make_current(generation)
+
+
+def _say_resuming(say: Log, chunks: Any, missing: Any) -> None:
+    if len(missing) < len(chunks):
+        say(f"resuming: {len(chunks) - len(missing)} of {len(chunks)} chunks there")
+
+
+def _already(store: Store, generation: Generation, say: Log) -> Made:
+    say(f"{generation.asset} of {'|'.join(generation.partition)} is complete under these settings; nothing to do")
+    current = store.current(generation.asset, generation.partition)
+    if current is None or current.fingerprint != generation.fingerprint:
+        store.make_current(generation)
+        publish_catalog(store)
+    return Made(generation, generation.manifest(), computed=False)
+
+
+def _finish(
+    store: Store,
+    generation: Generation,
+    inputs: Mapping[str, str],
+    settings: Mapping[str, Any],
+    facts: Mapping[str, Any],
+) -> Made:
+    manifest = generation.complete(inputs, settings, facts)
+    store.make_current(generation)
+    publish_catalog(store)
+    return Made(generation, manifest, computed=True)

@@ -1,0 +1,41 @@
+"""What is there of each asset of a partition: complete, partial, stale or missing."""
+
+from typing import Literal
+
+from onoff_core.grid import fingerprints
+from onoff_core.store import Store
+from onoff_core.study import Partition
+
+AssetStatus = Literal["complete", "partial", "stale", "missing"]
+
+
+def partition_status(partition: Partition, problems_version: str | None, store: Store) -> dict[str, AssetStatus]:
+    """The state of each asset, by name.
+
+    complete: made from what the settings say now; stale: made from something else; partial: begun and not finished;
+    missing: nothing there. `problems_version` None: the data set was never read, so nothing can be stale for its sake.
+    """
+    key = (partition.dataset, partition.model)
+    if problems_version is None:
+        current = store.current("samples", key)
+        problems_version = current.manifest().inputs["problems"] if current else None
+    wanted: dict[str, str] = {}
+    if problems_version is not None:
+        samples = fingerprints.samples_fingerprint(partition, problems_version)
+        rewards = fingerprints.rewards_fingerprint(partition, samples)
+        wanted = {
+            "samples": samples,
+            "rewards": rewards,
+            "statistics": fingerprints.statistics_fingerprint(rewards),
+            "token_distributions": fingerprints.token_distributions_fingerprint(partition, samples),
+        }
+    return {asset: _state(store, asset, key, wanted.get(asset)) for asset in fingerprints.ASSETS}
+
+
+def _state(store: Store, asset: str, key: tuple[str, str], wanted: str | None) -> AssetStatus:
+    current = store.current(asset, key)
+    if current is not None and current.fingerprint == wanted:
+        return "complete"
+    if wanted is not None and store.generation(asset, key, wanted).fragment_indices():
+        return "partial"
+    return "missing" if current is None else "stale"

@@ -1,0 +1,32 @@
+"""The few numbers of a partition that one looks at first."""
+
+from dataclasses import dataclass
+
+import pyarrow.compute as pc
+
+from onoff_core.store import Store
+
+
+@dataclass(frozen=True)
+class PartitionSummary:
+    """One partition at a glance; None where there is no number (yet)."""
+
+    num_problems: int
+    num_samples: int
+    accuracy: float | None
+    interval_low: float | None
+    interval_high: float | None
+    mean_num_tokens: float | None
+    mean_entropy: float | None  # nats a token
+
+
+def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
+    """From the current statistics and token distributions; raises `MissingInputError` where there are no statistics."""
+    row = store.require("statistics", key).read().to_pylist()[0]
+    distributions = store.current("token_distributions", key)
+    total, count = 0.0, 0
+    for table in distributions.tables(["entropy"]) if distributions else ():
+        total += pc.sum(table["entropy"]).as_py() or 0.0
+        count += table.num_rows
+    names = ("num_problems", "num_samples", "accuracy", "interval_low", "interval_high", "mean_num_tokens")
+    return PartitionSummary(**{name: row[name] for name in names}, mean_entropy=total / count if count else None)

@@ -1,0 +1,66 @@
+"""Rows of a local file: .parquet, .jsonl, .json, .csv."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from onoff_core.errors import DatasetError
+
+Rows = list[dict[str, Any]]
+
+
+def read_rows(path: Path) -> Rows:
+    """All rows of a file, by its ending."""
+    if path.suffix not in _READERS:
+        raise DatasetError(f"{path}: unknown kind of file; there are: {', '.join(sorted(_READERS))}")
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file")
+    try:
+        return _READERS[path.suffix](path)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DatasetError(f"{path}: cannot be read as {path.suffix[1:]}: {error}") from error
+
+
+def _parquet(path: Path) -> Rows:
+    rows: Rows = pq.ParquetFile(path).read().to_pylist()
+    return rows
+
+
+def _json_lines(path: Path) -> Rows:
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number}: {error}") from error
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is not an object")
+        rows.append(row)
+    return rows
+
+
+def _json(path: Path) -> Rows:
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise ValueError("must be a list of objects")
+    return rows
+
+
+def _csv(path: Path) -> Rows:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        return list(csv.DictReader(file, strict=True))
+
+
+_READERS: dict[str, Callable[[Path], Rows]] = {
+    ".parquet": _parquet,
+    ".jsonl": _json_lines,
+    ".json": _json,
+    ".csv": _csv,
+}

@@ -1,0 +1,123 @@
+"""Load the problems of a data set's settings: choose the place, read the rows, check the result."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from onoff_core.errors import DatasetError
+from onoff_core.problems.arithmetic import arithmetic_problems
+from onoff_core.problems.files import read_rows
+from onoff_core.problems.hub import read_hub_rows
+from onoff_core.problems.known import ARITHMETIC, KNOWN, Columns, KnownDataset
+from onoff_core.problems.problem import Problem
+from onoff_core.problems.rows import column_problem, fitting_columns, is_research_form, research_problem
+from onoff_core.study import DatasetSettings
+
+_ENDINGS = ("parquet", "jsonl", "json", "csv")
+
+
+def load_problems(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[Problem, ...]:
+    """The first `num_examples` problems of a data set's split, in the publisher's order.
+
+    `name` is the entry's key in the study; `base_dir` is where relative paths start. Raises `DatasetError`.
+    """
+    where, problems = _read(name, settings, base_dir)
+    if not problems:
+        raise DatasetError(f"{where}: holds no problem")
+    repeated = [problem_id for problem_id, count in Counter(p.problem_id for p in problems).items() if count > 1]
+    if repeated:
+        raise DatasetError(f"{where}: the problem id {repeated[0]!r} stands there more than once; ids must be unique")
+    if settings.num_examples is not None and settings.num_examples > len(problems):
+        raise DatasetError(f"{where}: num_examples is {settings.num_examples}, but there are {len(problems)} problems")
+    return problems[: settings.num_examples]
+
+
+def problems_source(name: str, settings: DatasetSettings, base_dir: Path) -> str:
+    """Where the problems come from, for people: a file, a folder, a hub data set, or the built-in generator."""
+    if settings.path or settings.data_dir:
+        return str(_local_file(settings, base_dir))
+    known = settings.source or name
+    if settings.hub is None and known == ARITHMETIC:
+        return "built-in generator"
+    return f"hub: {settings.hub or _known(name, settings).hub}, split {settings.split}"
+
+
+def _read(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[str, tuple[Problem, ...]]:
+    """(where, problems)."""
+    if settings.path or settings.data_dir:
+        file = _local_file(settings, base_dir)
+        return str(file), _problems(read_rows(file), _candidates(name, settings), settings.split, str(file))
+    if settings.hub is None and (settings.source or name) == ARITHMETIC:
+        return ARITHMETIC, arithmetic_problems(settings.split)
+    if settings.hub is not None:
+        rows = read_hub_rows(settings.hub, settings.hub_config, settings.split, settings.revision)
+        return settings.hub, _problems(rows, _candidates(name, settings), settings.split, settings.hub)
+    known = _known(name, settings)
+    if settings.split not in known.splits:
+        raise DatasetError(f"{name}: no split {settings.split!r}; there are: {', '.join(known.splits)}")
+    problems: list[Problem] = []
+    for config in known.hub_configs:
+        prefix = settings.split if len(known.hub_configs) == 1 else f"{config}-{settings.split}"
+        rows = read_hub_rows(known.hub, config, settings.split, settings.revision)
+        problems.extend(_problems(rows, _candidates(name, settings), prefix, f"{known.hub} {config or ''}".strip()))
+    return known.hub, tuple(problems)
+
+
+def _known(name: str, settings: DatasetSettings) -> KnownDataset:
+    known = KNOWN.get(settings.source or name)
+    if known is None:
+        raise DatasetError(
+            f"datasets.{name}: {settings.source or name!r} is not a data set known by name "
+            f"({', '.join((ARITHMETIC, *KNOWN))}); give it a `path`, a `data_dir` or a `hub`"
+        )
+    return known
+
+
+def _local_file(settings: DatasetSettings, base_dir: Path) -> Path:
+    """The file of `path`, or of the split in `data_dir`."""
+    if settings.path is not None:
+        return base_dir / Path(settings.path).expanduser()
+    folder = base_dir / Path(str(settings.data_dir)).expanduser()
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: no such folder (data_dir)")
+    for ending in _ENDINGS:
+        if (folder / f"{settings.split}.{ending}").is_file():
+            return folder / f"{settings.split}.{ending}"
+    splits = sorted(file.stem for file in folder.iterdir() if file.suffix[1:] in _ENDINGS)
+    raise DatasetError(f"{folder}: no split {settings.split!r}; there are: {', '.join(splits) or 'none'}")
+
+
+def _candidates(name: str, settings: DatasetSettings) -> tuple[Columns, ...]:
+    """The forms in which rows may come: columns the user named, else the publisher's, else `question` and `answer`."""
+    if settings.question_column or settings.answer_column:
+        named = Columns(
+            settings.question_column or "question",
+            settings.answer_column or "answer",
+            settings.solution_column,
+            settings.id_column,
+        )
+        return (named,)
+    known = KNOWN.get(settings.source or name)
+    plain = Columns("question", "answer", settings.solution_column or "solution", settings.id_column or "problem_id")
+    return (*(known.columns if known else ()), plain)
+
+
+def _problems(
+    rows: list[dict[str, Any]], candidates: tuple[Columns, ...], prefix: str, where: str
+) -> tuple[Problem, ...]:
+    if not rows:
+        raise DatasetError(f"{where}: holds no rows")
+    present = list(rows[0])
+    if is_research_form(present):
+        return tuple(research_problem(row, index, where) for index, row in enumerate(rows))
+    columns = fitting_columns(candidates, present, where)
+    for index, row in enumerate(rows):
+        if list(row) != present and not set(_names(columns)) <= set(row):
+            missing = sorted(set(_names(columns)) - set(row))
+            raise DatasetError(f"{where}, row {index}: no column {', '.join(map(repr, missing))}")
+    return tuple(column_problem(row, columns, index, prefix, where) for index, row in enumerate(rows))
+
+
+def _names(columns: Columns) -> list[str]:
+    fields = (columns.question, columns.answer, columns.solution, columns.problem_id, columns.subject, columns.level)
+    return [field for field in fields if field is not None]

@@ -1,0 +1,110 @@
+"""Rows as publishers wrote them -> problems.
+
+Two forms are read: the research scripts' Parquet (`prompt`, `reward_model`, `extra_info`) and named columns. Every
+fault is a `DatasetError` that names the place and the row.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from onoff_core.boxes import last_boxed
+from onoff_core.errors import DatasetError
+from onoff_core.problems.known import Columns
+from onoff_core.problems.problem import Problem
+
+Row = Mapping[str, Any]
+
+
+def is_research_form(columns: Iterable[str]) -> bool:
+    """Whether rows with these columns are in the research scripts' form."""
+    return {"prompt", "reward_model", "extra_info"} <= set(columns)
+
+
+def research_problem(row: Row, index: int, where: str) -> Problem:
+    """A row of the research scripts' Parquet files.
+
+    `ground_truth` is the answer itself in one data set and a struct in the others. `target` of the struct has lost
+    matrix rows and `\\text{}` in `math`, so where a solution stands beside it the answer is the solution's last box.
+    `prompt` may be templated; the clean question is in the struct or in `extra_info`.
+    """
+    place = f"{where}, row {index}"
+    truth = (row["reward_model"] or {}).get("ground_truth")
+    extra = row["extra_info"] or {}
+    fields: Mapping[str, Any] = truth if isinstance(truth, Mapping) else {}
+    question = fields.get("question") or extra.get("question") or _last_message(row["prompt"])
+    solution = fields.get("solution") or row.get("solution")
+    boxed = last_boxed(fields["solution"]) if fields.get("solution") else None
+    answer = boxed or (fields.get("target") if fields else truth)
+    return Problem(
+        problem_id=f"{extra.get('split', 'row')}-{extra.get('index', index)}",
+        question=_required(question, "question", place),
+        answer=_required(answer, "answer", place),
+        solution=_optional(solution),
+        subject=_optional(row.get("subject", row.get("type"))),
+        level=_optional(row.get("level")),
+    )
+
+
+def column_problem(row: Row, columns: Columns, index: int, id_prefix: str, where: str) -> Problem:
+    """A row with named columns; `id_prefix` and the row's number make the id where no column holds one."""
+    place = f"{where}, row {index}"
+    solution = _optional(row[columns.solution]) if columns.solution else None
+    if columns.answer is None:
+        answer: Any = last_boxed(solution) if solution else None
+    elif columns.answer_mark:
+        text = _required(row[columns.answer], "answer", place)
+        if columns.answer_mark not in text:
+            raise DatasetError(f"{place}: the answer column {columns.answer!r} has no {columns.answer_mark!r}")
+        answer = text.rpartition(columns.answer_mark)[2]
+    else:
+        answer = row[columns.answer]
+    given_id = _optional(row[columns.problem_id]) if columns.problem_id else None
+    return Problem(
+        problem_id=given_id or f"{id_prefix}-{index}",
+        question=_required(row[columns.question], "question", place),
+        answer=_required(answer, "answer", place),
+        solution=solution,
+        subject=_optional(row[columns.subject]) if columns.subject else None,
+        level=_optional(row[columns.level]) if columns.level else None,
+    )
+
+
+def fitting_columns(candidates: Sequence[Columns], present: Sequence[str], where: str) -> Columns:
+    """The first of the candidate forms whose needed columns are all there, without those of its optional ones that
+    are not.
+    """
+    for columns in candidates:
+        needed = {columns.question, *([columns.answer] if columns.answer else [columns.solution])}
+        if needed <= set(present):
+            optional = ("solution", "problem_id", "subject", "level")
+            absent: dict[str, Any] = {field: None for field in optional if getattr(columns, field) not in present}
+            return replace(columns, **absent)
+    first = candidates[0]
+    missing = [name for name in (first.question, first.answer or first.solution) if name not in present]
+    named = " and no column ".join(repr(name) for name in missing)
+    raise DatasetError(
+        f"{where}: no column {named}; there are: {', '.join(present)}. Name them with question_column and answer_column"
+    )
+
+
+def _last_message(prompt: Any) -> Any:
+    return prompt[-1]["content"] if prompt else None
+
+
+def _text(value: Any) -> str:
+    """A cell as text; JSON's 27.0 is the answer 27."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).strip()
+
+
+def _optional(value: Any) -> str | None:
+    return None if value is None or _text(value) == "" else _text(value)
+
+
+def _required(value: Any, what: str, place: str) -> str:
+    text = None if isinstance(value, (bool, Mapping, list)) else _optional(value)
+    if text is None:
+        raise DatasetError(f"{place}: no {what}. Mend or remove the row; a problem needs a question and an answer")
+    return text

@@ -1,0 +1,75 @@
+"""Progress of long work: a bar on a terminal, a log line now and then elsewhere; both with rate and time left."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import TextIO
+
+_BAR_WIDTH = 28
+_BAR_SECONDS = 0.2
+_LOG_SECONDS = 15.0
+
+Log = Callable[[str], None]
+
+
+class Progress:
+    """Counts finished things (responses) and, beside them, tokens."""
+
+    def __init__(self, what: str, total: int, log: Log | None = None, stream: TextIO = sys.stderr) -> None:
+        self.what, self.total, self.stream = what, total, stream
+        self.log = log or logging.getLogger("onoff").info
+        self.bar = log is None and stream.isatty()
+        self.done, self.tokens = 0, 0
+        self.began = self.shown = time.monotonic()
+
+    def add_tokens(self, count: int) -> None:
+        self.tokens += count
+        self._show()
+
+    def add(self, count: int = 1) -> None:
+        self.done += count
+        self._show(last=self.done >= self.total)
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        return self.tokens / self.seconds if self.tokens and self.seconds > 0 else None
+
+    def line(self) -> str:
+        """`sampling 24/96 responses, 102 tokens/s, 1 min 40 s left`"""
+        parts = [f"{self.what} {self.done}/{self.total} responses"]
+        if self.tokens_per_second is not None:
+            parts.append(f"{self.tokens_per_second:,.0f} tokens/s")
+        if self.done >= self.total:
+            parts.append(f"took {duration(self.seconds)}")
+        elif self.done:
+            parts.append(f"{duration(self.seconds / self.done * (self.total - self.done))} left")
+        return ", ".join(parts)
+
+    def _show(self, last: bool = False) -> None:
+        now = time.monotonic()
+        if not last and now - self.shown < (_BAR_SECONDS if self.bar else _LOG_SECONDS):
+            return
+        self.shown = now
+        if not self.bar:
+            self.log(self.line())
+            return
+        filled = _BAR_WIDTH * self.done // max(1, self.total)
+        self.stream.write(
+            f"\r\033[K[{'#' * filled}{'.' * (_BAR_WIDTH - filled)}] {self.line()}" + ("\n" if last else "")
+        )
+        self.stream.flush()
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `3 min 5 s`, `2 h 10 min`"""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

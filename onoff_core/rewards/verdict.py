@@ -1,0 +1,24 @@
+"""The verdict on one response."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Status = Literal["correct", "wrong", "no_answer", "gold_unparsed", "timeout"]
+STATUSES: tuple[Status, ...] = get_args(Status)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided of a response, and on what it rests."""
+
+    status: Status
+    extracted_answer: str | None
+
+    @property
+    def reward(self) -> int | None:
+        """1 for a correct response, 0 for any other; None where the gold answer cannot be parsed, which is not the
+        model's fault.
+        """
+        if self.status == "gold_unparsed":
+            return None
+        return int(self.status == "correct")

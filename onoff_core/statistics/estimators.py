@@ -1,0 +1,34 @@
+"""Estimators over problems, each with its source. Arrays in, numbers out; None where there is no data for a number."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+def accuracy(problem_means: Floats) -> float | None:
+    """The mean over problems of each problem's mean reward."""
+    return float(problem_means.mean()) if len(problem_means) else None
+
+
+def clustered_standard_error(problem_means: Floats) -> float | None:
+    """The standard error of `accuracy`, clustered by problem.
+
+    The samples of one problem are not independent, so the problem is the unit: s / sqrt(m) over the m problem means
+    (Miller 2024, "Adding Error Bars to Evals", section 2.2, for clusters of equal weight).
+    """
+    m = len(problem_means)
+    return float(problem_means.std(ddof=1) / math.sqrt(m)) if m > 1 else None
+
+
+def pass_at_k(correct: Sequence[int], samples: Sequence[int], k: int) -> float | None:
+    """The unbiased estimator of pass@k, averaged over problems; None where a problem has fewer than k samples.
+
+    1 - C(n - c, k) / C(n, k) (Chen et al. 2021, "Evaluating Large Language Models Trained on Code", equation 1).
+    """
+    if not samples or min(samples) < k:
+        return None
+    return float(np.mean([1 - math.comb(n - c, k) / math.comb(n, k) for c, n in zip(correct, samples, strict=True)]))

@@ -1,0 +1,36 @@
+"""What to run: one frozen tree of settings, read once from `onoff.yaml`.
+
+In: a YAML file (and the task and sampling files it names). Out: a `Study`, and from it one `Partition` per dataset x
+model with every override applied. This package reads no data set and loads no model.
+"""
+
+from onoff_core.study.reading import find_config, load_study, parse_study
+from onoff_core.study.settings import (
+    BackendOptions,
+    DatasetSettings,
+    DistributionSettings,
+    Example,
+    ModelSettings,
+    SamplingSettings,
+    StoreSettings,
+    TaskSettings,
+)
+from onoff_core.study.study import Partition, Study, partition_key, split_partition_key
+
+__all__ = [
+    "BackendOptions",
+    "DatasetSettings",
+    "DistributionSettings",
+    "Example",
+    "ModelSettings",
+    "Partition",
+    "SamplingSettings",
+    "StoreSettings",
+    "Study",
+    "TaskSettings",
+    "find_config",
+    "load_study",
+    "parse_study",
+    "partition_key",
+    "split_partition_key",
+]

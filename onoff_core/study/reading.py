@@ -1,0 +1,236 @@
+"""Read `onoff.yaml` into a `Study`: find the file, apply overrides, and turn every mistake into one clear sentence.
+
+Order of precedence for `task` and `sampling`, weakest first: the study's, the data set's, the model's.
+"""
+
+import os
+import re
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from onoff_core.errors import SettingsError
+from onoff_core.study.settings import (
+    DatasetSettings,
+    DistributionSettings,
+    ModelSettings,
+    SamplingSettings,
+    Section,
+    StoreSettings,
+    TaskSettings,
+)
+from onoff_core.study.study import Partition, Study, partition_key, suggestion
+
+CONFIG_NAME = "onoff.yaml"
+# What may stand in a partition key: it becomes a folder name and part of a URL, and Dagster reserves | , [ ].
+NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+S = TypeVar("S", bound=Section)
+
+
+class _StudyFile(Section):
+    """The top level of `onoff.yaml`, before overrides are applied."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    datasets: dict[str, Any]
+    models: dict[str, Any]
+    task: dict[str, Any] | None = None
+    task_config: str | None = None
+    sampling: dict[str, Any] | None = None
+    sampling_config: str | None = None
+    distribution: DistributionSettings = DistributionSettings()
+    store: StoreSettings = StoreSettings()
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML without silently overwritten keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} stands here a second time", key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def find_config(start: Path | None = None) -> Path:
+    """The settings file: `ONOFF_CONFIG`, else `onoff.yaml` in `start` (the current folder) or the nearest parent."""
+    named = os.environ.get("ONOFF_CONFIG")
+    if named:
+        path = Path(named).expanduser().absolute()
+        if not path.is_file():
+            raise SettingsError(f"ONOFF_CONFIG names {path}, which is not a file")
+        return path
+    folder = (start or Path.cwd()).absolute()
+    for candidate in (folder, *folder.parents):
+        if (candidate / CONFIG_NAME).is_file():
+            return candidate / CONFIG_NAME
+    raise SettingsError(
+        f"no {CONFIG_NAME} in {folder} or a folder above it. "
+        "Go to the project's folder, or set ONOFF_CONFIG to the file"
+    )
+
+
+def load_study(path: Path | None = None) -> Study:
+    """Read a settings file (found by `find_config` unless named) and check all of it."""
+    config = find_config() if path is None else path.absolute()
+    return parse_study(read_yaml(config), config)
+
+
+def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
+    """Check the content of a settings file; `path` names it in errors and is where relative paths start."""
+    base_dir = path.parent
+    top = _validate(_StudyFile, raw, path, "")
+    task = _section(top.task, top.task_config, "task", path)
+    sampling = _section(top.sampling, top.sampling_config, "sampling", path)
+    _validate(TaskSettings, task, path, "task")  # said of the shared section once, not of every partition
+    _validate(SamplingSettings, sampling, path, "sampling")
+    datasets = {name: _dataset(name, value, path) for name, value in _named(top.datasets, "datasets", path)}
+    models = {
+        name: _validate(ModelSettings, value, path, f"models.{name}")
+        for name, value in _named(top.models, "models", path)
+    }
+    partitions = {}
+    for dataset_name, dataset in datasets.items():
+        for model_name, model in models.items():
+            where = f"datasets.{dataset_name}", f"models.{model_name}"
+            partitions[partition_key(dataset_name, model_name)] = Partition(
+                dataset=dataset_name,
+                model=model_name,
+                dataset_settings=dataset,
+                model_settings=model,
+                task=_overridden(TaskSettings, "task", task, dataset.task, model.task, where, path),
+                sampling=_overridden(
+                    SamplingSettings, "sampling", sampling, dataset.sampling, model.sampling, where, path
+                ),
+                distribution=top.distribution,
+                base_dir=base_dir,
+            )
+    return Study(
+        config_path=path,
+        base_dir=base_dir,
+        store_path=_store_path(top.store, base_dir),
+        datasets=datasets,
+        models=models,
+        partitions=partitions,
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping."""
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{path}: must hold settings by name, such as 'datasets:' and 'models:'")
+    return raw
+
+
+def _store_path(store: StoreSettings, base_dir: Path) -> str:
+    override = os.environ.get("ONOFF_STORE")
+    path = override or store.path
+    if "://" in path:
+        return path.rstrip("/")
+    # ONOFF_STORE is typed in a shell and so is relative to where it was typed.
+    return str((Path.cwd() if override else base_dir) / Path(path).expanduser())
+
+
+def _section(inline: dict[str, Any] | None, file: str | None, name: str, path: Path) -> dict[str, Any]:
+    """The study's `task` or `sampling`: inline, or from the file that `task_config` or `sampling_config` names."""
+    if inline is not None and file is not None:
+        raise SettingsError(f"{path}: {name} and {name}_config both stand there; keep one")
+    if file is None:
+        return inline or {}
+    other = path.parent / Path(file).expanduser()
+    if not other.is_file():
+        raise SettingsError(f"{path}: {name}_config names {other}, which is not a file")
+    content = read_yaml(other)
+    inner = content.get(name, content)  # the file may repeat the section's name
+    if not isinstance(inner, dict):
+        raise SettingsError(f"{other}: {name} must hold settings by name")
+    _validate(TaskSettings if name == "task" else SamplingSettings, inner, other, name)
+    return inner
+
+
+def _named(entries: dict[str, Any], section: str, path: Path) -> list[tuple[str, Any]]:
+    if not entries:
+        raise SettingsError(f"{path}: {section}: names none; a study has at least one")
+    for name in entries:
+        if not NAME_PATTERN.fullmatch(name):
+            raise SettingsError(
+                f"{path}: {section}.{name}: a short name is wanted (letters, digits and . _ + -, "
+                "beginning with a letter or digit); it becomes a folder and part of a URL"
+            )
+    return [(name, {} if value is None else value) for name, value in entries.items()]
+
+
+def _dataset(name: str, raw: Any, path: Path) -> DatasetSettings:
+    return _validate(DatasetSettings, raw, path, f"datasets.{name}")
+
+
+def _overridden(
+    kind: type[S],
+    section: str,
+    shared: dict[str, Any],
+    by_dataset: dict[str, Any] | None,
+    by_model: dict[str, Any] | None,
+    where: tuple[str, str],
+    path: Path,
+) -> S:
+    for override, place in zip((by_dataset, by_model), where, strict=True):
+        if override is not None:
+            _validate(kind, override, path, f"{place}.{section}")
+    merged = {**shared, **(by_dataset or {}), **(by_model or {})}
+    return _validate(kind, merged, path, section)
+
+
+def _validate(kind: type[S], raw: Any, path: Path, where: str) -> S:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        problems = [f"{path}: {_sentence(kind, one, where)}" for one in error.errors()]
+        raise SettingsError("\n".join(problems)) from error
+
+
+def _sentence(kind: type[BaseModel], error: Any, where: str) -> str:
+    """One pydantic error as `key: what is wrong (what is allowed)`."""
+    location = [str(part) for part in error["loc"] if not _is_type_tag(part)]
+    key = ".".join([*([where] if where else []), *location]) or "the file"
+    match error["type"]:
+        case "extra_forbidden":
+            owner = _section_at(kind, location[:-1])
+            return f"{key}: unknown key{suggestion(location[-1], owner.model_fields)}"
+        case "missing":
+            return f"{key}: is missing"
+        case "value_error":
+            return f"{key}: {error['ctx']['error']}"
+        case _:
+            message = error["msg"][0].lower() + error["msg"][1:]
+            return f"{key}: {message.replace('input ', '')}, not {error['input']!r}"
+
+
+def _is_type_tag(part: Any) -> bool:
+    """Pydantic puts the branch of a union it tried into the location; a reader wants keys and positions only."""
+    return isinstance(part, str) and (part in {"constrained-int", "int", "float", "str", "none"} or "[" in part)
+
+
+def _section_at(kind: type[BaseModel], location: list[str]) -> type[BaseModel]:
+    for part in location:
+        if part in kind.model_fields:
+            annotation = kind.model_fields[part].annotation
+            candidates = [annotation, *getattr(annotation, "__args__", ())]
+            nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
+            if nested:
+                kind = nested[0]
+    return kind

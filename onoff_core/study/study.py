@@ -1,0 +1,84 @@
+"""The study: datasets x models, and the partition where one of each meets."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from onoff_core.errors import PartitionError
+from onoff_core.study.settings import (
+    DatasetSettings,
+    DistributionSettings,
+    ModelSettings,
+    SamplingSettings,
+    TaskSettings,
+)
+
+
+def partition_key(dataset: str, model: str) -> str:
+    """`dataset|model`, as Dagster writes a key of two dimensions ordered by name."""
+    return f"{dataset}|{model}"
+
+
+def split_partition_key(key: str) -> tuple[str, str]:
+    """(dataset, model) of a key."""
+    dataset, bar, model = key.partition("|")
+    if not bar or not dataset or not model or "|" in model:
+        raise PartitionError(f"{key!r} is not a partition key; write 'dataset|model', such as 'aime2025|qwen3-8b'")
+    return dataset, model
+
+
+@dataclass(frozen=True)
+class Partition:
+    """One cell of the grid, with every override applied: all that decides its content, and nothing else."""
+
+    dataset: str
+    model: str
+    dataset_settings: DatasetSettings
+    model_settings: ModelSettings
+    task: TaskSettings
+    sampling: SamplingSettings
+    distribution: DistributionSettings
+    base_dir: Path  # relative paths in dataset_settings and model_settings start here
+
+    @property
+    def key(self) -> str:
+        return partition_key(self.dataset, self.model)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A settings file, read and checked."""
+
+    config_path: Path
+    base_dir: Path
+    store_path: str  # absolute path or URL
+    datasets: dict[str, DatasetSettings]
+    models: dict[str, ModelSettings]
+    partitions: dict[str, Partition]  # by key, in the order of the file
+
+    def partition(self, key: str) -> Partition:
+        """The partition of a key `dataset|model`; a `PartitionError` says which part is unknown and what there is."""
+        dataset, model = split_partition_key(key)
+        if dataset not in self.datasets:
+            raise PartitionError(self._unknown("dataset", dataset, self.datasets))
+        if model not in self.models:
+            raise PartitionError(self._unknown("model", model, self.models))
+        return self.partitions[key]
+
+    def dataset(self, name: str) -> DatasetSettings:
+        """The settings of a dataset."""
+        if name not in self.datasets:
+            raise PartitionError(self._unknown("dataset", name, self.datasets))
+        return self.datasets[name]
+
+    def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
+        return f"{self.config_path.name} has no {kind} {name!r}{suggestion(name, known)}"
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x'? There are: ...`, for the end of an error message."""
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else "."
+    return f"{meant} There {'is' if len(names) == 1 else 'are'}: {', '.join(names)}"

