@@ -1,0 +1,46 @@
+"""`onoff bench`: speed and memory beside their references, measured now, on this machine."""
+
+import argparse
+import dataclasses
+import importlib
+import json
+import platform
+import sys
+from typing import Any
+
+from onoff_core.cli.printing import table
+
+NAMES = ("sampling", "distributions", "rewards", "store", "platform")
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "bench",
+        help="measure speed and memory beside their references",
+        description="Measure, in one run and in turn, our way and the references it is compared with; medians.",
+    )
+    command.add_argument("name", choices=NAMES)
+    command.add_argument("--repeats", type=int, default=3, help="measurements of each figure (default 3)")
+    command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    module = importlib.import_module(f"benchmarks.{args.name}")
+    figures = module.run(max(1, args.repeats))
+    if args.json:
+        machine = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
+        print(json.dumps({**machine, "figures": [dataclasses.asdict(figure) for figure in figures]}, indent=1))
+        return 0
+    rows = [
+        [
+            figure.name,
+            f"{figure.value:,.4g} {figure.unit}".strip(),
+            "-" if figure.ratio is None else f"{figure.ratio:.2f} x {figure.reference}",
+            figure.target or "-",
+        ]
+        for figure in figures
+    ]
+    print(table(["figure", "value", "ratio", "target"], rows))
+    print(f"\nmedians of {max(1, args.repeats)}; --json for machines", file=sys.stderr)
+    return 0
