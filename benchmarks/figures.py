@@ -23,7 +23,9 @@ class Figure:
 def interleaved(
     measures: Mapping[str, Callable[[], float]], repeats: int, say: Callable[[str], None] = lambda line: None
 ) -> dict[str, float]:
-    """The median of `repeats` measurements of each, taken in turn, so that a drift of the machine's speed meets all alike."""
+    """The median of `repeats` measurements of each, taken in turn, so that a drift of the machine's speed meets all
+    alike.
+    """
     taken: dict[str, list[float]] = {name: [] for name in measures}
     for number in range(repeats):
         for name, measure in measures.items():
