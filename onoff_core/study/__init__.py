@@ -6,6 +6,7 @@ model with every override applied. This package reads no data set and loads no m
 
 from onoff_core.study.reading import find_config, load_study, parse_study
 from onoff_core.study.settings import (
+    AutomationSettings,
     BackendOptions,
     DatasetSettings,
     DistributionSettings,
@@ -18,6 +19,7 @@ from onoff_core.study.settings import (
 from onoff_core.study.study import Partition, Study, partition_key, split_partition_key
 
 __all__ = [
+    "AutomationSettings",
     "BackendOptions",
     "DatasetSettings",
     "DistributionSettings",

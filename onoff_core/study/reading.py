@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from onoff_core.errors import SettingsError
 from onoff_core.study.settings import (
+    AutomationSettings,
     DatasetSettings,
     DistributionSettings,
     ModelSettings,
@@ -44,6 +45,7 @@ class _StudyFile(Section):
     sampling_config: str | None = None
     distribution: DistributionSettings = DistributionSettings()
     store: StoreSettings = StoreSettings()
+    automation: AutomationSettings = AutomationSettings()
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -121,6 +123,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
         datasets=datasets,
         models=models,
         partitions=partitions,
+        automation=top.automation,
     )
 
 

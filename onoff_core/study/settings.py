@@ -132,3 +132,14 @@ class StoreSettings(Section):
     """Where results live."""
 
     path: Name = "store"  # relative to the file; ONOFF_STORE overrides it
+
+
+class AutomationSettings(Section):
+    """What the platform does by itself. The schedule and the sensor request partitions that are missing or stale."""
+
+    enabled: bool = False  # true: the schedule runs from the start; false: it is turned on in the Dagster UI
+    cron: Annotated[str, Field(pattern=r"^\s*(\S+\s+){4}\S+\s*$")] = "0 2 * * *"  # minute hour day month weekday
+    timezone: Name | None = None  # such as Europe/Zurich; null: UTC
+    max_partitions: Annotated[int, Field(ge=1)] = 50  # requested a tick, the oldest first
+    max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
+    max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; above it a warning

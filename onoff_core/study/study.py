@@ -7,6 +7,7 @@ from pathlib import Path
 
 from onoff_core.errors import PartitionError
 from onoff_core.study.settings import (
+    AutomationSettings,
     DatasetSettings,
     DistributionSettings,
     ModelSettings,
@@ -56,6 +57,7 @@ class Study:
     datasets: dict[str, DatasetSettings]
     models: dict[str, ModelSettings]
     partitions: dict[str, Partition]  # by key, in the order of the file
+    automation: AutomationSettings = AutomationSettings()
 
     def partition(self, key: str) -> Partition:
         """The partition of a key `dataset|model`; a `PartitionError` says which part is unknown and what there is."""
