@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from onoff_core.errors import StoreError
@@ -115,6 +116,23 @@ class Generation:
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{path}: damaged ({error}); remove it and materialize {self.asset} again") from error
 
+    def read_rows(self, index: int, where: Mapping[str, str | int], columns: Sequence[str] | None = None) -> pa.Table:
+        """The rows of a fragment whose columns have these values, in order.
+
+        Only the row groups that may hold such rows are read, so one response's tokens are read without the others'.
+        """
+        path = self.files.path(f"{self.folder}/{_fragment_name(index)}")
+        wanted = None if columns is None else list(dict.fromkeys([*columns, *where]))
+        try:
+            with pq.ParquetFile(path) as file:
+                groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), where)]
+                table = file.read_row_groups(groups, columns=wanted)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{path}: damaged ({error}); remove it and materialize {self.asset} again") from error
+        for name, value in where.items():
+            table = table.filter(pc.equal(table[name], value))
+        return table if columns is None else table.select(list(columns))
+
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The fragments' tables in order, one at a time; all columns, or those named."""
         for index in sorted(self.fragment_indices()):
@@ -149,3 +167,14 @@ class Generation:
 
 def _fragment_name(index: int) -> str:
     return f"{index:05d}.parquet"
+
+
+def _may_hold(group: pq.RowGroupMetaData, where: Mapping[str, str | int]) -> bool:
+    """Whether the row group's smallest and largest values leave room for these."""
+    for i in range(group.num_columns):
+        column = group.column(i)
+        if column.path_in_schema in where and column.is_stats_set and column.statistics.has_min_max:
+            value = where[column.path_in_schema]
+            if not column.statistics.min <= value <= column.statistics.max:
+                return False
+    return True
