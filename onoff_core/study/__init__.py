@@ -16,7 +16,7 @@ from onoff_core.study.settings import (
     StoreSettings,
     TaskSettings,
 )
-from onoff_core.study.study import Partition, Study, partition_key, split_partition_key
+from onoff_core.study.study import Outputs, Partition, Study, partition_key, split_partition_key
 
 __all__ = [
     "AutomationSettings",
@@ -25,6 +25,7 @@ __all__ = [
     "DistributionSettings",
     "Example",
     "ModelSettings",
+    "Outputs",
     "Partition",
     "SamplingSettings",
     "StoreSettings",

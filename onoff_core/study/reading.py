@@ -83,8 +83,11 @@ def find_config(start: Path | None = None) -> Path:
 
 def load_study(path: Path | None = None) -> Study:
     """Read a settings file (found by `find_config` unless named) and check all of it."""
+    from onoff_core.study.research import is_research_file, research_study  # which itself builds on this module
+
     config = find_config() if path is None else path.absolute()
-    return parse_study(read_yaml(config), config)
+    raw = read_yaml(config)
+    return research_study(raw, config) if is_research_file(raw) else parse_study(raw, config)
 
 
 def parse_study(raw: Mapping[str, Any], path: Path) -> Study:

@@ -48,6 +48,14 @@ class Partition:
 
 
 @dataclass(frozen=True)
+class Outputs:
+    """Folders that a research file names; the research scripts' files are also written there. None: nowhere."""
+
+    results: Path | None = None  # results.json, statistics.json
+    distributions: Path | None = None  # distributions.json, distributions.npz
+
+
+@dataclass(frozen=True)
 class Study:
     """A settings file, read and checked."""
 
@@ -58,6 +66,7 @@ class Study:
     models: dict[str, ModelSettings]
     partitions: dict[str, Partition]  # by key, in the order of the file
     automation: AutomationSettings = AutomationSettings()
+    outputs: Outputs = Outputs()
 
     def partition(self, key: str) -> Partition:
         """The partition of a key `dataset|model`; a `PartitionError` says which part is unknown and what there is."""

@@ -1,0 +1,195 @@
+"""The research scripts' settings file, taken as it stands."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from onoff_core.errors import SettingsError
+from onoff_core.study import Study, load_study
+
+FILE = """
+global:
+  cuda: {visible_devices: "0,1"}
+00_sample:
+  task: {template_type: chatml, reward_type: math_verify, format_type: boxed}
+  dataset: {name: aime2025, split: test, num_examples: 5}
+  backend:
+    backend_type: huggingface
+    model_name: Qwen/Qwen3-8B
+    backend_specific: {device: cuda, torch_dtype: bfloat16, device_map: null, num_process: 2}
+  sampling:
+    max_length: 4096
+    temperature: 0.6
+    top_k: 20
+    top_p: 0.95
+    do_sample: true
+    num_samples: 4
+    batch_size: 16
+    seed: 42
+    stop_strings: null
+  output: {results_dir: outputs/aime}
+01_dist:
+  input: {results_file: outputs/aime/results.json}
+  backend:
+    backend_type: huggingface
+    model_name: Qwen/Qwen3-8B
+    backend_specific: {device: cuda, torch_dtype: bfloat16, num_process: 2}
+  distribution: {use_logits: true, temperature: 1, top_k: null}
+  output: outputs/dist
+02_visualize:
+  input: {results_dir: outputs/dist}
+03_notes: {anything: 1}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # so that what a test changes is put back
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+
+
+def study_of(folder: Path, changes: dict[str, Any] | None = None, text: str = FILE) -> Study:
+    """The study of the file above, with values replaced by dotted name (None removes)."""
+    raw = yaml.safe_load(text)
+    for name, value in (changes or {}).items():
+        *parents, last = name.split("/")
+        place = raw
+        for parent in parents:
+            place = place[parent]
+        if value is None:
+            del place[last]
+        else:
+            place[last] = value
+    path = folder / "experiment_config.yaml"
+    path.write_text(yaml.safe_dump(raw, sort_keys=False))
+    return load_study(path)
+
+
+def test_every_setting_arrives(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        study = study_of(tmp_path)
+    assert list(study.partitions) == ["aime2025|qwen3-8b"]
+    partition = study.partition("aime2025|qwen3-8b")
+    assert partition.dataset_settings.source == "aime2025"
+    assert (partition.dataset_settings.split, partition.dataset_settings.num_examples) == ("test", 5)
+    assert partition.model_settings.model_name == "Qwen/Qwen3-8B"
+    options = partition.model_settings.backend_specific
+    assert (options.device, options.torch_dtype, options.device_map, options.num_process) == (
+        "cuda",
+        "bfloat16",
+        None,
+        2,
+    )
+    sampling = partition.sampling
+    assert (sampling.max_length, sampling.temperature, sampling.top_k, sampling.top_p) == (4096, 0.6, 20, 0.95)
+    assert (sampling.num_samples, sampling.batch_size, sampling.seed, sampling.stop_strings) == (4, 16, 42, ())
+    assert partition.distribution.use_logits
+    assert (partition.distribution.temperature, partition.distribution.top_k) == (1.0, None)
+    assert study.outputs.results == tmp_path / "outputs" / "aime"
+    assert study.outputs.distributions == tmp_path / "outputs" / "dist"
+    assert study.store_path == str(tmp_path / "store")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
+        "03_notes: a section this project does not know; ignored"
+    ]
+
+
+def test_a_shells_visible_devices_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    study_of(tmp_path)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
+
+
+def test_paths_start_at_the_project_root(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text("")
+    (tmp_path / "scripts").mkdir()
+    (tmp_path / "task.yaml").write_text("task: {template_type: simple}")
+    (tmp_path / "sampling.yaml").write_text("{num_samples: 2, max_length: 9}")
+    (tmp_path / "data" / "aime2025").mkdir(parents=True)
+    (tmp_path / "models" / "Tiny Llama").mkdir(parents=True)
+    changes = {
+        "00_sample/task": None,
+        "00_sample/task_config": "task.yaml",
+        "00_sample/sampling": None,
+        "00_sample/sampling_config": "sampling.yaml",
+        "00_sample/backend/model_name": "models/Tiny Llama",
+        "01_dist/backend": None,
+    }
+    study = study_of(tmp_path / "scripts", changes)
+    (partition,) = study.partitions.values()
+    assert partition.key == "aime2025|tiny-llama"
+    assert partition.base_dir == tmp_path
+    assert partition.task.template_type == "simple"
+    assert (partition.sampling.num_samples, partition.sampling.max_length) == (2, 9)
+    assert partition.dataset_settings.data_dir == "data/aime2025"
+    assert study.outputs.results == tmp_path / "outputs" / "aime"
+
+
+def test_a_hub_data_set_and_a_file(tmp_path: Path) -> None:
+    study = study_of(tmp_path, {"00_sample/dataset/name": "math-ai/aime25"})
+    assert study.datasets["aime25"].hub == "math-ai/aime25"
+    (tmp_path / "my problems.jsonl").write_text("{}")
+    study = study_of(tmp_path, {"00_sample/dataset/name": "my problems.jsonl"})
+    assert study.datasets["my-problems"].path == "my problems.jsonl"
+
+
+def test_values_the_scripts_wrote_in_other_ways(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    options = {"device": "cuda", "device_map": "auto", "torch_dtype": "torch.bfloat16"}
+    study = study_of(
+        tmp_path,
+        {
+            "00_sample/sampling/top_k": 0,
+            "00_sample/dataset/num_examples": -1,
+            "00_sample/backend/backend_specific": options,
+            "01_dist/backend/backend_specific": options,
+            "00_sample/output": "out/results.json",
+        },
+    )
+    (partition,) = study.partitions.values()
+    assert partition.sampling.top_k is None
+    assert partition.dataset_settings.num_examples is None
+    assert partition.model_settings.backend_specific.torch_dtype == "bfloat16"
+    assert partition.model_settings.backend_specific.device is None
+    assert partition.model_settings.backend_specific.device_map == "auto"
+    assert study.outputs.results == tmp_path / "out"
+    assert "device is ignored" in caplog.text
+
+
+def test_distributions_of_another_results_file_are_pointed_to_import(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    study_of(tmp_path, {"01_dist/input/results_file": "elsewhere/results.json"})
+    assert f"onoff import {tmp_path / 'elsewhere'}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"01_dist/backend/model_name": "Qwen/Qwen3-4B"},
+            "01_dist.backend: differs from 00_sample.backend in model_name",
+        ),
+        ({"01_dist/backend/backend_specific": {"torch_dtype": "float16"}}, "torch_dtype ('bfloat16' and 'float16')"),
+        ({"00_sample": None}, "00_sample: is missing"),
+        ({"00_sample/sampling/tempratur": 1}, "00_sample.sampling.tempratur: unknown key; did you mean 'temperature'"),
+        ({"00_sample/sampling/top_p": 2}, "00_sample.sampling.top_p"),
+        ({"00_sample/dataset/shuffle": True}, "00_sample.dataset.shuffle: unknown key"),
+        ({"00_sample/backend/backend_type": "vllm"}, "00_sample.backend.backend_type"),
+        ({"00_sample/seeed": 3}, "00_sample.seeed: unknown key"),
+        ({"00_sample/task_config": "task.yaml"}, "task and task_config both stand there"),
+        ({"01_dist/distribution/top_k": "all"}, "01_dist.distribution.top_k"),
+        ({"00_sample/output": {"results_dir": "a", "path": "b"}}, "name different folders"),
+        ({"00_sample/output": 3}, "00_sample.output: a folder is wanted"),
+        ({"global/cuda/visible_devices": 1.5}, "global.cuda.visible_devices"),
+        ({"datasets": {"a": {}}}, "datasets: belongs to an onoff.yaml"),
+    ],
+)
+def test_mistakes_name_file_and_key(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        study_of(tmp_path, changes)
+    assert said in str(caught.value)
+    assert "experiment_config.yaml" in str(caught.value)
