@@ -22,7 +22,7 @@ def read_rows(path: Path) -> Rows:
         raise DatasetError(f"{path}: no such file")
     try:
         return _READERS[path.suffix](path)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, csv.Error, OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read as {path.suffix[1:]}: {error}") from error
 
 
@@ -55,7 +55,13 @@ def _json(path: Path) -> Rows:
 
 def _csv(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file, strict=True))
+        reader = csv.DictReader(file, strict=True)
+        rows: Rows = []
+        for row in reader:
+            if None in row:
+                raise ValueError(f"line {reader.line_num} has more cells than the header")
+            rows.append(row)
+        return rows
 
 
 _READERS: dict[str, Callable[[Path], Rows]] = {

@@ -46,12 +46,12 @@ def _read(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[str, tu
     """(where, problems)."""
     if settings.path or settings.data_dir:
         file = _local_file(settings, base_dir)
-        return str(file), _problems(read_rows(file), _candidates(name, settings), settings.split, str(file))
+        return str(file), _problems(read_rows(file), name, settings, settings.split, str(file))
     if settings.hub is None and (settings.source or name) == ARITHMETIC:
         return ARITHMETIC, arithmetic_problems(settings.split)
     if settings.hub is not None:
         rows = read_hub_rows(settings.hub, settings.hub_config, settings.split, settings.revision)
-        return settings.hub, _problems(rows, _candidates(name, settings), settings.split, settings.hub)
+        return settings.hub, _problems(rows, name, settings, settings.split, settings.hub)
     known = _known(name, settings)
     if settings.split not in known.splits:
         raise DatasetError(f"{name}: no split {settings.split!r}; there are: {', '.join(known.splits)}")
@@ -59,7 +59,7 @@ def _read(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[str, tu
     for config in known.hub_configs:
         prefix = settings.split if len(known.hub_configs) == 1 else f"{config}-{settings.split}"
         rows = read_hub_rows(known.hub, config, settings.split, settings.revision)
-        problems.extend(_problems(rows, _candidates(name, settings), prefix, f"{known.hub} {config or ''}".strip()))
+        problems.extend(_problems(rows, name, settings, prefix, f"{known.hub} {config or ''}".strip()))
     return known.hub, tuple(problems)
 
 
@@ -83,7 +83,7 @@ def _local_file(settings: DatasetSettings, base_dir: Path) -> Path:
     for ending in _ENDINGS:
         if (folder / f"{settings.split}.{ending}").is_file():
             return folder / f"{settings.split}.{ending}"
-    splits = sorted(file.stem for file in folder.iterdir() if file.suffix[1:] in _ENDINGS)
+    splits = sorted({file.stem for file in folder.iterdir() if file.suffix[1:] in _ENDINGS})
     raise DatasetError(f"{folder}: no split {settings.split!r}; there are: {', '.join(splits) or 'none'}")
 
 
@@ -103,19 +103,28 @@ def _candidates(name: str, settings: DatasetSettings) -> tuple[Columns, ...]:
 
 
 def _problems(
-    rows: list[dict[str, Any]], candidates: tuple[Columns, ...], prefix: str, where: str
+    rows: list[dict[str, Any]], name: str, settings: DatasetSettings, prefix: str, where: str
 ) -> tuple[Problem, ...]:
     if not rows:
         raise DatasetError(f"{where}: holds no rows")
     present = list(rows[0])
-    if is_research_form(present):
+    _check_named(settings, present, where)
+    if is_research_form(present) and not (settings.question_column or settings.answer_column):
         return tuple(research_problem(row, index, where) for index, row in enumerate(rows))
-    columns = fitting_columns(candidates, present, where)
+    columns = fitting_columns(_candidates(name, settings), present, where)
     for index, row in enumerate(rows):
         if list(row) != present and not set(_names(columns)) <= set(row):
             missing = sorted(set(_names(columns)) - set(row))
             raise DatasetError(f"{where}, row {index}: no column {', '.join(map(repr, missing))}")
     return tuple(column_problem(row, columns, index, prefix, where) for index, row in enumerate(rows))
+
+
+def _check_named(settings: DatasetSettings, present: list[str], where: str) -> None:
+    """A column that the settings name must be there, also one we could do without."""
+    for key in ("question_column", "answer_column", "solution_column", "id_column"):
+        column = getattr(settings, key)
+        if column is not None and column not in present:
+            raise DatasetError(f"{where}: no column {column!r} ({key}); there are: {', '.join(present)}")
 
 
 def _names(columns: Columns) -> list[str]:

@@ -4,6 +4,7 @@ Two forms are read: the research scripts' Parquet (`prompt`, `reward_model`, `ex
 fault is a `DatasetError` that names the place and the row.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,10 +30,10 @@ def research_problem(row: Row, index: int, where: str) -> Problem:
     `prompt` may be templated; the clean question is in the struct or in `extra_info`.
     """
     place = f"{where}, row {index}"
-    truth = (row["reward_model"] or {}).get("ground_truth")
-    extra = row["extra_info"] or {}
+    truth = _struct(row, "reward_model", place).get("ground_truth")
+    extra = _struct(row, "extra_info", place)
     fields: Mapping[str, Any] = truth if isinstance(truth, Mapping) else {}
-    question = fields.get("question") or extra.get("question") or _last_message(row["prompt"])
+    question = fields.get("question") or extra.get("question") or _last_message(row.get("prompt"))
     solution = fields.get("solution") or row.get("solution")
     boxed = last_boxed(fields["solution"]) if fields.get("solution") else None
     answer = boxed or (fields.get("target") if fields else truth)
@@ -88,12 +89,25 @@ def fitting_columns(candidates: Sequence[Columns], present: Sequence[str], where
     )
 
 
+def _struct(row: Row, column: str, place: str) -> Row:
+    value = row.get(column)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise DatasetError(f"{place}: the column {column!r} holds no struct, as the research scripts' files do")
+    return value
+
+
 def _last_message(prompt: Any) -> Any:
-    return prompt[-1]["content"] if prompt else None
+    """The text of the last message of a conversation, or of a prompt that is plain text."""
+    last = prompt[-1] if isinstance(prompt, list) and prompt else prompt
+    return last.get("content") if isinstance(last, Mapping) else last
 
 
 def _text(value: Any) -> str:
-    """A cell as text; JSON's 27.0 is the answer 27."""
+    """A cell as text; JSON's 27.0 is the answer 27, and not-a-number is an empty cell."""
+    if isinstance(value, float) and math.isnan(value):
+        return ""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()

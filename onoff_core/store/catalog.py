@@ -54,7 +54,9 @@ def _fill(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
     )
     for asset, made in manifests.items():
         for manifest in made:
-            connection.execute("INSERT INTO generations VALUES (?, ?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)", _row(asset, manifest))
+            connection.execute(
+                "INSERT INTO generations VALUES (?, ?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)", _row(asset, manifest)
+            )
     connection.execute("COMMENT ON TABLE generations IS 'one row per current generation: what made each result'")
 
 

@@ -56,7 +56,9 @@ class LocalFiles:
             os.replace(scratch, target)
             _sync_folder(target.parent)
         except OSError as error:
-            raise StoreError(f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept") from error
+            raise StoreError(
+                f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept"
+            ) from error
         finally:
             scratch.unlink(missing_ok=True)
 

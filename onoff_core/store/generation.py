@@ -101,7 +101,9 @@ class Generation:
 
     def fragment_indices(self) -> set[int]:
         """The numbers of the fragments that are there."""
-        names = (name.removesuffix(".parquet") for name in self.files.children(self.folder) if name.endswith(".parquet"))
+        names = (
+            name.removesuffix(".parquet") for name in self.files.children(self.folder) if name.endswith(".parquet")
+        )
         return {int(name) for name in names if name.isdecimal()}
 
     def write_fragment(self, index: int, row_groups: Iterable[pa.Table]) -> None:

@@ -24,6 +24,8 @@ def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path)
 def _leaves(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:
     """(Parquet column path, type) of plain columns and lists of plain values."""
     return [
-        (f"{field.name}.list.element", field.type.value_type) if pa.types.is_list(field.type) else (field.name, field.type)
+        (f"{field.name}.list.element", field.type.value_type)
+        if pa.types.is_list(field.type)
+        else (field.name, field.type)
         for field in schema
     ]

@@ -7,10 +7,10 @@ import os
 import re
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
 from onoff_core.errors import SettingsError
 from onoff_core.study.settings import (
@@ -30,6 +30,13 @@ CONFIG_NAME = "onoff.yaml"
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 S = TypeVar("S", bound=Section)
+E = TypeVar("E", DatasetSettings, ModelSettings)
+_SECTIONS: dict[str, type[Section]] = {"task": TaskSettings, "sampling": SamplingSettings}
+
+
+def _nothing_as_empty(value: Any) -> Any:
+    """A heading with all its lines commented out reads as null in YAML."""
+    return {} if value is None else value
 
 
 class _StudyFile(Section):
@@ -43,9 +50,9 @@ class _StudyFile(Section):
     task_config: str | None = None
     sampling: dict[str, Any] | None = None
     sampling_config: str | None = None
-    distribution: DistributionSettings = DistributionSettings()
-    store: StoreSettings = StoreSettings()
-    automation: AutomationSettings = AutomationSettings()
+    distribution: Annotated[DistributionSettings, BeforeValidator(_nothing_as_empty)] = DistributionSettings()
+    store: Annotated[StoreSettings, BeforeValidator(_nothing_as_empty)] = StoreSettings()
+    automation: Annotated[AutomationSettings, BeforeValidator(_nothing_as_empty)] = AutomationSettings()
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -54,6 +61,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *anchor`, which pyyaml itself resolves
+                continue
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, Hashable) and key in seen:
                 raise yaml.constructor.ConstructorError(
@@ -98,24 +107,24 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
     sampling = _section(top.sampling, top.sampling_config, "sampling", path)
     _validate(TaskSettings, task, path, "task")  # said of the shared section once, not of every partition
     _validate(SamplingSettings, sampling, path, "sampling")
-    datasets = {name: _dataset(name, value, path) for name, value in _named(top.datasets, "datasets", path)}
+    datasets = {
+        name: _with_overrides(DatasetSettings, value, path, f"datasets.{name}")
+        for name, value in _named(top.datasets, "datasets", path)
+    }
     models = {
-        name: _validate(ModelSettings, value, path, f"models.{name}")
+        name: _with_overrides(ModelSettings, value, path, f"models.{name}")
         for name, value in _named(top.models, "models", path)
     }
     partitions = {}
     for dataset_name, dataset in datasets.items():
         for model_name, model in models.items():
-            where = f"datasets.{dataset_name}", f"models.{model_name}"
             partitions[partition_key(dataset_name, model_name)] = Partition(
                 dataset=dataset_name,
                 model=model_name,
                 dataset_settings=dataset,
                 model_settings=model,
-                task=_overridden(TaskSettings, "task", task, dataset.task, model.task, where, path),
-                sampling=_overridden(
-                    SamplingSettings, "sampling", sampling, dataset.sampling, model.sampling, where, path
-                ),
+                task=_merged(TaskSettings, "task", (task, dataset.task, model.task), path),
+                sampling=_merged(SamplingSettings, "sampling", (sampling, dataset.sampling, model.sampling), path),
                 distribution=top.distribution,
                 base_dir=base_dir,
             )
@@ -152,20 +161,20 @@ def _store_path(store: StoreSettings, base_dir: Path) -> str:
     return str((Path.cwd() if override else base_dir) / Path(path).expanduser())
 
 
-def _section(inline: dict[str, Any] | None, file: str | None, name: str, path: Path) -> dict[str, Any]:
-    """The study's `task` or `sampling`: inline, or from the file that `task_config` or `sampling_config` names."""
+def _section(inline: dict[str, Any] | None, file: str | None, name: str, path: Path, where: str = "") -> dict[str, Any]:
+    """A `task` or `sampling`: inline, or from the file that `task_config` or `sampling_config` names."""
     if inline is not None and file is not None:
-        raise SettingsError(f"{path}: {name} and {name}_config both stand there; keep one")
+        raise SettingsError(f"{path}: {where}{name} and {where}{name}_config both stand there; keep one")
     if file is None:
         return inline or {}
     other = path.parent / Path(file).expanduser()
     if not other.is_file():
-        raise SettingsError(f"{path}: {name}_config names {other}, which is not a file")
+        raise SettingsError(f"{path}: {where}{name}_config names {other}, which is not a file")
     content = read_yaml(other)
     inner = content.get(name, content)  # the file may repeat the section's name
     if not isinstance(inner, dict):
         raise SettingsError(f"{other}: {name} must hold settings by name")
-    _validate(TaskSettings if name == "task" else SamplingSettings, inner, other, name)
+    _validate(_SECTIONS[name], inner, other, name)
     return inner
 
 
@@ -181,23 +190,26 @@ def _named(entries: dict[str, Any], section: str, path: Path) -> list[tuple[str,
     return [(name, {} if value is None else value) for name, value in entries.items()]
 
 
-def _dataset(name: str, raw: Any, path: Path) -> DatasetSettings:
-    return _validate(DatasetSettings, raw, path, f"datasets.{name}")
+def _with_overrides(kind: type[E], raw: Any, path: Path, where: str) -> E:
+    """A data set's or model's entry; `task_config` and `sampling_config` give way to what their files hold."""
+    entry = _validate(kind, raw, path, where)
+    sections: dict[str, dict[str, Any] | None] = {}
+    for name, inline, file in (
+        ("task", entry.task, entry.task_config),
+        ("sampling", entry.sampling, entry.sampling_config),
+    ):
+        section = _section(inline, file, name, path, f"{where}.")
+        if section:
+            _validate(_SECTIONS[name], section, path, f"{where}.{name}")
+        sections |= {name: section or None, f"{name}_config": None}
+    return entry.model_copy(update=sections)
 
 
-def _overridden(
-    kind: type[S],
-    section: str,
-    shared: dict[str, Any],
-    by_dataset: dict[str, Any] | None,
-    by_model: dict[str, Any] | None,
-    where: tuple[str, str],
-    path: Path,
-) -> S:
-    for override, place in zip((by_dataset, by_model), where, strict=True):
-        if override is not None:
-            _validate(kind, override, path, f"{place}.{section}")
-    merged = {**shared, **(by_dataset or {}), **(by_model or {})}
+def _merged(kind: type[S], section: str, layers: tuple[dict[str, Any] | None, ...], path: Path) -> S:
+    """The layers, weakest first, as one checked section."""
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged |= layer or {}
     return _validate(kind, merged, path, section)
 
 
@@ -221,6 +233,12 @@ def _sentence(kind: type[BaseModel], error: Any, where: str) -> str:
             return f"{key}: is missing"
         case "value_error":
             return f"{key}: {error['ctx']['error']}"
+        case "dict_type" | "model_type":
+            return f"{key}: settings by name are wanted (name: value), not {error['input']!r}"
+        case "tuple_type":
+            return f"{key}: a list is wanted, such as [a, b], not {error['input']!r}"
+        case "string_too_short":
+            return f"{key}: is empty"
         case _:
             message = error["msg"][0].lower() + error["msg"][1:]
             return f"{key}: {message.replace('input ', '')}, not {error['input']!r}"

@@ -87,8 +87,10 @@ class DatasetSettings(Section):
     answer_column: Name | None = None
     solution_column: Name | None = None
     id_column: Name | None = None
-    task: dict[str, Any] | None = None  # overrides the study's task for this data set
+    task: dict[str, Any] | None = None  # overrides the study's task for this data set, key by key
+    task_config: Name | None = None  # the same, from a file
     sampling: dict[str, Any] | None = None
+    sampling_config: Name | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> "DatasetSettings":
@@ -125,7 +127,9 @@ class ModelSettings(Section):
     revision: Name | None = None  # of the hub model
     backend_specific: BackendOptions = BackendOptions()
     task: dict[str, Any] | None = None  # overrides the study's and the data set's task for this model
+    task_config: Name | None = None
     sampling: dict[str, Any] | None = None
+    sampling_config: Name | None = None
 
 
 class StoreSettings(Section):
@@ -142,4 +146,6 @@ class AutomationSettings(Section):
     timezone: Name | None = None  # such as Europe/Zurich; null: UTC
     max_partitions: Annotated[int, Field(ge=1)] = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
-    max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; above it a warning
+    max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = (
+        0.2  # of responses ended by max_length; above it a warning
+    )
