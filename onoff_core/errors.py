@@ -31,3 +31,7 @@ class StoreError(OnoffError):
 
 class MissingInputError(StoreError):
     """An asset of this partition needs another one that is not there yet."""
+
+
+class ExchangeError(OnoffError):
+    """A file of the research scripts' kind (results, distributions) that does not hold what it should."""

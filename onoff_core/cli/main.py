@@ -6,10 +6,10 @@ import sys
 from collections.abc import Sequence
 
 from onoff_core import __version__
-from onoff_core.cli import bench, check, show, status
+from onoff_core.cli import bench, check, export, show, status
 from onoff_core.errors import OnoffError
 
-_COMMANDS = (status, show, check, bench)
+_COMMANDS = (status, show, check, export, bench)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,5 +1,22 @@
-"""Responses -> the distribution behind every token, one table (and so one row group) a response."""
+"""Responses -> the distribution behind every token, one table (and so one row group) a response; and exported files of
+them, back into arrays.
 
-from onoff_core.distributions.extract import extract_distributions
+Reading files (`load_distributions`) needs numpy only; torch is imported when `extract_distributions` is first used.
+"""
 
-__all__ = ["extract_distributions"]
+from typing import TYPE_CHECKING, Any
+
+from onoff_core.distributions.load import TopK, load_distributions
+
+if TYPE_CHECKING:
+    from onoff_core.distributions.extract import extract_distributions
+
+__all__ = ["TopK", "extract_distributions", "load_distributions"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "extract_distributions":
+        from onoff_core.distributions.extract import extract_distributions
+
+        return extract_distributions
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -135,6 +135,15 @@ class Generation:
             table = table.filter(pc.equal(table[name], value))
         return table if columns is None else table.select(list(columns))
 
+    def batches(self, index: int, columns: Sequence[str], num_rows: int) -> Iterator[pa.RecordBatch]:
+        """A fragment's rows in order, at most so many at a time; memory holds no more of it than that."""
+        path = self.files.path(f"{self.folder}/{_fragment_name(index)}")
+        try:
+            with pq.ParquetFile(path) as file:
+                yield from file.iter_batches(batch_size=num_rows, columns=list(columns))
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{path}: damaged ({error}); remove it and materialize {self.asset} again") from error
+
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The fragments' tables in order, one at a time; all columns, or those named."""
         for index in sorted(self.fragment_indices()):

@@ -83,6 +83,13 @@ class Study:
             raise PartitionError(self._unknown("dataset", name, self.datasets))
         return self.datasets[name]
 
+    def only(self, kind: str, names: Iterable[str]) -> str:
+        """The one name there is; a `PartitionError` where there are several."""
+        found = list(names)
+        if len(found) > 1:
+            raise PartitionError(f"name one with --{kind}; {self.config_path.name} has: {', '.join(found)}")
+        return found[0]
+
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
         return f"{self.config_path.name} has no {kind} {name!r}{suggestion(name, known)}"
 
