@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+from functools import cache
 from pathlib import Path
 
 from onoff_core.errors import ModelError
@@ -55,10 +56,18 @@ def local_folder(name: str, base_dir: Path) -> Path | None:
 
 
 def _folder_hash(folder: Path) -> str:
+    files = [folder / name for name in _DECIDING_FILES if (folder / name).is_file()]
+    weights = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
+    stamps = tuple((str(file), file.stat().st_mtime_ns, file.stat().st_size) for file in (*files, *weights))
+    return _hash_of_files(stamps, len(files))
+
+
+@cache
+def _hash_of_files(stamps: tuple[tuple[str, int, int], ...], num_read: int) -> str:
+    """Kept per state of the files: a grid asks for the same folder once a partition, and a tokenizer has megabytes."""
     digest = hashlib.sha256()
-    for name in _DECIDING_FILES:
-        if (folder / name).is_file():
-            digest.update(name.encode() + (folder / name).read_bytes())
-    for weights in sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")]):
-        digest.update(f"{weights.name}:{weights.stat().st_size}".encode())
+    for name, _, _ in stamps[:num_read]:
+        digest.update(Path(name).name.encode() + Path(name).read_bytes())
+    for name, _, size in stamps[num_read:]:
+        digest.update(f"{Path(name).name}:{size}".encode())
     return digest.hexdigest()[:16]

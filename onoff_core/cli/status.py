@@ -4,6 +4,7 @@ import argparse
 from typing import Any
 
 from onoff_core.cli.printing import table
+from onoff_core.errors import ModelError
 from onoff_core.study import load_study
 
 _MARKS = {"complete": "complete", "partial": "partial", "stale": "stale", "missing": "-"}
@@ -23,6 +24,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.fingerprints import ASSETS
+    from onoff_core.grid.problem_versions import problems_versions
     from onoff_core.grid.status import partition_status
     from onoff_core.store import Store
 
@@ -30,16 +32,28 @@ def run(args: argparse.Namespace) -> int:
     store = Store(study.store_path)
     if args.dataset is not None:
         study.dataset(args.dataset)
+    versions = problems_versions(study, store)
+    notes = {
+        name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
+    }
     rows, unfinished = [], None
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
             continue
-        states = partition_status(partition, None, store)
-        rows.append([partition.dataset, partition.model, *(_MARKS[states[asset]] for asset in ASSETS)])
+        try:
+            states = partition_status(partition, versions.found.get(partition.dataset), store)
+        except ModelError as error:
+            notes[partition.model] = f"cannot be judged: {error}"
+            states = {}
+        rows.append(
+            [partition.dataset, partition.model, *(_MARKS[states[asset]] if states else "?" for asset in ASSETS)]
+        )
         if unfinished is None and any(state != "complete" for state in states.values()):
             unfinished = partition.key
     print(table(["dataset", "model", *ASSETS], rows))
     print(f"\nstore: {study.store_path}")
+    for name, note in notes.items():
+        print(f"{name}: {note}")
     if unfinished is not None:
         print("next: fill one with")
         print(

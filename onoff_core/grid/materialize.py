@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from onoff_core.grid import fingerprints
+from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
 from onoff_core.rewards import GradingTask, grade
@@ -40,6 +41,7 @@ def materialize_samples(partition: Partition, store: Store, log: Log | None = No
     say = log or _info
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
+    keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
     fingerprint = fingerprints.samples_fingerprint(partition, version)
     generation = store.generation("samples", (partition.dataset, partition.model), fingerprint)
     with store.writing(generation):

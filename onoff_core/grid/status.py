@@ -9,26 +9,29 @@ from onoff_core.study import Partition
 AssetStatus = Literal["complete", "partial", "stale", "missing"]
 
 
+def wanted_fingerprints(partition: Partition, problems_version: str) -> dict[str, str]:
+    """The fingerprint under which each asset belongs, by what the settings say now."""
+    samples = fingerprints.samples_fingerprint(partition, problems_version)
+    rewards = fingerprints.rewards_fingerprint(partition, samples)
+    return {
+        "samples": samples,
+        "rewards": rewards,
+        "statistics": fingerprints.statistics_fingerprint(rewards),
+        "token_distributions": fingerprints.token_distributions_fingerprint(partition, samples),
+    }
+
+
 def partition_status(partition: Partition, problems_version: str | None, store: Store) -> dict[str, AssetStatus]:
     """The state of each asset, by name.
 
     complete: made from what the settings say now; stale: made from something else; partial: begun and not finished;
-    missing: nothing there. `problems_version` None: the data set was never read, so nothing can be stale for its sake.
+    missing: nothing there. `problems_version` None: the data set cannot be read, so nothing can be stale for its sake.
     """
     key = (partition.dataset, partition.model)
     if problems_version is None:
         current = store.current("samples", key)
         problems_version = current.manifest().inputs["problems"] if current else None
-    wanted: dict[str, str] = {}
-    if problems_version is not None:
-        samples = fingerprints.samples_fingerprint(partition, problems_version)
-        rewards = fingerprints.rewards_fingerprint(partition, samples)
-        wanted = {
-            "samples": samples,
-            "rewards": rewards,
-            "statistics": fingerprints.statistics_fingerprint(rewards),
-            "token_distributions": fingerprints.token_distributions_fingerprint(partition, samples),
-        }
+    wanted = {} if problems_version is None else wanted_fingerprints(partition, problems_version)
     return {asset: _state(store, asset, key, wanted.get(asset)) for asset in fingerprints.ASSETS}
 
 

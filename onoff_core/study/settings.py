@@ -146,6 +146,5 @@ class AutomationSettings(Section):
     timezone: Name | None = None  # such as Europe/Zurich; null: UTC
     max_partitions: Annotated[int, Field(ge=1)] = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
-    max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = (
-        0.2  # of responses ended by max_length; above it a warning
-    )
+    max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns
+    browser_url: Name = "http://127.0.0.1:8501"  # where links in the Dagster UI lead

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from onoff_core.errors import PartitionError
@@ -65,8 +65,8 @@ class Study:
     datasets: dict[str, DatasetSettings]
     models: dict[str, ModelSettings]
     partitions: dict[str, Partition]  # by key, in the order of the file
-    automation: AutomationSettings = AutomationSettings()
-    outputs: Outputs = Outputs()
+    automation: AutomationSettings = field(default_factory=AutomationSettings)
+    outputs: Outputs = field(default_factory=Outputs)
 
     def partition(self, key: str) -> Partition:
         """The partition of a key `dataset|model`; a `PartitionError` says which part is unknown and what there is."""

@@ -1,0 +1,112 @@
+"""Which version of a data set's problems the settings name now, without reading the data set again each time.
+
+A version is the hash of the problems' content, so finding it means reading them. What was found is kept in the store
+under the settings and the state of the file it was found in; a changed setting or a changed file is read again. A data
+set on the hub is read again where `fresh` is asked for (the asset `problems` does, when it is observed).
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from onoff_core.errors import DatasetError, ModelError, OnoffError
+from onoff_core.grid.fingerprints import (
+    CODE_VERSIONS,
+    distribution_settings_version,
+    fingerprint_of,
+    reward_settings_version,
+    sampling_settings_version,
+)
+from onoff_core.problems import load_problems, problems_version
+from onoff_core.problems.loading import problems_source
+from onoff_core.store import Store
+from onoff_core.study import DatasetSettings, Partition, Study
+
+
+def current_problems_version(
+    name: str, settings: DatasetSettings, base_dir: Path, store: Store, *, fresh: bool = False
+) -> str:
+    """The version of the problems these settings name; raises `DatasetError` where they have to be read and cannot."""
+    file, identity = _found_name(name), _identity(name, settings, base_dir)
+    if not fresh and store.files.exists(file):
+        found = _read(store, file)
+        if found.get("identity") == identity and "version" in found:
+            return found["version"]
+    version = problems_version(load_problems(name, settings, base_dir))
+    keep_problems_version(name, settings, base_dir, store, version)
+    return version
+
+
+def keep_problems_version(name: str, settings: DatasetSettings, base_dir: Path, store: Store, version: str) -> None:
+    """Remember a version that was found by reading the data set."""
+    content = {"identity": _identity(name, settings, base_dir), "version": version}
+    if not store.files.exists(_found_name(name)) or _read(store, _found_name(name)) != content:
+        store.files.write_bytes(_found_name(name), json.dumps(content).encode())
+
+
+@dataclass(frozen=True)
+class ProblemsVersions:
+    """The version of each data set's problems by what the settings say now."""
+
+    found: dict[str, str]  # by data set; none for one of which there is no result yet, so that it is not read for this
+    wrong: dict[str, str]  # by data set that has to be read and cannot be: why
+
+
+def problems_versions(study: Study, store: Store) -> ProblemsVersions:
+    """Every data set of which there are results; one without results is not read, for nothing of it can be stale."""
+    found, wrong = {}, {}
+    sampled = {partition[0] for partition in store.partitions("samples")}
+    for name, settings in study.datasets.items():
+        if name not in sampled and not store.files.exists(_found_name(name)):
+            continue
+        try:
+            found[name] = current_problems_version(name, settings, study.base_dir, store)
+        except OnoffError as error:
+            wrong[name] = str(error)
+    return ProblemsVersions(found, wrong)
+
+
+def inputs_version(partition: Partition) -> str:
+    """The hash of all that a run of the partition depends on, found without reading the data set.
+
+    Two runs with the same one would do the same again, so a lasting failure of one is a failure of the other.
+    """
+    try:
+        sampling = sampling_settings_version(partition)
+    except ModelError as error:  # such as a folder that is not there; a failure for that reason is counted too
+        sampling = str(error)
+    return fingerprint_of(
+        [
+            _identity(partition.dataset, partition.dataset_settings, partition.base_dir),
+            sampling,
+            reward_settings_version(partition),
+            distribution_settings_version(partition),
+            CODE_VERSIONS,
+        ]
+    )
+
+
+def _found_name(name: str) -> str:
+    return f"problems/{name}/.version.json"
+
+
+def _read(store: Store, file: str) -> dict[str, str]:
+    """What was kept; a damaged file is as good as none, since it can be found again."""
+    try:
+        content = json.loads(store.files.read_bytes(file))
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _identity(name: str, settings: DatasetSettings, base_dir: Path) -> str:
+    """The hash of all that says which problems are meant, short of reading them."""
+    content = settings.model_dump(mode="json", exclude={"task", "sampling"})
+    stamp: list[int] | None = None
+    if settings.path or settings.data_dir:
+        try:
+            status = Path(problems_source(name, settings, base_dir)).stat()
+            stamp = [status.st_mtime_ns, status.st_size]
+        except (OSError, DatasetError):  # no such file: that too is a state, and reading it will say what is wrong
+            stamp = None
+    return fingerprint_of([name, content, stamp, CODE_VERSIONS["problems"]])
