@@ -4,11 +4,13 @@ import dagster as dg
 
 from onoff_assets.assets.leaderboard import leaderboard
 from onoff_assets.assets.problems import problems
-from onoff_assets.assets.rewards import rewards
-from onoff_assets.assets.samples import samples
+from onoff_assets.assets.rewards import rewards, rewards_checks
+from onoff_assets.assets.samples import samples, samples_checks
 from onoff_assets.assets.settings import distribution_settings, reward_settings, settings
 from onoff_assets.assets.statistics import statistics
-from onoff_assets.assets.token_distributions import token_distributions
+from onoff_assets.assets.token_distributions import token_distributions, token_distributions_checks
+from onoff_assets.automation import fill_gaps, follow, grid, nightly
+from onoff_assets.observing import InputVersions
 
 defs = dg.Definitions(
     assets=[
@@ -22,6 +24,11 @@ defs = dg.Definitions(
         token_distributions,
         leaderboard,
     ],
+    asset_checks=[samples_checks, rewards_checks, token_distributions_checks],
+    jobs=[grid],
+    schedules=[nightly],
+    sensors=[fill_gaps, follow],
+    resources={"input_versions": InputVersions()},
     # One process a run, so that a run loads its model once for sampling and for scoring.
     executor=dg.in_process_executor,
 )

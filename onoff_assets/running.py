@@ -1,6 +1,11 @@
-"""From an asset's context to a call of `onoff_core`, and back: partition, store, and errors as a person reads them."""
+"""From an asset's context to a call of `onoff_core`, and back: partition, store, and errors as a person reads them.
 
-from collections.abc import Callable
+An error is transient (a network or a file system that did not answer: the step is tried again, later each time) or
+lasting (settings, data, model, memory: the same run would fail again, so the step fails at once).
+"""
+
+import errno
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -15,6 +20,15 @@ if TYPE_CHECKING:
 
 Materialize = Callable[[Partition, "Store", Callable[[str], None]], "Made"]
 
+MAX_RETRIES = 3
+FIRST_WAIT_SECONDS = 10.0  # doubled at every retry
+
+_TRANSIENT_ERRNO = {
+    errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENETDOWN,
+    errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ECONNREFUSED,
+}  # fmt: skip
+_NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fsspec", "botocore"}
+
 
 def open_store() -> "Store":
     from onoff_core.store import Store
@@ -23,18 +37,75 @@ def open_store() -> "Store":
 
 
 def run(context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
-    """Materialize the context's partition; what a user can mend fails the step with its message, without a retry."""
+    """Materialize the context's partition; a failure names it and what to do, and is retried if that helps."""
+    where = f"{context.asset_key.to_user_string()} of {context.partition_key}"
     try:
-        partition = study().partition(str(context.partition_key))
-        return materialize(partition, open_store(), context.log.info)
-    except OnoffError as error:
-        raise dg.Failure(
-            description=f"{context.asset_key.to_user_string()} of {context.partition_key}: {error}", allow_retries=False
-        ) from error
+        return materialize(study().partition(str(context.partition_key)), open_store(), context.log.info)
+    except Exception as error:
+        if is_transient(error):
+            wait = FIRST_WAIT_SECONDS * 2**context.retry_number
+            context.log.warning(f"{where}: {error}. This may pass; trying again in {wait:.0f} s")
+            raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
+        if is_out_of_memory(error):
+            raise dg.Failure(
+                description=f"{where}: {_memory_advice(context)} ({error})", allow_retries=False
+            ) from error
+        if isinstance(error, OnoffError):
+            raise dg.Failure(description=f"{where}: {error}", allow_retries=False) from error
+        raise
 
 
-def table_metadata(made: "Made") -> dict[str, Any]:
-    """What every asset shows of its table: rows, columns, where it lies."""
+def is_transient(error: BaseException) -> bool:
+    """Whether the error, or one it was raised from, is of a kind that passes by itself."""
+    return any(_passes(one) for one in _chain(error))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Of the machine or of a GPU: torch has an exception of its own for GPUs and a plain one for the CPU."""
+    return any(
+        isinstance(one, MemoryError)
+        or type(one).__name__ == "OutOfMemoryError"
+        or (isinstance(one, RuntimeError) and "can't allocate memory" in str(one))
+        for one in _chain(error)
+    )
+
+
+def _passes(error: BaseException) -> bool:
+    name, library = type(error).__name__, type(error).__module__.split(".")[0]
+    if name == "OfflineModeIsEnabled":  # a ConnectionError by class, a setting by meaning
+        return False
+    if isinstance(error, (ConnectionError, TimeoutError)):
+        return True
+    if library in _NETWORK_LIBRARIES and ("Connect" in name or "Timeout" in name):
+        return True
+    return isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _memory_advice(context: dg.AssetExecutionContext) -> str:
+    partition = study().partition(str(context.partition_key))
+    return (
+        f"out of memory with batch_size {partition.sampling.batch_size} and max_length {partition.sampling.max_length}"
+        f"; lower sampling.batch_size for models.{partition.model} or datasets.{partition.dataset} and run again: "
+        "what was written is kept"
+    )
+
+
+def browser_link(partition: Partition) -> str:
+    """The browser's page of a partition."""
+    from urllib.parse import urlencode
+
+    query = urlencode({"dataset": partition.dataset, "model": partition.model})
+    return f"{study().automation.browser_url.rstrip('/')}/?{query}"
+
+
+def table_metadata(context: dg.AssetExecutionContext, made: "Made") -> dict[str, Any]:
+    """What every asset shows of its table: rows, columns, where it lies, and where to look at it."""
     from onoff_core.tables import SCHEMAS
 
     generation, manifest = made.generation, made.manifest
@@ -50,6 +121,7 @@ def table_metadata(made: "Made") -> dict[str, Any]:
     return {
         "dagster/row_count": manifest.num_rows,
         "dagster/column_schema": dg.TableSchema(columns=columns),
+        "look at it": dg.MetadataValue.url(browser_link(study().partition(str(context.partition_key)))),
         "generation": generation.fingerprint,
         "path": dg.MetadataValue.path(str(generation.files.path(generation.folder))),
         "computed now": made.computed,

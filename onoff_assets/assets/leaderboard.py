@@ -3,6 +3,7 @@
 import dagster as dg
 
 from onoff_assets.assets.statistics import statistics
+from onoff_assets.automation import follows_any_partition
 from onoff_assets.running import markdown_table, open_store
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
@@ -12,6 +13,7 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
     group_name="grid",
     kinds={"duckdb"},
     code_version=CODE_VERSIONS["leaderboard"],
+    automation_condition=follows_any_partition,
 )
 def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Every partition's statistics side by side, the best accuracy of each data set first; lives in the catalog."""

@@ -3,7 +3,9 @@
 import dagster as dg
 
 from onoff_assets.partitions import dataset_partitions
+from onoff_assets.running import open_store
 from onoff_assets.study import study
+from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 
@@ -15,9 +17,12 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
     tags={"dagster/kind/huggingface": ""},
 )
 def problems(context: dg.OpExecutionContext) -> dg.DataVersionsByPartition:
-    from onoff_core.problems import load_problems, problems_version
+    from onoff_core.grid.problem_versions import current_problems_version
 
     versions = {}
     for name, settings in study().datasets.items():
-        versions[name] = problems_version(load_problems(name, settings, study().base_dir))
+        try:
+            versions[name] = current_problems_version(name, settings, study().base_dir, open_store(), fresh=True)
+        except OnoffError as error:  # one that cannot be read holds up no other
+            context.log.warning(f"problems of {name}: {error}")
     return dg.DataVersionsByPartition(versions)

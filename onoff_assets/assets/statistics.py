@@ -1,8 +1,11 @@
 """`statistics`: what can be published of a partition."""
 
+from typing import Any
+
 import dagster as dg
 
 from onoff_assets.assets.rewards import rewards
+from onoff_assets.automation import follows_its_inputs
 from onoff_assets.partitions import grid_partitions
 from onoff_assets.running import markdown_table, present, rounded, run, table_metadata
 from onoff_core.grid.fingerprints import CODE_VERSIONS
@@ -14,6 +17,8 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
     group_name="grid",
     kinds={"parquet", "python"},
     code_version=CODE_VERSIONS["statistics"],
+    automation_condition=follows_its_inputs,
+    required_resource_keys={"input_versions"},
 )
 def statistics(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """One row: accuracy with its interval, pass@k, maj@k, lengths, truncated and unanswered shares."""
@@ -21,13 +26,23 @@ def statistics(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 
     made = run(context, materialize_statistics)
     row = made.generation.read().to_pylist()[0]
-    numbers = ("accuracy", "standard_error", "interval_low", "interval_high", "mean_num_tokens", "truncated_share")
-    pass_at_k = [[entry["k"], entry["estimate"], entry["reason"]] for entry in row["pass_at_k"]]
+    numbers = ("accuracy", "standard_error", "mean_num_tokens", "truncated_share", "unanswered_share")
     return dg.MaterializeResult(
         data_version=dg.DataVersion(made.manifest.fingerprint),
         metadata={
-            **table_metadata(made),
+            **table_metadata(context, made),
             **present({name: rounded(row[name]) for name in numbers}),
-            "pass@k": markdown_table(["k", "pass@k", "why not"], pass_at_k),
+            "95 % interval of the accuracy": _interval(row["interval_low"], row["interval_high"]),
+            "pass@k": _estimates("pass@k", row["pass_at_k"]),
+            "maj@k": _estimates("maj@k", row["maj_at_k"]),
         },
     )
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "none" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def _estimates(name: str, estimates: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
+    """A table over k; where there is no number it says why."""
+    return markdown_table(["k", name, "why not"], [[e["k"], e["estimate"], e["reason"]] for e in estimates])

@@ -1,12 +1,23 @@
 """`token_distributions`: what the model could have said at every token, and how unsure it was."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from onoff_assets.assets.samples import samples
 from onoff_assets.assets.settings import distribution_settings
+from onoff_assets.checking import Invariant, checks_of
 from onoff_assets.partitions import grid_partitions
 from onoff_assets.running import present, rounded, run, table_metadata
 from onoff_core.grid.fingerprints import CODE_VERSIONS
+from onoff_core.study import Partition
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from onoff_core.grid.evidence import Evidence
+    from onoff_core.store import Generation, Store
 
 
 @dg.asset(
@@ -16,27 +27,79 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
     kinds={"parquet", "pytorch"},
     code_version=CODE_VERSIONS["token_distributions"],
     pool="gpu",
+    required_resource_keys={"input_versions"},
 )
 def token_distributions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Per token: entropy over the whole vocabulary, log-probability, rank, top-k and the mass outside it."""
-    import pyarrow.compute as pc
-
+    from onoff_assets.plots import EntropyByPosition, entropy_plot
     from onoff_core.grid.materialize import materialize_token_distributions
 
     made = run(context, materialize_token_distributions)
-    total = sum(pc.sum(table["entropy"]).as_py() or 0.0 for table in made.generation.tables(["entropy"]))
+    entropy = EntropyByPosition()
+    for table in made.generation.tables(["position", "entropy"]):
+        entropy.add(table["position"].to_numpy(), table["entropy"].to_numpy())
     facts = made.manifest.facts
     return dg.MaterializeResult(
         data_version=dg.DataVersion(made.manifest.fingerprint),
         metadata={
-            **table_metadata(made),
+            **table_metadata(context, made),
             **present(
                 {
-                    "mean_entropy (nats)": rounded(total / made.manifest.num_rows) if made.manifest.num_rows else None,
-                    "vocab_size": facts["vocab_size"],
+                    "mean_entropy (nats)": rounded(entropy.mean),
+                    "entropy by position": entropy_plot(entropy),
                     "tokens_per_second": rounded(facts["tokens_per_second"], 1),
                     "seconds": rounded(facts["seconds"], 1),
+                    "vocab_size": facts["vocab_size"],
                 }
             ),
         },
     )
+
+
+@checks_of(
+    token_distributions,
+    [
+        Invariant(
+            "distributions_cover_every_token",
+            "Every sampled token has its distribution, in order, and there is no other.",
+            blocking=True,
+        ),
+        Invariant(
+            "entropies_and_probabilities_are_possible",
+            "Entropies are finite and within [0, ln V]; probabilities and masses are at most 1.",
+            blocking=True,
+        ),
+        Invariant(
+            "scorer_agrees_with_sampler",
+            "The log-probability a token was sampled with is the one it is scored with.",
+        ),
+    ],
+)
+def token_distributions_checks(partition: Partition, store: "Store") -> "Mapping[str, Evidence]":
+    from onoff_core.grid.evidence import DistributionEvidence
+
+    key = (partition.dataset, partition.model)
+    generation = store.require("token_distributions", key)
+    manifest = generation.manifest()
+    scored = store.generation("samples", key, manifest.inputs["samples"])
+    found = DistributionEvidence(
+        vocab_size=manifest.facts["vocab_size"],
+        comparable=manifest.settings["temperature"] == 1,
+        full_precision=scored.manifest().facts["torch_dtype"] == "float32",
+    )
+    for index in sorted(scored.fragment_indices() | generation.fragment_indices()):
+        found.add(_fragment(scored, index), _fragment(generation, index))
+    return {
+        "distributions_cover_every_token": found.distributions_cover_every_token(),
+        "entropies_and_probabilities_are_possible": found.entropies_and_probabilities_are_possible(),
+        "scorer_agrees_with_sampler": found.scorer_agrees_with_sampler(),
+    }
+
+
+def _fragment(generation: "Generation", index: int) -> "pa.Table":
+    """A fragment's rows; none where there is no such fragment, so that the check says what is not covered."""
+    from onoff_core.tables import SCHEMAS
+
+    if index not in generation.fragment_indices():
+        return SCHEMAS[generation.asset].empty_table()
+    return generation.read_fragment(index)

@@ -1,0 +1,93 @@
+"""What runs by itself: the chain of a partition as a job, the nightly schedule, the sensor, and what follows samples.
+
+The schedule and the sensor ask the same planning function which partitions are missing or stale, and differ only in
+when: at night, or a minute after something changed. Both are off until someone turns them on (`automation.enabled` in
+`onoff.yaml` for the schedule, the UI for each).
+"""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from onoff_assets.observing import INPUTS_TAG
+from onoff_assets.partitions import grid_partitions
+from onoff_assets.study import study
+from onoff_core.grid.fingerprints import ASSETS
+
+SENSOR_SECONDS = 60
+
+grid = dg.define_asset_job(
+    "grid",
+    selection=dg.AssetSelection.assets(*ASSETS),
+    partitions_def=grid_partitions,
+    description="Everything of one partition, from samples to token distributions, with one model load.",
+)
+
+# Made again when what it is made from has changed, and not before all of that is there and passed its blocking checks.
+follows_its_inputs = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    & ~dg.AutomationCondition.any_deps_missing()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+).with_label("follows_its_inputs")
+
+# Made again when any partition's has changed; a grid with gaps has a leaderboard too.
+follows_any_partition = (
+    dg.AutomationCondition.any_deps_updated().since_last_handled() & ~dg.AutomationCondition.in_progress()
+).with_label("follows_any_partition")
+
+
+def request_due_partitions(
+    instance: dg.DagsterInstance, asset_graph: object, log: object
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """A run request for every partition that is missing or stale, as far as the limits allow; else the reason."""
+    from onoff_assets.states import partition_states, partitions_of_backfills
+    from onoff_core.grid.plan import plan
+    from onoff_core.grid.problem_versions import inputs_version
+    from onoff_core.store import Store
+
+    settings = study().automation
+    backfilled = partitions_of_backfills(instance, asset_graph)
+    states = partition_states(instance, study(), Store(study().store_path), backfilled)
+    planned = plan(states, settings.max_partitions, settings.max_failures)
+    log.info(planned.sentence())  # type: ignore[attr-defined]
+    for state in planned.requested:
+        tags = {INPUTS_TAG: inputs_version(study().partitions[state.key])}
+        yield dg.RunRequest(partition_key=state.key, tags=tags)
+    if not planned.requested:
+        yield dg.SkipReason(planned.sentence())
+
+
+@dg.schedule(
+    name="nightly",
+    job=grid,
+    cron_schedule=study().automation.cron,
+    execution_timezone=study().automation.timezone,
+    default_status=(
+        dg.DefaultScheduleStatus.RUNNING if study().automation.enabled else dg.DefaultScheduleStatus.STOPPED
+    ),
+    description="Every night: requests the partitions that are missing or stale, the oldest first.",
+)
+def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    assert context.repository_def is not None
+    yield from request_due_partitions(context.instance, context.repository_def.asset_graph, context.log)
+
+
+@dg.sensor(
+    name="fill_gaps",
+    job=grid,
+    minimum_interval_seconds=SENSOR_SECONDS,
+    default_status=dg.DefaultSensorStatus.STOPPED,
+    description="All day: requests the partitions that are missing or stale, a minute after they became so.",
+)
+def fill_gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    assert context.repository_def is not None
+    yield from request_due_partitions(context.instance, context.repository_def.asset_graph, context.log)
+
+
+follow = dg.AutomationConditionSensorDefinition(
+    "follow_samples",
+    target=dg.AssetSelection.assets("rewards", "statistics", "leaderboard"),
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Keeps rewards, statistics and the leaderboard up to date when samples change.",
+)

@@ -1,0 +1,91 @@
+"""Keep Dagster's knowledge of the inputs exact: which version of problems and settings each partition has now.
+
+Dagster calls a partition stale when an input of it was observed with a new version after it was made. So somebody has
+to observe: every run observes its own partition before its first step (`InputVersions`, so that what is made later is
+compared with what it was made from), and every tick of the schedule and the sensor observes what changed since.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import dagster as dg
+
+from onoff_assets.study import study
+from onoff_core.errors import OnoffError
+from onoff_core.grid.fingerprints import (
+    distribution_settings_version,
+    reward_settings_version,
+    sampling_settings_version,
+)
+from onoff_core.study import Partition
+
+DATA_VERSION_TAG = "dagster/data_version"
+PARTITION_TAG = "dagster/partition"
+INPUTS_TAG = "onoff/inputs"  # the hash of all a run depends on, so that failures are counted by unchanged inputs
+
+SETTINGS_VERSIONS = {
+    "settings": sampling_settings_version,
+    "reward_settings": reward_settings_version,
+    "distribution_settings": distribution_settings_version,
+}
+
+
+def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEventType) -> dict[str, str]:
+    """The data version last recorded of every partition of an asset, by partition key."""
+    tags = instance.event_log_storage.get_latest_tags_by_partition(dg.AssetKey(asset), kind, [DATA_VERSION_TAG])
+    return {key: tag[DATA_VERSION_TAG] for key, tag in tags.items() if DATA_VERSION_TAG in tag}
+
+
+def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, str]]) -> int:
+    """Record every version, by asset and partition key, that Dagster does not have yet; how many there were."""
+    recorded = 0
+    for asset, by_key in versions.items():
+        known = latest_versions(instance, asset, dg.DagsterEventType.ASSET_OBSERVATION)
+        for key, version in by_key.items():
+            if known.get(key) != version:
+                instance.report_runless_asset_event(
+                    dg.AssetObservation(asset, partition=key, tags={DATA_VERSION_TAG: version})
+                )
+                recorded += 1
+    return recorded
+
+
+def settings_versions(partitions: Iterable[Partition]) -> dict[str, dict[str, str]]:
+    """The versions of the three settings assets; a partition whose model is not there has none."""
+    versions: dict[str, dict[str, str]] = {asset: {} for asset in SETTINGS_VERSIONS}
+    for partition in partitions:
+        for asset, version in SETTINGS_VERSIONS.items():
+            try:
+                versions[asset][partition.key] = version(partition)
+            except OnoffError as error:
+                dg.get_dagster_logger().warning(f"{asset} of {partition.key}: {error}")
+    return versions
+
+
+class InputVersions(dg.ConfigurableResource):
+    """Observes the run's own partition before its first step, and marks the run with what it depends on."""
+
+    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+        run, instance = context.run, context.instance
+        key = run.tags.get(PARTITION_TAG) if run else None
+        if run is None or instance is None or key not in study().partitions:
+            return
+        from onoff_core.grid.problem_versions import current_problems_version, inputs_version
+        from onoff_core.store import Store
+
+        partition = study().partitions[key]
+        versions = settings_versions([partition])
+        samples_too = not run.asset_selection or dg.AssetKey("samples") in run.asset_selection
+        try:
+            version = current_problems_version(
+                partition.dataset,
+                partition.dataset_settings,
+                partition.base_dir,
+                Store(study().store_path),
+                fresh=samples_too,
+            )
+            versions["problems"] = {partition.dataset: version}
+        except OnoffError as error:  # the step that needs the problems fails with the same message
+            dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
+        observe(instance, versions)
+        if run.tags.get(INPUTS_TAG) != inputs_version(partition):
+            instance.add_run_tags(run.run_id, {INPUTS_TAG: inputs_version(partition)})

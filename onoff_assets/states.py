@@ -1,0 +1,122 @@
+"""What the instance and the store know of every partition, as the planning function wants it."""
+
+import dataclasses
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+
+from onoff_assets.observing import INPUTS_TAG, PARTITION_TAG, latest_versions, observe, settings_versions
+from onoff_core.errors import ModelError
+from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.grid.plan import PartitionState
+from onoff_core.grid.problem_versions import inputs_version, problems_versions
+from onoff_core.grid.status import wanted_fingerprints
+from onoff_core.store import Store
+from onoff_core.study import Partition, Study
+
+_IN_PROGRESS = [
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+# Dagster marks a run that it will try again, and then with the run that does.
+_WILL_RETRY_TAG, _RETRY_TAG = "dagster/will_retry", "dagster/auto_retry_run_id"
+_RETRY_IS_MADE_WITHIN = timedelta(minutes=5)
+
+
+def partition_states(
+    instance: dg.DagsterInstance, study: Study, store: Store, backfilled: set[str]
+) -> list[PartitionState]:
+    """The state of every partition, in the study's order. `backfilled`: keys that a running backfill will come to.
+
+    What changed of the inputs of partitions that have results is observed on the way, so that the UI agrees.
+    """
+    versions = problems_versions(study, store)
+    made = {asset: latest_versions(instance, asset, dg.DagsterEventType.ASSET_MATERIALIZATION) for asset in ASSETS}
+    with_results = [partition for key, partition in study.partitions.items() if any(key in made[a] for a in ASSETS)]
+    observe(instance, {**settings_versions(with_results), "problems": versions.found})
+    busy = partitions_in_progress(instance) | backfilled
+    states = [
+        PartitionState(
+            key=key,
+            wanted=_wanted(partition, versions.found.get(partition.dataset)),
+            made=_still_there(store, partition, {asset: made[asset][key] for asset in ASSETS if key in made[asset]}),
+            in_progress=key in busy,
+        )
+        for key, partition in study.partitions.items()
+    ]
+    return _with_history(instance, study, store, states)
+
+
+def partitions_in_progress(instance: dg.DagsterInstance) -> set[str]:
+    """The partitions of which a run is queued, running, or about to be retried."""
+    runs = list(instance.get_runs(filters=dg.RunsFilter(statuses=_IN_PROGRESS)))
+    lately = datetime.now(UTC) - _RETRY_IS_MADE_WITHIN
+    crashed = dg.RunsFilter(
+        statuses=[dg.DagsterRunStatus.FAILURE], tags={_WILL_RETRY_TAG: "true"}, updated_after=lately
+    )
+    runs += [run for run in instance.get_runs(filters=crashed) if _RETRY_TAG not in run.tags]
+    return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
+
+
+def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: object) -> set[str]:
+    """The partitions that backfills under way were asked for: the daemon makes their runs in its own time."""
+    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus  # there is no public way
+
+    keys: set[str] = set()
+    for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
+        if backfill.is_asset_backfill:
+            subsets = backfill.get_asset_backfill_data(asset_graph).target_subset.partitions_subsets_by_asset_key
+            for asset, subset in subsets.items():
+                if asset.to_user_string() in ASSETS:
+                    keys |= set(subset.get_partition_keys())
+        else:
+            keys |= set(backfill.partition_names or ())
+    return keys
+
+
+def _wanted(partition: Partition, problems_version: str | None) -> dict[str, str] | None:
+    if problems_version is None:
+        return None
+    try:
+        return wanted_fingerprints(partition, problems_version)
+    except ModelError:  # said when it was observed; a run of the partition fails with it, other columns do not
+        return None
+
+
+def _still_there(store: Store, partition: Partition, made: dict[str, str]) -> dict[str, str]:
+    """Without what Dagster remembers and the store no longer has, or has put aside."""
+    names = (partition.dataset, partition.model)
+    currents = {asset: store.current(asset, names) for asset in made}
+    return {
+        asset: fingerprint
+        for asset, fingerprint in made.items()
+        if (current := currents[asset]) is not None and current.fingerprint == fingerprint
+    }
+
+
+def _with_history(
+    instance: dg.DagsterInstance, study: Study, store: Store, states: list[PartitionState]
+) -> list[PartitionState]:
+    """When each partition that is due was last made, and how often it failed with the inputs it has now."""
+    inputs = {state.key: inputs_version(study.partitions[state.key]) for state in states if state.due}
+    failures: dict[str, int] = {}
+    if inputs:
+        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={INPUTS_TAG: sorted(set(inputs.values()))})
+        for run in instance.get_runs(filters=failed):
+            failures[run.tags.get(PARTITION_TAG, "")] = failures.get(run.tags.get(PARTITION_TAG, ""), 0) + 1
+    return [
+        dataclasses.replace(
+            state, made_at=_made_at(store, study.partitions[state.key]), failures=failures.get(state.key, 0)
+        )
+        if state.due
+        else state
+        for state in states
+    ]
+
+
+def _made_at(store: Store, partition: Partition) -> float | None:
+    current = store.current("samples", (partition.dataset, partition.model))
+    return None if current is None else current.manifest().completed_at
