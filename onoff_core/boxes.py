@@ -1,11 +1,14 @@
 r"""Find `\boxed{...}` in LaTeX text: the one place that knows what a box is.
 
 Used to read gold answers out of reference solutions and final answers out of responses, so that both sides agree.
+Takes time in proportion to the text, whatever the text is: a response may be hostile.
 """
 
 import re
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
+_BRACE = re.compile(r"\\[\\{}]|[{}]")  # `\{`, `\}` and the line break before a brace are read over
+_SINGLE = re.compile(r"-?\d+(?:\.\d+)?|[A-Za-z]\b")
 
 
 def last_boxed(text: str) -> str | None:
@@ -15,36 +18,29 @@ def last_boxed(text: str) -> str | None:
     read too. A box that is never closed is passed over, so that a response cut off in its last box falls back on an
     earlier one.
     """
-    for match in reversed(list(_BOX.finditer(text))):
-        content = _braced(text, match.end())
-        if content is None and match.end() < len(text) and text[match.end()] != "{":
-            content = _single(text, match)
-        if content is not None:
-            return content.strip()
-    return None
-
-
-def _braced(text: str, start: int) -> str | None:
-    """The content of the brace group that opens at `start`; None where none opens there or it never closes."""
-    if not text.startswith("{", start):
+    boxes = list(_BOX.finditer(text))
+    if not boxes:
         return None
-    depth, position = 0, start
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 2
-            continue
-        if character == "{":
-            depth += 1
-        elif character == "}":
-            depth -= 1
-            if depth == 0:
-                return text[start + 1 : position]
-        position += 1
+    closing = closing_braces(text)
+    for match in reversed(boxes):
+        start = match.end()
+        if start in closing:
+            return text[start + 1 : closing[start]].strip()
+        if not text.startswith("{", start):
+            # `\boxed 3` and `\boxed3`: TeX takes the one next character; MATH's authors wrote whole numbers so.
+            single = _SINGLE.match(text, start)
+            if single:
+                return single.group()
     return None
 
 
-def _single(text: str, match: re.Match[str]) -> str | None:
-    r"""`\boxed 3` and `\boxed3`: TeX takes the one next character; MATH's authors wrote whole numbers so."""
-    found = re.compile(r"-?\d+(?:\.\d+)?|[A-Za-z]\b").match(text, match.end())
-    return found.group() if found else None
+def closing_braces(text: str) -> dict[int, int]:
+    """Where each opening brace closes: its position -> that of its closing brace; unbalanced ones are left out."""
+    closing: dict[int, int] = {}
+    open_at: list[int] = []
+    for match in _BRACE.finditer(text):
+        if match.group() == "{":
+            open_at.append(match.start())
+        elif match.group() == "}" and open_at:
+            closing[open_at.pop()] = match.start()
+    return closing

@@ -23,8 +23,8 @@ ASSETS = ("samples", "rewards", "statistics", "token_distributions")
 CODE_VERSIONS = {
     "problems": "1",
     "samples": "1",
-    "rewards": "1",
-    "statistics": "1",
+    "rewards": "2",
+    "statistics": "2",
     "token_distributions": "1",
     "leaderboard": "1",
 }

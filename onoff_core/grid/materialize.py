@@ -16,7 +16,7 @@ from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
-from onoff_core.rewards import GradingTask, grade
+from onoff_core.rewards import Grader, GradingTask
 from onoff_core.statistics import summarise
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
 from onoff_core.study import Partition
@@ -93,19 +93,20 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
         problems = store.generation("problems", (partition.dataset,), version).read()
         gold = dict(zip(problems["problem_id"].to_pylist(), problems["answer"].to_pylist(), strict=True))
         progress = Progress("grading", samples.manifest().num_rows, log)
-        for index in sorted(samples.fragment_indices()):
-            if index not in generation.fragment_indices():
-                table = _grade(samples.read_fragment(index), gold, partition.task.format_type, progress)
-                generation.write_fragment(index, [table])
+        with Grader(partition.task.format_type) as grader:
+            for index in sorted(samples.fragment_indices()):
+                if index not in generation.fragment_indices():
+                    table = _grade(samples.read_fragment(index), gold, grader, progress)
+                    generation.write_fragment(index, [table])
         inputs = {"samples": samples.fingerprint, "problems": version}
         return _finish(
             store, generation, inputs, fingerprints.reward_settings(partition), {"seconds": progress.seconds}
         )
 
 
-def _grade(samples: pa.Table, gold: Mapping[str, str], format_type: str, progress: Progress) -> pa.Table:
+def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress: Progress) -> pa.Table:
     rows = samples.select(["problem_id", "sample_index", "response"]).to_pylist()
-    verdicts = grade([GradingTask(row["response"], gold[row["problem_id"]]) for row in rows], format_type, progress.add)
+    tasks = [GradingTask(row["response"], gold[row["problem_id"]], row["problem_id"]) for row in rows]
     graded = [
         {
             "problem_id": row["problem_id"],
@@ -113,8 +114,9 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], format_type: str, progres
             "extracted_answer": verdict.extracted_answer,
             "reward": verdict.reward,
             "status": verdict.status,
+            "answer_class": verdict.answer_class,
         }
-        for row, verdict in zip(rows, verdicts, strict=True)
+        for row, verdict in zip(rows, grader.grade(tasks, progress.add), strict=True)
     ]
     return pa.Table.from_pylist(graded, schema=SCHEMAS["rewards"])
 

@@ -1,6 +1,13 @@
-"""Responses and gold answers -> verdicts. Values in, values out; the store and the model are not known here."""
+"""Responses and gold answers -> verdicts. Values in, values out; the store and the model are not known here.
 
-from onoff_core.rewards.grading import GradingTask, grade
+grading   responses -> verdicts, in order
+pool      processes with a deadline for each item; worker is what runs in one
+answers   what an answer says (normalise: its spelling); equality: when two say the same
+evidence  what an asset check of rewards shows
+"""
+
+from onoff_core.rewards.grading import Grader, GradingTask, grade
+from onoff_core.rewards.pool import GradingError
 from onoff_core.rewards.verdict import STATUSES, Verdict
 
-__all__ = ["STATUSES", "GradingTask", "Verdict", "grade"]
+__all__ = ["STATUSES", "Grader", "GradingError", "GradingTask", "Verdict", "grade"]

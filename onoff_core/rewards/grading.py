@@ -1,38 +1,164 @@
-"""Grade many responses."""
+"""Grade many responses: extract, compare each different answer once in the pool, and put the verdicts in order.
+
+Extraction is linear in the text and happens here; everything that parses or computes happens in the pool.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
-from onoff_core.rewards.verdict import Verdict
+from onoff_core.rewards.pool import Failure, Job, Pool
+from onoff_core.rewards.verdict import Status, Verdict
 from onoff_core.tasks import extract_answer
+
+OnGraded = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class GradingTask:
-    """One response and the answer it should have given."""
+    """One response and the answer it should have given.
+
+    Responses of one problem have their different answers numbered together; None: a problem of its own.
+    """
 
     response: str
     gold: str
+    problem_id: str | None = None
 
 
-def grade(
-    tasks: Sequence[GradingTask], format_type: str, on_graded: Callable[[int], None] = lambda count: None
-) -> list[Verdict]:
-    """A verdict for every task, in order. `on_graded` is told how many more are done."""
-    verdicts = []
-    for task in tasks:
-        verdicts.append(_grade_one(task, format_type))
-        on_graded(1)
-    return verdicts
+class Grader:
+    """Grades batch after batch with the same processes; a context manager that leaves none behind."""
+
+    def __init__(
+        self,
+        format_type: str,
+        num_workers: int | None = None,
+        deadline_seconds: float = 5.0,
+        memory_bytes: int = 1 << 30,
+    ) -> None:
+        self.format_type = format_type
+        self._pool = Pool(num_workers, deadline_seconds, memory_bytes)
+
+    def __enter__(self) -> "Grader":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.__exit__(kind, error, trace)
+
+    def grade(self, tasks: Sequence[GradingTask], on_graded: OnGraded = lambda count: None) -> list[Verdict]:
+        """A verdict for every task, in order. All responses of a problem belong in one call, or their answer classes
+        are numbered apart. `on_graded` is told how many more are done.
+        """
+        questions = self._questions(tasks)
+        self._verify(questions, on_graded)
+        self._classify(questions)
+        verdicts: list[Verdict | None] = [None] * len(tasks)
+        for question in questions:
+            for index, verdict in question.verdicts():
+                verdicts[index] = verdict
+        return [verdict for verdict in verdicts if verdict is not None]
+
+    def _questions(self, tasks: Sequence[GradingTask]) -> list["_Question"]:
+        questions: dict[tuple[str | int, str], _Question] = {}
+        for index, task in enumerate(tasks):
+            key = (index if task.problem_id is None else task.problem_id, task.gold)
+            question = questions.setdefault(key, _Question(task.gold))
+            question.add(index, extract_answer(task.response, self.format_type))
+        return list(questions.values())
+
+    def _verify(self, questions: Sequence["_Question"], on_graded: OnGraded) -> None:
+        """Compare every different answer with its gold answer. A question without any answer is asked too: whether its
+        gold answer can be parsed decides what its responses are worth.
+        """
+        asked: list[tuple[_Question, str | None]] = []
+        jobs = []
+        for question in questions:
+            items = []
+            answers: list[str | None] = [*question.answers] or [None]
+            for answer in answers:
+                items.append((len(asked), answer or ""))
+                asked.append((question, answer))
+            jobs.append(Job(question.gold, items))
+
+        def heard(number: int, value: bool | int | Failure) -> None:
+            question, answer = asked[number]
+            if value == "gold_unparsed":
+                question.gold_parsed = False
+            if answer is not None:
+                question.statuses[answer] = _STATUS_OF[value]
+                on_graded(len(question.answers[answer]))
+            if number == question.first_number:
+                on_graded(len(question.unanswered))
+
+        for (question, _), number in reversed(list(zip(asked, range(len(asked)), strict=True))):
+            question.first_number = number
+        self._pool.run(jobs, heard)
+
+    def _classify(self, questions: Sequence["_Question"]) -> None:
+        """Find which of a question's wrong answers are equal."""
+        asked: list[tuple[_Question, str]] = []
+        jobs = []
+        for question in questions:
+            wrong = [answer for answer, status in question.statuses.items() if status == "wrong"]
+            if len(wrong) == 1:
+                question.classes[wrong[0]] = 1
+            elif wrong:
+                jobs.append(Job(None, [(len(asked) + place, answer) for place, answer in enumerate(wrong)]))
+                asked.extend((question, answer) for answer in wrong)
+        failed: list[int] = []
+
+        def heard(number: int, value: bool | int | Failure) -> None:
+            if isinstance(value, str):
+                failed.append(number)
+            else:
+                question, answer = asked[number]
+                question.classes[answer] = value
+
+        self._pool.run(jobs, heard)
+        for number in sorted(failed):  # what cannot be compared in time is equal to nothing else
+            question, answer = asked[number]
+            question.classes[answer] = max(question.classes.values(), default=0) + 1
 
 
-def _grade_one(task: GradingTask, format_type: str) -> Verdict:
-    from onoff_core.rewards.math import is_equal, parse_answer
+_STATUS_OF: dict[bool | int | str, Status] = {
+    True: "correct",
+    False: "wrong",
+    "timeout": "timeout",
+    "gold_unparsed": "gold_unparsed",
+}
 
-    extracted = extract_answer(task.response, format_type)
-    gold = parse_answer(task.gold)
-    if not gold:
-        return Verdict("gold_unparsed", extracted)
-    if extracted is None:
-        return Verdict("no_answer", None)
-    return Verdict("correct" if is_equal(gold, parse_answer(extracted)) else "wrong", extracted)
+
+class _Question:
+    """A gold answer, the different answers given to it, and which responses gave each."""
+
+    def __init__(self, gold: str) -> None:
+        self.gold = gold
+        self.gold_parsed = True
+        self.first_number = -1
+        self.answers: dict[str, list[int]] = {}
+        self.unanswered: list[int] = []
+        self.statuses: dict[str, Status] = {}
+        self.classes: dict[str, int] = {}
+
+    def add(self, index: int, answer: str | None) -> None:
+        if answer is None:
+            self.unanswered.append(index)
+        else:
+            self.answers.setdefault(answer, []).append(index)
+
+    def verdicts(self) -> list[tuple[int, Verdict]]:
+        none: Status = "no_answer" if self.gold_parsed else "gold_unparsed"
+        found = [(index, Verdict(none, None)) for index in self.unanswered]
+        for answer, indices in self.answers.items():
+            status = self.statuses[answer]
+            answer_class = 0 if status == "correct" else self.classes.get(answer)
+            found.extend((index, Verdict(status, answer, answer_class)) for index in indices)
+        return found
+
+
+def grade(tasks: Sequence[GradingTask], format_type: str, on_graded: OnGraded = lambda count: None) -> list[Verdict]:
+    """A verdict for every task, in order, by a pool that lives as long as the call."""
+    with Grader(format_type) as grader:
+        return grader.grade(tasks, on_graded)

@@ -9,10 +9,15 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided of a response, and on what it rests."""
+    """What was decided of a response, and on what it rests.
+
+    `answer_class` numbers the mathematically different answers of one problem: 0 is the gold answer, 1, 2, ... are the
+    others, in no particular order; None where there is no answer to compare. It is what a majority is counted by.
+    """
 
     status: Status
     extracted_answer: str | None
+    answer_class: int | None = None
 
     @property
     def reward(self) -> int | None:

@@ -1,0 +1,220 @@
+r"""An answer as text -> an `Answer`: words, or a value of computer algebra with its percent sign and number base apart.
+
+The parser is math-verify's (latex2sympy2_extended). It is called directly: `math_verify.parse` falls back on any
+number it finds in a text it cannot read (`-2x+20 apples` would become -2), and goes through dozens of patterns first.
+Imports sympy, so it belongs in the workers only.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import sympy
+from latex2sympy2_extended.latex2sympy2 import NormalizationConfig, latex2sympy, normalize_latex
+from math_verify.grader import should_treat_as_complex
+from math_verify.parser import get_last_eq
+
+from onoff_core.boxes import closing_braces
+from onoff_core.rewards.normalise import WRAPPED, normalise, top_level_parts, unwrapped
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One side of a comparison."""
+
+    key: str  # its letters and signs without spaces, wrappers and case: equal keys are equal answers
+    is_words: bool  # a name, a day, a choice: compared by key, never as a product of letters
+    value: Any | None  # sympy; None where it is words or cannot be parsed
+    is_percent: bool = False  # then `value` is the number before the sign
+    base: int | None = None  # of a numeral such as 1011_2; then `value` is its digits read in that base
+
+    @property
+    def is_parsed(self) -> bool:
+        return self.is_words or self.value is not None
+
+
+@lru_cache(maxsize=4096)
+def parse_answer(answer: str) -> Answer:
+    """Read an answer; one that cannot be read has neither words nor value."""
+    text, was_wrapped = unwrapped(normalise(answer))
+    key = _key(text)
+    if _is_words(text, was_wrapped):
+        return Answer(key, True, None)
+    text = without_unit(text)
+    if _is_words(text, False):  # 9 a.m.
+        return Answer(key, True, None)
+    text, is_percent = _without_percent(text)
+    numeral = _NUMERAL.match(text.replace(" ", ""))
+    if numeral:
+        return _numeral(key, *numeral.groups())
+    return Answer(_key(text) if not is_percent else key, False, _value(text), is_percent)
+
+
+_UNIT_WORD = re.compile(
+    "mm|cm|dm|km|ft|yd|mi|in|kg|mg|lbs?|oz|m[lL]|mph|km?ph|kmh|hrs?|mins?|secs?|rad|deg|cc|sq|cu|[rR]s|usd|USD|am|AM|pm|PM"
+    "|mol|Hz|kWh|m/s|km/h|cm/s|ft/s"
+)
+_FUNCTIONS = {"sqrt", "sin", "cos", "tan", "log", "ln", "exp", "frac", "infty", "pi", "mod", "cup", "cap"}
+_BARE_UNIT = re.compile(
+    r"^(?P<number>.*[\d})!])(?P<space>\s*)(?P<unit>[A-Za-z]+(?:/[A-Za-z]+)?)(?P<more>(?:\s+[A-Za-z]+\.?)*)"
+    r"(?:\^\s*\{?[23]\}?)?$",
+    re.DOTALL,
+)
+_POWER = re.compile(r"\s*\^\s*(?:\{\s*-?\d\s*\}|\d)\s*$")
+_LETTER_UNIT = re.compile(r"^(.*[\d})])\s+(?:m|g|s|h|l|L|N|J|V|W|K)(?:\^\s*\{?[23]\}?)?$", re.DOTALL)
+_HALF_DAY = re.compile(r"(?i)^[^a-z]*[ap]\s*\.?\s*m\b")
+_LEADING_WORDS = re.compile(r"^(?:Rs|USD)\.?\s*(?=\d)")
+
+
+def without_unit(text: str) -> str:
+    r"""Without the unit behind a quantity: `12 \text{ cm}^2`, `12 cm`, `12 apples`. A lone letter is kept: it may be an
+    unknown (see `without_letter_unit`). A time of day is words: `9 \text{ a.m.}` is not 9.
+    """
+    text = _LEADING_WORDS.sub("", text)
+    while True:
+        shorter = _without_wrapped_unit(text)
+        if shorter is None:
+            return text
+        if shorter == text:
+            break
+        text = shorter
+    match = _BARE_UNIT.match(text)
+    if not match or match["unit"] in _FUNCTIONS:
+        return text
+    unit = match["unit"]
+    if _HALF_DAY.match(unit + match["more"]):
+        return f"{match['number']} {unit}{match['more']}"
+    is_word = len(unit) >= 4 and match["space"] != "" and unit.isalpha()
+    return match["number"].strip() if _UNIT_WORD.fullmatch(unit) or is_word else text
+
+
+def without_letter_unit(text: str) -> str | None:
+    """`5 m` -> `5`; None where there is no such unit. Only to be asked where the gold answer is a plain number."""
+    match = _LETTER_UNIT.match(normalise(text))
+    return match.group(1).strip() if match else None
+
+
+def _without_wrapped_unit(text: str) -> str | None:
+    """Without a `\\text{...}` at the end, where something stands before it; None for a time of day."""
+    power = _POWER.search(text)
+    end = power.start() if power else len(text)
+    body = text[:end].rstrip()
+    if not body.endswith("}"):
+        return text
+    closing = closing_braces(body)
+    for match in WRAPPED.finditer(body):
+        if closing.get(match.end()) == len(body) - 1:
+            before, unit = body[: match.start()].strip(), body[match.end() + 1 : -1]
+            if not before or before[-1] in "+-*/^_=<>(,":
+                return text
+            return None if _HALF_DAY.match(unit) else before.rstrip(" .,;")
+    return text
+
+
+def _key(text: str) -> str:
+    text = WRAPPED.sub("", text.replace(r"\!", ""))
+    text = re.sub(r"[{}\"'`]", "", text) if "\\" not in text.replace("\\ ", "") else text
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text).strip(".,;:").lower()
+
+
+def _is_words(text: str, was_wrapped: bool) -> bool:
+    """Whether an answer is words rather than mathematics.
+
+    A wrapper says so for anything with a letter (but `\\text{B, E}` may be a list of letters, which keys compare);
+    without one, four letters in a row that no command starts do.
+    """
+    bare = WRAPPED.sub("", text)
+    if was_wrapped:
+        return re.search(r"[A-Za-z]", bare) is not None and "\\" not in bare and "=" not in bare
+    if re.search(r"[\\=^_+*/<>|]", bare):
+        return re.fullmatch(r"\s*[\d:.\s]*(?:a|p)\s*\.?\s*m\s*\.?\s*", bare, re.IGNORECASE) is not None
+    if re.fullmatch(r"[\d:.\s]*\d\s*[AaPp]\s*\.?\s*[Mm]\.?", bare.strip()) is not None:
+        return True
+    letters = re.findall(r"[A-Za-z]{4,}", bare)
+    return bool(letters) and re.fullmatch(r"[A-Za-z\d\s.,;:'\"()!?-]+", bare) is not None
+
+
+_NUMERAL = re.compile(
+    r"^(-?)(?=[A-Z]*\d)([0-9A-Z]+(?:\.[0-9A-Z]+)?)_\{?(?:\\text\{)?(\d{1,2}|"
+    + "{})\\}}?\\}}?$".format("two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|sixteen")
+)
+_NAMED_BASES = "two three four five six seven eight nine ten eleven twelve"
+_BASES = {name: base for base, name in enumerate(_NAMED_BASES.split(" "), start=2)} | {"sixteen": 16}
+
+
+def _numeral(key: str, sign: str, digits: str, base_text: str) -> Answer:
+    base = _BASES.get(base_text) or int(base_text)
+    whole, _, part = digits.partition(".")
+    try:
+        value = sympy.Integer(int(whole + part, base)) / sympy.Integer(base) ** len(part)
+    except ValueError:  # a digit that the base does not have, or no such base: a name with an index
+        return Answer(key, False, _value(f"{sign}{digits}_{{{base_text}}}"))
+    return Answer(key, False, -value if sign else value, base=base)
+
+
+_PERCENT = re.compile(r"\s*\\%\s*$")
+
+
+def _without_percent(text: str) -> tuple[str, bool]:
+    shorter = _PERCENT.sub("", text)
+    return shorter, shorter != text
+
+
+_INTEGER = re.compile(r"^[+-]?\d{1,300}$")
+_DECIMAL = re.compile(r"^[+-]?\d{0,100}\.\d{1,100}$")
+_FRACTION = re.compile(r"^(-?)(?:\\frac\{(-?\d{1,100})\}\{(-?\d{1,100})\}|(\d{1,100})/(\d{1,100}))$")
+_DEGREES = re.compile(r"\\circ")
+_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
+_TWO_NUMBERS = re.compile(r"\d\s+\d")
+_NORMALISATION = NormalizationConfig(
+    basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none", equations=False
+)
+
+
+def _value(text: str) -> Any | None:
+    """The value of LaTeX; None where it cannot be parsed. Plain numbers do without the parser."""
+    compact = text.replace(" ", "") if not _TWO_NUMBERS.search(text) else text
+    if _INTEGER.match(compact):
+        return sympy.Integer(int(compact))
+    if _DECIMAL.match(compact):
+        return sympy.Float(compact)
+    fraction = _FRACTION.match(compact)
+    if fraction:
+        sign, above, below, left, right = fraction.groups()
+        numerator, denominator = int(above or left), int(below or right)
+        if denominator != 0:
+            return sympy.Rational(-numerator if sign else numerator, denominator)
+    if not text or _TWO_NUMBERS.search(text):  # the parser would add them: 5 3 is not 8
+        return None
+    return _parsed(text)
+
+
+def _parsed(text: str) -> Any | None:
+    try:
+        latex = normalize_latex(text, _NORMALISATION)
+        try:
+            return _latex(latex)
+        except MemoryError:
+            raise
+        except Exception:
+            last = get_last_eq(latex)  # a = b = c: what it ends with
+            if last == latex:
+                return None
+            return _latex(last)
+    except MemoryError:
+        raise
+    except Exception:  # whatever the parser raises, recursion included, means that it cannot read this
+        return None
+
+
+def _latex(latex: str) -> Any:
+    in_degrees = bool(_DEGREES.search(latex) and _TRIGONOMETRY.search(latex))
+    return latex2sympy(
+        latex, is_real=not should_treat_as_complex(latex), convert_degrees=in_degrees, normalization_config=None
+    )
+
+
+def choices(answer: Answer) -> list[str]:
+    """The parts of a list of words or letters, sorted: `\\text{B, E, G}`, `(A)`."""
+    return sorted(part.strip("()[]{}") for part in top_level_parts(answer.key.strip("()")))

@@ -1,0 +1,171 @@
+r"""One spelling for answers that mean the same: LaTeX in, plainer LaTeX out.
+
+Knows LaTeX and how data sets and models write answers (units, currencies, thousands, mixed numbers); knows nothing of
+mathematics, which is the parser's. Each step has the reason beside it; each is a labelled case in the tests.
+"""
+
+import re
+
+from onoff_core.boxes import closing_braces
+
+_CHARACTERS = str.maketrans(
+    {
+        "−": "-",
+        "–": "-",
+        "\u2011": "-",
+        "×": r"\times ",
+        "·": r"\cdot ",
+        "÷": r"\div ",
+        "π": r"\pi ",
+        "∞": r"\infty ",
+        "°": r"^\circ ",
+        "≤": r"\le ",
+        "≥": r"\ge ",
+        "∪": r"\cup ",
+        "∩": r"\cap ",
+        "∅": r"\emptyset ",
+        "²": "^2",
+        "³": "^3",
+        "½": r"\frac{1}{2}",
+        "，": ",",
+        "€": " ",
+        "£": " ",
+        "“": '"',
+        "”": '"',
+        "’": "'",
+        "\u00a0": " ",
+        "\u2009": " ",
+        "\u202f": " ",
+        "\u200b": "",
+        "\ufeff": "",
+    }
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_WRAPPERS = r"text|textbf|textit|textrm|textnormal|textsf|mbox|hbox|mathrm|mathbf|mathit|mathsf|operatorname|emph"
+WRAPPED = re.compile(rf"\\(?:{_WRAPPERS})\s*(?=\{{)")
+
+_STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\\$|\\(?:textdollar|pounds|euro)\b", " "),  # math marks, currencies
+        (r"(?<=\d)\s*,\s*\\!\s*(?=\d{3})", ""),  # 111,\! 111: TeX's way of thousands, never a list
+        (r"(?<=\d)\{,\}\s*(?=\d{3})", ""),  # 10{,}000
+        (r"(?<!\d)(\d{1,3})(?:\\[,;: ]|~| )(?=\d{3}(?:\D|$))(?!\d{3}\s*/)", r"\1"),  # 10\,000 and 10 000
+        (r"\\(?:!|,|;|:|>| |quad\b|qquad\b|displaystyle\b|textstyle\b|limits\b|strut\b)|~", " "),  # spaces
+        (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\(?:left|right|[Bb]ig{1,2}[lrm]?)(?![A-Za-z])\s*\.?", ""),
+        (r"\\(?:lvert|rvert|vert)(?![A-Za-z])", "|"),
+        (r"\\(?:lbrace)(?![A-Za-z])\s*", r"\\{"),
+        (r"\\(?:rbrace)(?![A-Za-z])\s*", r"\\}"),
+        (r"\\varnothing(?![A-Za-z])", r"\\emptyset"),
+        (r"\\(?:degree|deg)(?![A-Za-z])", r"^\\circ"),
+        (r"\^\s*\{\s*\\circ\s*\}", r"^\\circ"),
+        (r"\^\s*\\circ\s*([CF])\b", r"^\\circ"),  # degrees of temperature
+        (r"\\(?:leqslant|leq)(?![A-Za-z])", r"\\le"),
+        (r"\\(?:geqslant|geq)(?![A-Za-z])", r"\\ge"),
+        (r"\\\\\s*\[[^\]]*\]", r"\\\\"),  # a row break with its height
+        (r"\\cr(?![A-Za-z])", r"\\\\"),
+        (r"\\(?:text|mbox|mathrm)\s*\{\s*(?:and|or)\s*\}", ","),
+        (r"(?<=[\d})])\s*,?\s+(?:and|or)\s+(?=[\\\d(+-])", ","),
+        (r",\s*,", ","),
+        (r"\\(?:text|mathrm)\s*\{\s*(?:\\?%|per\s?cent(?:age)?|pct)\s*\}", r"\\%"),
+        (r"(?i)(?<=[\d})])\s*(?:percent|per cent|pct)\b", r"\\%"),
+        (r"(?<!\\)%", r"\\%"),
+        (r"\^\s*\\prime", "'"),
+    )
+)
+_MIXED = re.compile(r"^(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)$")
+_PRODUCT = re.compile(r"(?<![A-Za-z_^}\d.,])(\d+)\s*\((?=[^(),]*\))")
+_ASSIGNED = re.compile(r"^\s*([A-Za-z])\s*=(?!=)(.*)$", re.DOTALL)
+_TRAILING = " \t.,;:"
+
+
+def normalise(answer: str) -> str:
+    """An answer in its plain spelling; units are still there."""
+    text = _CONTROL.sub(" ", answer.translate(_CHARACTERS))
+    for pattern, replacement in _STEPS:
+        text = pattern.sub(replacement, text)
+    text = _trimmed(text)
+    text = _with_braced_arguments(text)
+    mixed = _MIXED.match(text)
+    if mixed:  # 3 1/2; the LaTeX form 3\frac{1}{2} is the parser's
+        sign, whole, above, below = mixed.groups()
+        text = f"{sign}{whole}\\frac{{{above}}}{{{below}}}"
+    text = _PRODUCT.sub(r"\1\\cdot(", text)  # 5(3) is a product; the parser would read a mixed number
+    return _without_repeated_name(text)
+
+
+def unwrapped(text: str) -> tuple[str, bool]:
+    r"""The content of an answer that is one `\text{...}` (or the like) as a whole, and whether it was."""
+    was_wrapped = False
+    while True:
+        match = WRAPPED.match(text)
+        if not match or closing_braces(text).get(match.end()) != len(text) - 1:
+            return text, was_wrapped
+        text, was_wrapped = _trimmed(text[match.end() + 1 : -1]), True
+
+
+def top_level_parts(text: str) -> list[str]:
+    """A list's parts: cut at the commas that stand in no bracket."""
+    parts, depth, begin = [], 0, 0
+    for position, character in enumerate(text):
+        if character in "([{":
+            depth += 1
+        elif character in ")]}":
+            depth -= 1
+        elif character == "," and depth == 0:
+            parts.append(text[begin:position].strip())
+            begin = position + 1
+    return [*parts, text[begin:].strip()]
+
+
+def _trimmed(text: str) -> str:
+    r"""Without spaces and full stops at the ends; a `\` at the end is kept with its space."""
+    return text.strip(" \t").rstrip(_TRAILING) if not text.startswith(".") else text.rstrip(_TRAILING)
+
+
+def _without_repeated_name(text: str) -> str:
+    """`x=5, x=3` -> `5, 3`: the solutions of one unknown, each with its name."""
+    if text.count("=") < 2:
+        return text
+    assigned = [_ASSIGNED.match(part) for part in top_level_parts(text)]
+    names = {match.group(1) if match else None for match in assigned}
+    if len(assigned) < 2 or len(names) > 1 or None in names:
+        return text
+    return ",".join(match.group(2).strip() for match in assigned if match)
+
+
+_TAKES = {"frac": 2, "sqrt": 1, "binom": 2}
+_COMMAND = re.compile(r"\\(frac|sqrt|binom)(?![A-Za-z])")
+_TOKEN = re.compile(r"\s*(\\[A-Za-z]+\s*|\\.|[^\s\\{}])")
+_ROOT = re.compile(r"\s*\[[^\[\]]*\]")
+
+
+def _with_braced_arguments(text: str) -> str:
+    r"""`\frac12`, `\frac \pi4`, `\frac{1}2`, `\sqrt5` with the braces TeX would read."""
+    written, position = [], 0
+    closing = closing_braces(text)
+    for match in _COMMAND.finditer(text):
+        if match.start() < position:
+            continue
+        written.append(text[position : match.end()])
+        position = match.end()
+        root = _ROOT.match(text, position) if match.group(1) == "sqrt" else None
+        if root:
+            written.append(root.group().strip())
+            position = root.end()
+        for _ in range(_TAKES[match.group(1)]):
+            begin = position + len(text[position:]) - len(text[position:].lstrip())
+            if begin in closing:  # a group: its content is visited by the loop
+                if not text[begin + 1 : closing[begin]].count("\\"):
+                    written.append(text[begin : closing[begin] + 1])
+                else:
+                    written.append("{" + _with_braced_arguments(text[begin + 1 : closing[begin]]) + "}")
+                position = closing[begin] + 1
+                continue
+            token = _TOKEN.match(text, position)
+            if not token or _COMMAND.match(token.group(1)):
+                break
+            written.append("{" + token.group(1).strip() + "}")
+            position = token.end()
+    return "".join([*written, text[position:]])

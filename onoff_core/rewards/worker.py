@@ -1,0 +1,101 @@
+"""The grading process: reads a batch of jobs a line, writes an outcome a line. `python -m onoff_core.rewards.worker`.
+
+A process of its own, not a fork: it starts alike under every Dagster executor, from any thread and whatever the main
+module is. The parent keeps the time (`pool`); here stands only what a process must do for itself: a limit on its
+memory, and one on its processor time, so that it cannot long outlive a parent that was killed.
+
+In, JSON: a list of jobs a line.
+    {"job": id, "gold": "...", "items": [[number, answer], ...]}               is each answer the gold answer?
+    {"job": id, "known": [[class, answer], ...], "items": [[number, answer], ...]}   which answers are equal?
+Out, JSON, one a line: {"ready": true} once, {"done": true} after each batch, and between them
+    {"job": id, "gold": true|false}            whether the gold answer parses; if not, nothing more of this job
+    {"job": id, "n": number, "value": true|false|class}
+    {"exhausted": true}                        the memory did not suffice for what is being worked on; ends the process
+    {"retired": true}                          much memory is in use; ends the process before the next item
+"""
+
+import json
+import logging
+import os
+import resource
+import signal
+import sys
+import warnings
+from typing import Any, BinaryIO
+
+CPU_SECONDS = 60  # per item; far above every deadline, there only for a worker without a parent
+_RETIRE_SHARE = 0.75  # of the memory limit
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it then ends us
+    batches, outcomes = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not be taken for an outcome
+    memory_bytes = int(sys.argv[1])
+    warnings.simplefilter("ignore")
+    logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that we keep the time ourselves
+    from onoff_core.rewards.answers import parse_answer
+
+    parse_answer(r"\frac{x}{2}")  # the parser builds its tables at its first use
+    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    _say(outcomes, {"ready": True})
+    for batch in batches:
+        try:
+            for job in json.loads(batch):
+                if not _work(job, outcomes, memory_bytes):
+                    _say(outcomes, {"retired": True})
+                    return
+        except MemoryError:
+            _say(outcomes, {"exhausted": True})
+            return
+        _say(outcomes, {"done": True})
+
+
+def _work(job: dict[str, Any], outcomes: BinaryIO, memory_bytes: int) -> bool:
+    """Do one job; False where this process has come to use too much memory to go on."""
+    from onoff_core.rewards.answers import parse_answer
+    from onoff_core.rewards.equality import is_equal
+
+    if "gold" in job:
+        _limit_cpu()
+        gold = parse_answer(job["gold"])
+        _say(outcomes, {"job": job["job"], "gold": gold.is_parsed})
+        if not gold.is_parsed:
+            return True
+    known = [(number, text) for number, text in job.get("known", ())]
+    for number, text in job["items"]:
+        _limit_cpu()
+        value = is_equal(gold, text) if "gold" in job else _class_of(text, known)
+        _say(outcomes, {"job": job["job"], "n": number, "value": value})
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > memory_bytes * _RETIRE_SHARE:
+            return False
+    return True
+
+
+def _class_of(text: str, known: list[tuple[int, str]]) -> int:
+    """The class of the first known answer that this one equals, else a new one, which is then known too."""
+    from onoff_core.rewards.answers import parse_answer
+    from onoff_core.rewards.equality import same
+
+    answer = parse_answer(text)
+    for number, other in known:
+        if same(parse_answer(other), answer):
+            return number
+    new = max((number for number, _ in known), default=0) + 1
+    known.append((new, text))
+    return new
+
+
+def _limit_cpu() -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    soft = int(used.ru_utime + used.ru_stime) + CPU_SECONDS
+    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+
+
+def _say(outcomes: BinaryIO, outcome: dict[str, Any]) -> None:
+    outcomes.write(json.dumps(outcome).encode() + b"\n")
+    outcomes.flush()
+
+
+if __name__ == "__main__":
+    main()
