@@ -10,7 +10,7 @@ from onoff_core.errors import ModelError
 from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version, problems_versions
-from onoff_core.grid.status import wanted_fingerprints
+from onoff_core.grid.status import imported_samples, wanted_fingerprints
 from onoff_core.store import Store
 from onoff_core.study import Partition, Study
 
@@ -46,6 +46,8 @@ def partition_states(
             in_progress=key in busy,
         )
         for key, partition in study.partitions.items()
+        if imported_samples(store, (partition.dataset, partition.model))
+        is None  # drawing new ones is asked for by hand
     ]
     return _with_history(instance, study, store, states)
 

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
+UNKNOWN = "unknown"  # the finish_reason of an imported response
 
 
 def _column(name: str, kind: pa.DataType, comment: str, *, nullable: bool = False) -> pa.Field:
@@ -37,8 +38,8 @@ _SAMPLES = pa.schema(
         _column("prompt_token_ids", pa.list_(pa.int32()), "as the model was given them"),
         _column("response", pa.string(), "token_ids decoded, without a stop token at the end"),
         _column("token_ids", pa.list_(pa.int32()), "as sampled, a stop token at the end included"),
-        _column("token_logprobs", pa.list_(pa.float32()), "nats, raw model at temperature 1, as sampled"),
-        _column("finish_reason", pa.string(), "stop, length or stop_string"),
+        _column("token_logprobs", pa.list_(pa.float32()), "nats, raw model at T = 1, as sampled; empty: imported"),
+        _column("finish_reason", pa.string(), "stop, length or stop_string; unknown: imported"),
         _column("num_tokens", pa.int32(), "length of token_ids"),
     ]
 )

@@ -7,15 +7,21 @@ from onoff_core.cli.printing import table
 from onoff_core.errors import ModelError
 from onoff_core.study import load_study
 
-_MARKS = {"complete": "complete", "partial": "partial", "stale": "stale", "missing": "-"}
+_MARKS = {
+    "complete": "complete",
+    "imported": "complete (imported)",
+    "partial": "partial",
+    "stale": "stale",
+    "missing": "-",
+}
 
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
         "status",
         help="what is there of each partition",
-        description="Print the grid: complete (made from what the settings say now), partial (begun), stale (made from "
-        "other settings), - (missing).",
+        description="Print the grid: complete (made from what the settings say now; imported: brought in by onoff "
+        "import), partial (begun), stale (made from other settings), - (missing).",
     )
     command.add_argument("--dataset", help="only this dataset")
     command.add_argument("--model", help="only this model")
@@ -36,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     notes = {
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
-    rows, unfinished = [], None
+    rows, unfinished, wanting = [], None, ASSETS
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
             continue
@@ -48,8 +54,9 @@ def run(args: argparse.Namespace) -> int:
         rows.append(
             [partition.dataset, partition.model, *(_MARKS[states[asset]] if states else "?" for asset in ASSETS)]
         )
-        if unfinished is None and any(state != "complete" for state in states.values()):
-            unfinished = partition.key
+        if unfinished is None and any(state not in ("complete", "imported") for state in states.values()):
+            unfinished = partition.key  # to make imported samples anew would replace them
+            wanting = tuple(asset for asset in ASSETS if states[asset] != "imported")
     print(table(["dataset", "model", *ASSETS], rows))
     print(f"\nstore: {study.store_path}")
     for name, note in notes.items():
@@ -57,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     if unfinished is not None:
         print("next: fill one with")
         print(
-            f"  dagster asset materialize --select {','.join(ASSETS)} --partition '{unfinished}' "
+            f"  dagster asset materialize --select {','.join(wanting)} --partition '{unfinished}' "
             "-m onoff_assets.definitions"
         )
     return 0

@@ -46,11 +46,11 @@ def materialize_samples(partition: Partition, store: Store, log: Log | None = No
     generation = store.generation("samples", (partition.dataset, partition.model), fingerprint)
     with store.writing(generation):
         if generation.is_complete:
-            return _already(store, generation, say)
-        _keep_problems(store, partition.dataset, problems, version)
+            return already(store, generation, say)
+        keep_problems(store, partition.dataset, problems, version)
         facts = _sample(partition, store, generation, problems, say, log)
         settings = fingerprints.sampling_settings(partition)
-        return _finish(store, generation, {"problems": version}, settings, facts)
+        return finish(store, generation, {"problems": version}, settings, facts)
 
 
 def _sample(
@@ -66,7 +66,7 @@ def _sample(
     missing = [chunk for chunk in chunks if chunk.index not in generation.fragment_indices()]
     _say_resuming(say, chunks, missing)
     loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
-    _keep_vocabulary(store, partition.model, loaded.vocabulary.pieces, loaded.vocabulary.special)
+    keep_vocabulary(store, partition.model, loaded.vocabulary.pieces, loaded.vocabulary.special)
     progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
     for chunk, table in sample_chunks(loaded, missing, partition.task, sampling, begun["seed"], progress.add_tokens):
         generation.write_fragment(chunk.index, [table])
@@ -88,7 +88,7 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
     generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
     with store.writing(generation):
         if generation.is_complete:
-            return _already(store, generation, say)
+            return already(store, generation, say)
         version = samples.manifest().inputs["problems"]
         problems = store.generation("problems", (partition.dataset,), version).read()
         gold = dict(zip(problems["problem_id"].to_pylist(), problems["answer"].to_pylist(), strict=True))
@@ -99,9 +99,7 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
                     table = _grade(samples.read_fragment(index), gold, grader, progress)
                     generation.write_fragment(index, [table])
         inputs = {"samples": samples.fingerprint, "problems": version}
-        return _finish(
-            store, generation, inputs, fingerprints.reward_settings(partition), {"seconds": progress.seconds}
-        )
+        return finish(store, generation, inputs, fingerprints.reward_settings(partition), {"seconds": progress.seconds})
 
 
 def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress: Progress) -> pa.Table:
@@ -128,12 +126,12 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
     generation = store.generation("statistics", key, fingerprints.statistics_fingerprint(rewards.fingerprint))
     with store.writing(generation):
         if generation.is_complete:
-            return _already(store, generation, say)
+            return already(store, generation, say)
         inputs = rewards.manifest().inputs
         samples = store.generation("samples", key, inputs["samples"])
         row = summarise(samples.read(), rewards.read())
         generation.write_fragment(0, [pa.Table.from_pylist([row], schema=SCHEMAS["statistics"])])
-        return _finish(store, generation, {"rewards": rewards.fingerprint, "samples": inputs["samples"]}, {}, {})
+        return finish(store, generation, {"rewards": rewards.fingerprint, "samples": inputs["samples"]}, {}, {})
 
 
 def materialize_token_distributions(partition: Partition, store: Store, log: Log | None = None) -> Made:
@@ -144,10 +142,10 @@ def materialize_token_distributions(partition: Partition, store: Store, log: Log
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
         if generation.is_complete:
-            return _already(store, generation, say)
+            return already(store, generation, say)
         facts = _extract(partition, samples, generation, say, log)
         settings = fingerprints.distribution_settings(partition)
-        return _finish(store, generation, {"samples": samples.fingerprint}, settings, facts)
+        return finish(store, generation, {"samples": samples.fingerprint}, settings, facts)
 
 
 def _extract(
@@ -177,7 +175,9 @@ def _extract(
     }
 
 
-def _keep_problems(store: Store, dataset: str, problems: tuple[Problem, ...], version: str) -> None:
+def keep_problems(
+    store: Store, dataset: str, problems: tuple[Problem, ...], version: str, replace_current: bool = True
+) -> None:
     """Keep the problems beside the results: readers need questions and gold answers, and never load a data set."""
     generation = store.generation("problems", (dataset,), version)
     with store.writing(generation):
@@ -185,10 +185,12 @@ def _keep_problems(store: Store, dataset: str, problems: tuple[Problem, ...], ve
             table = pa.Table.from_pylist([asdict(problem) for problem in problems], schema=SCHEMAS["problems"])
             generation.write_fragment(0, [table])
             generation.complete({}, {}, {})
-        store.make_current(generation)
+        if replace_current or store.current("problems", (dataset,)) is None:
+            store.make_current(generation)
 
 
-def _keep_vocabulary(store: Store, model: str, pieces: tuple[bytes, ...], special: tuple[bool, ...]) -> None:
+def keep_vocabulary(store: Store, model: str, pieces: tuple[bytes, ...], special: tuple[bool, ...]) -> None:
+    """Keep what token ids stand for, so that readers need no tokenizer."""
     table = pa.table(
         {"token_id": list(range(len(pieces))), "piece": list(pieces), "special": list(special)},
         schema=SCHEMAS["vocabulary"],
@@ -207,7 +209,8 @@ def _say_resuming(say: Log, chunks: Any, missing: Any) -> None:
         say(f"resuming: {len(chunks) - len(missing)} of {len(chunks)} chunks there")
 
 
-def _already(store: Store, generation: Generation, say: Log) -> Made:
+def already(store: Store, generation: Generation, say: Log) -> Made:
+    """A generation that is there, made current."""
     say(f"{generation.asset} of {'|'.join(generation.partition)} is complete under these settings; nothing to do")
     current = store.current(generation.asset, generation.partition)
     if current is None or current.fingerprint != generation.fingerprint:
@@ -216,13 +219,14 @@ def _already(store: Store, generation: Generation, say: Log) -> Made:
     return Made(generation, generation.manifest(), computed=False)
 
 
-def _finish(
+def finish(
     store: Store,
     generation: Generation,
     inputs: Mapping[str, str],
     settings: Mapping[str, Any],
     facts: Mapping[str, Any],
 ) -> Made:
+    """Complete a generation, make it current and publish the catalog."""
     manifest = generation.complete(inputs, settings, facts)
     store.make_current(generation)
     publish_catalog(store)

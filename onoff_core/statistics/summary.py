@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from onoff_core.statistics.estimators import accuracy, clustered_standard_error, pass_at_k
+from onoff_core.tables import UNKNOWN
 
 Z95 = 1.959963984540054
 
@@ -40,7 +41,7 @@ def summarise(samples: pa.Table, rewards: pa.Table) -> dict[str, Any]:
         "num_tokens_q25": quantiles[1],
         "num_tokens_q75": quantiles[3],
         "num_tokens_q95": quantiles[4],
-        "truncated_share": _share(finish, "length"),
+        "truncated_share": None if UNKNOWN in finish else _share(finish, "length"),
         "unanswered_share": _share(status, "no_answer"),
         "timeout_share": _share(status, "timeout"),
         "num_gold_unparsed": status.count("gold_unparsed"),
