@@ -47,7 +47,7 @@ def partition_states(
         )
         for key, partition in study.partitions.items()
         if imported_samples(store, (partition.dataset, partition.model))
-        is None  # drawing new ones is asked for by hand
+        is None  # to replace those is a person's matter
     ]
     return _with_history(instance, study, store, states)
 

@@ -42,7 +42,8 @@ def run(args: argparse.Namespace) -> int:
     notes = {
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
-    rows, unfinished, wanting = [], None, ASSETS
+    rows, unfinished = [], None
+    wanting: tuple[str, ...] = ASSETS
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
             continue
