@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     store = Store(study.store_path)
     if args.dataset is not None:
         study.dataset(args.dataset)
+    if args.model is not None:
+        study.model(args.model)
     versions = problems_versions(study, store)
     notes = {
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()

@@ -90,6 +90,12 @@ class Study:
             raise PartitionError(f"name one with --{kind}; {self.config_path.name} has: {', '.join(found)}")
         return found[0]
 
+    def model(self, name: str) -> ModelSettings:
+        """The settings of a model."""
+        if name not in self.models:
+            raise PartitionError(self._unknown("model", name, self.models))
+        return self.models[name]
+
     def _unknown(self, kind: str, name: str, known: Iterable[str]) -> str:
         return f"{self.config_path.name} has no {kind} {name!r}{suggestion(name, known)}"
 

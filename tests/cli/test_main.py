@@ -1,0 +1,149 @@
+"""`onoff check`, `status`, `show`: what they print, and how a mistake ends."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from onoff_core.cli.main import main
+from onoff_core.grid.materialize import (
+    materialize_rewards,
+    materialize_samples,
+    materialize_statistics,
+    materialize_token_distributions,
+)
+from onoff_core.store import Store
+from onoff_core.study import load_study
+from tests.conftest import ROOT, MakeProject
+
+
+def grid_rows(printed: str) -> dict[tuple[str, str], list[str]]:
+    lines = [line.split() for line in printed.split("\n\n")[0].splitlines()[2:]]
+    return {(dataset, model): states for dataset, model, *states in lines}
+
+
+def test_status_prints_the_grid_and_the_next_command(
+    make_project: MakeProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_project(datasets={"arithmetic": {"num_examples": 2}, "more": {"source": "arithmetic"}})
+    assert main(["status"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.splitlines()[0].split() == [
+        "dataset",
+        "model",
+        "samples",
+        "rewards",
+        "statistics",
+        "token_distributions",
+    ]
+    assert grid_rows(printed) == {("arithmetic", "tiny"): ["-"] * 4, ("more", "tiny"): ["-"] * 4}
+    assert f"store: {folder / 'store'}" in printed
+    assert "--partition 'arithmetic|tiny' -m onoff_assets.definitions" in printed
+
+    study = load_study()
+    partition, store = study.partition("arithmetic|tiny"), Store(study.store_path)
+    materialize_samples(partition, store)
+    assert main(["status", "--dataset", "arithmetic", "--model", "tiny"]) == 0
+    assert grid_rows(capsys.readouterr().out) == {("arithmetic", "tiny"): ["complete", "-", "-", "-"]}
+    make_project(datasets={"arithmetic": {"num_examples": 3}})
+    assert main(["status"]) == 0
+    assert grid_rows(capsys.readouterr().out) == {("arithmetic", "tiny"): ["stale", "-", "-", "-"]}
+
+
+def test_status_works_while_a_data_set_cannot_be_read(
+    make_project: MakeProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_project(datasets={"aime2025": {"data_dir": "gone"}, "arithmetic": {"num_examples": 2}})
+    assert main(["status"]) == 0
+    assert ("arithmetic", "tiny") in grid_rows(capsys.readouterr().out)
+
+
+def test_show_prints_the_small_table(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_project()
+    study = load_study()
+    partition, store = study.partition("arithmetic|tiny"), Store(study.store_path)
+    for step in (materialize_samples, materialize_rewards, materialize_statistics, materialize_token_distributions):
+        step(partition, store)
+    assert main(["show", "arithmetic|tiny"]) == 0
+    printed = capsys.readouterr().out
+    rows = {line[:24].strip(): line[24:].strip() for line in printed.splitlines() if line}
+    assert (rows["problems"], rows["responses"]) == ("4", "12")
+    assert rows["accuracy, 95 % interval"].startswith("0.000")
+    assert 0 < float(rows["mean tokens"]) <= 12
+    assert 0 < float(rows["mean entropy (nats)"]) < 6
+    assert str(folder / "store") in printed
+    for command in ("make ui", "make browse", "onoff status"):
+        assert command in printed
+
+
+def test_check_says_what_was_understood(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_project(datasets={"arithmetic": {"num_examples": 2}, "gsm8k": None, "mine": {"path": "mine.csv"}})
+    assert main(["check"]) == 0
+    printed = capsys.readouterr().out
+    assert f"{folder / 'onoff.yaml'}: 3 partitions" in printed
+    for said in ("built-in generator", "hub: openai/gsm8k, split test", str(folder / "mine.csv"), "next: onoff status"):
+        assert said in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["show", "arithmetic|tinny"], "onoff show: onoff.yaml has no model 'tinny'; did you mean 'tiny'?"),
+        (["show", "arithmetic"], "onoff show: 'arithmetic' is not a partition key; write 'dataset|model'"),
+        (["show", "arithmetic|tiny"], "onoff show: statistics of arithmetic|tiny is not there yet"),
+        (["status", "--dataset", "nope"], "onoff status: onoff.yaml has no dataset 'nope'"),
+        (["status", "--model", "nope"], "onoff status: onoff.yaml has no model 'nope'"),
+    ],
+)
+def test_a_mistake_is_one_message_and_exit_status_1(
+    make_project: MakeProject, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    make_project()
+    assert main(arguments) == 1
+    captured = capsys.readouterr()
+    assert captured.err.startswith(said)
+    assert captured.out == ""
+
+
+def test_a_settings_mistake_reaches_the_user_without_a_traceback(
+    make_project: MakeProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_project(sampling={"temprature": 1})
+    assert main(["status"]) == 1
+    assert capsys.readouterr().err == (
+        f"onoff status: {folder / 'onoff.yaml'}: sampling.temprature: unknown key; did you mean 'temperature'? "
+        "There are: max_length, temperature, top_k, top_p, do_sample, num_samples, batch_size, seed, stop_strings\n"
+    )
+
+
+def test_works_from_a_folder_inside_the_project(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = make_project()
+    (folder / "notes" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(folder / "notes" / "deep")
+    assert main(["check"]) == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["show"]])
+def test_wrong_usage_is_exit_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: onoff" in capsys.readouterr().err
+
+
+def test_help_and_version_load_no_heavy_library(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom onoff_core.cli.main import parser\nparser().format_help()\n"
+        "print([name for name in ('torch', 'transformers', 'datasets', 'dagster', 'streamlit') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
