@@ -10,7 +10,6 @@ from collections.abc import Iterator
 import dagster as dg
 
 from onoff_assets.observing import INPUTS_TAG
-from onoff_assets.partitions import grid_partitions
 from onoff_assets.study import study
 from onoff_core.grid.fingerprints import ASSETS
 
@@ -19,13 +18,13 @@ SENSOR_SECONDS = 60
 grid = dg.define_asset_job(
     "grid",
     selection=dg.AssetSelection.assets(*ASSETS),
-    partitions_def=grid_partitions,
     description="Everything of one partition, from samples to token distributions, with one model load.",
 )
 
-# Made again when what it is made from has changed, and not before all of that is there and passed its blocking checks.
+# Made again when the table it is made from has changed, and not before all of that is there. A changed setting is the
+# schedule's matter: it may call for new samples first.
 follows_its_inputs = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled()
+    dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(*ASSETS)).since_last_handled()
     & ~dg.AutomationCondition.any_deps_missing()
     & ~dg.AutomationCondition.any_deps_in_progress()
     & ~dg.AutomationCondition.in_progress()

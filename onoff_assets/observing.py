@@ -11,22 +11,13 @@ import dagster as dg
 
 from onoff_assets.study import study
 from onoff_core.errors import OnoffError
-from onoff_core.grid.fingerprints import (
-    distribution_settings_version,
-    reward_settings_version,
-    sampling_settings_version,
-)
+from onoff_core.grid.fingerprints import sampling_settings_version
 from onoff_core.study import Partition
 
 DATA_VERSION_TAG = "dagster/data_version"
 PARTITION_TAG = "dagster/partition"
 INPUTS_TAG = "onoff/inputs"  # the hash of all a run depends on, so that failures are counted by unchanged inputs
-
-SETTINGS_VERSIONS = {
-    "settings": sampling_settings_version,
-    "reward_settings": reward_settings_version,
-    "distribution_settings": distribution_settings_version,
-}
+SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings")
 
 
 def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEventType) -> dict[str, str]:
@@ -49,15 +40,25 @@ def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, st
     return recorded
 
 
-def settings_versions(partitions: Iterable[Partition]) -> dict[str, dict[str, str]]:
-    """The versions of the three settings assets; a partition whose model is not there has none."""
-    versions: dict[str, dict[str, str]] = {asset: {} for asset in SETTINGS_VERSIONS}
+def settings_versions(partitions: Iterable[Partition], problems: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """The versions of the three settings assets, by asset and partition key; `problems`: by data set, where known.
+
+    Dagster looks one step back only, so what decides rewards and token distributions counts all the way from the
+    problems: a sampling setting makes them stale at once, not when the samples have been drawn again.
+    """
+    from onoff_core.grid.status import wanted_fingerprints
+
+    versions: dict[str, dict[str, str]] = {asset: {} for asset in SETTINGS_ASSETS}
     for partition in partitions:
-        for asset, version in SETTINGS_VERSIONS.items():
-            try:
-                versions[asset][partition.key] = version(partition)
-            except OnoffError as error:
-                dg.get_dagster_logger().warning(f"{asset} of {partition.key}: {error}")
+        try:
+            versions["settings"][partition.key] = sampling_settings_version(partition)
+        except OnoffError as error:  # a model that is not there: its column has no versions, the others have
+            dg.get_dagster_logger().warning(f"settings of {partition.key}: {error}")
+            continue
+        if partition.dataset in problems:
+            wanted = wanted_fingerprints(partition, problems[partition.dataset])
+            versions["reward_settings"][partition.key] = wanted["rewards"]
+            versions["distribution_settings"][partition.key] = wanted["token_distributions"]
     return versions
 
 
@@ -73,19 +74,18 @@ class InputVersions(dg.ConfigurableResource):
         from onoff_core.store import Store
 
         partition = study().partitions[key]
-        versions = settings_versions([partition])
         samples_too = not run.asset_selection or dg.AssetKey("samples") in run.asset_selection
+        problems: dict[str, str] = {}
         try:
-            version = current_problems_version(
+            problems[partition.dataset] = current_problems_version(
                 partition.dataset,
                 partition.dataset_settings,
                 partition.base_dir,
                 Store(study().store_path),
                 fresh=samples_too,
             )
-            versions["problems"] = {partition.dataset: version}
         except OnoffError as error:  # the step that needs the problems fails with the same message
             dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
-        observe(instance, versions)
+        observe(instance, {"problems": problems, **settings_versions([partition], problems)})
         if run.tags.get(INPUTS_TAG) != inputs_version(partition):
             instance.add_run_tags(run.run_id, {INPUTS_TAG: inputs_version(partition)})

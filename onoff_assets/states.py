@@ -36,7 +36,7 @@ def partition_states(
     versions = problems_versions(study, store)
     made = {asset: latest_versions(instance, asset, dg.DagsterEventType.ASSET_MATERIALIZATION) for asset in ASSETS}
     with_results = [partition for key, partition in study.partitions.items() if any(key in made[a] for a in ASSETS)]
-    observe(instance, {**settings_versions(with_results), "problems": versions.found})
+    observe(instance, {**settings_versions(with_results, versions.found), "problems": versions.found})
     busy = partitions_in_progress(instance) | backfilled
     states = [
         PartitionState(

@@ -69,16 +69,21 @@ def make_project(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPa
     """Write an `onoff.yaml` over the small model and go there; keyword arguments replace top-level sections."""
 
     def make(**sections: Any) -> Path:
-        content: dict[str, Any] = {
-            "datasets": {"arithmetic": {"num_examples": 4}},
-            "models": {"tiny": {"model_name": str(tiny_folder), "backend_specific": {"device": "cpu"}}},
-            "sampling": {"max_length": 12, "num_samples": 3, "batch_size": 8, "seed": 7},
-            "distribution": {"top_k": 5},
-            "store": {"path": "store"},
-            **sections,
-        }
-        (tmp_path / "onoff.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+        write_study(tmp_path, tiny_folder, **sections)
         monkeypatch.chdir(tmp_path)
         return tmp_path
 
     return make
+
+
+def write_study(folder: Path, model_folder: Path, **sections: Any) -> None:
+    """An `onoff.yaml` over a small model; keyword arguments replace top-level sections."""
+    content: dict[str, Any] = {
+        "datasets": {"arithmetic": {"num_examples": 4}},
+        "models": {"tiny": {"model_name": str(model_folder), "backend_specific": {"device": "cpu"}}},
+        "sampling": {"max_length": 12, "num_samples": 3, "batch_size": 8, "seed": 7},
+        "distribution": {"top_k": 5},
+        "store": {"path": "store"},
+        **sections,
+    }
+    (folder / "onoff.yaml").write_text(yaml.safe_dump(content, sort_keys=False))

@@ -8,7 +8,14 @@ import dagster as dg
 
 from onoff_assets.observing import settings_versions
 from onoff_assets.partitions import grid_partitions
+from onoff_assets.running import open_store
 from onoff_assets.study import study
+
+
+def _versions() -> dict[str, dict[str, str]]:
+    from onoff_core.grid.problem_versions import problems_versions
+
+    return settings_versions(study().partitions.values(), problems_versions(study(), open_store()).found)
 
 
 def _settings_asset(name: str, description: str) -> dg.SourceAsset:
@@ -20,7 +27,7 @@ def _settings_asset(name: str, description: str) -> dg.SourceAsset:
         tags={"dagster/kind/yaml": ""},
     )
     def observe() -> dg.DataVersionsByPartition:
-        return dg.DataVersionsByPartition(settings_versions(study().partitions.values())[name])
+        return dg.DataVersionsByPartition(_versions()[name])
 
     return observe
 
@@ -31,9 +38,9 @@ settings = _settings_asset(
 )
 reward_settings = _settings_asset(
     "reward_settings",
-    "What decides a partition's rewards besides the samples: how answers are found and compared.",
+    "What decides a partition's rewards, from the problems on: sampling, and how answers are found and compared.",
 )
 distribution_settings = _settings_asset(
     "distribution_settings",
-    "What decides a partition's token distributions besides the samples: temperature and top-k.",
+    "What decides a partition's token distributions, from the problems on: sampling, temperature and top-k.",
 )

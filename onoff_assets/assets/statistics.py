@@ -5,6 +5,7 @@ from typing import Any
 import dagster as dg
 
 from onoff_assets.assets.rewards import rewards
+from onoff_assets.assets.settings import reward_settings
 from onoff_assets.automation import follows_its_inputs
 from onoff_assets.partitions import grid_partitions
 from onoff_assets.running import markdown_table, present, rounded, run, table_metadata
@@ -13,7 +14,7 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 @dg.asset(
     partitions_def=grid_partitions,
-    deps=[rewards],
+    deps=[rewards, reward_settings],
     group_name="grid",
     kinds={"parquet", "python"},
     code_version=CODE_VERSIONS["statistics"],

@@ -1,0 +1,99 @@
+"""The platform in this process: definitions loaded afresh for a study, on an instance of its own."""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+from dagster._core.definitions.data_version import CachingStaleStatusResolver
+from dagster._core.loader import LoadingContextForTest
+
+from tests.conftest import MakeProject
+
+CHAIN = ("samples", "rewards", "statistics", "token_distributions")
+
+
+@dataclass
+class Platform:
+    """A project folder, its definitions as a code location would load them now, and a Dagster instance."""
+
+    folder: Path
+    instance: dg.DagsterInstance
+
+    def load(self) -> Any:
+        """The definitions module, loaded afresh: what reloading the code location does."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "onoff_assets"]:
+            del sys.modules[name]
+        return importlib.import_module("onoff_assets.definitions")
+
+    def module(self, name: str) -> Any:
+        """A module of the definitions as they are loaded."""
+        return importlib.import_module(f"onoff_assets.{name}")
+
+    def change(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Edit `onoff.yaml` and reload."""
+        path = self.folder / "onoff.yaml"
+        content = yaml.safe_load(path.read_text())
+        change(content)
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+        self.load()
+
+    @property
+    def defs(self) -> dg.Definitions:
+        defs: dg.Definitions = self.module("definitions").defs
+        return defs
+
+    def materialize(self, key: str, *assets: str, raises: bool = True, tags: dict[str, str] | None = None) -> Any:
+        """One run over a partition: the whole chain, or the assets named."""
+        job = self.defs.resolve_job_def("grid") if not assets else self._job_of(assets)
+        return job.execute_in_process(instance=self.instance, partition_key=key, raise_on_error=raises, tags=tags or {})
+
+    def _job_of(self, assets: tuple[str, ...]) -> dg.JobDefinition:
+        job = dg.define_asset_job("some", dg.AssetSelection.assets(*assets))
+        return dg.Definitions.merge(self.defs, dg.Definitions(jobs=[job])).resolve_job_def("some")
+
+    def tick(self) -> Any:
+        """What the schedule's and the sensor's tick plan now."""
+        graph = self.defs.get_repository_def().asset_graph
+        states, study = self.module("states"), self.module("study").study()
+        plan = importlib.import_module("onoff_core.grid.plan").plan
+        store = importlib.import_module("onoff_core.store").Store(study.store_path)
+        backfilled = states.partitions_of_backfills(self.instance, graph)
+        known = states.partition_states(self.instance, study, store, backfilled)
+        return plan(known, study.automation.max_partitions, study.automation.max_failures)
+
+    def requested(self) -> list[str]:
+        return [state.key for state in self.tick().requested]
+
+    def ui_status(self) -> dict[str, dict[str, str]]:
+        """key -> asset -> missing, stale or fresh: what the UI shows, by the resolver behind it."""
+        graph = self.defs.get_repository_def().asset_graph
+        resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
+        keys = self.module("study").study().partitions
+        return {
+            key: {asset: resolver.get_status(dg.AssetKey(asset), key).value.lower() for asset in CHAIN} for key in keys
+        }
+
+    def check(self, name: str, key: str, result: Any) -> Any:
+        """The evaluation of a check in a run's result."""
+        found = [e for e in result.get_asset_check_evaluations() if e.check_name == name]
+        assert len(found) == 1, f"{name} was evaluated {len(found)} times for {key}"
+        return found[0]
+
+
+@pytest.fixture
+def platform(make_project: MakeProject) -> Iterator[Callable[..., Platform]]:
+    """Make a platform over a project with these sections."""
+    with dg.DagsterInstance.local_temp() as instance:
+
+        def make(**sections: Any) -> Platform:
+            made = Platform(make_project(**sections), instance)
+            made.load()
+            return made
+
+        yield make

@@ -1,0 +1,138 @@
+"""A changed setting makes stale what it decides, in the partitions it decides, and nothing else; in the UI's words and
+in those of `onoff status`, which agree.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from onoff_core.cli.main import main
+from tests.conftest import write_study
+from tests.platform.conftest import CHAIN, Platform
+
+GRID = {
+    "datasets": {"one": {"source": "arithmetic", "num_examples": 2}, "two": {"source": "arithmetic", "num_examples": 3}}
+}
+ONE, TWO = "one|tiny", "two|tiny"
+ALL_FRESH = dict.fromkeys(CHAIN, "fresh")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+    """A project and a Dagster instance with a grid of two partitions, both made; copied for each test."""
+    folder = tmp_path_factory.mktemp("filled")
+    (folder / "dagster").mkdir()
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
+        patch.chdir(folder)
+        write_study(folder, tiny_folder, **GRID)
+        made = Platform(folder, instance)
+        made.load()
+        for key in (ONE, TWO):
+            made.materialize(key)
+    return folder
+
+
+@pytest.fixture
+def filled(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    folder = shutil.copytree(template, tmp_path / "filled")
+    monkeypatch.chdir(folder)
+    with dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
+        copied = Platform(folder, instance)
+        copied.load()
+        yield copied
+
+
+def cli_status(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, str]]:
+    """key -> asset -> complete, partial, stale or missing, as `onoff status` prints it."""
+    capsys.readouterr()
+    assert main(["status"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    header = lines[0]
+    rows = [dict(zip(header, line, strict=True)) for line in lines[2:] if len(line) == len(header)]
+    return {f"{row['dataset']}|{row['model']}": {asset: row[asset] for asset in CHAIN} for row in rows}
+
+
+WORDS = {"complete": "fresh", "stale": "stale", "-": "missing"}
+
+
+def says_the_same(ui: dict[str, dict[str, str]], cli: dict[str, dict[str, str]]) -> bool:
+    return ui == {key: {asset: WORDS[mark] for asset, mark in assets.items()} for key, assets in cli.items()}
+
+
+def test_all_is_fresh_after_a_run(filled: Platform, capsys: pytest.CaptureFixture[str]) -> None:
+    assert filled.requested() == []
+    assert filled.ui_status() == {ONE: ALL_FRESH, TWO: ALL_FRESH}
+    assert cli_status(capsys) == {key: dict.fromkeys(CHAIN, "complete") for key in (ONE, TWO)}
+
+
+def change_sampling(content: dict[str, Any]) -> None:
+    content["datasets"]["one"]["sampling"] = {"temperature": 0.5}
+
+
+def change_num_examples(content: dict[str, Any]) -> None:
+    content["datasets"]["one"]["num_examples"] = 1
+
+
+@pytest.mark.parametrize("change", [change_sampling, change_num_examples])
+def test_what_decides_samples_makes_one_partition_stale(
+    filled: Platform, change: Callable[[dict[str, Any]], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled.change(change)
+    assert filled.requested() == [ONE]
+    ui = filled.ui_status()
+    assert ui == {ONE: dict.fromkeys(CHAIN, "stale"), TWO: ALL_FRESH}
+    cli = cli_status(capsys)
+    assert cli == {ONE: dict.fromkeys(CHAIN, "stale"), TWO: dict.fromkeys(CHAIN, "complete")}
+    assert says_the_same(ui, cli)
+
+    filled.materialize(ONE, "samples")
+    assert filled.ui_status()[ONE] == {**dict.fromkeys(CHAIN, "stale"), "samples": "fresh"}
+    assert says_the_same(filled.ui_status(), cli_status(capsys))
+    filled.materialize(ONE)
+    assert filled.requested() == []
+    assert filled.ui_status() == {ONE: ALL_FRESH, TWO: ALL_FRESH}
+
+
+def test_top_k_leaves_samples_and_rewards_alone(filled: Platform, capsys: pytest.CaptureFixture[str]) -> None:
+    filled.change(lambda content: content["distribution"].update(top_k=3))
+    assert filled.requested() == [ONE, TWO]
+    expected = {**ALL_FRESH, "token_distributions": "stale"}
+    assert filled.ui_status() == {ONE: expected, TWO: expected}
+    assert says_the_same(filled.ui_status(), cli_status(capsys))
+    filled.materialize(ONE)
+    assert filled.ui_status() == {ONE: ALL_FRESH, TWO: expected}
+
+
+def test_batch_size_decides_nothing(filled: Platform) -> None:
+    filled.change(lambda content: content["sampling"].update(batch_size=3))
+    assert filled.requested() == []
+    assert filled.ui_status() == {ONE: ALL_FRESH, TWO: ALL_FRESH}
+
+
+def test_a_setting_taken_back_needs_no_run(filled: Platform) -> None:
+    filled.change(change_sampling)
+    assert filled.requested() == [ONE]
+    filled.change(lambda content: content["datasets"]["one"].pop("sampling"))
+    assert filled.requested() == []
+    assert filled.ui_status() == {ONE: ALL_FRESH, TWO: ALL_FRESH}
+
+
+def test_a_new_model_is_a_missing_column(filled: Platform) -> None:
+    def add(content: dict[str, Any]) -> None:
+        content["models"]["second"] = dict(content["models"]["tiny"])
+
+    filled.change(add)
+    assert filled.requested() == ["one|second", "two|second"]
+    ui = filled.ui_status()
+    assert ui[ONE] == ui[TWO] == ALL_FRESH
+    assert ui["one|second"] == ui["two|second"] == dict.fromkeys(CHAIN, "missing")
+
+
+def test_what_the_store_lost_is_requested(filled: Platform) -> None:
+    """Dagster remembers a materialization whose result was removed; the tick looks at the store as well."""
+    shutil.rmtree(filled.folder / "store" / "rewards" / "two")
+    assert filled.requested() == [TWO]
