@@ -1,0 +1,5 @@
+"""What Streamlit lacks, drawn from text nodes only: the tokens of a response, a token's bars, a prefix tree.
+
+A component is registered once, when its module is imported: registering in a page's script would do so at each rerun.
+Styles and scripts are package data beside the modules. Nothing of a model ever goes into `html`, `css` or `js`.
+"""

@@ -1,0 +1,19 @@
+"""A token's distribution as labelled bars. Small: its script is sent along with every click."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+_HERE = Path(__file__).parent
+_MOUNT = st.components.v2.component(
+    "onoff_bar_view",
+    html='<div id="bars"></div>',
+    css=(_HERE / "bar_view.css").read_text(),
+    js=(_HERE / "bar_view.js").read_text(),
+)
+
+
+def bar_view(payload: dict[str, Any], *, key: str) -> None:
+    """Show what `bars.as_payload` made."""
+    _MOUNT(key=key, data=payload)

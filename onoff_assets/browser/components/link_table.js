@@ -1,0 +1,32 @@
+// A table of text with links into the browser. In: {caption, columns, rows of {text, note, level, ramp, indent, page,
+// query}}; out: trigger `go` with {page, query}. Text nodes only; the links are real, so they open in a new tab too.
+function element(tag, name, ...children) {
+  const made = document.createElement(tag);
+  if (name) made.className = name;
+  made.append(...children);
+  return made;
+}
+function content(cell, go) {
+  if (!cell.page) return element("span", "text", cell.text);
+  const link = element("a", "text", cell.text);
+  link.href = cell.page + "?" + new URLSearchParams(cell.query ?? {});
+  link.onclick = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
+    event.preventDefault();
+    go({ page: cell.page, query: cell.query ?? {} });
+  };
+  return link;
+}
+export default function ({ data, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector("#table");
+  const go = (target) => setTriggerValue("go", target);
+  const head = element("thead", "", element("tr", "", ...data.columns.map((text) => element("th", "", text))));
+  const rows = data.rows.map((row) => element("tr", "", ...row.map((cell) => {
+    const names = [cell.level ? cell.ramp + cell.level : "", cell.mono ? "mono" : "", cell.number ? "number" : ""];
+    const made = element("td", names.filter(Boolean).join(" "), content(cell, go));
+    if (cell.note) made.append(element("span", "note text", cell.note));
+    if (cell.indent) made.style.paddingLeft = 0.55 + cell.indent * 1.1 + "rem";
+    return made;
+  })));
+  root.replaceChildren(element("table", "", element("caption", "", data.caption), head, element("tbody", "", ...rows)));
+}

@@ -1,0 +1,51 @@
+"""A table of text whose cells may be links into the browser: the grid, problems that flip, a prefix tree."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from onoff_assets.browser.colour import ramp_css
+from onoff_assets.browser.text import visible
+
+_HERE = Path(__file__).parent
+_MOUNT = st.components.v2.component(
+    "onoff_link_table",
+    html='<div id="table"></div>',
+    css=ramp_css() + (_HERE / "link_table.css").read_text(),
+    js=(_HERE / "link_table.js").read_text(),
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text, a smaller second line, a level of a ramp (`e` or `w`), an indent, and where a click leads."""
+
+    text: str
+    note: str = ""
+    level: int = 0
+    ramp: str = "w"
+    indent: int = 0
+    mono: bool = False
+    number: bool = False
+    page: str | None = None
+    query: dict[str, str] = field(default_factory=dict)
+
+    def payload(self) -> dict[str, Any]:
+        shown = {name: value for name, value in asdict(self).items() if value not in (0, "", None, False, {})}
+        return {**shown, "text": visible(self.text), "note": visible(self.note)}
+
+
+def link_table(
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, key: str
+) -> dict[str, Any] | None:
+    """Show the table; `{page, query}` of a link that was clicked just now, else None."""
+    data = {
+        "caption": caption,
+        "columns": [visible(column) for column in columns],
+        "rows": [[cell.payload() for cell in row] for row in rows],
+    }
+    clicked = _MOUNT(key=key, data=data, on_go_change=lambda: None).go
+    return dict(clicked) if clicked else None

@@ -1,0 +1,60 @@
+"""The response's tokens, coloured, clickable and walkable, under a strip of the same numbers over position."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from onoff_assets.browser.colour import ramp_css
+from onoff_assets.browser.measures import ENTROPY, EXCESS, RANK, SURPRISAL, Measure
+from onoff_assets.browser.pieces import Piece
+from onoff_assets.browser.reading import Overlay
+
+_HERE = Path(__file__).parent
+_MOUNT = st.components.v2.component(
+    "onoff_token_view",
+    html='<div id="view"></div>',
+    css=ramp_css() + (_HERE / "token_view.css").read_text(),
+    js=(_HERE / "token_view.js").read_text(),
+)
+
+
+def payload(pieces: Sequence[Piece], overlay: Overlay) -> bytes:
+    """What the component draws, as JSON: it depends on the response alone, never on what is selected."""
+    surprisal = [-value for value in overlay.logprob]
+    measures: list[tuple[Measure, Sequence[float]]] = [(SURPRISAL, surprisal)]
+    if overlay.entropy is not None and overlay.rank is not None:
+        excess = [s - h for s, h in zip(surprisal, overlay.entropy, strict=True)]
+        measures = [(ENTROPY, overlay.entropy), *measures, (RANK, overlay.rank), (EXCESS, excess)]
+    content = {
+        "text": [piece.text for piece in pieces],
+        "mark": {str(i): piece.mark for i, piece in enumerate(pieces) if piece.mark},
+        "kind": {str(i): piece.kind for i, piece in enumerate(pieces) if piece.kind != "text"},
+        "measures": [_measure(measure, values) for measure, values in measures],
+    }
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def _measure(measure: Measure, values: Sequence[float]) -> dict[str, Any]:
+    return {
+        "name": measure.name,
+        "label": measure.label,
+        "unit": measure.unit,
+        "edges": measure.edges,
+        "meaning": measure.meaning,
+        "values": [round(value, 3) for value in values],
+    }
+
+
+def token_view(content: bytes, *, document: str, initial: int | None, key: str) -> int | None:
+    """Show the tokens; the position that is picked, None before.
+
+    `initial` is the position shown first and must stay the same while the document does: what is sent must not depend
+    on the selection, or every click would send the whole text again. Bytes are passed on as they are.
+    """
+    head = json.dumps({"document": document, "initial": initial})
+    data = b'{"head":' + head.encode() + b',"body":' + content + b"}"
+    picked = _MOUNT(key=key, data=data, default={"picked": initial}, on_picked_change=lambda: None).picked
+    return picked if isinstance(picked, int) else None

@@ -1,0 +1,68 @@
+"""Which responses one walks through: by reward, status, length, entropy, text."""
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Empty and None is: any."""
+
+    statuses: tuple[str, ...] = ()
+    finish_reasons: tuple[str, ...] = ()
+    min_tokens: int | None = None
+    max_tokens: int | None = None
+    min_entropy: float | None = None  # nats, the response's mean
+    text: str = ""
+
+    @property
+    def is_empty(self) -> bool:
+        return self == Filter()
+
+
+def matching(
+    table: pa.Table,
+    wanted: Filter,
+    mean_entropy: Callable[[], NDArray[np.float64]],
+    holds_text: Callable[[str], NDArray[np.bool_]],
+) -> list[int]:
+    """Row numbers of the matching responses, in order. What costs reading is asked for only where it is used."""
+    keep = np.ones(table.num_rows, dtype=bool)
+    for name, values in (("status", wanted.statuses), ("finish_reason", wanted.finish_reasons)):
+        if values:
+            keep &= _true(pc.is_in(table[name], pa.array(values, pa.string())))
+    lengths = table["num_tokens"].to_numpy()
+    if wanted.min_tokens is not None:
+        keep &= lengths >= wanted.min_tokens
+    if wanted.max_tokens is not None:
+        keep &= lengths <= wanted.max_tokens
+    if wanted.min_entropy is not None:
+        keep &= mean_entropy() >= wanted.min_entropy
+    if wanted.text:
+        keep &= holds_text(wanted.text)
+    return [int(row) for row in np.flatnonzero(keep)]
+
+
+def _true(mask: pa.ChunkedArray) -> NDArray[np.bool_]:
+    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
+
+
+def neighbours(rows: Sequence[int], row: int) -> tuple[int | None, int | None]:
+    """The matching rows before and after this one, which need not match itself."""
+    before = [other for other in rows if other < row]
+    after = [other for other in rows if other > row]
+    return (before[-1] if before else None), (after[0] if after else None)
+
+
+def random_wrong(table: pa.Table, rows: Sequence[int], row: int, chance: random.Random) -> int | None:
+    """One of the matching responses with reward 0, another than this one where there is another."""
+    rewards = table["reward"].to_pylist()
+    wrong = [other for other in rows if rewards[other] == 0]
+    others = [other for other in wrong if other != row]
+    return chance.choice(others or wrong) if wrong else None

@@ -1,0 +1,280 @@
+"""What the pages read of the store, each as little as it shows.
+
+A `Reader` looks up the current generation at every call, so a new generation is seen at once; what it keeps is keyed
+by the generations' fingerprints and bounded by bytes. A response's text and token ids come from its row of `samples`,
+its overlay from the plain columns of its row group of `token_distributions`, and the lists of alternatives from that
+row group at the first click.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from onoff_assets.browser.bars import Distribution
+from onoff_assets.browser.cache import BoundedCache
+from onoff_assets.browser.pieces import Piece, label_of, response_pieces
+from onoff_core.errors import MissingInputError, StoreError
+from onoff_core.store import Generation, Store
+
+Value = TypeVar("Value")
+Key = tuple[str, str]  # (dataset, model)
+
+_OVERLAY = ("position", "token_id", "logprob", "rank", "entropy", "tail_mass")
+_CACHE = BoundedCache(512 * 1024 * 1024)
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a model's token ids stand for."""
+
+    pieces: pa.Array  # binary
+    special: pa.Array  # bool
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    def bytes_of(self, token_id: int) -> bytes:
+        return bytes(self.pieces[token_id].as_py()) if 0 <= token_id < len(self) else b""
+
+    def is_special(self, token_id: int) -> bool:
+        return not 0 <= token_id < len(self) or bool(self.special[token_id].as_py())
+
+    def text_of(self, token_ids: list[int]) -> str:
+        """Tokens in a row as one text, special ones by name."""
+        return b"".join(self.bytes_of(i) for i in token_ids).decode(errors="replace")
+
+    def label(self, token_id: int) -> str:
+        return label_of(self.bytes_of(token_id), self.is_special(token_id), token_id)
+
+    def pieces_of(self, token_ids: list[int]) -> list[Piece]:
+        return response_pieces(
+            token_ids, [self.bytes_of(i) for i in token_ids], [self.is_special(i) for i in token_ids]
+        )
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One response with its problem and its verdict; what is not there yet is None."""
+
+    problem_id: str
+    sample_index: int
+    question: str | None
+    answer: str | None
+    solution: str | None
+    prompt: str
+    response: str
+    token_ids: list[int]
+    token_logprobs: list[float]
+    finish_reason: str
+    extracted_answer: str | None
+    reward: int | None
+    status: str | None
+
+
+@dataclass(frozen=True)
+class Overlay:
+    """Per token what the colours show; `entropy`, `rank` are None where there are only the samples' own numbers."""
+
+    logprob: list[float]
+    entropy: list[float] | None
+    rank: list[int] | None
+
+
+class Responses:
+    """All responses of a partition: a table of problem_id, sample_index, num_tokens, finish_reason, fragment, and
+    reward, status, extracted_answer (null where not graded yet)."""
+
+    def __init__(self, table: pa.Table, samples: Generation, rewards: Generation | None) -> None:
+        self.table, self.samples, self.rewards = table, samples, rewards
+
+    @cached_property
+    def problem_ids(self) -> list[str]:
+        """In the order of the data set."""
+        return [str(value) for value in pc.unique(self.table["problem_id"]).to_pylist()]
+
+    def of_problem(self, problem_id: str) -> pa.Table:
+        return self.table.filter(pc.equal(self.table["problem_id"], problem_id))
+
+    def fragment_of(self, problem_id: str, sample_index: int) -> int:
+        rows = self.of_problem(problem_id)
+        fragments = rows.filter(pc.equal(rows["sample_index"], sample_index))["fragment"]
+        if not len(fragments):
+            raise StoreError(f"{self.samples.folder} has no sample {sample_index} of problem {problem_id}")
+        return int(fragments[0].as_py())
+
+
+class Reader:
+    """A store as the pages see it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def partitions(self) -> list[Key]:
+        """(dataset, model) of which there is anything, in order of name."""
+        keys = {key for asset in ("samples", "rewards", "statistics") for key in self.store.partitions(asset)}
+        return sorted((key[0], key[1]) for key in keys)
+
+    def vocabulary(self, model: str) -> Vocabulary | None:
+        generation = self.store.current("vocabulary", (model,))
+        if generation is None:
+            return None
+
+        def read() -> Vocabulary:
+            table = generation.read().sort_by("token_id").combine_chunks()
+            return Vocabulary(table["piece"].chunk(0), table["special"].chunk(0))
+
+        return self.kept(("vocabulary", generation.folder), read, lambda v: v.pieces.nbytes + v.special.nbytes)
+
+    def responses(self, key: Key) -> Responses:
+        """The partition's responses; raises `MissingInputError`, which says what to run, where there are none."""
+        samples = self.store.require("samples", key)
+        rewards = self._made_from(self.store.current("rewards", key), "samples", samples)
+        cache_key = ("responses", samples.folder, rewards.folder if rewards else None)
+        return self.kept(cache_key, lambda: _responses(samples, rewards), lambda r: r.table.nbytes)
+
+    def samples_of_problem(self, responses: Responses, problem_id: str) -> list[Sample]:
+        """All samples of one problem, in order."""
+        rows = responses.of_problem(problem_id)
+        problem = self._problem(responses.samples, problem_id)
+        texts: dict[int, dict[str, Any]] = {}
+        for fragment in pc.unique(rows["fragment"]).to_pylist():
+            for row in responses.samples.read_rows(fragment, {"problem_id": problem_id}).to_pylist():
+                texts[row["sample_index"]] = row
+        verdicts = rows.select(["sample_index", "extracted_answer", "reward", "status"]).to_pylist()
+        return [_sample(problem, texts[verdict["sample_index"]], verdict) for verdict in verdicts]
+
+    def sample(self, responses: Responses, problem_id: str, sample_index: int) -> Sample:
+        """One response: reads its row, and the problem's."""
+        where: dict[str, str | int] = {"problem_id": problem_id, "sample_index": sample_index}
+        fragment = responses.fragment_of(problem_id, sample_index)
+        cache_key = ("sample", responses.samples.folder, problem_id, sample_index)
+        text = self.kept(
+            cache_key, lambda: responses.samples.read_rows(fragment, where).to_pylist()[0], lambda row: _size(row)
+        )
+        rows = responses.of_problem(problem_id)
+        verdict = rows.filter(pc.equal(rows["sample_index"], sample_index)).to_pylist()[0]
+        return _sample(self._problem(responses.samples, problem_id), text, verdict)
+
+    def holding_text(self, responses: Responses, text: str) -> NDArray[np.bool_]:
+        """Which responses hold the text, whatever its case; reads only the responses' text, a fragment at a time."""
+        found = [
+            pc.match_substring(table["response"], text, ignore_case=True).to_numpy(zero_copy_only=False)
+            for table in responses.samples.tables(["response"])
+        ]
+        return np.concatenate(found) if found else np.zeros(0, dtype=bool)
+
+    def distributions(self, responses: Responses) -> Generation:
+        """The token distributions of these very samples; else a `MissingInputError` that says what to run."""
+        key = responses.samples.partition
+        found = self.store.require("token_distributions", key)
+        made = self._made_from(found, "samples", responses.samples)
+        if made is None:
+            raise MissingInputError(
+                f"token_distributions of {'|'.join(key)} are of an older generation of samples; run: dagster asset "
+                f"materialize --select token_distributions --partition '{'|'.join(key)}' -m onoff_assets.definitions"
+            )
+        return made
+
+    def overlay(self, distributions: Generation, responses: Responses, sample: Sample) -> Overlay:
+        """The plain columns of the response's row group: no lists are read."""
+        table = self._rows(distributions, responses, sample, _OVERLAY)
+        columns = {name: table[name].to_pylist() for name in ("logprob", "entropy", "rank")}
+        return Overlay(columns["logprob"], columns["entropy"], columns["rank"])
+
+    def distribution(
+        self, distributions: Generation, responses: Responses, sample: Sample, position: int
+    ) -> Distribution:
+        """What is stored of one token."""
+        names = (*_OVERLAY, "topk_ids", "topk_logprobs")
+        row = self._rows(distributions, responses, sample, names).slice(position, 1).to_pylist()[0]
+        ids, logprobs = row.pop("topk_ids"), row.pop("topk_logprobs")
+        if ids is None:  # the whole vocabulary in order of id
+            order = sorted(range(len(logprobs)), key=lambda i: -logprobs[i])
+            ids, logprobs = order, [logprobs[i] for i in order]
+        return Distribution(**row, topk_ids=ids, topk_logprobs=logprobs)
+
+    def stored_temperature(self, distributions: Generation) -> float:
+        return float(distributions.manifest().settings["temperature"])
+
+    def _rows(
+        self, distributions: Generation, responses: Responses, sample: Sample, columns: tuple[str, ...]
+    ) -> pa.Table:
+        fragment = responses.fragment_of(sample.problem_id, sample.sample_index)
+        where: dict[str, str | int] = {"problem_id": sample.problem_id, "sample_index": sample.sample_index}
+        cache_key = ("rows", distributions.folder, sample.problem_id, sample.sample_index, columns)
+        table = self.kept(
+            cache_key, lambda: distributions.read_rows(fragment, where, columns), lambda table: table.nbytes
+        )
+        if table.num_rows != len(sample.token_ids):
+            raise StoreError(
+                f"{distributions.folder}, problem {sample.problem_id}, sample {sample.sample_index}: "
+                f"{table.num_rows} tokens for {len(sample.token_ids)} sampled; materialize token_distributions again"
+            )
+        return table
+
+    def _problem(self, samples: Generation, problem_id: str) -> dict[str, Any]:
+        """The problem's row, of the version the samples were drawn for."""
+        version = samples.manifest().inputs["problems"]
+        generation = self.store.generation("problems", (samples.partition[0],), version)
+        table = self.kept(("problems", generation.folder), generation.read, lambda table: table.nbytes)
+        rows: list[dict[str, Any]] = table.filter(pc.equal(table["problem_id"], problem_id)).to_pylist()
+        return rows[0] if rows else {}
+
+    def kept(self, key: tuple[object, ...], make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
+        """What was made for this key before, or is made now; the key names a generation, so it never goes stale."""
+        return _CACHE.get((str(self.store.root), *key), make, size)
+
+    @staticmethod
+    def _made_from(generation: Generation | None, asset: str, source: Generation) -> Generation | None:
+        """The generation where it was made from this very source."""
+        if generation is None or generation.manifest().inputs.get(asset) != source.fingerprint:
+            return None
+        return generation
+
+
+def _responses(samples: Generation, rewards: Generation | None) -> Responses:
+    tables = []
+    for fragment in sorted(samples.fragment_indices()):
+        table = samples.read_fragment(fragment, ["problem_id", "sample_index", "num_tokens", "finish_reason"])
+        tables.append(table.append_column("fragment", pa.array([fragment] * table.num_rows, pa.int32())))
+    table = pa.concat_tables(tables)
+    if rewards is None:
+        for name, kind in (("extracted_answer", pa.string()), ("reward", pa.int8()), ("status", pa.string())):
+            table = table.append_column(name, pa.nulls(table.num_rows, kind))
+        return Responses(table, samples, None)
+    verdicts = rewards.read()
+    keys = ["problem_id", "sample_index"]
+    if table.select(keys).combine_chunks() == verdicts.select(keys).combine_chunks():  # as they are written: no join
+        for name in ("extracted_answer", "reward", "status"):
+            table = table.append_column(name, verdicts[name])
+    else:
+        table = table.append_column("_order", pa.array(range(table.num_rows)))
+        table = table.join(verdicts, keys, join_type="left outer").sort_by("_order").drop_columns("_order")
+    return Responses(table.combine_chunks(), samples, rewards)
+
+
+def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, Any]) -> Sample:
+    return Sample(
+        question=problem.get("question"),
+        answer=problem.get("answer"),
+        solution=problem.get("solution"),
+        **{name: text[name] for name in ("problem_id", "sample_index", "prompt", "response", "token_ids")},
+        token_logprobs=text["token_logprobs"],
+        finish_reason=text["finish_reason"],
+        extracted_answer=verdict["extracted_answer"],
+        reward=verdict["reward"],
+        status=verdict["status"],
+    )
+
+
+def _size(row: dict[str, Any]) -> int:
+    """Roughly what a row of Python values takes: 36 bytes a number in a list."""
+    return 36 * (len(row["token_ids"]) + len(row["token_logprobs"]) + len(row["prompt_token_ids"])) + 4 * len(
+        row["response"]
+    )

@@ -1,0 +1,67 @@
+"""Text of models and data sets made safe to show: what one sees is what is there, and nothing of it is markup.
+
+`visible` is for labels (charts, tables, lists); `as_markdown` is for questions, whose LaTeX is to be set.
+"""
+
+import re
+import unicodedata
+
+# Characters that change how their neighbours are laid out, or that one cannot see.
+_BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_MARKS = {"\n": "↵", "\r": "␍", "\t": "→"}
+_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~<>&:^=\"'@/%])")
+# `$..$` only where it cannot be an amount of money: no space inside the dollars and no digit after them (as Pandoc).
+_MATH = re.compile(
+    r"\$\$(?P<block>.+?)\$\$|\\\[(?P<bracket>.+?)\\\]|\\\((?P<paren>.+?)\\\)|"
+    r"(?<!\\)\$(?P<inline>(?=[^\s$])[^$\n]*?(?<=[^\s\\$]))\$(?!\d)",
+    re.DOTALL,
+)
+
+
+def is_invisible(character: str) -> bool:
+    """Whether a character is a control, a direction mark or another one without a shape of its own."""
+    return character in _BIDI or unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+
+
+def visible(text: str, limit: int | None = None) -> str:
+    """One line in which every invisible character has a mark; `limit` shortens it with an ellipsis."""
+    if limit is not None and len(text) > limit:
+        text = text[: limit - 1] + "…"
+    return "".join(_MARKS.get(c) or (f"⟨U+{ord(c):04X}⟩" if is_invisible(c) else c) for c in text)
+
+
+def plain(text: str) -> str:
+    """As `visible`, but lines, tabs stay: for blocks of text."""
+    return "".join(c if c in "\n\t" or not is_invisible(c) else f"⟨U+{ord(c):04X}⟩" for c in text)
+
+
+def escaped(text: str) -> str:
+    """Markdown that shows exactly this text: no HTML, links, images, directives or maths."""
+    return _MARKDOWN.sub(r"\\\1", plain(text)).replace("\n", "  \n")
+
+
+def as_markdown(text: str) -> str:
+    """Markdown that shows the text with its LaTeX set, and everything else of it literally."""
+    parts, end = [], 0
+    for match in _MATH.finditer(text):
+        parts.append(escaped(text[end : match.start()]))
+        inner = next(group for group in match.groups() if group is not None)
+        parts.append(_maths(inner, block=match.group("block") is not None or match.group("bracket") is not None))
+        end = match.end()
+    parts.append(escaped(text[end:]))
+    return "".join(parts)
+
+
+def as_maths(latex: str) -> str:
+    """Markdown that sets the whole text as LaTeX, for answers, which come without dollars."""
+    return _maths(latex, block=False)
+
+
+def _maths(latex: str, block: bool) -> str:
+    """One line of LaTeX between dollars; a dollar or a blank line within would end it and let Markdown in."""
+    line = " ".join(plain(latex).replace("$", "").split()).rstrip(
+        "\\ "
+    )  # a last backslash would hide the closing dollar
+    if not line:
+        return escaped(latex)
+    return f"\n\n$$\n{line}\n$$\n\n" if block else f"${line}$"

@@ -1,0 +1,154 @@
+"""What the pages share: the store, the choice of a partition kept in the URL, messages, going to another page."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import streamlit as st
+
+from onoff_assets.browser.links import Link, choose, read_link
+from onoff_assets.browser.reading import Key, Reader, Responses
+from onoff_assets.browser.text import escaped, visible
+from onoff_core.errors import OnoffError, SettingsError
+from onoff_core.store import Store
+from onoff_core.study import Study, load_study
+
+DAGSTER_URL = os.environ.get("ONOFF_DAGSTER_URL", "http://127.0.0.1:3000")
+_FOLLOWERS = {"dataset": ("problem", "sample", "token"), "model": ("token",), "problem": ("sample", "token")}
+
+
+def study() -> tuple[Study | None, str | None]:
+    """The study of this folder, or None with the reason: a store can be looked at without one."""
+    try:
+        return load_study(), None
+    except SettingsError as error:
+        return None, str(error)
+
+
+def reader() -> Reader:
+    """The store that ONOFF_STORE names, or else the study's."""
+    path = os.environ.get("ONOFF_STORE")
+    if path is None:
+        path = load_study().store_path
+    return Reader(Store(path))
+
+
+def guarded(show: Callable[[], None]) -> Callable[[], None]:
+    """A page whose errors that a user can mend are shown as one message."""
+
+    def page() -> None:
+        try:
+            show()
+        except OnoffError as error:
+            explain(error)
+
+    page.__name__ = show.__module__.rsplit(".", 1)[-1]
+    return page
+
+
+def explain(error: OnoffError) -> None:
+    st.info(escaped(str(error)), icon="ℹ️")
+
+
+def warn(messages: Sequence[str]) -> None:
+    for message in messages:
+        st.warning(escaped(message))
+
+
+def link_here() -> Link:
+    """What the URL asks for; where it names no partition, the one looked at last."""
+    remembered = st.session_state.get("partition", {})
+    query = dict(st.query_params)
+    if "dataset" not in query and "model" not in query:
+        query = {**remembered, **query}
+    link, messages = read_link(query)
+    warn(messages)
+    return link
+
+
+def no_partitions(store_reader: Reader) -> None:
+    st.info(
+        escaped(
+            f"There are no results in {store_reader.store.root} yet. Make some with: make demo, or one partition with:"
+        )
+    )
+    st.code(
+        "dagster asset materialize --select samples,rewards,statistics,token_distributions "
+        "--partition 'arithmetic|smollm2-135m' -m onoff_assets.definitions",
+        language=None,
+    )
+
+
+def choose_partition(store_reader: Reader, link: Link) -> Key | None:
+    """Data set and model from the URL and the sidebar; None, with a message, where the store is empty."""
+    keys = store_reader.partitions()
+    if not keys:
+        no_partitions(store_reader)
+        return None
+    dataset, message = choose("data set", link.dataset, sorted({key[0] for key in keys}))
+    warn([message] if message else [])
+    models = [key[1] for key in keys if key[0] == dataset]
+    model, message = choose("model", link.model, models)
+    warn([message] if message else [])
+    assert dataset is not None
+    assert model is not None
+    with st.sidebar:
+        pick("dataset", "Data set", sorted({key[0] for key in keys}), dataset)
+        pick("model", "Model", models, model)
+    st.session_state["partition"] = {"dataset": dataset, "model": model}
+    return dataset, model
+
+
+def pick(name: str, label: str, options: Sequence[Any], chosen: Any, shown: Callable[[Any], str] | None = None) -> None:
+    """A select box whose value is the URL's: a choice changes the URL, and the page follows it."""
+    state = f"pick-{name}"
+    st.session_state[state] = chosen
+    st.selectbox(
+        label,
+        options,
+        key=state,
+        on_change=_follow,
+        args=(name, state),
+        format_func=shown or (lambda o: visible(str(o))),
+    )
+
+
+def _follow(name: str, state: str) -> None:
+    set_link(**{name: st.session_state[state]}, **dict.fromkeys(_FOLLOWERS.get(name, ())))
+
+
+def set_link(**values: Any) -> None:
+    """Change the URL's query; None removes a value. What is as it was is not touched."""
+    for name, value in values.items():
+        if value is None:
+            if name in st.query_params:
+                del st.query_params[name]
+        elif st.query_params.get(name) != str(value):
+            st.query_params[name] = str(value)
+
+
+def keep_link(link: Link) -> None:
+    """Make the URL say what is shown."""
+    query = link.query()
+    set_link(**{name: query.get(name) for name in Link.__dataclass_fields__})
+
+
+def choose_problem(responses: Responses, link: Link) -> str | None:
+    """The problem from the URL and the sidebar; None where there is none."""
+    problem, message = choose("problem", link.problem, responses.problem_ids)
+    warn([message] if message else [])
+    if problem is not None:
+        with st.sidebar:
+            pick("problem", "Problem", responses.problem_ids, problem)
+    return problem
+
+
+def go(target: dict[str, Any] | None) -> None:
+    """Follow a link of a component to another page, without loading the app again."""
+    if target:
+        st.switch_page(st.session_state["pages"][target["page"]], query_params=target.get("query", {}))
+
+
+def note(text: str) -> None:
+    """Small text in the page's own ink: Streamlit's captions are too faint to read."""
+    st.markdown(f":small[{escaped(text)}]")

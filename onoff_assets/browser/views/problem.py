@@ -1,0 +1,132 @@
+"""Problem: all samples of a problem side by side, and the token where right and wrong part."""
+
+from collections import defaultdict
+
+import streamlit as st
+
+from onoff_assets.browser.components.link_table import Cell, link_table
+from onoff_assets.browser.links import Link
+from onoff_assets.browser.prefix_tree import Node, prefix_tree, splits
+from onoff_assets.browser.reading import Key, Sample, Vocabulary
+from onoff_assets.browser.text import as_markdown, as_maths, escaped, plain
+from onoff_assets.browser.views import common
+
+_MOST_ROWS = 400
+_RUN = 160  # characters of a run shown
+
+
+def show() -> None:
+    reader, link = common.reader(), common.link_here()
+    key = common.choose_partition(reader, link)
+    if key is None:
+        return
+    responses = reader.responses(key)
+    problem = common.choose_problem(responses, link)
+    if problem is None:
+        st.info("This partition has no responses: its data set has no problems.")
+        return
+    common.keep_link(Link(*key, problem=problem))
+    samples = reader.samples_of_problem(responses, problem)
+    with st.container(border=True):
+        common.note(f"problem {problem}")
+        question = samples[0].question
+        st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
+        st.markdown("gold answer: " + (as_maths(samples[0].answer) if samples[0].answer else "–"))
+    left, right = st.columns([2, 3])
+    with left:
+        _answers(key, samples)
+    with right:
+        _samples(key, samples)
+    vocabulary = reader.vocabulary(key[1])
+    if vocabulary is None:
+        st.info(escaped(f"The store has no vocabulary of {key[1]}; materialize samples again to see the tree."))
+        return
+    _tree(key, samples, vocabulary)
+
+
+def _answers(key: Key, samples: list[Sample]) -> None:
+    """Extracted answers as written, the most frequent first."""
+    groups: dict[str | None, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        groups[sample.extracted_answer].append(sample)
+    rows = []
+    for answer, group in sorted(groups.items(), key=lambda item: -len(item[1])):
+        mean = _mean([sample.reward for sample in group])
+        opened = _link(key, group[0], None)
+        rows.append([
+            Cell("(no answer)" if answer is None else answer, mono=answer is not None, page="response", query=opened),
+            Cell(str(len(group)), number=True),
+            _reward(mean),
+        ])  # fmt: skip
+    common.go(link_table("Answers", ["extracted answer", "samples", "mean reward"], rows, key="answers"))
+
+
+def _samples(key: Key, samples: list[Sample]) -> None:
+    rows = [
+        [
+            Cell(f"sample {sample.sample_index}", page="response", query=_link(key, sample, None)),
+            Cell(sample.status or "not graded", level=6 if sample.reward else 0),
+            Cell(str(len(sample.token_ids)), number=True),
+            Cell(plain(sample.response)[-140:].strip(), mono=True),
+        ]
+        for sample in samples
+    ]
+    common.go(link_table("Samples", ["", "status", "tokens", "how it ends"], rows, key="samples"))
+
+
+def _tree(key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
+    st.subheader("Where they part")
+    root = prefix_tree([sample.token_ids for sample in samples], [sample.reward for sample in samples])
+    parting = splits(root)
+    if parting:
+        position, difference, node = parting[0]
+        st.markdown(
+            escaped(
+                f"Right and wrong part most at token {position}, where {len(node.samples)} samples go "
+                f"{len(node.children)} ways: the branches' mean rewards differ by {difference:.2f}."
+            )
+        )
+    common.note("Tokens that samples share from the start, drawn together; the fill is the branch's mean reward.")
+    rows: list[list[Cell]] = []
+    _branch(root, 0, key, samples, vocabulary, rows)
+    common.go(link_table("Prefix tree", ["goes on with", "token", "samples", "mean reward"], rows, key="tree"))
+    if len(rows) >= _MOST_ROWS:
+        common.note(f"Only the first {_MOST_ROWS} branches are shown.")
+
+
+def _branch(
+    root: Node, depth: int, key: Key, samples: list[Sample], vocabulary: Vocabulary, rows: list[list[Cell]]
+) -> None:
+    """Rows of a node and its branches, depth first; an own stack, since long responses branch deep."""
+    open_nodes = [(root, depth)]
+    while open_nodes and len(rows) < _MOST_ROWS:
+        node, level = open_nodes.pop()
+        if node.token_ids:
+            text = vocabulary.text_of(node.token_ids[:_RUN])
+            ending = " ■" if node.ends_here and not node.children else ""
+            shown = text if len(text) <= _RUN else text[: _RUN - 1] + "…"
+            rows.append([
+                Cell(shown + ending, level=_level(node.mean_reward), indent=min(level, 25), mono=True,
+                     page="response", query=_link(key, samples[node.samples[0]], node.start)),
+                Cell(str(node.start), number=True),
+                Cell(str(len(node.samples)), number=True),
+                _reward(node.mean_reward),
+            ])  # fmt: skip
+        open_nodes += [(child, level + 1) for child in reversed(node.children)]
+
+
+def _reward(mean: float | None) -> Cell:
+    return Cell("–" if mean is None else f"{mean:.2f}", level=_level(mean), number=True)
+
+
+def _level(mean: float | None) -> int:
+    return 0 if mean is None else round(6 * mean)
+
+
+def _mean(rewards: list[int | None]) -> float | None:
+    known = [reward for reward in rewards if reward is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _link(key: Key, sample: Sample, token: int | None) -> dict[str, str]:
+    return Link(*key, problem=sample.problem_id, sample=sample.sample_index, token=token).query()

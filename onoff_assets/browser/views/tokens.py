@@ -1,0 +1,109 @@
+"""Tokens: where a model is unsure over a whole partition, and examples to jump to."""
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+import streamlit as st
+
+from onoff_assets.browser.aggregates import ENTROPY_EDGES, POSITION_EDGES, REWARDS, UNSURE, TokenSummary, token_summary
+from onoff_assets.browser.components.link_table import Cell, link_table
+from onoff_assets.browser.links import Link
+from onoff_assets.browser.reading import Key, Vocabulary
+from onoff_assets.browser.views import charts, common
+from onoff_assets.browser.views.charts import COLOURS
+
+
+def show() -> None:
+    reader, link = common.reader(), common.link_here()
+    key = common.choose_partition(reader, link)
+    if key is None:
+        return
+    common.keep_link(Link(*key))
+    responses = reader.responses(key)
+    summary = token_summary(reader, reader.distributions(responses), responses)
+    if summary.mean_entropy is None:
+        st.info("This partition has no tokens.")
+        return
+    st.markdown(f"{summary.num_tokens:,} tokens, mean entropy {summary.mean_entropy:.3f} nats.")
+    left, right = st.columns(2)
+    with left:
+        charts.show(histogram(summary), key="histogram")
+    with right:
+        charts.show(_by_position(summary), key="by-position")
+    vocabulary = reader.vocabulary(key[1])
+    if vocabulary is not None:
+        _unsure(key, summary, vocabulary)
+
+
+def histogram(summary: TokenSummary, title: str = "Entropy of the tokens", share: bool = False) -> alt.Chart:
+    """Tokens by entropy, split by the response's reward, on a log axis."""
+    counts = summary.histogram.astype(float)
+    if share:
+        counts = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    frame = pa.Table.from_pylist(
+        [
+            {"entropy": ENTROPY_EDGES[i], "to": ENTROPY_EDGES[i + 1], "tokens": counts[r, i], "responses": name}
+            for r, name in enumerate(REWARDS)
+            for i in range(counts.shape[1])
+            if counts[r, i] > 0
+        ]
+    )
+    label = "share of tokens (log)" if share else "tokens (log)"
+    return (
+        alt.Chart(frame, title=title)
+        .mark_line(interpolate="step-after", point=True)
+        .encode(
+            x=alt.X("entropy:Q", title="entropy (nats)"),
+            y=alt.Y("tokens:Q", title=label, scale=alt.Scale(type="log")),
+            color=alt.Color("responses:N", title="responses", scale=alt.Scale(domain=list(REWARDS), range=COLOURS)),
+            shape=alt.Shape("responses:N"),
+            tooltip=["responses", "entropy", "to", "tokens"],
+        )
+    )
+
+
+def _by_position(summary: TokenSummary) -> alt.Chart:
+    there = summary.position_count > 0
+    frame = pa.table(
+        {
+            "position": POSITION_EDGES[there] + 1,
+            "entropy": summary.position_entropy[there],
+            "tokens": summary.position_count[there],
+        }
+    )
+    return (
+        alt.Chart(frame, title="Entropy by position")
+        .mark_line(point=True, color=COLOURS[1])
+        .encode(
+            x=alt.X("position:Q", title="position + 1 (log)", scale=alt.Scale(type="log")),
+            y=alt.Y("entropy:Q", title="mean entropy (nats)"),
+            tooltip=["position", "entropy", "tokens"],
+        )
+    )
+
+
+def _unsure(key: Key, summary: TokenSummary, vocabulary: Vocabulary) -> None:
+    """The tokens drawn most often where the model was unsure."""
+    st.subheader("Where it is most often unsure")
+    common.note(f"Tokens that were drawn at an entropy of at least {UNSURE:g} nat, with the three most unsure places.")
+    rows = []
+    for token in summary.unsure_tokens:
+        examples = [
+            Cell(
+                f"{problem}, {sample}, {position}",
+                page="response",
+                query=Link(*key, None, problem, sample, position).query(),
+            )
+            for problem, sample, position in token.examples
+        ]
+        rows.append([
+            Cell(vocabulary.label(token.token_id), mono=True),
+            Cell(str(token.token_id), number=True),
+            Cell(str(token.unsure), number=True),
+            Cell(f"{100 * token.unsure / token.drawn:.0f} %", number=True),
+            Cell(f"{token.mean_entropy:.2f}", number=True),
+            *examples,
+            *[Cell("")] * (3 - len(examples)),
+        ])  # fmt: skip
+    header = ["token", "id", "times unsure", "of its draws", "mean entropy", "problem, sample, token", "", ""]
+    common.go(link_table("Unsure tokens", header, rows, key="unsure"))

@@ -1,0 +1,66 @@
+"""`onoff browse`: the browser over the store, in a process of its own."""
+
+import argparse
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from onoff_core.errors import SettingsError, StoreError
+from onoff_core.study import load_study
+
+# The settings of .streamlit/config.toml, for a start in another folder: this machine only, no telemetry.
+_DEFAULTS = {
+    "STREAMLIT_SERVER_ADDRESS": "127.0.0.1",
+    "STREAMLIT_SERVER_PORT": "8501",
+    "STREAMLIT_SERVER_HEADLESS": "true",
+    "STREAMLIT_SERVER_ALLOWED_HOSTS": "localhost,127.0.0.1",
+    "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",
+    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
+    "STREAMLIT_CLIENT_TOOLBAR_MODE": "viewer",
+}
+
+
+def add(commands: Any) -> None:
+    command = commands.add_parser(
+        "browse",
+        help="look at responses token by token, in a web browser",
+        description="Serve the browser on this machine: read-only pages over the store, while runs write. "
+        "Everything after -- goes to `streamlit run`, such as -- --server.port 8600.",
+    )
+    command.add_argument("--store", help="a store's folder or URL; the study's own without it")
+    command.add_argument("streamlit", nargs="*", help=argparse.SUPPRESS)
+    command.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    command, environment = command_of(args.store, args.streamlit)
+    print("the browser: Ctrl-C ends it", file=sys.stderr)
+    try:
+        return subprocess.run(command, env=environment, check=False).returncode
+    except KeyboardInterrupt:
+        return 0
+
+
+def command_of(store: str | None, options: list[str]) -> tuple[list[str], dict[str, str]]:
+    """What to start and in which environment; the browser's package is found and not imported."""
+    spec = importlib.util.find_spec("onoff_assets")
+    if spec is None or spec.origin is None or importlib.util.find_spec("streamlit") is None:
+        raise StoreError("the browser is not installed here; run: pip install -e . in the project's folder")
+    environment = dict(os.environ)
+    if store is not None:
+        environment["ONOFF_STORE"] = store if "://" in store else str(_existing(Path(store)))
+    elif "ONOFF_STORE" not in environment:
+        load_study()  # an error in the settings is better told here than on a page
+    if not Path(".streamlit/config.toml").exists():
+        environment = {**_DEFAULTS, **environment}
+    script = Path(spec.origin).parent / "browser" / "app.py"
+    return [sys.executable, "-m", "streamlit", "run", str(script), *options], environment
+
+
+def _existing(folder: Path) -> Path:
+    if not folder.is_dir():
+        raise SettingsError(f"--store {folder}: no such folder; give the folder that holds samples/, rewards/, ...")
+    return folder.resolve()
