@@ -63,6 +63,9 @@ _K_ESTIMATE = pa.list_(
         [pa.field("k", pa.int32(), nullable=False), pa.field("estimate", pa.float64()), pa.field("reason", pa.string())]
     )
 )
+_MISSING = pa.list_(
+    pa.struct([pa.field("statistic", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
+)
 _STATISTICS = pa.schema(
     [
         _column("num_problems", pa.int32(), "problems with at least one verdict"),
@@ -72,7 +75,7 @@ _STATISTICS = pa.schema(
         _column("interval_low", pa.float64(), "95 % interval of the accuracy", nullable=True),
         _column("interval_high", pa.float64(), "95 % interval of the accuracy", nullable=True),
         _column("pass_at_k", _K_ESTIMATE, "unbiased, for k = 1, 2, 4, ...; null with a reason for k > n"),
-        _column("maj_at_k", _K_ESTIMATE, "majority vote over k responses"),
+        _column("maj_at_k", _K_ESTIMATE, "majority of k responses, over all subsets, ties averaged; null as pass_at_k"),
         _column("mean_num_tokens", pa.float64(), "tokens", nullable=True),
         _column("median_num_tokens", pa.float64(), "tokens", nullable=True),
         _column("num_tokens_q05", pa.float64(), "tokens, 5 % quantile", nullable=True),
@@ -83,6 +86,7 @@ _STATISTICS = pa.schema(
         _column("unanswered_share", pa.float64(), "responses without an answer", nullable=True),
         _column("timeout_share", pa.float64(), "responses whose grading ran out of time", nullable=True),
         _column("num_gold_unparsed", pa.int32(), "responses left out because the gold answer cannot be parsed"),
+        _column("missing", _MISSING, "why each null above is null"),
     ]
 )
 _TOKEN_DISTRIBUTIONS = pa.schema(

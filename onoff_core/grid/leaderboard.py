@@ -1,8 +1,22 @@
-"""Every partition's statistics side by side."""
+"""Every partition's statistics side by side, and the models of a data set compared problem by problem."""
 
+from dataclasses import dataclass
+from itertools import combinations
+
+from onoff_core.statistics import PairedDifference, paired_difference
 from onoff_core.store import Store, connect_catalog
 
 Row = tuple[str, str, float | None, float | None, float | None, int, float | None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two models on one data set; the better one is `first`."""
+
+    dataset: str
+    first: str
+    second: str
+    paired: PairedDifference
 
 
 def leaderboard_rows(store: Store) -> list[Row]:
@@ -13,3 +27,23 @@ def leaderboard_rows(store: Store) -> list[Row]:
             "FROM statistics ORDER BY dataset, accuracy DESC NULLS LAST, model"
         ).fetchall()
     return rows
+
+
+def comparisons(store: Store) -> list[Comparison]:
+    """The paired difference of every two models of a data set, over the problems that both have verdicts on."""
+    means: dict[str, dict[str, dict[str, float]]] = {}
+    with connect_catalog(store) as connection:
+        for dataset, model, problem, mean in connection.execute(
+            "SELECT dataset, model, problem_id, avg(reward) FROM rewards WHERE reward IS NOT NULL "
+            "GROUP BY ALL ORDER BY ALL"
+        ).fetchall():
+            means.setdefault(dataset, {}).setdefault(model, {})[problem] = mean
+    found = []
+    for dataset, models in means.items():
+        for first, second in combinations(models, 2):
+            paired = paired_difference(models[first], models[second])
+            if paired is not None and paired.difference < 0:
+                first, second, paired = second, first, paired_difference(models[second], models[first])
+            if paired is not None:
+                found.append(Comparison(dataset, first, second, paired))
+    return found
