@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.fingerprints import ASSETS
     from onoff_core.grid.problem_versions import problems_versions
     from onoff_core.grid.status import partition_status
-    from onoff_core.store import Store
+    from onoff_core.store import Store, current_generations
 
     study = load_study()
     store = Store(study.store_path)
@@ -44,13 +44,14 @@ def run(args: argparse.Namespace) -> int:
     notes = {
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
+    known = current_generations(store)
     rows, unfinished = [], None
     wanting: tuple[str, ...] = ASSETS
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
             continue
         try:
-            states = partition_status(partition, versions.found.get(partition.dataset), store)
+            states = partition_status(partition, versions.found.get(partition.dataset), store, known)
         except ModelError as error:
             notes[partition.model] = f"cannot be judged: {error}"
             states = {}

@@ -6,7 +6,7 @@ publishes the catalog at the end. `log` takes the lines a person should see.
 
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,25 +45,27 @@ def materialize_samples(partition: Partition, store: Store, log: Log | None = No
     fingerprint = fingerprints.samples_fingerprint(partition, version)
     generation = store.generation("samples", (partition.dataset, partition.model), fingerprint)
     with store.writing(generation):
-        if generation.is_complete:
-            return already(store, generation, say)
         keep_problems(store, partition.dataset, problems, version)
-        facts = _sample(partition, store, generation, problems, say, log)
+        if is_whole(generation, say):
+            _mend_vocabulary(partition, store)
+            return already(store, generation, say)
+        indices, facts = _sample(partition, store, generation, problems, say, log)
         settings = fingerprints.sampling_settings(partition)
-        return finish(store, generation, {"problems": version}, settings, facts)
+        return finish(store, generation, {"problems": version}, settings, facts, indices)
 
 
 def _sample(
     partition: Partition, store: Store, generation: Generation, problems: tuple[Problem, ...], say: Log, log: Log | None
-) -> dict[str, Any]:
-    """Draw what is missing of a generation; the facts of the run."""
+) -> tuple[list[int], dict[str, Any]]:
+    """Draw what is missing of a generation; the numbers of its fragments, and the facts of the run."""
     from onoff_core.backends.loading import load_model
     from onoff_core.sampling import chunks_of, sample_chunks
 
     sampling = partition.sampling
     begun = generation.begin({"seed": secrets.randbits(62) if sampling.seed is None else sampling.seed})
     chunks = chunks_of(problems, sampling.num_samples)
-    missing = [chunk for chunk in chunks if chunk.index not in generation.fragment_indices()]
+    there = generation.fragment_indices()
+    missing = [chunk for chunk in chunks if chunk.index not in there]
     _say_resuming(say, chunks, missing)
     loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
     keep_vocabulary(store, partition.model, loaded.vocabulary.pieces, loaded.vocabulary.special)
@@ -71,7 +73,7 @@ def _sample(
     for chunk, table in sample_chunks(loaded, missing, partition.task, sampling, begun["seed"], progress.add_tokens):
         generation.write_fragment(chunk.index, [table])
         progress.add(table.num_rows)
-    return {
+    return [chunk.index for chunk in chunks], {
         "seed": begun["seed"],
         "model_revision": loaded.revision,
         "device": str(loaded.device),
@@ -87,19 +89,21 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
     samples = store.require("samples", key)
     generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
     with store.writing(generation):
-        if generation.is_complete:
+        if is_whole(generation, say):
             return already(store, generation, say)
         version = samples.manifest().inputs["problems"]
         problems = store.generation("problems", (partition.dataset,), version).read()
         gold = dict(zip(problems["problem_id"].to_pylist(), problems["answer"].to_pylist(), strict=True))
         progress = Progress("grading", samples.manifest().num_rows, log)
+        indices, there = sorted(samples.fragment_indices()), generation.fragment_indices()
         with Grader(partition.task.format_type) as grader:
-            for index in sorted(samples.fragment_indices()):
-                if index not in generation.fragment_indices():
+            for index in indices:
+                if index not in there:
                     table = _grade(samples.read_fragment(index), gold, grader, progress)
                     generation.write_fragment(index, [table])
         inputs = {"samples": samples.fingerprint, "problems": version}
-        return finish(store, generation, inputs, fingerprints.reward_settings(partition), {"seconds": progress.seconds})
+        settings = fingerprints.reward_settings(partition)
+        return finish(store, generation, inputs, settings, {"seconds": progress.seconds}, indices)
 
 
 def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress: Progress) -> pa.Table:
@@ -125,13 +129,14 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
     rewards = store.require("rewards", key)
     generation = store.generation("statistics", key, fingerprints.statistics_fingerprint(rewards.fingerprint))
     with store.writing(generation):
-        if generation.is_complete:
+        if is_whole(generation, say):
             return already(store, generation, say)
         inputs = rewards.manifest().inputs
         samples = store.generation("samples", key, inputs["samples"])
         row = summarise(samples.read(), rewards.read())
         generation.write_fragment(0, [pa.Table.from_pylist([row], schema=SCHEMAS["statistics"])])
-        return finish(store, generation, {"rewards": rewards.fingerprint, "samples": inputs["samples"]}, {}, {})
+        made_from = {"rewards": rewards.fingerprint, "samples": inputs["samples"]}
+        return finish(store, generation, made_from, {}, {}, [0])
 
 
 def materialize_token_distributions(partition: Partition, store: Store, log: Log | None = None) -> Made:
@@ -141,11 +146,12 @@ def materialize_token_distributions(partition: Partition, store: Store, log: Log
     fingerprint = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
-        if generation.is_complete:
+        if is_whole(generation, say):
             return already(store, generation, say)
         facts = _extract(partition, samples, generation, say, log)
         settings = fingerprints.distribution_settings(partition)
-        return finish(store, generation, {"samples": samples.fingerprint}, settings, facts)
+        inputs = {"samples": samples.fingerprint}
+        return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
 
 
 def _extract(
@@ -155,7 +161,8 @@ def _extract(
     from onoff_core.distributions import extract_distributions
 
     chunks = sorted(samples.fragment_indices())
-    missing = [index for index in chunks if index not in generation.fragment_indices()]
+    there = generation.fragment_indices()
+    missing = [index for index in chunks if index not in there]
     _say_resuming(say, chunks, missing)
     loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
     progress = Progress("scoring", samples.manifest().num_rows, log)
@@ -175,16 +182,24 @@ def _extract(
     }
 
 
+def is_whole(generation: Generation, say: Log = _info) -> bool:
+    """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone."""
+    damaged = generation.set_aside_damaged()
+    for name, wrong in damaged.items():
+        say(f"{generation.folder}/{name} is damaged and is made again: {wrong}")
+    return generation.is_complete and not damaged
+
+
 def keep_problems(
     store: Store, dataset: str, problems: tuple[Problem, ...], version: str, replace_current: bool = True
 ) -> None:
     """Keep the problems beside the results: readers need questions and gold answers, and never load a data set."""
     generation = store.generation("problems", (dataset,), version)
     with store.writing(generation):
-        if not generation.is_complete:
+        if not is_whole(generation):
             table = pa.Table.from_pylist([asdict(problem) for problem in problems], schema=SCHEMAS["problems"])
             generation.write_fragment(0, [table])
-            generation.complete({}, {}, {})
+            generation.complete({}, {}, {}, [0])
         if replace_current or store.current("problems", (dataset,)) is None:
             store.make_current(generation)
 
@@ -198,10 +213,20 @@ def keep_vocabulary(store: Store, model: str, pieces: tuple[bytes, ...], special
     content = [[piece.hex(), flag] for piece, flag in zip(pieces, special, strict=True)]
     generation = store.generation("vocabulary", (model,), fingerprints.fingerprint_of(content))
     with store.writing(generation):
-        if not generation.is_complete:
+        if not is_whole(generation):
             generation.write_fragment(0, [table])
-            generation.complete({}, {}, {})
+            generation.complete({}, {}, {}, [0])
         store.make_current(generation)
+
+
+def _mend_vocabulary(partition: Partition, store: Store) -> None:
+    """A damaged vocabulary needs the model, which complete samples do not load."""
+    vocabulary = store.current("vocabulary", (partition.model,))
+    if vocabulary is not None and vocabulary.damage():
+        from onoff_core.backends.loading import load_model
+
+        loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
+        keep_vocabulary(store, partition.model, loaded.vocabulary.pieces, loaded.vocabulary.special)
 
 
 def _say_resuming(say: Log, chunks: Any, missing: Any) -> None:
@@ -225,9 +250,10 @@ def finish(
     inputs: Mapping[str, str],
     settings: Mapping[str, Any],
     facts: Mapping[str, Any],
+    indices: Collection[int] | None = None,
 ) -> Made:
-    """Complete a generation, make it current and publish the catalog."""
-    manifest = generation.complete(inputs, settings, facts)
+    """Complete a generation of these fragments (None: of all), make it current and publish the catalog."""
+    manifest = generation.complete(inputs, settings, facts, indices)
     store.make_current(generation)
     publish_catalog(store)
     return Made(generation, manifest, computed=True)

@@ -1,11 +1,13 @@
 """What is there of each asset of a partition: complete, imported, partial, stale or missing."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from onoff_core.grid import fingerprints
-from onoff_core.store import Store
+from onoff_core.store import Current, Store
 from onoff_core.study import Partition
 
+CurrentGenerations = Mapping[tuple[str, tuple[str, ...]], Current]
 AssetStatus = Literal["complete", "imported", "partial", "stale", "missing"]
 
 
@@ -27,25 +29,35 @@ def wanted_fingerprints(partition: Partition, problems_version: str, imported: s
     }
 
 
-def partition_status(partition: Partition, problems_version: str | None, store: Store) -> dict[str, AssetStatus]:
+def partition_status(
+    partition: Partition, problems_version: str | None, store: Store, known: CurrentGenerations | None = None
+) -> dict[str, AssetStatus]:
     """The state of each asset, by name.
 
     complete: made from what the settings say now; stale: made from something else; partial: begun and not finished;
     missing: nothing there. `problems_version` None: the data set cannot be read, so nothing can be stale for its sake.
     imported (samples only): brought in by `onoff import`; what follows is complete where it was made from them.
+    `known`: what `current_generations` gave, for who asks about many partitions.
     """
     key = (partition.dataset, partition.model)
-    if problems_version is None:
-        current = store.current("samples", key)
-        problems_version = current.manifest().inputs["problems"] if current else None
-    imported = imported_samples(store, key)
+    current = {asset: _current(store, asset, key, known) for asset in fingerprints.ASSETS}
+    samples = current["samples"]
+    if problems_version is None and samples is not None:
+        problems_version = samples.inputs["problems"]
+    imported = samples.fingerprint if samples is not None and samples.imported else None
     wanted = {} if problems_version is None else wanted_fingerprints(partition, problems_version, imported)
-    states = {asset: _state(store, asset, key, wanted.get(asset)) for asset in fingerprints.ASSETS}
+    states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in fingerprints.ASSETS}
     return states if imported is None else {**states, "samples": "imported"}
 
 
-def _state(store: Store, asset: str, key: tuple[str, str], wanted: str | None) -> AssetStatus:
-    current = store.current(asset, key)
+def _current(store: Store, asset: str, key: tuple[str, str], known: CurrentGenerations | None) -> Current | None:
+    if known is not None:
+        return known.get((asset, key))
+    generation = store.current(asset, key)
+    return None if generation is None else Current.of(generation.manifest())
+
+
+def _state(store: Store, asset: str, key: tuple[str, str], current: Current | None, wanted: str | None) -> AssetStatus:
     if current is not None and current.fingerprint == wanted:
         return "complete"
     if wanted is not None and store.generation(asset, key, wanted).fragment_indices():

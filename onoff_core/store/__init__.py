@@ -7,13 +7,28 @@ Layout, below the store's root:
     vocabulary/<model>/<fingerprint>/            what token ids stand for, so that readers need no tokenizer
     .../current.json                             which generation of that folder is the current one
     catalog.duckdb                               a snapshot for SQL, replaced whole at every publication
+    .changed/<note>.json                         partitions whose current generation is not in the catalog yet
+    .schema/<asset>-<hash>.parquet               empty, with today's columns: what the catalog's views start from
 
-A generation without a manifest is unfinished and is never read as a result. Values in, values out: this package knows nothing of
-models or settings.
+A generation without a manifest is unfinished and is never read as a result. Values in, values out: this package knows
+nothing of models or settings.
 """
 
-from onoff_core.store.catalog import connect_catalog, publish_catalog
-from onoff_core.store.generation import Generation, Manifest
+from onoff_core.store.catalog import CATALOG_NAME, publish_catalog
+from onoff_core.store.generation import Generation
+from onoff_core.store.manifest import Fragment, Manifest
+from onoff_core.store.reading import Catalog, Current, connect_catalog, current_generations
 from onoff_core.store.store import Store
 
-__all__ = ["Generation", "Manifest", "Store", "connect_catalog", "publish_catalog"]
+__all__ = [
+    "CATALOG_NAME",
+    "Catalog",
+    "Current",
+    "Fragment",
+    "Generation",
+    "Manifest",
+    "Store",
+    "connect_catalog",
+    "current_generations",
+    "publish_catalog",
+]

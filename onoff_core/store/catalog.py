@@ -1,96 +1,296 @@
-"""`catalog.duckdb`: a snapshot of the current generations for SQL, published whole.
+"""`catalog.duckdb`: a snapshot of the current generations for SQL, published whole, at the cost of what changed.
 
-DuckDB lets one process write a file and then nobody read it, so no process ever writes the catalog in place. Under a lock the fragments
-are listed, a new file is built beside the old one, closed, and put in its place; readers open it read-only.
+DuckDB lets one process write a file and then nobody read it, so no process ever writes the catalog in place. Under a
+lock the last snapshot is copied, the partitions that were noted as changed are replaced in the copy, and it takes the
+old one's place; whoever waited for the lock mostly finds its own change published. Without a snapshot, or with one of
+another version, everything is read anew. On S3 there is no lock: who comes second begins again from the newer one.
 """
 
+import json
 import logging
+import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
-from onoff_core.store.generation import Manifest
-from onoff_core.tables import SCHEMAS, TABLES
-from onoff_core.store.store import Store
+from onoff_core.errors import StoreError
+from onoff_core.store import schema
+from onoff_core.store.files import Files
+from onoff_core.store.generation import Generation
+from onoff_core.store.manifest import Manifest
+from onoff_core.store.parquet import conform
+from onoff_core.store.store import Change, Store
+from onoff_core.tables import SCHEMAS
 
 logger = logging.getLogger(__name__)
 
 CATALOG_NAME = "catalog.duckdb"
-_COPIED = ("problems", "samples", "rewards", "statistics")
-_PARTITION_COLUMNS = {"problems": ("dataset",)}
+_LOCK = ".catalog.lock"
+_ATTEMPTS = 50  # S3 only: publications in a row that others were faster with
+_BATCH = 100  # generations whose rows are in memory at once
+_SLACK_BYTES = 8 << 20  # a file may grow to twice its size when made anew and this much before it is compacted
+_MEMORY = "200MB"
+
+Work = tuple[str, tuple[str, ...]]  # asset, partition
+Template = Callable[[str], str]  # asset -> SQL expression for the location of its empty file
 
 
-def publish_catalog(store: Store) -> Path:
-    """Build the catalog from the current generations and put it in place of the old one."""
+def publish_catalog(store: Store, rebuild: bool = False) -> None:
+    """Bring the catalog up to the current generations; `rebuild` reads all of them instead of those that changed."""
     began = time.monotonic()
-    with store.files.lock(".catalog.lock"):
-        with store.files.writing(CATALOG_NAME) as scratch:
-            scratch.unlink()  # DuckDB wants to make the file itself
-            with duckdb.connect(scratch) as connection:
-                _fill(connection, store)
-    logger.debug("published the catalog in %.2f s", time.monotonic() - began)
-    return store.files.path(CATALOG_NAME)
+    with store.files.lock(_LOCK):
+        for _ in range(_ATTEMPTS):
+            known = not rebuild and store.files.version(CATALOG_NAME) is not None
+            changes = store.changes()
+            if known and not changes and _is_ours(store):
+                return
+            if _published(store, changes, from_nothing=not known):
+                store.forget_changes([change for change in changes if _is_settled(store, change)])
+                logger.debug("published the catalog in %.2f s", time.monotonic() - began)
+                return
+    raise StoreError(
+        f"{store.files.location(CATALOG_NAME)}: others published all the time; the results are safe, and the next "
+        "publication has them"
+    )
 
 
-def connect_catalog(store: Store) -> duckdb.DuckDBPyConnection:
-    """An in-memory connection with the published catalog attached read-only and in use; published now if it is not there."""
-    path = store.files.path(CATALOG_NAME)
+def fill_private(connection: duckdb.DuckDBPyConnection, store: Store, folder: Path) -> None:
+    """Make a catalog of a store that one can only read, in a connection; the folder has to stay as long as that."""
+
+    def template(asset: str) -> str:
+        path = folder / f"{asset}.parquet"
+        path.write_bytes(schema.template_content(asset))
+        return schema.quoted(str(path))
+
+    _fill(connection, store, template)
+
+
+def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
+    def template(asset: str) -> str:
+        return f"store_root() || {schema.quoted(schema.template_name(store.files, asset))}"
+
+    with _explained(store.files), store.files.replacing(CATALOG_NAME) as replacement:
+        if from_nothing or not _version_is_ours(replacement.path):
+            replacement.path.unlink(missing_ok=True)
+            _rebuild(replacement.path, store, template)
+        else:
+            work = sorted({(change.asset, change.partition) for change in changes if change.asset in SCHEMAS})
+            with _opened(replacement.path, store.files) as connection:
+                _replace(connection, store, work, template)
+            _compact_if_bloated(replacement.path, store.files, template)
+    return replacement.kept
+
+
+def _is_ours(store: Store) -> bool:
+    fetched = store.files.fetch(CATALOG_NAME)
+    if fetched is None:
+        return False
+    with tempfile.TemporaryDirectory() as folder:  # a name of its own: other connections of this process may be open
+        link = Path(folder) / CATALOG_NAME
+        link.symlink_to(fetched[0].absolute())
+        return _version_is_ours(link)
+
+
+def _version_is_ours(path: Path) -> bool:
+    """Whether there is a catalog that this code may go on from."""
     if not path.exists():
-        publish_catalog(store)
-    connection = duckdb.connect()
-    connection.execute(f"ATTACH {_quoted(str(path))} AS catalog (READ_ONLY)")
-    connection.execute("USE catalog")
-    return connection
+        return False
+    try:
+        with duckdb.connect(path, read_only=True) as connection:
+            return connection.execute("SELECT version FROM onoff_catalog").fetchall() == [(schema.CATALOG_VERSION,)]
+    except duckdb.Error as error:
+        logger.warning("the catalog is of another version or damaged; making it anew (%s)", str(error).splitlines()[0])
+        return False
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, store: Store) -> None:
-    manifests = {asset: store.current_manifests(asset) for asset in SCHEMAS}
-    for asset in _COPIED:
-        _copy(connection, store, asset, manifests[asset])
-    connection.execute(
-        "CREATE TABLE generations (asset VARCHAR, dataset VARCHAR, model VARCHAR, fingerprint VARCHAR, num_rows BIGINT, "
-        "completed_at TIMESTAMP, inputs JSON, settings JSON, facts JSON, folder VARCHAR)"
-    )
-    for asset, made in manifests.items():
-        for manifest in made:
-            connection.execute(
-                "INSERT INTO generations VALUES (?, ?, ?, ?, ?, make_timestamp(?), ?, ?, ?, ?)", _row(asset, manifest)
-            )
-    connection.execute("COMMENT ON TABLE generations IS 'one row per current generation: what made each result'")
+def _is_settled(store: Store, change: Change) -> bool:
+    """Whether the note's change is in a catalog made after the note was read.
+
+    A fingerprint that the pointer never had belongs to a process that is between its note and its pointer, or died
+    there: the note stays, and costs the reading of one pointer each time.
+    """
+    return change.fingerprint in _order(store, change.asset, change.partition)
 
 
-def _copy(connection: duckdb.DuckDBPyConnection, store: Store, asset: str, manifests: list[Manifest]) -> None:
-    """One table of all partitions' rows, with the partition's names before them."""
-    names = _PARTITION_COLUMNS.get(asset, ("dataset", "model"))
-    empty = SCHEMAS[asset].empty_table()
-    connection.register("empty", empty)
-    constants = ", ".join(f"''::VARCHAR AS {name}" for name in names)
-    connection.execute(f"CREATE TABLE {asset} AS SELECT {constants}, * FROM empty")
-    connection.unregister("empty")
-    for manifest in manifests:
-        generation = store.generation(asset, manifest.partition, manifest.fingerprint)
-        files = [str(store.files.path(f"{generation.folder}/{fragment.name}")) for fragment in manifest.fragments]
-        if files:
-            values = ", ".join(_quoted(value) for value in manifest.partition)
-            connection.execute(f"INSERT INTO {asset} SELECT {values}, * FROM read_parquet(?)", [files])
-    connection.execute(f"COMMENT ON TABLE {asset} IS {_quoted(TABLES[asset])}")
-    for field in SCHEMAS[asset]:
-        comment = field.metadata[b"comment"].decode()
-        connection.execute(f"COMMENT ON COLUMN {asset}.{field.name} IS {_quoted(comment)}")
+def _order(store: Store, asset: str, partition: tuple[str, ...]) -> list[str]:
+    try:
+        return store.order(asset, partition)
+    except StoreError as error:
+        logger.warning("not published: %s", error)
+        return []
 
 
-def _row(asset: str, manifest: Manifest) -> list[object]:
-    import json
-
-    dataset, model = {"problems": (*manifest.partition, None), "vocabulary": (None, *manifest.partition)}.get(
-        asset, manifest.partition
-    )
-    as_json = [json.dumps(value, ensure_ascii=False) for value in (manifest.inputs, manifest.settings, manifest.facts)]
-    folder = "/".join((asset, *manifest.partition, manifest.fingerprint))
-    completed = int(manifest.completed_at * 1_000_000)
-    return [asset, dataset, model, manifest.fingerprint, manifest.num_rows, completed, *as_json, folder]
+def _rebuild(path: Path, store: Store, template: Template) -> None:
+    with _opened(path, store.files) as connection:
+        _fill(connection, store, template)
+    _note_fresh_size(path)
 
 
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+def _fill(connection: duckdb.DuckDBPyConnection, store: Store, template: Template) -> None:
+    schema.create_tables(connection)
+    work = [(asset, partition) for asset in SCHEMAS for partition in store.partitions(asset)]
+    _replace(connection, store, work, template, views=schema.VIEWS)
+
+
+def _replace(
+    connection: duckdb.DuckDBPyConnection,
+    store: Store,
+    work: Sequence[Work],
+    template: Template,
+    views: Sequence[str] = (),
+) -> None:
+    """Let each partition's rows be those of its current generation, in one transaction."""
+    connection.execute("BEGIN")
+    for start in range(0, len(work), _BATCH):
+        batch = work[start : start + _BATCH]
+        for asset, partition in batch:
+            _delete(connection, asset, partition)
+        _insert(connection, list(_current(store, batch)))
+    changed = {asset for asset, _ in work}
+    for asset in schema.VIEWS:
+        if asset in changed or asset in views:
+            schema.create_view(connection, asset, template(asset))
+    connection.execute("COMMIT")
+
+
+def _current(store: Store, work: Sequence[Work]) -> Iterator[tuple[Generation, Manifest]]:
+    """What can be published; one damaged partition must not keep all the others from it, so it is left out aloud."""
+    for asset, partition in work:
+        try:
+            generation = store.current(asset, partition)
+            if generation is not None:
+                yield generation, generation.manifest()
+        except StoreError as error:
+            logger.warning("not published: %s", error)
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, asset: str, partition: tuple[str, ...]) -> None:
+    names = schema.names_of(asset, partition)
+    same = "dataset IS NOT DISTINCT FROM ? AND model IS NOT DISTINCT FROM ?"
+    for table in ("generations", "fragments"):
+        connection.execute(f"DELETE FROM {table} WHERE asset = ? AND {same}", [asset, *names])
+    if asset in schema.COPIED:
+        same = " AND ".join(f"{name} = ?" for name in schema.partition_columns(asset))
+        connection.execute(f"DELETE FROM {asset} WHERE {same}", list(partition))
+
+
+def _insert(connection: duckdb.DuckDBPyConnection, made: Sequence[tuple[Generation, Manifest]]) -> None:
+    rows: dict[str, list[pa.Table]] = {}
+    generations, fragments = [], []
+    for generation, manifest in made:
+        asset = generation.asset
+        try:
+            if asset in schema.COPIED:
+                rows.setdefault(asset, []).append(_with_names(generation, manifest))
+            columns = _columns(generation, manifest)
+        except StoreError as error:
+            logger.warning("not published: %s", error)
+            continue
+        generations.append(_generation_row(generation, manifest, columns))
+        names = dict(zip(("dataset", "model"), schema.names_of(asset, manifest.partition), strict=True))
+        fragments += [
+            {
+                "asset": asset,
+                **names,
+                "path": f"{generation.folder}/{fragment.name}",
+                "num_rows": fragment.num_rows,
+                "num_bytes": fragment.num_bytes,
+                "sha256": fragment.sha256,
+            }
+            for fragment in manifest.fragments
+        ]
+    if generations:
+        _append(connection, "generations", pa.Table.from_pylist(generations))
+    if fragments:
+        _append(connection, "fragments", pa.Table.from_pylist(fragments))
+    for asset, tables in rows.items():
+        _append(connection, asset, pa.concat_tables(tables))
+
+
+def _append(connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    connection.register("incoming", rows)
+    connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM incoming")
+    connection.unregister("incoming")
+
+
+def _with_names(generation: Generation, manifest: Manifest) -> pa.Table:
+    table = conform(generation.read(), SCHEMAS[generation.asset], generation.folder)
+    for name, value in zip(schema.partition_columns(generation.asset), manifest.partition, strict=True):
+        table = table.append_column(name, pa.repeat(pa.scalar(value, pa.string()), table.num_rows))
+    return table.replace_schema_metadata(None)
+
+
+def _columns(generation: Generation, manifest: Manifest) -> list[str]:
+    if generation.asset in schema.COPIED or not manifest.fragments:
+        return list(SCHEMAS[generation.asset].names)
+    return generation.column_names(manifest.fragments[0].index)
+
+
+def _generation_row(generation: Generation, manifest: Manifest, columns: list[str]) -> dict[str, object]:
+    dataset, model = schema.names_of(generation.asset, manifest.partition)
+    as_json = {
+        name: json.dumps(getattr(manifest, name), ensure_ascii=False) for name in ("inputs", "settings", "facts")
+    }
+    return {
+        "asset": generation.asset,
+        "dataset": dataset,
+        "model": model,
+        "fingerprint": manifest.fingerprint,
+        "num_rows": manifest.num_rows,
+        "completed_at": pa.scalar(int(manifest.completed_at * 1_000_000), pa.timestamp("us")).as_py(),
+        **as_json,
+        "folder": generation.folder,
+        "schema_version": manifest.schema_version,
+        "columns": columns,
+    }
+
+
+def _compact_if_bloated(path: Path, files: Files, template: Template) -> None:
+    """DuckDB does not give back all that deleted rows took: write the tables to a new file when it is time."""
+    with _opened(path, files) as connection:
+        fresh = connection.execute("SELECT fresh_bytes FROM onoff_catalog").fetchall()[0][0]
+    if path.stat().st_size <= 2 * fresh + _SLACK_BYTES:
+        return
+    compacted = path.with_name(f"{path.name}.compacted")
+    compacted.unlink(missing_ok=True)
+    with _opened(compacted, files) as connection:
+        connection.execute(f"ATTACH {schema.quoted(str(path))} AS bloated (READ_ONLY)")
+        schema.create_tables(connection)
+        for table in schema.TABLES_IN_CATALOG:
+            connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM bloated.{table}")
+        for asset in schema.VIEWS:
+            schema.create_view(connection, asset, template(asset))
+        connection.execute("DETACH bloated")
+    compacted.replace(path)
+    _note_fresh_size(path)
+
+
+def _note_fresh_size(path: Path) -> None:
+    with duckdb.connect(path) as connection:
+        connection.execute("UPDATE onoff_catalog SET fresh_bytes = ?", [path.stat().st_size])
+
+
+@contextmanager
+def _opened(path: Path, files: Files) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A scratch catalog, to write; closed, it is one file."""
+    with duckdb.connect(path) as connection:
+        connection.execute(f"SET memory_limit = '{_MEMORY}'")
+        connection.execute("SET threads = 1")
+        connection.execute(f"SET VARIABLE onoff_store = {schema.quoted(schema.root_of(files))}")
+        files.register(connection)
+        yield connection
+
+
+@contextmanager
+def _explained(files: Files) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.Error as error:
+        raise StoreError(
+            f"{files.location(CATALOG_NAME)}: not published ({error}). The results are safe, the catalog is the former "
+            "one; mend the cause, and the next publication has everything"
+        ) from error

@@ -1,31 +1,120 @@
-"""The few things the store asks of a place to keep files: whole-file writes that either happened or did not, listing, locks."""
+"""The few things the store asks of a place to keep files, and a local folder that has them.
+
+A write either happened whole or did not happen. Names are relative to the root, with forward slashes. `remote` has the
+same for S3.
+"""
 
 import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO, Protocol
 
+import duckdb
 import filelock
 
 from onoff_core.errors import StoreError
 
-_TEMPORARY = ".tmp-"
+TEMPORARY = ".tmp-"
+_BLOCK = 1 << 20
+
+
+@dataclass
+class Replacement:
+    """A copy of a file to change (nothing at `path` where there is no file yet). `kept` is set when it is in place."""
+
+    path: Path
+    kept: bool = False
+
+
+class Files(Protocol):
+    """What a store needs of its place."""
+
+    locks: bool  # whether `lock` keeps other processes out; where it does not, conditional writes decide who was first
+
+    @property
+    def root(self) -> Any:
+        """A `Path`, or what universal-pathlib has for it."""
+
+    def path(self, name: str) -> Any: ...
+
+    def location(self, name: str) -> str:
+        """The full path or URL, as DuckDB, pandas and people read it."""
+
+    def exists(self, name: str) -> bool: ...
+
+    def size(self, name: str) -> int: ...
+
+    def read_bytes(self, name: str) -> bytes: ...
+
+    def open(self, name: str) -> BinaryIO: ...
+
+    def write_bytes(self, name: str, content: bytes) -> None: ...
+
+    def create_bytes(self, name: str, content: bytes) -> bool:
+        """Write if nothing is there; whether it did. Of several at once exactly one does."""
+
+    def writing(self, name: str) -> AbstractContextManager[Path]:
+        """A scratch file to fill; at the end of the block it stands under its name, whole. On an error nothing does."""
+
+    def replacing(self, name: str) -> AbstractContextManager[Replacement]:
+        """A copy to change, which then takes the file's place, unless (`kept` false) somebody else was faster."""
+
+    def fetch(self, name: str) -> tuple[Path, str] | None:
+        """(a local file with the content, its version); None where there is none."""
+
+    def version(self, name: str) -> str | None:
+        """Differs whenever the file was replaced; None where there is none."""
+
+    def children(self, name: str) -> list[str]:
+        """The names in a folder, sorted, without hidden ones; empty where there is no such folder."""
+
+    def folders(self, name: str) -> list[str]:
+        """Those of the children that are folders."""
+
+    def leftovers(self, name: str) -> list[str]:
+        """Unfinished writes that died, in this very folder."""
+
+    def remove(self, name: str) -> None: ...
+
+    def rename(self, name: str, new: str) -> None: ...
+
+    def lock(self, name: str) -> AbstractContextManager[None]: ...
+
+    def try_lock(self, name: str) -> AbstractContextManager[bool]:
+        """Hold a lock if nobody else does; says whether it is held."""
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Let a connection read `location`s."""
 
 
 class LocalFiles:
-    """A folder on a disk. Paths are relative to it, with forward slashes."""
+    """A folder on a disk."""
+
+    locks = True
 
     def __init__(self, root: Path) -> None:
-        self.root = root
+        self._root = root
+
+    @property
+    def root(self) -> Path:
+        return self._root
 
     def path(self, name: str) -> Path:
-        return self.root / name
+        return self._root / name
+
+    def location(self, name: str) -> str:
+        return str(self.path(name).absolute())
 
     def exists(self, name: str) -> bool:
         return self.path(name).exists()
+
+    def size(self, name: str) -> int:
+        return self.path(name).stat().st_size
 
     def read_bytes(self, name: str) -> bytes:
         try:
@@ -33,40 +122,95 @@ class LocalFiles:
         except OSError as error:
             raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
 
+    def open(self, name: str) -> BinaryIO:
+        return self.path(name).open("rb")
+
     def write_bytes(self, name: str, content: bytes) -> None:
         with self.writing(name) as scratch:
             scratch.write_bytes(content)
 
+    def create_bytes(self, name: str, content: bytes) -> bool:
+        target = self.path(name)
+        with self._scratch(name) as scratch:
+            scratch.write_bytes(content)
+            _sync(scratch)
+            try:
+                os.link(scratch, target)  # unlike a rename this fails where something is there
+            except FileExistsError:
+                return False
+            _sync(target.parent)
+        return True
+
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """A scratch file to fill; at the end of the block it is on disk under its name, whole. On an error nothing is there."""
+        with self._scratch(name) as scratch:
+            yield scratch
+            self._put(scratch, self.path(name))
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Replacement]:
+        target = self.path(name)
+        with self._scratch(name) as scratch:
+            if target.exists():
+                shutil.copyfile(target, scratch)
+            else:
+                scratch.unlink()
+            replacement = Replacement(scratch)
+            yield replacement
+            self._put(scratch, target)
+            replacement.kept = True
+
+    @contextmanager
+    def _scratch(self, name: str) -> Iterator[Path]:
         target = self.path(name)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch_name = tempfile.mkstemp(dir=target.parent, prefix=_TEMPORARY)
+            handle, scratch_name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
             os.close(handle)
         except OSError as error:
             raise StoreError(f"{target.parent}: cannot be written ({error.strerror}); is store.path right?") from error
         scratch = Path(scratch_name)
         try:
             yield scratch
-            with scratch.open("rb") as file:
-                os.fsync(file.fileno())
-            scratch.chmod(0o644)
-            os.replace(scratch, target)
-            _sync_folder(target.parent)
         except OSError as error:
             raise StoreError(
-                f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept"
+                f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept. Free some space or "
+                "mend the permissions, and run the same again: what is finished is not computed a second time"
             ) from error
         finally:
             scratch.unlink(missing_ok=True)
 
-    def children(self, name: str) -> list[str]:
-        """The names in a folder, sorted, without unfinished writes; empty where there is no such folder."""
+    def _put(self, scratch: Path, target: Path) -> None:
+        _sync(scratch)
+        scratch.chmod(0o644)
+        os.replace(scratch, target)
+        _sync(target.parent)
+
+    def fetch(self, name: str) -> tuple[Path, str] | None:
+        version = self.version(name)
+        return None if version is None else (self.path(name), version)
+
+    def version(self, name: str) -> str | None:
         try:
-            return sorted(entry for entry in os.listdir(self.path(name)) if not entry.startswith("."))
+            status = self.path(name).stat()
         except FileNotFoundError:
+            return None
+        return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+
+    def children(self, name: str) -> list[str]:
+        return sorted(entry.name for entry in self._entries(name) if not entry.name.startswith("."))
+
+    def folders(self, name: str) -> list[str]:
+        return sorted(entry.name for entry in self._entries(name) if not entry.name.startswith(".") and entry.is_dir())
+
+    def leftovers(self, name: str) -> list[str]:
+        return sorted(entry.name for entry in self._entries(name) if entry.name.startswith(TEMPORARY))
+
+    def _entries(self, name: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(self.path(name)) as entries:
+                return list(entries)
+        except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
             raise StoreError(f"{self.path(name)}: cannot be listed ({error.strerror})") from error
@@ -74,30 +218,72 @@ class LocalFiles:
     def remove(self, name: str) -> None:
         """Remove a file or a folder with all in it."""
         path = self.path(name)
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+        try:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be removed ({error.strerror})") from error
+
+    def rename(self, name: str, new: str) -> None:
+        try:
+            os.replace(self.path(name), self.path(new))
+        except OSError as error:
+            raise StoreError(f"{self.path(name)}: cannot be renamed ({error.strerror})") from error
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
         """Hold a lock among processes; the system lets go of it when its holder dies."""
+        with self._locked(name, -1) as held:
+            assert held
+            yield
+
+    @contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        with self._locked(name, 0) as held:
+            yield held
+
+    @contextmanager
+    def _locked(self, name: str, timeout: float) -> Iterator[bool]:
         path = self.path(name)
+        lock = filelock.FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with filelock.FileLock(path):
-                yield
-        except PermissionError as error:
+            lock.acquire(timeout=timeout, poll_interval=0.02)
+        except filelock.Timeout:
+            yield False
+            return
+        except OSError as error:
             raise StoreError(f"{path}: cannot be written ({error.strerror}); is store.path right?") from error
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """DuckDB reads local files by itself."""
 
 
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def open_files(path: str) -> Files:
+    """The place that `store.path` names."""
+    if "://" not in path:
+        return LocalFiles(Path(path))
+    from onoff_core.store.remote import S3Files
+
+    return S3Files(path)
 
 
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def sha256_of(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while block := file.read(_BLOCK):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file's content, or a folder's names."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,77 +1,44 @@
 """One generation: one materialization of one asset for one partition under one fingerprint.
 
-Its life: `begin` writes `begun.json`; fragments are added one by one; `complete` writes the manifest. A process that dies leaves
-whole fragments, which the next one goes on from. Fragments never change.
+Its life: `begin` writes `begun.json`; fragments are added one by one; `complete` writes the manifest. A process that
+dies leaves whole fragments, which the next one goes on from. Fragments never change; one that is damaged is set aside
+(`set_aside_damaged`) and made again. What is read of a complete generation is what its manifest lists, nothing else.
 """
 
 import json
+import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from onoff_core.errors import StoreError
-from onoff_core.store.files import LocalFiles, sha256_of
-from onoff_core.store.parquet import write_parquet
+from onoff_core.store.files import Files, sha256_of
+from onoff_core.store.manifest import Fragment, Manifest
+from onoff_core.store.parquet import (
+    batches_of,
+    column_names_of,
+    conform,
+    num_rows_of,
+    read_matching,
+    read_parquet,
+    write_parquet,
+)
 from onoff_core.tables import SCHEMA_VERSION, SCHEMAS
 
-
-@dataclass(frozen=True)
-class Fragment:
-    """One file of a generation."""
-
-    name: str
-    num_rows: int
-    num_bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What a finished generation holds, and how it came to be."""
-
-    schema_version: int
-    asset: str
-    partition: tuple[str, ...]  # (dataset, model), (dataset,) or (model,)
-    fingerprint: str
-    inputs: dict[str, str]  # asset -> fingerprint of the generation it was made from
-    settings: dict[str, Any]  # what the fingerprint is of, for people
-    fragments: tuple[Fragment, ...]
-    completed_at: float  # seconds since 1970, UTC
-    facts: dict[str, Any] = field(default_factory=dict)  # measured while it was made: seconds, tokens per second, seed
-
-    @property
-    def num_rows(self) -> int:
-        return sum(fragment.num_rows for fragment in self.fragments)
-
-    def to_json(self) -> bytes:
-        return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode()
-
-    @staticmethod
-    def from_json(content: bytes, where: str) -> "Manifest":
-        try:
-            raw = json.loads(content)
-            version = raw["schema_version"]
-            if version > SCHEMA_VERSION:
-                raise StoreError(
-                    f"{where}: written by a newer onoff (schema {version}, this one knows {SCHEMA_VERSION}); update onoff"
-                )
-            fragments = tuple(Fragment(**fragment) for fragment in raw.pop("fragments"))
-            return Manifest(**{**raw, "partition": tuple(raw["partition"])}, fragments=fragments)
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{where}: not a manifest ({error}); remove the folder to compute it again") from error
+_FRAGMENT_NAME = re.compile(r"\d{5,}\.parquet")
+ASIDE_SUFFIX = ".damaged"
 
 
 class Generation:
     """A generation's folder, finished or not."""
 
-    def __init__(self, files: LocalFiles, asset: str, partition: tuple[str, ...], fingerprint: str) -> None:
+    def __init__(self, files: Files, asset: str, partition: tuple[str, ...], fingerprint: str) -> None:
         self.files, self.asset, self.partition, self.fingerprint = files, asset, partition, fingerprint
         self.folder = "/".join((asset, *partition, fingerprint))
+        self.completed_here = False  # by this object, so that the catalog has to be told
+        self._written: dict[int, Fragment] = {}
 
     def __repr__(self) -> str:
         return f"Generation({self.folder})"
@@ -86,81 +53,127 @@ class Generation:
 
     def manifest(self) -> Manifest:
         name = f"{self.folder}/manifest.json"
-        return Manifest.from_json(self.files.read_bytes(name), str(self.files.path(name)))
+        where = self.files.location(name)
+        manifest = Manifest.from_json(self.files.read_bytes(name), where)
+        named = "/".join((manifest.asset, *manifest.partition, manifest.fingerprint))
+        if named != self.folder:
+            raise StoreError(
+                f"{where}: says that it is of {named}; put the folder back where it was, or remove the manifest and "
+                "materialize the partition again"
+            )
+        return manifest
 
     def begin(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Begin, or go on with what was begun: the facts of the first beginning (such as a drawn seed) hold."""
         name = f"{self.folder}/begun.json"
-        if not self.files.exists(name):
-            self.files.write_bytes(name, json.dumps(dict(facts)).encode())
+        if not self.is_begun:
+            self.files.create_bytes(name, json.dumps(dict(facts)).encode())
         try:
             begun: dict[str, Any] = json.loads(self.files.read_bytes(name))
         except ValueError as error:
-            raise StoreError(f"{self.files.path(name)}: damaged ({error}); remove the folder to begin again") from error
+            raise StoreError(
+                f"{self.files.location(name)}: damaged ({error}); remove the folder to begin again"
+            ) from error
         return begun
 
     def fragment_indices(self) -> set[int]:
-        """The numbers of the fragments that are there."""
-        names = (
-            name.removesuffix(".parquet") for name in self.files.children(self.folder) if name.endswith(".parquet")
-        )
-        return {int(name) for name in names if name.isdecimal()}
+        """The numbers of the fragments that are there; of a complete generation, those it is made of."""
+        there = {int(name.removesuffix(".parquet")) for name in self._fragment_names()}
+        return there & {fragment.index for fragment in self.manifest().fragments} if self.is_complete else there
+
+    def _fragment_names(self) -> list[str]:
+        return [name for name in self.files.children(self.folder) if _FRAGMENT_NAME.fullmatch(name)]
 
     def write_fragment(self, index: int, row_groups: Iterable[pa.Table]) -> None:
-        """Add fragment `index`, whole or not at all. Each table becomes one row group as it comes, so a fragment may be streamed."""
-        with self.files.writing(f"{self.folder}/{_fragment_name(index)}") as scratch:
-            write_parquet(row_groups, SCHEMAS[self.asset], scratch)
+        """Add fragment `index`, whole or not at all; when this returns it is safe.
+
+        Each table becomes one row group as it comes, so a fragment may be streamed.
+        """
+        name = _fragment_name(index)
+        with self.files.writing(f"{self.folder}/{name}") as scratch:
+            rows = write_parquet(row_groups, SCHEMAS[self.asset], scratch)
+            with scratch.open("rb") as file:
+                written = Fragment(name, rows, scratch.stat().st_size, sha256_of(file))
+        if self.files.locks:  # elsewhere another writer's fragment may have been first, and is the one that stands
+            self._written[index] = written
 
     def read_fragment(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
-        path = self.files.path(f"{self.folder}/{_fragment_name(index)}")
-        try:
-            return pq.ParquetFile(path).read(columns=list(columns) if columns else None)
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{path}: damaged ({error}); remove it and materialize {self.asset} again") from error
+        return self._read(_fragment_name(index), columns, None)
 
     def read_rows(self, index: int, where: Mapping[str, str | int], columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of a fragment whose columns have these values, in order.
 
         Only the row groups that may hold such rows are read, so one response's tokens are read without the others'.
         """
-        path = self.files.path(f"{self.folder}/{_fragment_name(index)}")
-        wanted = None if columns is None else list(dict.fromkeys([*columns, *where]))
+        path = f"{self.folder}/{_fragment_name(index)}"
         try:
-            with pq.ParquetFile(path) as file:
-                groups = [i for i in range(file.num_row_groups) if _may_hold(file.metadata.row_group(i), where)]
-                table = file.read_row_groups(groups, columns=wanted)
+            with self.files.open(path) as file:
+                return read_matching(file, where, columns)
         except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{path}: damaged ({error}); remove it and materialize {self.asset} again") from error
-        for name, value in where.items():
-            table = table.filter(pc.equal(table[name], value))
-        return table if columns is None else table.select(list(columns))
+            raise StoreError(f"{self.files.location(path)}: damaged or not there ({error}); {self._mend}") from error
+
+    def column_names(self, index: int) -> list[str]:
+        """Of one fragment, from its footer."""
+        path = f"{self.folder}/{_fragment_name(index)}"
+        try:
+            with self.files.open(path) as file:
+                return column_names_of(file)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{self.files.location(path)}: damaged or not there ({error}); {self._mend}") from error
+
+    def _read(self, name: str, columns: Sequence[str] | None, expected_rows: int | None) -> pa.Table:
+        path = f"{self.folder}/{name}"
+        try:
+            with self.files.open(path) as file:
+                table = read_parquet(file, columns)
+        except (pa.ArrowException, OSError) as error:
+            reason = "not there" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+            raise StoreError(f"{self.files.location(path)}: {reason}; {self._mend}") from error
+        if expected_rows is not None and table.num_rows != expected_rows:
+            raise StoreError(
+                f"{self.files.location(path)}: holds {table.num_rows} rows, its manifest says {expected_rows}; "
+                f"{self._mend}"
+            )
+        return table
+
+    @property
+    def _mend(self) -> str:
+        made_with = {"problems": "samples", "vocabulary": "samples"}.get(self.asset, self.asset)
+        return f"materialize {made_with} of {'|'.join(self.partition)} again: only what is damaged is made anew"
 
     def batches(self, index: int, columns: Sequence[str], num_rows: int) -> Iterator[pa.RecordBatch]:
         """A fragment's rows in order, at most so many at a time; memory holds no more of it than that."""
-        path = self.files.path(f"{self.folder}/{_fragment_name(index)}")
+        path = f"{self.folder}/{_fragment_name(index)}"
         try:
-            with pq.ParquetFile(path) as file:
-                yield from file.iter_batches(batch_size=num_rows, columns=list(columns))
+            with self.files.open(path) as file:
+                yield from batches_of(file, num_rows, columns)
         except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{path}: damaged ({error}); remove it and materialize {self.asset} again") from error
+            raise StoreError(f"{self.files.location(path)}: damaged or not there ({error}); {self._mend}") from error
 
     def tables(self, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
         """The fragments' tables in order, one at a time; all columns, or those named."""
-        for index in sorted(self.fragment_indices()):
-            yield self.read_fragment(index, columns)
+        if self.is_complete:
+            for fragment in self.manifest().fragments:
+                yield self._read(fragment.name, columns, fragment.num_rows)
+        else:
+            for index in sorted(self.fragment_indices()):
+                yield self.read_fragment(index, columns)
 
     def read(self) -> pa.Table:
         """All rows; the columns as the schema has them, also where there are none."""
-        tables = [table.cast(SCHEMAS[self.asset]) for table in self.tables()]
-        return pa.concat_tables(tables) if tables else SCHEMAS[self.asset].empty_table()
+        schema = SCHEMAS[self.asset]
+        tables = [conform(table, schema, self.files.location(self.folder)) for table in self.tables()]
+        return pa.concat_tables(tables) if tables else schema.empty_table()
 
-    def complete(self, inputs: Mapping[str, str], settings: Mapping[str, Any], facts: Mapping[str, Any]) -> Manifest:
-        """Write the manifest of all fragments there are."""
-        fragments = []
-        for index in sorted(self.fragment_indices()):
-            path = self.files.path(f"{self.folder}/{_fragment_name(index)}")
-            rows = pq.ParquetFile(path).metadata.num_rows
-            fragments.append(Fragment(path.name, rows, path.stat().st_size, sha256_of(path)))
+    def complete(
+        self,
+        inputs: Mapping[str, str],
+        settings: Mapping[str, Any],
+        facts: Mapping[str, Any],
+        indices: Collection[int] | None = None,
+    ) -> Manifest:
+        """Write the manifest of these fragments (None: of all there are)."""
+        wanted = {int(name.removesuffix(".parquet")) for name in self._fragment_names()} if indices is None else indices
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             asset=self.asset,
@@ -168,24 +181,72 @@ class Generation:
             fingerprint=self.fingerprint,
             inputs=dict(inputs),
             settings=dict(settings),
-            fragments=tuple(fragments),
+            fragments=tuple(self._fragment(index) for index in sorted(wanted)),
             completed_at=time.time(),
             facts=dict(facts),
         )
         self.files.write_bytes(f"{self.folder}/manifest.json", manifest.to_json())
+        self.completed_here = True
         return manifest
+
+    def _fragment(self, index: int) -> Fragment:
+        if index in self._written:
+            return self._written[index]
+        name = _fragment_name(index)
+        path = f"{self.folder}/{name}"
+        try:
+            with self.files.open(path) as file:
+                rows = num_rows_of(file)
+            with self.files.open(path) as file:
+                return Fragment(name, rows, self.files.size(path), sha256_of(file))
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{self.files.location(path)}: damaged or not there ({error}); {self._mend}") from error
+
+    def damage(self) -> dict[str, str]:
+        """What is wrong with each damaged fragment, by its name.
+
+        Complete: against the manifest's sizes, checksums and row counts, reading everything. Unfinished: whether each
+        file is a whole Parquet file.
+        """
+        if self.is_complete:
+            checked = {
+                fragment.name: self._damage_of(fragment.name, fragment) for fragment in self.manifest().fragments
+            }
+        else:
+            checked = {name: self._damage_of(name, None) for name in self._fragment_names()}
+        return {name: wrong for name, wrong in checked.items() if wrong is not None}
+
+    def _damage_of(self, name: str, expected: Fragment | None) -> str | None:
+        path = f"{self.folder}/{name}"
+        if not self.files.exists(path):
+            return "not there"
+        try:
+            if expected is not None:
+                if (size := self.files.size(path)) != expected.num_bytes:
+                    return f"{size} bytes, the manifest says {expected.num_bytes}"
+                with self.files.open(path) as file:
+                    if sha256_of(file) != expected.sha256:
+                        return "its checksum is not the manifest's"
+            with self.files.open(path) as file:
+                rows = num_rows_of(file)
+        except (pa.ArrowException, OSError) as error:
+            return f"not readable ({error})"
+        if expected is not None and rows != expected.num_rows:
+            return f"{rows} rows, the manifest says {expected.num_rows}"
+        return None
+
+    def set_aside_damaged(self) -> dict[str, str]:
+        """Rename what is damaged, so that it is missing and is made again; what was wrong, by name.
+
+        Only for the one who writes this generation. A file whose content is right and whose row count the manifest
+        misstates is set aside too: nothing tells which of the two is wrong.
+        """
+        damaged = self.damage()
+        for name in damaged:
+            if self.files.exists(f"{self.folder}/{name}"):
+                self.files.rename(f"{self.folder}/{name}", f"{self.folder}/{name}{ASIDE_SUFFIX}")
+        return damaged
 
 
 def _fragment_name(index: int) -> str:
     return f"{index:05d}.parquet"
-
-
-def _may_hold(group: pq.RowGroupMetaData, where: Mapping[str, str | int]) -> bool:
-    """Whether the row group's smallest and largest values leave room for these."""
-    for i in range(group.num_columns):
-        column = group.column(i)
-        if column.path_in_schema in where and column.is_stats_set and column.statistics.has_min_max:
-            value = where[column.path_in_schema]
-            if not column.statistics.min <= value <= column.statistics.max:
-                return False
-    return True

@@ -1,15 +1,23 @@
-"""How our Parquet files are written: zstd, and for floats BYTE_STREAM_SPLIT, which measured smallest (DuckDB reads both)."""
+"""How our Parquet files are written and read back.
 
-from collections.abc import Iterable
+zstd, and for floats BYTE_STREAM_SPLIT, which measured smallest (DuckDB reads both).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from onoff_core.errors import StoreError
 
-def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
-    """Write tables of this schema, a row group each, as they come."""
+
+def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> int:
+    """Write tables of this schema, a row group each, as they come; the number of rows."""
     leaves = _leaves(schema)
+    rows = 0
     with pq.ParquetWriter(
         path,
         schema,
@@ -19,6 +27,72 @@ def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path)
     ) as writer:
         for table in row_groups:
             writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
+            rows += table.num_rows
+    return rows
+
+
+def read_parquet(file: BinaryIO, columns: Sequence[str] | None) -> pa.Table:
+    """All columns a file has, or those of the named ones that it has."""
+    source = pq.ParquetFile(file)
+    there = source.schema_arrow.names
+    return source.read(columns=None if columns is None else [name for name in columns if name in there])
+
+
+def read_matching(file: BinaryIO, where: Mapping[str, str | int], columns: Sequence[str] | None) -> pa.Table:
+    """The rows with these values, from the row groups that may hold such rows."""
+    wanted = None if columns is None else list(dict.fromkeys([*columns, *where]))
+    source = pq.ParquetFile(file)
+    groups = [i for i in range(source.num_row_groups) if _may_hold(source.metadata.row_group(i), where)]
+    table = source.read_row_groups(groups, columns=wanted)
+    for name, value in where.items():
+        table = table.filter(pc.equal(table[name], value))
+    return table if columns is None else table.select(list(columns))
+
+
+def batches_of(file: BinaryIO, num_rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The rows in order, at most so many at a time."""
+    yield from pq.ParquetFile(file).iter_batches(batch_size=num_rows, columns=list(columns))
+
+
+def _may_hold(group: pq.RowGroupMetaData, where: Mapping[str, str | int]) -> bool:
+    """Whether the row group's smallest and largest values leave room for these."""
+    for i in range(group.num_columns):
+        column = group.column(i)
+        if column.path_in_schema in where and column.is_stats_set and column.statistics.has_min_max:
+            value = where[column.path_in_schema]
+            if not column.statistics.min <= value <= column.statistics.max:
+                return False
+    return True
+
+
+def num_rows_of(file: BinaryIO) -> int:
+    """From the footer alone, so a truncated file raises and a large one is quick."""
+    rows: int = pq.ParquetFile(file).metadata.num_rows
+    return rows
+
+
+def column_names_of(file: BinaryIO) -> list[str]:
+    """From the footer alone."""
+    return list(pq.ParquetFile(file).schema_arrow.names)
+
+
+def conform(table: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """The table with just this schema's columns. A nullable column that an older version did not have yet is null."""
+    columns = []
+    for field in schema:
+        if field.name in table.column_names:
+            columns.append(table[field.name])
+        elif field.nullable:
+            columns.append(pa.nulls(table.num_rows, field.type))
+        else:
+            raise StoreError(
+                f"{where}: has no column {field.name}; another version of onoff wrote it. Remove this generation's "
+                "folder and materialize the partition again"
+            )
+    try:
+        return pa.table(dict(zip(schema.names, columns, strict=True))).cast(schema)
+    except (pa.ArrowException, ValueError) as error:
+        raise StoreError(f"{where}: does not hold this table ({error}); is it a foreign file?") from error
 
 
 def _leaves(schema: pa.Schema) -> list[tuple[str, pa.DataType]]:

@@ -1,26 +1,48 @@
-"""The store as a whole: which generations there are, which is current, and who is writing."""
+"""The store as a whole: which generations there are, which is current, and who is writing.
+
+`current.json` names a partition's current generation and, newest first, those that were current before: their order
+comes from there and never from a clock.
+"""
 
 import json
+import logging
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
 from onoff_core.errors import MissingInputError, StoreError
-from onoff_core.store.files import LocalFiles
-from onoff_core.store.generation import Generation, Manifest
+from onoff_core.store.files import Files, open_files
+from onoff_core.store.generation import Generation
+from onoff_core.store.manifest import Manifest
+
+logger = logging.getLogger(__name__)
 
 # How many names of a partition follow the asset's in a path.
 _DEPTH = {"problems": 1, "vocabulary": 1, "samples": 2, "rewards": 2, "statistics": 2, "token_distributions": 2}
+_NOTES = ".changed"
+_REMEMBERED = 1000  # former generations in a pointer
+
+
+@dataclass(frozen=True)
+class Change:
+    """A note that a partition's current generation is to be published."""
+
+    name: str  # of the note
+    asset: str
+    partition: tuple[str, ...]
+    fingerprint: str
 
 
 class Store:
-    """Results below one root folder."""
+    """Results below one root: a folder, or an `s3://` URL."""
 
     def __init__(self, path: str) -> None:
-        self.files = LocalFiles(Path(path))
+        self.files: Files = open_files(path)
 
     @property
-    def root(self) -> Path:
+    def root(self) -> Any:
         return self.files.root
 
     def generation(self, asset: str, partition: tuple[str, ...], fingerprint: str) -> Generation:
@@ -28,15 +50,25 @@ class Store:
 
     def current(self, asset: str, partition: tuple[str, ...]) -> Generation | None:
         """The current generation, always a complete one; None where there is none."""
-        name = "/".join((asset, *partition, "current.json"))
-        if not self.files.exists(name):
+        order = self.order(asset, partition)
+        if not order:
             return None
-        try:
-            fingerprint = json.loads(self.files.read_bytes(name))["fingerprint"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{self.files.path(name)}: damaged ({error}); materialize {asset} again") from error
-        generation = self.generation(asset, partition, fingerprint)
+        generation = self.generation(asset, partition, order[0])
         return generation if generation.is_complete else None
+
+    def order(self, asset: str, partition: tuple[str, ...]) -> list[str]:
+        """Fingerprints of the current generation and of those that were, newest first."""
+        name = _pointer(asset, partition)
+        if not self.files.exists(name):
+            return []
+        try:
+            pointer = json.loads(self.files.read_bytes(name))
+            return [pointer["fingerprint"], *pointer.get("previous", [])]
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{self.files.location(name)}: damaged ({error}); remove it and materialize {asset} of "
+                f"{'|'.join(partition)} again: what is complete is not computed again"
+            ) from error
 
     def require(self, asset: str, partition: tuple[str, ...]) -> Generation:
         """The current generation, or a `MissingInputError` that says what to run."""
@@ -50,24 +82,75 @@ class Store:
         return generation
 
     def make_current(self, generation: Generation) -> None:
-        """Let readers see this generation from now on."""
-        name = "/".join((generation.asset, *generation.partition, "current.json"))
-        self.files.write_bytes(name, json.dumps({"fingerprint": generation.fingerprint}).encode())
+        """Let readers see this generation from now on; in the catalog from its next publication on."""
+        asset, partition = generation.asset, generation.partition
+        folder = "/".join((asset, *partition))
+        with self.files.lock(f"{folder}/.current.lock"):
+            order = self.order(asset, partition)
+            if order[:1] == [generation.fingerprint] and not generation.completed_here:
+                return
+            # First the note: whoever dies between the two leaves a note too many, never one too few.
+            note = {"asset": asset, "partition": partition, "fingerprint": generation.fingerprint}
+            self.files.write_bytes(f"{_NOTES}/{uuid.uuid4().hex}.json", json.dumps(note).encode())
+            previous = [other for other in order if other != generation.fingerprint][:_REMEMBERED]
+            pointer = {"fingerprint": generation.fingerprint, "previous": previous}
+            self.files.write_bytes(_pointer(asset, partition), json.dumps(pointer).encode())
+
+    def changes(self) -> list[Change]:
+        """What is not published yet."""
+        found = []
+        for name in self.files.children(_NOTES):
+            try:
+                note = json.loads(self.files.read_bytes(f"{_NOTES}/{name}"))
+                found.append(Change(name, note["asset"], tuple(note["partition"]), note["fingerprint"]))
+            except StoreError:
+                if self.files.exists(f"{_NOTES}/{name}"):  # otherwise another publication was faster
+                    raise
+            except (ValueError, KeyError, TypeError) as error:  # ours are whole, so it is no reason to stop
+                logger.warning("%s is a foreign file (%s); left alone", self.files.location(f"{_NOTES}/{name}"), error)
+        return found
+
+    def forget_changes(self, published: list[Change]) -> None:
+        """Drop notes of what is published."""
+        for change in published:
+            self.files.remove(f"{_NOTES}/{change.name}")
 
     @contextmanager
     def writing(self, generation: Generation) -> Iterator[None]:
-        """Be the only writer of this generation. A second one waits, and then finds it complete."""
-        with self.files.lock("/".join((generation.asset, *generation.partition, f".{generation.fingerprint}.lock"))):
+        """Be the only writer of this generation. A second one waits, and then finds it complete.
+
+        On S3 nobody waits: a second writer joins, and each fragment stays as the faster of the two put it.
+        """
+        with self.files.lock(_lock(generation)):
             yield
+
+    @contextmanager
+    def writing_if_free(self, generation: Generation) -> Iterator[bool]:
+        """Be the only writer, if nobody else is; says whether one is."""
+        with self.files.try_lock(_lock(generation)) as free:
+            yield free
 
     def partitions(self, asset: str) -> list[tuple[str, ...]]:
         """The partitions of which the asset has anything at all."""
         found: list[tuple[str, ...]] = [()]
         for _ in range(_DEPTH[asset]):
-            found = [(*names, child) for names in found for child in self.files.children("/".join((asset, *names)))]
-        return [names for names in found if self.files.path("/".join((asset, *names))).is_dir()]
+            found = [(*names, child) for names in found for child in self.files.folders("/".join((asset, *names)))]
+        return found
+
+    def generations(self, asset: str, partition: tuple[str, ...]) -> list[Generation]:
+        """All of a partition's generations, unfinished and former ones too, by fingerprint."""
+        folders = self.files.folders("/".join((asset, *partition)))
+        return [self.generation(asset, partition, fingerprint) for fingerprint in folders]
 
     def current_manifests(self, asset: str) -> list[Manifest]:
         """The manifest of every partition's current generation."""
         currents = (self.current(asset, partition) for partition in self.partitions(asset))
         return [generation.manifest() for generation in currents if generation is not None]
+
+
+def _pointer(asset: str, partition: tuple[str, ...]) -> str:
+    return "/".join((asset, *partition, "current.json"))
+
+
+def _lock(generation: Generation) -> str:
+    return "/".join((generation.asset, *generation.partition, f".{generation.fingerprint}.lock"))

@@ -1,0 +1,82 @@
+"""A manifest: what a finished generation holds, and how it came to be. It names the version of its own schema.
+
+Within one version tables may gain nullable columns (old files read null there). What no reader of an older version
+could understand raises `SCHEMA_VERSION`, and either an entry here turns the older manifest into today's, or reading it
+is an error that says what to do.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from onoff_core.errors import StoreError
+from onoff_core.tables import SCHEMA_VERSION
+
+# From a version to the next one: a manifest's JSON in, the newer form of it out.
+UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """One file of a generation."""
+
+    name: str
+    num_rows: int
+    num_bytes: int
+    sha256: str
+
+    @property
+    def index(self) -> int:
+        return int(self.name.removesuffix(".parquet"))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished generation holds, and how it came to be."""
+
+    schema_version: int
+    asset: str
+    partition: tuple[str, ...]  # (dataset, model), (dataset,) or (model,)
+    fingerprint: str
+    inputs: dict[str, str]  # asset -> fingerprint of the generation it was made from
+    settings: dict[str, Any]  # what the fingerprint is of, for people
+    fragments: tuple[Fragment, ...]
+    completed_at: float  # seconds since 1970, UTC; for people: nothing is ordered by it
+    facts: dict[str, Any] = field(default_factory=dict)  # measured while it was made: seconds, tokens per second, seed
+
+    @property
+    def num_rows(self) -> int:
+        return sum(fragment.num_rows for fragment in self.fragments)
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), indent=1, ensure_ascii=False).encode()
+
+    @staticmethod
+    def from_json(content: bytes, where: str) -> "Manifest":
+        try:
+            raw = _upgraded(json.loads(content), where)
+            fragments = tuple(Fragment(**fragment) for fragment in raw.pop("fragments"))
+            return Manifest(**{**raw, "partition": tuple(raw["partition"])}, fragments=fragments)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{where}: not a manifest ({type(error).__name__}: {error}); remove this file and materialize the "
+                "partition again: it goes on from the fragments beside it"
+            ) from error
+
+
+def _upgraded(raw: dict[str, Any], where: str) -> dict[str, Any]:
+    version = raw["schema_version"]
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{where}: written by a newer onoff (schema {version}, this one knows {SCHEMA_VERSION}); update onoff"
+        )
+    while version < SCHEMA_VERSION:
+        if version not in UPGRADES:
+            raise StoreError(
+                f"{where}: written by an older onoff (schema {version}, this one reads {SCHEMA_VERSION}); remove this "
+                "generation's folder and materialize the partition again, or read the store with the older onoff"
+            )
+        raw = UPGRADES[version](raw)
+        version = raw["schema_version"]
+    return raw

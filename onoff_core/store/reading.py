@@ -1,0 +1,146 @@
+"""Read the published catalog: one snapshot at a time, whatever is published meanwhile.
+
+A connection sees the snapshot it was made on. `Catalog` is for who reads for a long time or from many threads: each
+cursor is on the newest snapshot, and belongs to one thread.
+"""
+
+import atexit
+import json
+import logging
+import shutil
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from onoff_core.errors import StoreError
+from onoff_core.store import schema
+from onoff_core.store.catalog import CATALOG_NAME, fill_private, publish_catalog
+from onoff_core.store.manifest import Manifest
+from onoff_core.store.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+def connect_catalog(store: Store) -> duckdb.DuckDBPyConnection:
+    """An in-memory connection with the published catalog attached read-only and in use.
+
+    Published now where it is not there; of a store that cannot be written, made for this connection alone.
+    """
+    connection = _connect(store)
+    return connection if connection is not None else _connect_anew(store)
+
+
+def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:
+    """None where there is no catalog, or one of another version, or a damaged one."""
+    fetched = store.files.fetch(CATALOG_NAME)
+    if fetched is None:
+        return None
+    connection = duckdb.connect()
+    try:
+        connection.execute(f"ATTACH {schema.quoted(str(fetched[0]))} AS catalog (READ_ONLY)")
+        version = connection.execute("SELECT version FROM catalog.onoff_catalog").fetchall()
+    except duckdb.Error as error:
+        logger.warning("%s is not readable as it is: %s", store.files.location(CATALOG_NAME), error)
+        connection.close()
+        return None
+    if version != [(schema.CATALOG_VERSION,)]:
+        connection.close()
+        return None
+    _use(connection, store)
+    return connection
+
+
+def _connect_anew(store: Store) -> duckdb.DuckDBPyConnection:
+    if not store.files.exists(""):  # looking at a store that does not exist yet does not make one
+        return _connect_private(store)
+    try:
+        publish_catalog(store, rebuild=True)
+    except StoreError as error:
+        logger.warning("%s; reading goes on with a catalog of its own", error)
+    else:
+        connection = _connect(store)
+        if connection is None:
+            raise StoreError(f"{store.files.location(CATALOG_NAME)}: gone again while it was opened; try again")
+        return connection
+    return _connect_private(store)
+
+
+def _connect_private(store: Store) -> duckdb.DuckDBPyConnection:
+    folder = Path(tempfile.mkdtemp(prefix="onoff-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    connection = duckdb.connect()
+    connection.execute("ATTACH ':memory:' AS catalog")
+    _use(connection, store)
+    fill_private(connection, store, folder)
+    return connection
+
+
+def _use(connection: duckdb.DuckDBPyConnection, store: Store, register: bool = True) -> None:
+    """What a connection and each of its cursors has to be told."""
+    connection.execute("USE catalog")
+    connection.execute(f"SET VARIABLE onoff_store = {schema.quoted(schema.root_of(store.files))}")
+    if register:  # file systems belong to the database, not to a cursor
+        store.files.register(connection)
+
+
+class Catalog:
+    """The newest published snapshot, for many threads."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._guard = threading.Lock()
+        self._connection: duckdb.DuckDBPyConnection | None = None
+        self._version: str | None = None
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor of one's own: for one thread, on one snapshot, however long it is used. Close it, or use `with`."""
+        with self._guard:
+            version = self.store.files.version(CATALOG_NAME)
+            if self._connection is None or version is None or version != self._version:
+                # The former connection is closed when its last cursor is gone.
+                self._connection, self._version = connect_catalog(self.store), version
+            cursor = self._connection.cursor()
+            _use(cursor, self.store, register=False)
+            return cursor
+
+
+@dataclass(frozen=True)
+class Current:
+    """A current generation, without having read its manifest."""
+
+    fingerprint: str
+    inputs: dict[str, str]
+    imported: bool  # brought in from elsewhere, so that no setting of the study can make it stale
+
+    @staticmethod
+    def of(manifest: Manifest) -> "Current":
+        return Current(manifest.fingerprint, manifest.inputs, bool(manifest.facts.get("imported")))
+
+
+def current_generations(store: Store) -> dict[tuple[str, tuple[str, ...]], Current]:
+    """(asset, partition) -> its current generation, for all at once.
+
+    From the catalog and the notes of what is not published yet, so that a thousand partitions cost one query.
+    """
+    with connect_catalog(store) as connection:
+        rows = connection.execute(
+            "SELECT asset, dataset, model, fingerprint, inputs, facts->'imported' FROM generations"
+        ).fetchall()
+    found = {
+        (asset, tuple(name for name in names if name is not None)): Current(
+            fingerprint, json.loads(inputs), bool(json.loads(imported or "false"))
+        )
+        for asset, *names, fingerprint, inputs, imported in rows
+    }
+    for change in store.changes():
+        generation = store.current(change.asset, change.partition)
+        if generation is not None:
+            found[change.asset, change.partition] = Current.of(generation.manifest())
+    if (
+        store.files.locks
+    ):  # a folder that somebody removed by hand; on S3 looking for each would cost more than it tells
+        found = {key: now for key, now in found.items() if store.generation(*key, now.fingerprint).is_complete}
+    return found

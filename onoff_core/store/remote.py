@@ -1,0 +1,211 @@
+"""An S3 bucket, or a folder in one, as a place for a store. Needs the extra `s3` (s3fs, universal-pathlib).
+
+S3 puts an object whole or not at all, but has neither renames nor locks. What must happen once is therefore a
+conditional put (`If-None-Match: *`), the one condition that S3 and the servers like it agree on:
+
+- a fragment or `begun.json` that is there stays: of two writers of one generation the second *joins* the first, and
+  where both computed the same fragment the first one's is kept;
+- the catalog's versions are numbered objects in `.catalog/`. Version n + 1 is made from version n and put only if
+  nobody else put n + 1; who came second starts again from there. `catalog.duckdb` is a copy for the outside.
+
+Endpoint, region and keys come from the environment, as for every AWS tool (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...).
+"""
+
+import atexit
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import duckdb
+
+from onoff_core.errors import StoreError
+from onoff_core.store.files import Replacement
+
+_VERSIONS = ".catalog"
+_EMPTIED_AFTER = 5  # newer versions; readers that fetch an older one at that moment fetch again
+_FORGOTTEN_AFTER = 500  # newer versions; until then an emptied one keeps its number taken
+
+
+class S3Files:
+    """Objects below `s3://bucket/folder`."""
+
+    locks = False
+
+    def __init__(self, url: str) -> None:
+        if not url.startswith("s3://"):
+            raise StoreError(f"store.path {url!r}: a folder or an s3:// URL is what a store can live in")
+        try:
+            from upath import UPath
+
+            self._root = UPath(url, use_listings_cache=False)
+            self._fs: Any = self._root.fs
+        except ImportError as error:
+            raise StoreError(f"store.path {url!r} needs the extra s3: pip install 'onoff[s3]' ({error})") from error
+        self._fetched: tuple[Path, str] | None = None
+
+    @property
+    def root(self) -> Any:
+        return self._root
+
+    def path(self, name: str) -> Any:
+        return self._root / name
+
+    def location(self, name: str) -> str:
+        return f"{str(self._root).rstrip('/')}/{name}"
+
+    def _key(self, name: str) -> str:
+        return self.location(name).removeprefix("s3://")
+
+    def exists(self, name: str) -> bool:
+        with self._explained(name, "read"):
+            return bool(self._fs.exists(self._key(name)))
+
+    def size(self, name: str) -> int:
+        with self._explained(name, "read"):
+            return int(self._fs.info(self._key(name))["size"])
+
+    def read_bytes(self, name: str) -> bytes:
+        with self._explained(name, "read"):
+            content: bytes = self._fs.cat_file(self._key(name))
+            return content
+
+    def open(self, name: str) -> BinaryIO:
+        file: BinaryIO = self._fs.open(self._key(name), "rb")
+        return file
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        with self._explained(name, "written"):
+            self._fs.pipe_file(self._key(name), content)
+
+    def create_bytes(self, name: str, content: bytes) -> bool:
+        with self._explained(name, "written"):
+            return self._created(lambda: self._fs.pipe_file(self._key(name), content, mode="create"))
+
+    def _created(self, put: Any) -> bool:
+        try:
+            put()
+        except OSError as error:
+            if isinstance(error, FileExistsError) or "pre-condition" in str(error).lower():
+                return False
+            raise
+        return True
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix="onoff-") as folder, self._explained(name, "written"):
+            scratch = Path(folder) / Path(name).name
+            scratch.touch()
+            yield scratch
+            self._created(lambda: self._fs.put_file(str(scratch), self._key(name), mode="create"))
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Replacement]:
+        with tempfile.TemporaryDirectory(prefix="onoff-") as folder:
+            scratch = Path(folder) / name
+            latest = self._latest()
+            if latest:
+                self._download(f"{_VERSIONS}/{_version_name(latest)}", scratch)
+            replacement = Replacement(scratch)
+            yield replacement
+            target = f"{_VERSIONS}/{_version_name(latest + 1)}"
+            with self._explained(name, "written"):
+                put = self._created(lambda: self._fs.put_file(str(scratch), self._key(target), mode="create"))
+                if put and self._latest() == latest + 1:
+                    self._fs.put_file(str(scratch), self._key(name))
+            if put:
+                self._tidy(latest + 1)
+            replacement.kept = put
+
+    def _latest(self) -> int:
+        """The number of the newest version; 0 where there is none. A removed `catalog.duckdb` means: make a new one."""
+        numbers = [int(child.removesuffix(".duckdb")) for child in self.children(_VERSIONS)]
+        return max(numbers, default=0)
+
+    def _tidy(self, latest: int) -> None:
+        for child in self.children(_VERSIONS):
+            age = latest - int(child.removesuffix(".duckdb"))
+            if age > _FORGOTTEN_AFTER:
+                self.remove(f"{_VERSIONS}/{child}")
+            elif age > _EMPTIED_AFTER and self.size(f"{_VERSIONS}/{child}"):
+                self.write_bytes(f"{_VERSIONS}/{child}", b"")
+
+    def fetch(self, name: str) -> tuple[Path, str] | None:
+        while (version := self.version(name)) is not None:
+            if self._fetched is not None and self._fetched[1] == version:
+                return self._fetched
+            folder = tempfile.mkdtemp(prefix="onoff-")
+            atexit.register(shutil.rmtree, folder, ignore_errors=True)
+            copy = Path(folder) / name
+            self._download(f"{_VERSIONS}/{version}", copy)
+            if copy.stat().st_size:  # not emptied meanwhile, because newer ones came
+                self._fetched = (copy, version)
+        return None
+
+    def version(self, name: str) -> str | None:
+        latest = self._latest()
+        return _version_name(latest) if latest and self.exists(name) else None
+
+    def _download(self, name: str, target: Path) -> None:
+        with self._explained(name, "read"):
+            self._fs.get_file(self._key(name), str(target))
+
+    def children(self, name: str) -> list[str]:
+        return sorted(child for child, _ in self._entries(name) if not child.startswith("."))
+
+    def folders(self, name: str) -> list[str]:
+        return sorted(child for child, kind in self._entries(name) if kind == "directory" and not child.startswith("."))
+
+    def leftovers(self, name: str) -> list[str]:
+        return []
+
+    def _entries(self, name: str) -> list[tuple[str, str]]:
+        with self._explained(name, "listed"):
+            try:
+                listed = self._fs.ls(self._key(name), detail=True)
+            except FileNotFoundError:
+                return []
+        own = self._key(name)
+        return [
+            (entry["name"].rsplit("/", 1)[-1], entry["type"])
+            for entry in listed
+            if entry["name"].rstrip("/") != own.rstrip("/")
+        ]
+
+    def remove(self, name: str) -> None:
+        with self._explained(name, "removed"):
+            for key in self._fs.find(self._key(name)):
+                self._fs.rm_file(key)
+
+    def rename(self, name: str, new: str) -> None:
+        with self._explained(name, "renamed"):
+            self._fs.cp_file(self._key(name), self._key(new))
+            self._fs.rm_file(self._key(name))
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        yield  # conditional puts decide instead
+
+    @contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        yield True
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
+        connection.register_filesystem(self._fs)
+
+    @contextmanager
+    def _explained(self, name: str, verb: str) -> Iterator[None]:
+        from botocore.exceptions import BotoCoreError
+
+        try:
+            yield
+        except (OSError, BotoCoreError) as error:
+            raise StoreError(
+                f"{self.location(name)}: cannot be {verb} ({error}); are store.path and the AWS_ environment right?"
+            ) from error
+
+
+def _version_name(number: int) -> str:
+    return f"{number:09d}.duckdb"
