@@ -1,0 +1,55 @@
+"""What the README and `onoff.yaml` tell a reader to write is valid."""
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from onoff_core.study import DistributionSettings, SamplingSettings, TaskSettings, load_study
+from tests.conftest import ROOT
+
+
+def readme_snippets(section: str) -> list[str]:
+    """The indented blocks of the README that begin with a section of the study."""
+    blocks = re.findall(rf"(?m)^    {section}:\n(?:      .*\n)+", (ROOT / "README.md").read_text())
+    return [textwrap.dedent(block) for block in blocks]
+
+
+def test_the_readmes_datasets_and_models_are_valid(tmp_path: Path) -> None:
+    (datasets,), (models,) = readme_snippets("datasets"), readme_snippets("models")
+    (tmp_path / "onoff.yaml").write_text(datasets + models)
+    study = load_study(tmp_path / "onoff.yaml")
+    assert list(study.datasets) == ["aime2025", "math", "mine", "theirs"]
+    partition = study.partition("theirs|qwen3-8b")
+    assert partition.model_settings.backend_specific.torch_dtype == "bfloat16"
+    assert (partition.task.template_type, partition.sampling.max_length) == ("model", 16384)
+
+
+def test_the_commented_entries_of_the_study_are_valid(tmp_path: Path) -> None:
+    text = (ROOT / "onoff.yaml").read_text()
+    uncommented = re.sub(r"(?m)^  # ( *[\w-]+: )", r"  \1", text)
+    assert uncommented != text
+    (tmp_path / "onoff.yaml").write_text(uncommented)
+    study = load_study(tmp_path / "onoff.yaml")
+    assert study.models["qwen3-8b"].model_name == "Qwen/Qwen3-8B"
+    assert study.datasets["my_problems"].question_column == "problem"
+
+
+@pytest.mark.parametrize(
+    ("section", "settings"),
+    [("task", TaskSettings), ("sampling", SamplingSettings), ("distribution", DistributionSettings)],
+)
+def test_the_readmes_table_names_the_keys_there_are(section: str, settings: type[TaskSettings]) -> None:
+    rows = re.findall(rf"(?m)^\| `{section}\.(\w+)`((?:, `\w+`)*) \|(.*)", (ROOT / "README.md").read_text())
+    named = {name for first, more, meaning in rows for name in [first, *re.findall(r"\w+", more)]}
+    named |= {"do_sample"} if section == "sampling" else set()  # told with temperature
+    named |= {"reward_type"} if section == "task" else set()  # there is one
+    assert named == set(settings.model_fields)
+
+
+def test_the_study_names_every_key_of_the_sampling_and_distribution_settings() -> None:
+    study = yaml.safe_load((ROOT / "onoff.yaml").read_text())
+    assert set(study["sampling"]) == set(SamplingSettings.model_fields)
+    assert set(study["distribution"]) == set(DistributionSettings.model_fields)

@@ -1,0 +1,58 @@
+"""A bar on a terminal, a line now and then elsewhere; both with rate and time left."""
+
+import io
+
+import pytest
+
+from onoff_core import progress
+from onoff_core.progress import Progress, duration
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_a_log_line_now_and_then_with_rate_and_time_left(clock: list[float]) -> None:
+    lines: list[str] = []
+    shown = Progress("sampling", 4, lines.append)
+    for _ in range(3):
+        clock[0] += 10
+        shown.add_tokens(500)
+        shown.add()
+    assert lines == ["sampling 1/4 responses, 50 tokens/s, 1 min 0 s left"]
+    clock[0] += 10
+    shown.add()
+    assert lines[1:] == ["sampling 4/4 responses, 38 tokens/s, took 40 s"]
+
+
+def test_a_bar_on_a_terminal(clock: list[float]) -> None:
+    terminal = Terminal()
+    shown = Progress("scoring", 2, stream=terminal)
+    clock[0] += 1
+    shown.add()
+    assert terminal.getvalue() == "\r\033[K[##############..............] scoring 1/2 responses, 1 s left"
+    shown.add()
+    assert terminal.getvalue().endswith("[############################] scoring 2/2 responses, took 1 s\n")
+
+
+def test_no_bar_where_nobody_looks(caplog: pytest.LogCaptureFixture, clock: list[float]) -> None:
+    stream = io.StringIO()
+    with caplog.at_level("INFO", logger="onoff"):
+        Progress("grading", 1, stream=stream).add()
+    assert stream.getvalue() == ""
+    assert caplog.messages == ["grading 1/1 responses, took 0 s"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0.4, "0 s"), (59.6, "1 min 0 s"), (185, "3 min 5 s"), (7800, "2 h 10 min")]
+)
+def test_duration(seconds: float, said: str) -> None:
+    assert duration(seconds) == said
