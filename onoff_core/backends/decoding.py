@@ -22,7 +22,9 @@ from transformers import DynamicCache
 
 from onoff_core.backends.drawing import draw, uniform_stream
 from onoff_core.backends.loading import LoadedModel
-from onoff_core.backends.slots import SlotCache, attention_by_slots
+from onoff_core.backends.packing import packed_linears
+from onoff_core.backends.slot_attention import attention_by_slots
+from onoff_core.backends.slots import SlotCache
 from onoff_core.study import SamplingSettings
 
 logger = logging.getLogger(__name__)
@@ -123,7 +125,7 @@ class _Loop:
         """With nothing left to admit, go on with fewer rows."""
         kept = [index for index, row in enumerate(self.rows) if row is not None]
         if kept and len(kept) < len(self.rows):
-            self.cache.keep_rows(kept)
+            kept = self.cache.close_gaps(kept)
         self.rows = [self.rows[index] for index in kept]
 
     def _accept(self, indices: list[int], logits: Tensor) -> Iterator[Response]:
@@ -176,7 +178,7 @@ class _Loop:
     def _step(self, tokens: list[int]) -> Tensor:
         """One token through the model in every row: -> (rows, vocab) float32, the logits of the next."""
         step = self.cache.begin_step()
-        with attention_by_slots(self.loaded.model):
+        with attention_by_slots(self.loaded.model), packed_linears(self.loaded):
             result = self.loaded.model(
                 input_ids=torch.tensor(tokens, device=self.loaded.device)[:, None],
                 position_ids=step.position[:, None],

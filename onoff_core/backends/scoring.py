@@ -2,7 +2,7 @@
 
 In: a prompt and the responses to it, as token ids. Out: one `TokenScores` a response. The prompt is computed once and
 shared. A response goes through the model in segments, so that memory holds the logits of one segment and never of a
-whole response.
+whole response; any model with a key-value cache serves.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,10 +15,12 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from onoff_core.backends.loading import LoadedModel
+from onoff_core.backends.packing import packed_linears
+from onoff_core.backends.token_statistics import token_statistics
 from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings
 
-# A segment's logits take at most this many numbers; a handful of such blocks are alive at once.
+# A segment's logits are at most so many numbers (64 MB in float32): what bounds memory, whatever the response's length.
 _LOGITS_PER_SEGMENT = 16_000_000
 
 Floats = NDArray[np.float32]
@@ -27,9 +29,7 @@ Ints = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class TokenScores:
-    """What the model thought at every token of one response. All in nats, of the distribution at the settings'
-    temperature.
-    """
+    """What the model thought at every token of one response: nats, of the distribution at the settings' temperature."""
 
     logprob: Floats  # (num_tokens,) of the token that was sampled
     rank: Ints  # (num_tokens,) of that token, 1 is the most probable
@@ -47,27 +47,35 @@ def score(
     responses: Sequence[Sequence[int]],
     settings: DistributionSettings,
 ) -> Iterator[TokenScores]:
-    """Score the responses to one prompt, in order. Raises `ModelError` where one is longer than the model can take."""
-    longest = len(prompt_ids) + max(map(len, responses), default=0)
-    if loaded.max_positions is not None and longest > loaded.max_positions:
-        raise ModelError(
-            f"models.{loaded.name}: prompt and response are {longest} tokens, "
-            f"but the model takes {loaded.max_positions}"
-        )
+    """Score the responses to one prompt, in order.
+
+    Raises `ModelError` where a response is empty, longer than the model can take, or has logits that are not numbers.
+    """
     prefix = DynamicCache()
     first = _logits(loaded, prompt_ids, prefix, logits_to_keep=1)  # (1, vocab)
     for token_ids in responses:
+        _check_length(loaded, len(prompt_ids), len(token_ids))
         yield _score_one(loaded, prefix, first, token_ids, settings)
         prefix.crop(len(prompt_ids) - prefix.get_seq_length())  # a negative number: so many from the end
 
 
+def _check_length(loaded: LoadedModel, prompt: int, response: int) -> None:
+    if not response:
+        raise ModelError("a response without tokens cannot be scored")
+    if loaded.max_positions is not None and prompt + response > loaded.max_positions:
+        raise ModelError(
+            f"prompt and response are {prompt + response} tokens, but models.{loaded.name} takes {loaded.max_positions}"
+        )
+
+
 @torch.inference_mode()
 def _logits(loaded: LoadedModel, token_ids: Sequence[int], cache: DynamicCache, logits_to_keep: int) -> Tensor:
-    """The next-token logits (tokens, vocab) after each of the last `logits_to_keep` tokens (0: all), which are added
-    to the cache.
+    """The logits (tokens, vocab) that follow each of the last `logits_to_keep` tokens (0: all); the cache grows by
+    all.
     """
     ids = torch.tensor([list(token_ids)], device=loaded.device)
-    result = loaded.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=logits_to_keep)
+    with packed_linears(loaded):
+        result = loaded.model(input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=logits_to_keep)
     logits: Tensor = result.logits[0]
     return logits
 
@@ -75,61 +83,18 @@ def _logits(loaded: LoadedModel, token_ids: Sequence[int], cache: DynamicCache, 
 def _score_one(
     loaded: LoadedModel, prefix: DynamicCache, first: Tensor, token_ids: Sequence[int], settings: DistributionSettings
 ) -> TokenScores:
-    """One response after its prompt. The first token is predicted by the prompt's last logits, the others segment by
-    segment.
-    """
-    if not token_ids:
-        raise ModelError(f"models.{loaded.name}: a response without tokens cannot be scored")
+    """One response after its prompt: the prompt's last logits predict its first token, its own tokens the others."""
     targets = torch.tensor(list(token_ids), device=loaded.device)
     segment = max(1, _LOGITS_PER_SEGMENT // first.shape[-1])
-    parts = [_statistics(first, targets[:1], settings)]
+    parts = [token_statistics(first, targets[:1], settings)]
     for begin in range(0, len(token_ids) - 1, segment):
         end = min(begin + segment, len(token_ids) - 1)
         logits = _logits(loaded, token_ids[begin:end], prefix, logits_to_keep=0)
-        parts.append(_statistics(logits, targets[begin + 1 : end + 1], settings))
-    columns = {name: torch.cat([part[name] for part in parts]).cpu().numpy() for name in parts[0]}
+        parts.append(token_statistics(logits, targets[begin + 1 : end + 1], settings))
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     if not np.isfinite(columns["entropy"]).all():
         position = int(np.flatnonzero(~np.isfinite(columns["entropy"]))[0])
         raise ModelError(
-            f"models.{loaded.name}: the logits at position {position} are not finite; try torch_dtype: float32"
+            f"the logits of models.{loaded.name} at position {position} are not finite; try torch_dtype: float32"
         )
     return TokenScores(**columns) if "topk_ids" in columns else TokenScores(**columns, topk_ids=None)
-
-
-@torch.inference_mode()
-def _statistics(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> dict[str, Tensor]:
-    """Statistics of each row. logits: (n, vocab), targets: (n,).
-
-    With z = logits / T shifted by its maximum, S = sum e^z and p = e^z / S: ln p = z - ln S, the entropy is H = -sum
-    p ln p = ln S - sum p z, and the varentropy is sum p (ln p)^2 - H^2 = sum p z^2 - (sum p z)^2. The shift keeps
-    every term small, which is what makes float32 enough.
-    """
-    scaled = logits.float()
-    if settings.temperature != 1:
-        scaled = scaled / settings.temperature
-    top = scaled.amax(-1, keepdim=True)
-    z = scaled - top
-    weights = z.exp()
-    total = weights.sum(-1)
-    log_total = total.log()
-    chosen = z.gather(-1, targets[:, None])
-    rank = (z > chosen).sum(-1) + 1
-    mean = torch.linalg.vecdot(weights, z) / total
-    square = torch.linalg.vecdot(weights.mul_(z), z) / total
-    columns = {
-        "logprob": chosen[:, 0] - log_total,
-        "rank": rank.int(),
-        "entropy": (log_total - mean).clamp_(min=0),
-        "varentropy": (square - mean * mean).clamp_(min=0),
-        "logsumexp": top[:, 0] + log_total,
-    }
-    if settings.top_k is None:
-        return {**columns, "topk_logprobs": z - log_total[:, None], "tail_mass": torch.zeros_like(mean)}
-    values, ids = torch.topk(z, min(settings.top_k, z.shape[-1]))
-    logprobs = values - log_total[:, None]
-    return {
-        **columns,
-        "topk_ids": ids.int(),
-        "topk_logprobs": logprobs,
-        "tail_mass": (1 - logprobs.exp().sum(-1)).clamp_(min=0),
-    }

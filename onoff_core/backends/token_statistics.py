@@ -1,0 +1,65 @@
+"""Logits -> statistics of each position's distribution. Tensors in, arrays out; exact over the whole vocabulary."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from onoff_core.study import DistributionSettings
+
+# On a CPU a few positions at a time stay in the processor's cache through all passes over them.
+_ROWS_IN_CACHE = 4
+
+Columns = dict[str, NDArray[np.generic]]
+
+
+@torch.inference_mode()
+def token_statistics(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> Columns:
+    """The columns of `TokenScores`, by name; `topk_ids` only where the settings name a top-k.
+
+    logits: (n, vocab) of any float type; targets: (n,) the sampled tokens.
+    """
+    rows = _ROWS_IN_CACHE if logits.device.type == "cpu" else len(logits)
+    blocks = [
+        _block(logits[begin : begin + rows], targets[begin : begin + rows], settings)
+        for begin in range(0, len(logits), rows)
+    ]
+    return {name: torch.cat([block[name] for block in blocks]).cpu().numpy() for name in blocks[0]}
+
+
+def _block(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> dict[str, Tensor]:
+    """Statistics of some rows.
+
+    With z = logits / T shifted by its maximum, S = sum e^z and p = e^z / S: ln p = z - ln S, the entropy is H = -sum
+    p ln p = ln S - sum p z, and the varentropy is sum p (ln p)^2 - H^2 = sum p z^2 - (sum p z)^2. The shift keeps
+    every term small, which is what makes float32 enough.
+    """
+    scaled = logits.float()
+    if settings.temperature != 1:
+        scaled = scaled / settings.temperature
+    top = scaled.amax(-1, keepdim=True)
+    z = scaled - top
+    weights = z.exp()
+    total = weights.sum(-1)
+    log_total = total.log()
+    chosen = z.gather(-1, targets[:, None])
+    rank = (z > chosen).sum(-1) + 1
+    mean = torch.linalg.vecdot(weights, z) / total
+    square = torch.linalg.vecdot(weights.mul_(z), z) / total
+    columns = {
+        "logprob": chosen[:, 0] - log_total,
+        "rank": rank.int(),
+        "entropy": (log_total - mean).clamp_(min=0),
+        "varentropy": (square - mean * mean).clamp_(min=0),
+        "logsumexp": top[:, 0] + log_total,
+    }
+    if settings.top_k is None:
+        return {**columns, "topk_logprobs": z - log_total[:, None], "tail_mass": torch.zeros_like(mean)}
+    values, ids = torch.topk(z, min(settings.top_k, z.shape[-1]))
+    logprobs = values - log_total[:, None]
+    return {
+        **columns,
+        "topk_ids": ids.int(),
+        "topk_logprobs": logprobs,
+        "tail_mass": (1 - logprobs.exp().sum(-1)).clamp_(min=0),
+    }
