@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 import torch
 
-from onoff_core.backends.scoring import _statistics, score
+from onoff_core.backends.scoring import score
+from onoff_core.backends.token_statistics import token_statistics
 from onoff_core.distributions import extract_distributions
 from onoff_core.problems import load_problems
 from onoff_core.sampling import chunks_of, sample_chunks
@@ -31,6 +32,11 @@ def reference(logits: torch.Tensor, targets: torch.Tensor, temperature: float) -
         "logsumexp": torch.logsumexp(scaled, -1),
         "logp": logp,
     }
+
+
+def statistics(logits: torch.Tensor, targets: torch.Tensor, **settings: Any) -> dict[str, torch.Tensor]:
+    columns = token_statistics(logits, targets, DistributionSettings(**settings))
+    return {name: torch.from_numpy(column) for name, column in columns.items()}
 
 
 def check(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], top_k: int | None) -> None:
@@ -60,7 +66,7 @@ def test_known_distributions(temperature: float, top_k: int | None) -> None:
     noise = [torch.randn(size, generator=draw) * scale + shift for scale in (0.1, 3, 30) for shift in (0, 500)]
     logits = torch.stack([torch.zeros(size), sure, *noise])
     targets = torch.tensor([5, 3, *([7] * len(noise))])
-    found = _statistics(logits, targets, DistributionSettings(temperature=temperature, top_k=top_k))
+    found = statistics(logits, targets, temperature=temperature, top_k=top_k)
     assert found["entropy"][0].item() == pytest.approx(np.log(size), abs=1e-5)
     assert found["rank"][0] == 1
     assert found["entropy"][1] == 0
@@ -88,7 +94,7 @@ def test_the_real_models_logits_in_float64(
     with torch.inference_mode():
         logits = real_loaded.model(torch.tensor([prompt + response])).logits[0, len(prompt) - 1 : -1]
     targets = torch.tensor(response)
-    found = _statistics(logits, targets, DistributionSettings(temperature=temperature, top_k=top_k))
+    found = statistics(logits, targets, temperature=temperature, top_k=top_k)
     check(found, reference(logits, targets, temperature), top_k)
 
 

@@ -1,0 +1,124 @@
+"""Decoding on a GPU: transformers' continuous batching (paged caches, prefix sharing, CUDA graphs).
+
+Its own sampler draws from one random stream for all rows, so a response would depend on its neighbours. A logits
+processor of ours takes its place: it is given one uniform number for every row of every step, draws by `draw`, and
+leaves the chosen token as the only one. What the processor cannot hand back are log-probabilities; they are computed
+afterwards, by one forward pass over each finished response, and so are the raw model's at temperature 1 as everywhere.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import GenerationConfig
+from transformers.generation import LogitsProcessorList
+from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessor
+
+from onoff_core.backends.drawing import draw, uniform_stream
+from onoff_core.backends.loading import LoadedModel
+from onoff_core.backends.responses import Draft, OnTokens, Request, Response
+from onoff_core.backends.scoring import score
+from onoff_core.study import DistributionSettings, SamplingSettings
+
+_RAW = DistributionSettings(temperature=1.0, top_k=1)
+_RESOLUTION = 2**31  # a uniform number travels as a 31-bit integer
+
+
+def why_not_continuous(loaded: LoadedModel) -> str | None:
+    """Why continuous batching cannot serve this model, or None where it can."""
+    config = loaded.model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if kinds:
+        return f"layers of kind {', '.join(sorted(kinds))}"
+    return None if hasattr(loaded.model, "init_continuous_batching") else "no continuous batching"
+
+
+class _Uniforms(ContinuousBatchingLogitsProcessor):
+    """Draws each row's token from its own stream of uniform numbers."""
+
+    supported_kwargs: ClassVar[dict[str, type]] = {}
+    ignored_kwargs: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, sampling: SamplingSettings) -> None:
+        self.sampling = sampling
+        self.streams: dict[str, np.random.Generator] = {}  # by request id
+
+    def fill_defaults(self, int32_tensor: Tensor) -> None:
+        int32_tensor.zero_()
+
+    def prepare_tensor_args(self, requests_with_new_token: list[object]) -> Tensor:
+        """One number for each row that will have a new token, in the rows' order."""
+        ids = [future.state.request_id for future in requests_with_new_token]  # type: ignore[attr-defined]
+        numbers = [int(self.streams[request_id].random() * _RESOLUTION) for request_id in ids]
+        return torch.tensor(numbers, dtype=torch.int32)
+
+    def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:
+        uniform = (tensor_arg[: scores.shape[0]].double() + 0.5) / _RESOLUTION
+        tokens, _ = draw(scores.float(), uniform, self.sampling)
+        return torch.full_like(scores, -torch.inf).scatter_(-1, tokens[:, None], 0.0)
+
+
+def continuous_batches(
+    loaded: LoadedModel,
+    requests: Sequence[Request],
+    sampling: SamplingSettings,
+    seed: int,
+    on_tokens: OnTokens,
+) -> Iterator[Response]:
+    """Draw the requests, yielding each response when it ends. The library decides how many run side by side."""
+    processor = _Uniforms(sampling)
+    drafts: dict[str, Draft] = {}
+    with _manager(loaded, sampling, processor) as manager:
+        for number, request in enumerate(requests):
+            name = str(number)
+            drafts[name] = Draft(request, loaded, sampling, seed)
+            processor.streams[name] = uniform_stream(seed, request.problem_id, request.sample_index)
+            manager.add_request(list(request.prompt_ids), request_id=name, max_new_tokens=drafts[name].max_tokens)
+        while drafts:
+            result = manager.get_result(timeout=1)
+            if result is not None and result.is_finished():
+                draft = drafts.pop(result.request_id)
+                if result.error is not None:
+                    raise RuntimeError(f"continuous batching: {result.error}")
+                on_tokens(len(result.generated_tokens))
+                yield _finished(loaded, draft, result.generated_tokens)
+            elif result is None and not manager.is_running():
+                raise manager.background_thread_status.fatal_error or RuntimeError("continuous batching stopped early")
+
+
+def _finished(loaded: LoadedModel, draft: Draft, token_ids: Sequence[int]) -> Response:
+    """The draft with its tokens, up to where it ends: a stop string is not known to the library."""
+    scored = next(score(loaded, draft.response.request.prompt_ids, [token_ids], _RAW))
+    for token, logprob in zip(token_ids, scored.logprob.tolist(), strict=True):
+        if draft.accept(token, logprob):
+            break
+    return draft.response
+
+
+@contextmanager
+def _manager(loaded: LoadedModel, sampling: SamplingSettings, processor: "_Uniforms") -> Iterator[Any]:
+    """The library's manager, with our processor as its only one, running in its own thread."""
+    model = loaded.model
+    config = GenerationConfig(
+        do_sample=False,  # the processor leaves one token
+        max_new_tokens=sampling.max_length,
+        eos_token_id=sorted(loaded.stop_token_ids) or -1,
+        pad_token_id=min(loaded.stop_token_ids, default=0),
+    )
+    usual_attention = model.config.get_text_config()._attn_implementation
+    model._get_logits_processor = lambda generation_config: LogitsProcessorList([processor])
+    try:
+        manager = model.init_continuous_batching(generation_config=config)
+        manager.logit_processor.tensors_required = 1  # the numbers of `prepare_tensor_args`
+        manager.start()
+        try:
+            yield manager
+        finally:
+            manager.stop(block=True, timeout=10)
+            manager.destroy()
+    finally:
+        del model._get_logits_processor  # the class's own again
+        model.set_attn_implementation(usual_attention)
