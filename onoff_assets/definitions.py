@@ -11,6 +11,7 @@ from onoff_assets.assets.statistics import statistics
 from onoff_assets.assets.token_distributions import token_distributions, token_distributions_checks
 from onoff_assets.automation import fill_gaps, follow, grid, nightly
 from onoff_assets.observing import InputVersions
+from onoff_assets.orphans import end_orphans
 
 defs = dg.Definitions(
     assets=[
@@ -27,7 +28,7 @@ defs = dg.Definitions(
     asset_checks=[samples_checks, rewards_checks, token_distributions_checks],
     jobs=[grid],
     schedules=[nightly],
-    sensors=[fill_gaps, follow],
+    sensors=[fill_gaps, follow, end_orphans],
     resources={"input_versions": InputVersions()},
     # One process a run, so that a run loads its model once for sampling and for scoring.
     executor=dg.in_process_executor,

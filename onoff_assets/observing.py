@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 
 import dagster as dg
 
+from onoff_assets.orphans import WORKER_TAG, this_worker
 from onoff_assets.study import study
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import sampling_settings_version
@@ -67,6 +68,8 @@ class InputVersions(dg.ConfigurableResource):
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         run, instance = context.run, context.instance
+        if run is not None and instance is not None:
+            instance.add_run_tags(run.run_id, {WORKER_TAG: this_worker()})
         key = run.tags.get(PARTITION_TAG) if run else None
         if run is None or instance is None or key not in study().partitions:
             return

@@ -1,0 +1,203 @@
+"""Each check, by breaking the data it guards: on the tables, and once each through Dagster."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from onoff_core.grid import evidence
+from onoff_core.grid.evidence import DistributionEvidence
+from onoff_core.tables import SCHEMAS
+from tests.platform.conftest import Platform
+
+PIECES = [b"<end>", b"a", b"b", "é".encode()[:1], "é".encode()[1:]]
+SPECIAL = [True, False, False, False, False]
+
+
+def samples(**columns: list[object]) -> pa.Table:
+    rows = {
+        "problem_id": ["p", "p", "q", "q"],
+        "sample_index": [0, 1, 0, 1],
+        "prompt": ["x"] * 4,
+        "prompt_token_ids": [[1]] * 4,
+        "response": ["ab", "é", "a", "b"],
+        "token_ids": [[1, 2, 0], [3, 4, 0], [1], [2, 0]],
+        "token_logprobs": [[-1.0, -2.0, -0.5], [-1.0, -1.0, -1.0], [-0.25], [-0.5, -0.5]],
+        "finish_reason": ["stop", "stop", "length", "stop"],
+        "num_tokens": [3, 3, 1, 2],
+        **columns,
+    }
+    return pa.table(rows, schema=pa.schema([SCHEMAS["samples"].field(name) for name in rows]))
+
+
+def rewards(**columns: list[object]) -> pa.Table:
+    rows = {
+        "problem_id": ["p", "p", "q", "q"],
+        "sample_index": [0, 1, 0, 1],
+        "extracted_answer": ["1", None, "2", "2"],
+        "reward": [1, 0, 0, None],
+        "status": ["correct", "no_answer", "wrong", "gold_unparsed"],
+        **columns,
+    }
+    return pa.table(rows, schema=pa.schema([SCHEMAS["rewards"].field(name) for name in rows]))
+
+
+def distributions(table: pa.Table) -> pa.Table:
+    """What a scorer that agrees with the sampler finds, over five tokens."""
+    rows = [
+        {
+            "problem_id": row["problem_id"],
+            "sample_index": row["sample_index"],
+            "position": position,
+            "token_id": token,
+            "logprob": logprob,
+            "rank": 1,
+            "entropy": 1.0,
+            "varentropy": 0.0,
+            "logsumexp": 0.0,
+            "tail_mass": 0.5,
+            "topk_ids": [1, 2],
+            "topk_logprobs": [-1.0, -2.0],
+        }
+        for row in table.to_pylist()
+        for position, (token, logprob) in enumerate(zip(row["token_ids"], row["token_logprobs"], strict=True))
+    ]
+    return pa.Table.from_pylist(rows, schema=SCHEMAS["token_distributions"])
+
+
+def with_value(table: pa.Table, column: str, row: int, value: object) -> pa.Table:
+    values = table[column].to_pylist()
+    values[row] = value
+    field = table.schema.field(column)
+    return table.set_column(table.schema.get_field_index(column), field, pa.array(values, field.type))
+
+
+def found(table: pa.Table, scored: pa.Table, **changes: bool) -> DistributionEvidence:
+    reading = DistributionEvidence(
+        **{"vocab_size": 5, "comparable": True, "full_precision": True, **changes}  # type: ignore[arg-type]
+    )
+    reading.add(table, scored)
+    return reading
+
+
+def test_every_problem_has_its_samples() -> None:
+    assert evidence.every_problem_has_its_samples(samples(), ["p", "q"], 2).holds
+    short = evidence.every_problem_has_its_samples(samples(), ["p", "q", "r"], 2)
+    assert (short.holds, short.facts["missing"], short.facts["for example"]) == (False, 2, "r sample 0, r sample 1")
+    assert not evidence.every_problem_has_its_samples(samples(), ["p"], 2).holds
+    twice = samples(sample_index=[0, 0, 0, 1])
+    assert evidence.every_problem_has_its_samples(twice, ["p", "q"], 2).facts["repeated"] == 1
+
+
+def test_token_ids_decode_to_response() -> None:
+    assert evidence.token_ids_decode_to_response(samples(), PIECES, SPECIAL, "v").holds
+    broken = evidence.token_ids_decode_to_response(samples(response=["ab", "é", "A", "b"]), PIECES, SPECIAL, "v")
+    assert (broken.holds, broken.facts["for example"]) == (False, "q sample 0")
+
+
+def test_few_responses_are_truncated() -> None:
+    assert evidence.few_responses_are_truncated(samples(), 0.25).holds
+    above = evidence.few_responses_are_truncated(samples(), 0.2)
+    assert (above.holds, above.facts["share"]) == (False, 0.25)
+    assert "max_length" in above.says
+
+
+def test_each_response_has_one_verdict() -> None:
+    assert evidence.each_response_has_one_verdict(samples(), rewards()).holds
+    assert not evidence.each_response_has_one_verdict(samples(), rewards().slice(0, 3)).holds
+    assert not evidence.each_response_has_one_verdict(samples().slice(0, 3), rewards()).holds
+    assert not evidence.each_response_has_one_verdict(samples(), rewards(sample_index=[0, 0, 0, 1])).holds
+    assert not evidence.each_response_has_one_verdict(samples(), rewards(reward=[0, 0, 0, None])).holds
+
+
+def test_no_gold_is_unparsed() -> None:
+    unread = evidence.no_gold_is_unparsed(rewards())
+    assert (unread.holds, unread.facts["for example"]) == (False, "q")
+    assert evidence.no_gold_is_unparsed(rewards(status=["correct"] * 4)).holds
+
+
+def test_distributions_cover_every_token() -> None:
+    table = samples()
+    scored = distributions(table)
+    assert found(table, scored).distributions_cover_every_token().holds
+    for broken in (
+        scored.slice(1),
+        scored.slice(0, scored.num_rows - 1),
+        with_value(scored, "token_id", 4, 2),
+        with_value(scored, "position", 1, 2),
+        pa.concat_tables([scored, with_value(scored.slice(0, 1), "problem_id", 0, "nobody's")]),
+        scored.slice(0, 0),
+    ):
+        assert not found(table, broken).distributions_cover_every_token().holds
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("entropy", math.nan),
+        ("entropy", math.inf),
+        ("entropy", -0.1),
+        ("entropy", math.log(5) + 0.01),
+        ("logprob", 0.1),
+        ("logprob", math.nan),
+        ("tail_mass", 1.1),
+        ("topk_logprobs", [0.2, -1.0]),
+    ],
+)
+def test_entropies_and_probabilities_are_possible(column: str, value: object) -> None:
+    table = samples()
+    scored = distributions(table)
+    assert found(table, scored).entropies_and_probabilities_are_possible().holds
+    broken = found(table, with_value(scored, column, 2, value)).entropies_and_probabilities_are_possible()
+    assert (broken.holds, broken.facts["for example"]) == (False, "p sample 0")
+
+
+def test_scorer_agrees_with_sampler() -> None:
+    table = samples()
+    scored = distributions(table)
+    assert found(table, scored).scorer_agrees_with_sampler().holds
+    one_off = with_value(scored, "logprob", 3, -1.1)
+    assert not found(table, one_off).scorer_agrees_with_sampler().holds
+    assert found(table, one_off, full_precision=False).scorer_agrees_with_sampler().holds
+    shifted = scored.set_column(4, "logprob", pa.array(scored["logprob"].to_numpy() - np.float32(0.3)))
+    assert not found(table, shifted, full_precision=False).scorer_agrees_with_sampler().holds
+    assert found(table, shifted, comparable=False).scorer_agrees_with_sampler().holds
+
+
+def rewrite(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change a fragment behind the store's back, manifest and all."""
+    [file] = folder.rglob("00000.parquet")
+    pq.write_table(change(pq.read_table(file)), file)
+    [manifest] = folder.rglob("manifest.json")
+    content = json.loads(manifest.read_text())
+    content["fragments"][0].update(num_rows=pq.read_metadata(file).num_rows, num_bytes=file.stat().st_size)
+    manifest.write_text(json.dumps(content))
+
+
+def test_a_broken_partition_is_stopped_by_its_checks(platform: Callable[..., Platform]) -> None:
+    """Blocking checks carry the partition, show evidence, and keep what follows from being made."""
+    made = platform()
+    whole = made.materialize("arithmetic|tiny")
+    evaluations = {e.check_name: e for e in whole.get_asset_check_evaluations()}
+    failed = {name for name, e in evaluations.items() if not e.passed}
+    assert failed <= {"few_responses_are_truncated"}  # a random model talks until max_length
+    assert len(evaluations) == 8
+    assert {e.partition for e in evaluations.values()} == {"arithmetic|tiny"}
+    assert evaluations["every_problem_has_its_samples"].metadata["expected"].value == 12
+
+    rewrite(made.folder / "store" / "samples", lambda table: table.slice(0, table.num_rows - 1))
+    broken = made.materialize("arithmetic|tiny", raises=False)
+    assert not broken.success
+    check = made.check("every_problem_has_its_samples", "arithmetic|tiny", broken)
+    assert not check.passed
+    assert check.blocking
+    assert check.severity is dg.AssetCheckSeverity.ERROR
+    assert check.metadata["missing"].value == 1
+    made_assets = {event.step_key for event in broken.get_asset_materialization_events()}
+    assert made_assets == {"samples"}

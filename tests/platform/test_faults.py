@@ -1,0 +1,138 @@
+"""Errors that may pass are retried with growing waits; errors that would come again are not; messages name the cell
+and the next step. Provoked by breaking the real functions under the real asset.
+"""
+
+import errno
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from onoff_core.errors import DatasetError, StoreError
+from tests.platform.conftest import Platform
+
+KEY = "arithmetic|tiny"
+
+
+@pytest.fixture
+def made(platform: Callable[..., Platform]) -> Platform:
+    platform_ = platform()
+    platform_.module("running").FIRST_WAIT_SECONDS = 0.05
+    return platform_
+
+
+def fail_first(monkeypatch: pytest.MonkeyPatch, times: int, error: Callable[[], BaseException]) -> list[int]:
+    """Let sampling fail so often before it works; the calls made."""
+    from onoff_core.grid import materialize
+
+    calls: list[int] = []
+    real = materialize._sample
+
+    def sometimes(*arguments: Any) -> Any:
+        calls.append(1)
+        if len(calls) <= times:
+            raise error()
+        return real(*arguments)
+
+    monkeypatch.setattr(materialize, "_sample", sometimes)
+    return calls
+
+
+def unreachable() -> BaseException:
+    error = DatasetError("the hub does not answer")
+    error.__cause__ = ConnectionResetError(errno.ECONNRESET, "reset")
+    return error
+
+
+def stale_handle() -> BaseException:
+    error = StoreError("cannot be written")
+    error.__cause__ = OSError(errno.ESTALE, "Stale file handle")
+    return error
+
+
+@pytest.mark.parametrize("error", [unreachable, stale_handle, lambda: TimeoutError("slow")])
+def test_a_transient_error_is_retried(
+    made: Platform, monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException]
+) -> None:
+    calls = fail_first(monkeypatch, 2, error)
+    result = made.materialize(KEY, "samples")
+    assert result.success
+    assert len(calls) == 3
+    waits = [
+        event.event_specific_data.seconds_to_wait
+        for event in result.all_events
+        if event.event_type_value == "STEP_UP_FOR_RETRY"
+    ]
+    assert waits == [0.05, 0.1]
+
+
+def test_a_transient_error_that_does_not_pass_fails_in_the_end(made: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = fail_first(monkeypatch, 99, unreachable)
+    assert not made.materialize(KEY, "samples", raises=False).success
+    assert len(calls) == 4
+
+
+def failure(result: Any) -> str:
+    [event] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+    data = event.event_specific_data
+    return str(data.user_failure_data.description if data.user_failure_data else data.error_display_string)
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (lambda: DatasetError("no such split"), "samples of arithmetic|tiny: no such split"),
+        (lambda: MemoryError(), "lower sampling.batch_size for models.tiny or datasets.arithmetic"),
+        (
+            lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+            "out of memory with batch_size 8 and max_length 12",
+        ),
+        (lambda: ZeroDivisionError("ours"), "ZeroDivisionError: ours"),
+        (lambda: StoreError("disk full"), "disk full"),
+    ],
+)
+def test_a_lasting_error_fails_at_once_and_says_what_to_do(
+    made: Platform, monkeypatch: pytest.MonkeyPatch, error: Callable[[], BaseException], says: str
+) -> None:
+    calls = fail_first(monkeypatch, 99, error)
+    result = made.materialize(KEY, "samples", raises=False)
+    assert not result.success
+    assert len(calls) == 1
+    assert says in failure(result)
+
+
+def test_offline_mode_is_a_setting_and_not_a_hiccup(made: Platform) -> None:
+    from huggingface_hub.errors import OfflineModeIsEnabled
+
+    running = made.module("running")
+    assert isinstance(OfflineModeIsEnabled(), ConnectionError)
+    assert not running.is_transient(OfflineModeIsEnabled())
+    assert not running.is_transient(OSError(errno.ENOSPC, "No space left on device"))
+    assert running.is_transient(OSError(errno.EIO, "Input/output error"))
+
+
+def test_out_of_a_gpus_memory_is_told_by_name(made: Platform) -> None:
+    import torch
+
+    assert made.module("running").is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+
+
+def test_a_run_without_its_worker_is_an_orphan(made: Platform) -> None:
+    import subprocess
+    import sys
+
+    import dagster as dg
+
+    orphans = made.module("orphans")
+    code = "from onoff_assets.orphans import this_worker; print(this_worker())"
+    gone = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    workers = {"gone": gone.stdout.strip(), "here": orphans.this_worker(), "elsewhere": "another-host 1 1.0"}
+    runs = {
+        name: made.instance.create_run_for_job(
+            made.defs.resolve_job_def("grid"), status=dg.DagsterRunStatus.STARTED, tags={orphans.WORKER_TAG: worker}
+        ).run_id
+        for name, worker in workers.items()
+    }
+    assert orphans.end_orphaned_runs(made.instance) == [runs["gone"]]
+    statuses = {name: made.instance.get_run_by_id(run_id).status.value for name, run_id in runs.items()}
+    assert statuses == {"gone": "FAILURE", "here": "STARTED", "elsewhere": "STARTED"}

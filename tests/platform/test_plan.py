@@ -1,0 +1,115 @@
+"""The planning function, by cases; and the states it is fed, from a real instance and store."""
+
+import importlib
+from collections.abc import Callable
+
+import dagster as dg
+import pytest
+
+from onoff_core.grid.plan import PartitionState, plan
+from tests.platform.conftest import CHAIN, Platform
+
+WANTED = dict.fromkeys(CHAIN, "now")
+
+
+def state(key: str, **changes: object) -> PartitionState:
+    values: dict[str, object] = {"key": key, "wanted": WANTED, "made": {}, **changes}
+    return PartitionState(**values)  # type: ignore[arg-type]
+
+
+def keys(states: list[PartitionState], max_partitions: int = 50, max_failures: int = 2) -> list[str]:
+    return [one.key for one in plan(states, max_partitions, max_failures).requested]
+
+
+@pytest.mark.parametrize(
+    ("changes", "due"),
+    [
+        ({"made": WANTED}, False),
+        ({"made": {}}, True),
+        ({"made": {**WANTED, "token_distributions": "before"}}, True),
+        ({"made": dict.fromkeys(CHAIN[:3], "now")}, True),
+        ({"made": {}, "in_progress": True}, False),
+        ({"made": {}, "failures": 2}, True),
+        ({"made": {}, "failures": 3}, False),
+        ({"made": {}, "wanted": None}, True),  # never made: due, whatever the data set is like
+        ({"made": WANTED, "wanted": None}, False),  # made, and whether it is stale cannot be told
+    ],
+)
+def test_what_is_requested(changes: dict[str, object], due: bool) -> None:
+    assert keys([state("a|b", **changes)]) == (["a|b"] if due else [])
+
+
+def test_oldest_first_and_not_more_than_the_limit() -> None:
+    old = dict.fromkeys(CHAIN, "before")
+    states = [
+        state("late", made=old, made_at=30.0),
+        state("early", made=old, made_at=10.0),
+        state("never"),
+        state("also never"),
+        state("complete", made=WANTED),
+    ]
+    assert keys(states) == ["never", "also never", "early", "late"]
+    limited = plan(states, 3, 2)
+    assert [one.key for one in limited.requested] == ["never", "also never", "early"]
+    assert (limited.left_for_later, limited.complete) == (1, 1)
+
+
+def test_the_tick_says_what_it_leaves_and_why() -> None:
+    planned = plan([state("tired", failures=9), state("lost", made=WANTED, wanted=None)], 5, 2)
+    assert "tired" in planned.sentence()
+    assert "lost" in planned.sentence()
+
+
+def a_run(platform: Platform, key: str, status: dg.DagsterRunStatus, tags: dict[str, str]) -> None:
+    dataset, model = key.split("|")
+    platform.instance.create_run_for_job(
+        platform.defs.resolve_job_def("grid"),
+        status=status,
+        tags={
+            "dagster/partition": key,
+            "dagster/partition/dataset": dataset,
+            "dagster/partition/model": model,
+            **tags,
+        },
+    )
+
+
+def test_runs_under_way_and_failures_are_seen(platform: Callable[..., Platform]) -> None:
+    """Started counts as in progress, so does a crash that will be retried; failures count only with the same inputs."""
+    made = platform(datasets={name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b", "c", "d")})
+    study = made.module("study").study()
+    inputs_version = importlib.import_module("onoff_core.grid.problem_versions").inputs_version
+    tags = {key: {"onoff/inputs": inputs_version(partition)} for key, partition in study.partitions.items()}
+    a_run(made, "a|tiny", dg.DagsterRunStatus.STARTED, {})
+    a_run(made, "b|tiny", dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "true"})
+    for _ in range(3):
+        a_run(made, "c|tiny", dg.DagsterRunStatus.FAILURE, tags["c|tiny"])
+        a_run(made, "d|tiny", dg.DagsterRunStatus.FAILURE, {"onoff/inputs": "those of before"})
+    planned = made.tick()
+    assert [one.key for one in planned.requested] == ["d|tiny"]
+    assert planned.in_progress == 2
+    assert planned.failed_too_often == ("c|tiny",)
+    made.change(lambda content: content["datasets"]["c"].update(num_examples=1))
+    assert made.requested() == ["c|tiny", "d|tiny"]
+
+
+def test_the_schedule_and_the_sensor_request_runs_of_the_job(platform: Callable[..., Platform]) -> None:
+    made = platform(automation={"cron": "30 3 * * *", "enabled": True, "max_partitions": 1})
+    automation, repository = made.module("automation"), made.defs.get_repository_def()
+    nightly = repository.get_schedule_def("nightly")
+    assert nightly.cron_schedule == "30 3 * * *"
+    assert nightly.default_status is dg.DefaultScheduleStatus.RUNNING
+    assert automation.fill_gaps.default_status is dg.DefaultSensorStatus.STOPPED
+    context = dg.build_schedule_context(instance=made.instance, repository_def=repository)
+    ticked = nightly.evaluate_tick(context)
+    assert [request.partition_key for request in ticked.run_requests] == ["arithmetic|tiny"]
+    sensed = automation.fill_gaps.evaluate_tick(
+        dg.build_sensor_context(instance=made.instance, repository_def=repository)
+    )
+    assert [request.partition_key for request in sensed.run_requests] == ["arithmetic|tiny"]
+
+
+def test_the_schedule_is_off_unless_asked_for(platform: Callable[..., Platform]) -> None:
+    nightly = platform().defs.get_repository_def().get_schedule_def("nightly")
+    assert nightly.default_status is dg.DefaultScheduleStatus.STOPPED
+    assert nightly.cron_schedule == "0 2 * * *"
