@@ -145,12 +145,15 @@ class DagsterDev:
 
     # What a person does in the UI.
 
-    def backfill(self, keys: list[str]) -> str:
-        """Launch a backfill of the job over these partitions; its id."""
+    def backfill(self, keys: list[str], assets: list[str] | None = None) -> str:
+        """Launch a backfill of the job over these partitions, or of some assets; its id."""
+        what: dict[str, Any] = {"selector": self._partition_set()}
+        if assets is not None:
+            what = {"assetSelection": [{"path": [asset]} for asset in assets]}
         data = self.query(
             """mutation($p: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $p) {
                  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }""",
-            p={"selector": {**self._partition_set()}, "partitionNames": keys},
+            p={**what, "partitionNames": keys},
         )["launchPartitionBackfill"]
         assert data["__typename"] == "LaunchBackfillSuccess", data
         return str(data["backfillId"])
