@@ -37,9 +37,13 @@ follows_any_partition = (
 
 
 def request_due_partitions(
-    instance: dg.DagsterInstance, asset_graph: object, log: object
+    instance: dg.DagsterInstance, asset_graph: object, log: object, tick: str | None = None
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    """A run request for every partition that is missing or stale, as far as the limits allow; else the reason."""
+    """A run request for every partition that is missing or stale, as far as the limits allow; else the reason.
+
+    A schedule has to name its requests, so that a tick which was interrupted makes none twice: `tick` tells it from
+    other ticks. A sensor must not: a name asked for once would never be run again.
+    """
     from onoff_assets.states import partition_states, partitions_of_backfills
     from onoff_core.grid.plan import plan
     from onoff_core.grid.problem_versions import inputs_version
@@ -52,7 +56,7 @@ def request_due_partitions(
     log.info(planned.sentence())  # type: ignore[attr-defined]
     for state in planned.requested:
         tags = {INPUTS_TAG: inputs_version(study().partitions[state.key])}
-        yield dg.RunRequest(partition_key=state.key, tags=tags)
+        yield dg.RunRequest(partition_key=state.key, tags=tags, run_key=None if tick is None else f"{state.key} {tick}")
     if not planned.requested:
         yield dg.SkipReason(planned.sentence())
 
@@ -69,7 +73,8 @@ def request_due_partitions(
 )
 def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     assert context.repository_def is not None
-    yield from request_due_partitions(context.instance, context.repository_def.asset_graph, context.log)
+    graph, tick = context.repository_def.asset_graph, context.scheduled_execution_time.isoformat()
+    yield from request_due_partitions(context.instance, graph, context.log, tick)
 
 
 @dg.sensor(

@@ -5,6 +5,7 @@ to observe: every run observes its own partition before its first step (`InputVe
 compared with what it was made from), and every tick of the schedule and the sensor observes what changed since.
 """
 
+import time
 from collections.abc import Iterable, Mapping
 
 import dagster as dg
@@ -18,6 +19,7 @@ from onoff_core.study import Partition
 DATA_VERSION_TAG = "dagster/data_version"
 PARTITION_TAG = "dagster/partition"
 INPUTS_TAG = "onoff/inputs"  # the hash of all a run depends on, so that failures are counted by unchanged inputs
+_MAX_SECONDS = 20.0
 SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings")
 
 
@@ -28,11 +30,17 @@ def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEv
 
 
 def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, str]]) -> int:
-    """Record every version, by asset and partition key, that Dagster does not have yet; how many there were."""
-    recorded = 0
+    """Record every version, by asset and partition key, that Dagster does not have yet; how many there were.
+
+    An event costs some 10 ms, and a tick has a minute: what a change of a thousand partitions leaves over is the next
+    tick's. Until then the UI shows it late; what is requested does not rest on it.
+    """
+    recorded, deadline = 0, time.monotonic() + _MAX_SECONDS
     for asset, by_key in versions.items():
         known = latest_versions(instance, asset, dg.DagsterEventType.ASSET_OBSERVATION)
         for key, version in by_key.items():
+            if time.monotonic() > deadline:
+                return recorded
             if known.get(key) != version:
                 instance.report_runless_asset_event(
                     dg.AssetObservation(asset, partition=key, tags={DATA_VERSION_TAG: version})

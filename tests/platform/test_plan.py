@@ -2,6 +2,7 @@
 
 import importlib
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
@@ -94,19 +95,24 @@ def test_runs_under_way_and_failures_are_seen(platform: Callable[..., Platform])
 
 
 def test_the_schedule_and_the_sensor_request_runs_of_the_job(platform: Callable[..., Platform]) -> None:
-    made = platform(automation={"cron": "30 3 * * *", "enabled": True, "max_partitions": 1})
+    made = platform(
+        datasets={name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b", "c")},
+        automation={"cron": "30 3 * * *", "enabled": True, "max_partitions": 2},
+    )
     automation, repository = made.module("automation"), made.defs.get_repository_def()
     nightly = repository.get_schedule_def("nightly")
     assert nightly.cron_schedule == "30 3 * * *"
     assert nightly.default_status is dg.DefaultScheduleStatus.RUNNING
     assert automation.fill_gaps.default_status is dg.DefaultSensorStatus.STOPPED
-    context = dg.build_schedule_context(instance=made.instance, repository_def=repository)
+    context = dg.build_schedule_context(
+        made.instance, scheduled_execution_time=datetime(2030, 1, 1, 3, 30, tzinfo=UTC), repository_def=repository
+    )
     ticked = nightly.evaluate_tick(context)
-    assert [request.partition_key for request in ticked.run_requests] == ["arithmetic|tiny"]
+    assert [request.partition_key for request in ticked.run_requests] == ["a|tiny", "b|tiny"]
     sensed = automation.fill_gaps.evaluate_tick(
         dg.build_sensor_context(instance=made.instance, repository_def=repository)
     )
-    assert [request.partition_key for request in sensed.run_requests] == ["arithmetic|tiny"]
+    assert [request.partition_key for request in sensed.run_requests] == ["a|tiny", "b|tiny"]
 
 
 def test_the_schedule_is_off_unless_asked_for(platform: Callable[..., Platform]) -> None:
