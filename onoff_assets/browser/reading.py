@@ -26,6 +26,12 @@ Value = TypeVar("Value")
 Key = tuple[str, str]  # (dataset, model)
 
 _OVERLAY = ("position", "token_id", "logprob", "rank", "entropy", "tail_mass")
+_VERDICT = (
+    ("extracted_answer", pa.string()),
+    ("reward", pa.int8()),
+    ("status", pa.string()),
+    ("answer_class", pa.int32()),
+)
 _CACHE = BoundedCache(512 * 1024 * 1024)
 
 
@@ -75,6 +81,7 @@ class Sample:
     extracted_answer: str | None
     reward: int | None
     status: str | None
+    answer_class: int | None  # equal answers share a number
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class Overlay:
 
 class Responses:
     """All responses of a partition: a table of problem_id, sample_index, num_tokens, finish_reason, fragment, and
-    reward, status, extracted_answer (null where not graded yet)."""
+    reward, status, extracted_answer, answer_class (null where not graded yet)."""
 
     def __init__(self, table: pa.Table, samples: Generation, rewards: Generation | None) -> None:
         self.table, self.samples, self.rewards = table, samples, rewards
@@ -146,7 +153,7 @@ class Reader:
         for fragment in pc.unique(rows["fragment"]).to_pylist():
             for row in responses.samples.read_rows(fragment, {"problem_id": problem_id}).to_pylist():
                 texts[row["sample_index"]] = row
-        verdicts = rows.select(["sample_index", "extracted_answer", "reward", "status"]).to_pylist()
+        verdicts = rows.to_pylist()
         return [_sample(problem, texts[verdict["sample_index"]], verdict) for verdict in verdicts]
 
     def sample(self, responses: Responses, problem_id: str, sample_index: int) -> Sample:
@@ -245,18 +252,26 @@ def _responses(samples: Generation, rewards: Generation | None) -> Responses:
         tables.append(table.append_column("fragment", pa.array([fragment] * table.num_rows, pa.int32())))
     table = pa.concat_tables(tables)
     if rewards is None:
-        for name, kind in (("extracted_answer", pa.string()), ("reward", pa.int8()), ("status", pa.string())):
+        for name, kind in _VERDICT:
             table = table.append_column(name, pa.nulls(table.num_rows, kind))
         return Responses(table, samples, None)
-    verdicts = rewards.read()
-    keys = ["problem_id", "sample_index"]
+    keys, names = ["problem_id", "sample_index"], [name for name, _ in _VERDICT]
+    verdicts = pa.concat_tables([_verdicts(rewards.read_fragment(i)) for i in sorted(rewards.fragment_indices())])
     if table.select(keys).combine_chunks() == verdicts.select(keys).combine_chunks():  # as they are written: no join
-        for name in ("extracted_answer", "reward", "status"):
+        for name in names:
             table = table.append_column(name, verdicts[name])
     else:
         table = table.append_column("_order", pa.array(range(table.num_rows)))
         table = table.join(verdicts, keys, join_type="left outer").sort_by("_order").drop_columns("_order")
     return Responses(table.combine_chunks(), samples, rewards)
+
+
+def _verdicts(table: pa.Table) -> pa.Table:
+    """The columns shown; null where an older onoff did not write one."""
+    for name, kind in _VERDICT:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows, kind))
+    return table.select(["problem_id", "sample_index", *(name for name, _ in _VERDICT)])
 
 
 def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, Any]) -> Sample:
@@ -270,6 +285,7 @@ def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, An
         extracted_answer=verdict["extracted_answer"],
         reward=verdict["reward"],
         status=verdict["status"],
+        answer_class=verdict["answer_class"],
     )
 
 

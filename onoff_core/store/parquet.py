@@ -56,6 +56,8 @@ def batches_of(file: BinaryIO, num_rows: int, columns: Sequence[str]) -> Iterato
 
 def _may_hold(group: pq.RowGroupMetaData, where: Mapping[str, str | int]) -> bool:
     """Whether the row group's smallest and largest values leave room for these."""
+    if group.num_rows == 0:  # it has neither
+        return False
     for i in range(group.num_columns):
         column = group.column(i)
         if column.path_in_schema in where and column.is_stats_set and column.statistics.has_min_max:

@@ -24,13 +24,16 @@ from onoff_core.store.store import Store
 logger = logging.getLogger(__name__)
 
 
-def connect_catalog(store: Store) -> duckdb.DuckDBPyConnection:
+def connect_catalog(store: Store, publish: bool = True) -> duckdb.DuckDBPyConnection:
     """An in-memory connection with the published catalog attached read-only and in use.
 
-    Published now where it is not there; of a store that cannot be written, made for this connection alone.
+    Published now where it is not there; made for this connection alone of a store that cannot be written, or where
+    `publish` is False.
     """
     connection = _connect(store)
-    return connection if connection is not None else _connect_anew(store)
+    if connection is not None:
+        return connection
+    return _connect_anew(store) if publish else _connect_private(store)
 
 
 def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:

@@ -45,12 +45,14 @@ def show() -> None:
 
 
 def _answers(key: Key, samples: list[Sample]) -> None:
-    """Extracted answers as written, the most frequent first."""
-    groups: dict[str | None, list[Sample]] = defaultdict(list)
+    """Extracted answers, mathematically equal ones together where grading told, the most frequent first."""
+    groups: dict[object, list[Sample]] = defaultdict(list)
     for sample in samples:
-        groups[sample.extracted_answer].append(sample)
+        groups[sample.extracted_answer if sample.answer_class is None else sample.answer_class].append(sample)
     rows = []
-    for answer, group in sorted(groups.items(), key=lambda item: -len(item[1])):
+    for group in sorted(groups.values(), key=lambda group: -len(group)):
+        written = list(dict.fromkeys(sample.extracted_answer for sample in group))
+        answer = None if written == [None] else "  =  ".join(str(text) for text in written[:4])
         mean = _mean([sample.reward for sample in group])
         opened = _link(key, group[0], None)
         rows.append([

@@ -1,0 +1,145 @@
+"""A made-up store with everything that goes wrong in it, the pages by themselves, and the real app in Chromium."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_core.store import Store, publish_catalog
+from tests.conftest import ROOT
+
+HOSTILE = (
+    "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> ![i](http://127.0.0.1:9/i.png)"
+    " [l](javascript:alert(1)) **bold** $\\href{javascript:alert(1)}{x}$ \u202etxet\u202c \x07 :red[r]\n\n# heading\n"
+)
+HOSTILE_ID = "<img src=x onerror=\"document.title='owned'\">"
+RIGHT, WRONG = " so the answer is 2", " so the answer is 3"
+
+
+def responses() -> list[MadeUp]:
+    return [
+        MadeUp([*encode(RIGHT), STOP], 1, "2"),
+        MadeUp([*encode(WRONG), STOP], 0, "3"),
+        MadeUp([*encode(" so 😀\tx  =\n\n2"), STOP], 1, "2"),
+        MadeUp([], 0, None, finish_reason="length", status="no_answer"),
+    ]
+
+
+def problems() -> list[MadeUpProblem]:
+    hostile = MadeUp([*encode(HOSTILE), STOP], 0, HOSTILE)
+    return [
+        MadeUpProblem("p0", responses(), question="What is $\\frac{2}{1}$?"),
+        MadeUpProblem("p1", [MadeUp([*encode(WRONG), STOP], 0, "3") for _ in range(4)]),
+        MadeUpProblem(HOSTILE_ID, [hostile, hostile], question=HOSTILE, answer="<b>2</b>", solution=HOSTILE),
+    ]
+
+
+@pytest.fixture(scope="session")
+def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """d|m and d|another complete; d|bare without token distributions; d|begun half-finished. Tests do not change it."""
+    store = Store(str(tmp_path_factory.mktemp("made") / "store"))
+    write_partition(store, "d", "m", problems())
+    flipped = [
+        replace(problems()[0], responses=[MadeUp(made.token_ids, 0, "3") for made in responses()]),
+        replace(problems()[1], responses=[MadeUp([*encode(RIGHT), STOP], 1, "2") for _ in range(4)]),
+        replace(problems()[2], responses=[]),
+    ]
+    write_partition(store, "d", "another", flipped, seed=1, fingerprint="bbbbbbbbbbbbbbbb")
+    write_partition(store, "d", "bare", problems(), with_distributions=False, fingerprint="cccccccccccccccc")
+    begun = store.generation("samples", ("d", "begun"), "dddddddddddddddd")
+    begun.begin({"seed": 0})
+    publish_catalog(store)
+    return store
+
+
+Page = Callable[..., Any]
+
+
+@pytest.fixture
+def page(made_store: Store, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """Run one page by itself: `page("response", dataset="d", ...)`."""
+    from streamlit.testing.v1 import AppTest
+
+    def run(name: str, store: Store | None = None, **query: object) -> Any:
+        monkeypatch.setenv("ONOFF_STORE", str((store or made_store).root))
+        test = AppTest.from_string(
+            "import streamlit as st\n"
+            f"from onoff_assets.browser.views import common, {name}\n"
+            "st.session_state['pages'] = {}\n"
+            f"common.guarded({name}.show)()\n",
+            default_timeout=60,
+        )
+        for key, value in query.items():
+            test.query_params[key] = str(value)
+        return test.run()
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def server(made_store: Store) -> Iterator[str]:
+    """The real app over the made-up store; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "onoff_core.cli.main", "browse", "--store", str(made_store.root)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("ONOFF_STORE", None)
+    process = subprocess.Popen([*command, "--", "--server.port", str(port)], cwd=ROOT, env=environment)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(address, process)
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(240):
+        assert process.poll() is None, "the app ended at once"
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
+            return
+        except OSError:
+            time.sleep(0.25)
+    raise AssertionError("the app did not start within a minute")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """Debian's Chromium, headless. Where ONOFF_REQUIRE_CHROMIUM is set, as in CI, it must be there."""
+    executable = shutil.which("chromium")
+    if executable is None and os.environ.get("ONOFF_REQUIRE_CHROMIUM"):
+        pytest.fail("ONOFF_REQUIRE_CHROMIUM is set and there is no chromium")
+    if executable is None:
+        pytest.skip("no chromium on this machine; apt-get install chromium, or run .ci/run")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=flags)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def tab(chromium: Any) -> Iterator[Any]:
+    """A fresh tab that notes errors of scripts and dialogs in `tab.faults`."""
+    context = chromium.new_context(viewport={"width": 1400, "height": 1000})
+    opened = context.new_page()
+    opened.set_default_timeout(60_000)
+    opened.faults = []
+    opened.on("pageerror", lambda error: opened.faults.append(str(error)))
+    opened.on("dialog", lambda dialog: (opened.faults.append(dialog.message), dialog.dismiss()))
+    yield opened
+    context.close()

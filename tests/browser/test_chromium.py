@@ -1,0 +1,172 @@
+"""The real app in a real browser: click, read, follow, walk, and a response that wants to be more than text."""
+
+import re
+from typing import Any
+from urllib.parse import urlencode
+
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.synthetic import PIECES
+from onoff_assets.browser.pieces import label_of
+from onoff_core.store import Store
+from tests.browser.conftest import HOSTILE, HOSTILE_ID, responses
+
+OPEN = {"dataset": "d", "model": "m", "problem": "p0"}
+
+
+def go(tab: Any, server: str, page: str, **query: object) -> None:
+    tab.goto(f"{server}/{page}?{urlencode(query)}")
+
+
+def rows_of(store: Store, problem: str, sample: int) -> list[dict[str, Any]]:
+    folder = store.require("token_distributions", ("d", "m")).folder
+    table = pq.read_table(f"{store.root}/{folder}/00000.parquet").to_pylist()
+    return [row for row in table if (row["problem_id"], row["sample_index"]) == (problem, sample)]
+
+
+def bars(tab: Any) -> list[list[str]]:
+    """The cells of every bar: rank, token, id, (bar), stored probability."""
+    return [row.locator("td").all_inner_texts() for row in tab.locator("#bars tbody tr").all()]
+
+
+def wait_for_bars(tab: Any, position: int) -> None:
+    tab.locator("#bars caption", has_text=re.compile(rf"^token {position}:")).wait_for()
+
+
+def test_a_click_shows_the_stored_row(tab: Any, server: str, made_store: Store) -> None:
+    go(tab, server, "response", **OPEN, sample=0)
+    tab.locator("#t3").click()
+    wait_for_bars(tab, 3)
+    row = rows_of(made_store, "p0", 0)[3]
+    shown = bars(tab)
+    for number, (token_id, logprob) in enumerate(zip(row["topk_ids"], row["topk_logprobs"], strict=True)):
+        rank, label, shown_id, _, probability = shown[number]
+        assert (int(rank), int(shown_id)) == (number + 1, token_id)
+        assert label.removeprefix("▶ ") == label_of(PIECES[token_id], False, token_id)
+        assert label.startswith("▶") == (token_id == row["token_id"])
+        assert float(probability) == pytest.approx(2.718281828**logprob, abs=1e-4)
+    assert "outside the top 5" in shown[-1][1]
+    tab.wait_for_url(re.compile("token=3"))
+    assert tab.faults == []
+
+
+def test_a_deep_link_opens_the_same_token(tab: Any, server: str) -> None:
+    go(tab, server, "response", **OPEN, sample=1, token=2)
+    wait_for_bars(tab, 2)
+    assert tab.locator("#t2").get_attribute("aria-selected") == "true"
+
+
+def test_the_keyboard_walks(tab: Any, server: str, made_store: Store) -> None:
+    go(tab, server, "response", **OPEN, sample=0, token=1)
+    wait_for_bars(tab, 1)
+    tab.locator("#tokens").focus()
+    tab.keyboard.press("ArrowRight")
+    wait_for_bars(tab, 2)
+    tab.keyboard.press("End")
+    last = len(responses()[0].token_ids) - 1
+    wait_for_bars(tab, last)
+    tab.keyboard.press("Home")
+    wait_for_bars(tab, 0)
+    unsure = [row["position"] for row in rows_of(made_store, "p0", 0) if row["entropy"] >= 1.0 and row["position"] > 0]
+    tab.keyboard.press("n")
+    wait_for_bars(tab, unsure[0])
+    assert tab.locator("#tokens").get_attribute("aria-activedescendant") == f"t{unsure[0]}"
+    tab.keyboard.press("j")  # the next response
+    tab.wait_for_url(re.compile("sample=1"))
+
+
+def test_what_is_copied_is_the_response(tab: Any, server: str) -> None:
+    for index in (0, 2):
+        go(tab, server, "response", **OPEN, sample=index)
+        tab.locator("#t0").wait_for()
+        copied = tab.evaluate(
+            """() => {
+              const host = [...document.querySelectorAll('*')].find((e) => e.shadowRoot?.querySelector('#tokens'));
+              const list = host.shadowRoot.querySelector('#tokens');
+              const selection = host.shadowRoot.getSelection?.() ?? document.getSelection();
+              const range = document.createRange(); range.selectNodeContents(list);
+              selection.removeAllRanges(); selection.addRange(range);
+              const data = new DataTransfer();
+              list.dispatchEvent(new ClipboardEvent('copy', {clipboardData: data, bubbles: true, cancelable: true}));
+              return data.getData('text/plain');
+            }"""
+        )
+        assert copied == responses()[index].text
+
+
+def test_marks_and_bytes_are_seen(tab: Any, server: str) -> None:
+    go(tab, server, "response", **OPEN, sample=2)
+    tab.locator("#t0").wait_for()
+    marks = tab.locator("#tokens .m").evaluate_all("all => all.map((mark) => mark.dataset.m)")
+    assert {"→", "··", "↵", "⟨F0⟩", "⟨80⟩"} <= set(marks)
+    assert tab.locator("#tokens .special .m").get_attribute("data-m") == "<|end|> #0"
+
+
+def test_other_colours_and_thresholds(tab: Any, server: str) -> None:
+    go(tab, server, "response", **OPEN, sample=0)
+    tab.locator("#t0").wait_for()
+    for measure in ("surprisal", "rank", "excess"):
+        tab.locator("#measure").select_option(measure)
+        assert tab.locator(".legend").inner_text().startswith(measure.replace("excess", "surprisal minus entropy"))
+    tab.locator("#limit-kind").select_option("percentile")
+    assert re.match(r"\d+ of \d+ tokens underlined", tab.locator("#count").inner_text())
+
+
+def test_a_cell_of_the_grid_opens_the_partition(tab: Any, server: str) -> None:
+    go(tab, server, "")
+    tab.locator("#table a", has_text="%").first.click()
+    tab.locator("#tokens").wait_for()
+    assert "/response" in tab.url
+
+
+def test_a_branch_of_the_tree_opens_its_token(tab: Any, server: str) -> None:
+    go(tab, server, "problem", **OPEN)
+    tree = tab.locator("table", has=tab.locator("caption", has_text="Prefix tree"))
+    tree.locator("a", has_text="3").first.click()
+    tab.locator("#bars").wait_for()
+    assert "token=" in tab.url
+
+
+@pytest.mark.parametrize("page", ["grid", "response", "problem", "compare", "tokens"])
+def test_a_hostile_response_is_inert(tab: Any, server: str, page: str) -> None:
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    go(tab, server, page, dataset="d", model="m", problem=HOSTILE_ID, sample=0, token=0)
+    tab.locator("#table, #tokens").first.wait_for()
+    tab.wait_for_timeout(1500)
+    assert tab.title() != "owned"
+    assert tab.faults == []
+    assert tab.locator("img[src='x']").count() == 0
+    assert tab.locator("a[href^='javascript']").count() == 0
+    assert not [url for url in asked if not url.startswith((server, server.replace("http", "ws"), "data:", "blob:"))]
+    if page == "response":
+        text = tab.locator("#tokens").evaluate("list => list.textContent")
+        assert text == HOSTILE
+        assert tab.locator("#tokens .m[data-m='⟨U+202E⟩']").count() == 1
+
+
+def test_nothing_of_the_page_is_asked_of_another_host(tab: Any, server: str) -> None:
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    go(tab, server, "response", **OPEN, sample=0, token=0)
+    wait_for_bars(tab, 0)
+    assert [url for url in asked if not url.startswith((server, server.replace("http", "ws"), "data:", "blob:"))] == []
+
+
+def test_a_click_moves_less_than_ten_kilobytes(tab: Any, server: str) -> None:
+    moved: list[int] = []
+
+    def note(socket: Any) -> None:
+        socket.on("framesent", lambda frame: moved.append(len(frame)))
+        socket.on("framereceived", lambda frame: moved.append(len(frame)))
+
+    tab.on("websocket", note)
+    go(tab, server, "response", **OPEN, sample=0, token=0)
+    wait_for_bars(tab, 0)
+    tab.wait_for_timeout(1000)
+    moved.clear()
+    tab.locator("#t4").click()
+    wait_for_bars(tab, 4)
+    tab.wait_for_timeout(500)
+    assert 0 < sum(moved) < 10_000

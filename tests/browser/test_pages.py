@@ -1,0 +1,143 @@
+"""Each page by itself, with Streamlit's own test runner."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_core.store import Store, publish_catalog
+from tests.browser.conftest import RIGHT, Page
+
+PAGES = ("grid", "response", "problem", "compare", "tokens")
+
+
+def texts(test: Any) -> str:
+    return "\n".join(element.value for kind in ("markdown", "info", "warning") for element in getattr(test, kind))
+
+
+def components(test: Any) -> list[str]:
+    return [element.proto.component_name for element in test.get("bidi_component")]
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_shows_without_an_exception(page: Page, name: str) -> None:
+    test = page(name, dataset="d", model="m")
+    assert not test.exception
+    assert not test.warning
+    assert components(test)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_an_empty_store_says_what_to_run(page: Page, tmp_path: Path, name: str) -> None:
+    test = page(name, store=Store(str(tmp_path / "none")))
+    assert not test.exception
+    assert "make demo" in texts(test) or "dagster asset materialize" in test.code[0].value
+
+
+def test_a_link_opens_the_same_token(page: Page) -> None:
+    test = page("response", dataset="d", model="m", problem="p0", sample=1, token=3)
+    assert test.query_params["token"] == "3"
+    assert "onoff_bar_view" in components(test)
+    assert not test.warning
+
+
+def test_bad_values_in_a_link_fall_back_with_messages(page: Page) -> None:
+    test = page("response", dataset="nope", model="x", problem="p99", sample="-1", token=99999)
+    assert not test.exception
+    shown = " ".join(element.value for element in test.warning)
+    for part in ("no data set 'nope'", "no model 'x'", "no problem 'p99'", "sample '\\-1' is not a number"):
+        assert part.replace("-", "-") in shown.replace("\\'", "'"), part
+    assert test.query_params["dataset"] == "d"  # the link is mended, so that it can be passed on
+
+
+def test_without_a_token_none_is_opened(page: Page) -> None:
+    test = page("response", dataset="d", model="m")
+    assert "onoff_token_view" in components(test)
+    assert "onoff_bar_view" not in components(test)
+    assert "Click a token" in texts(test)
+
+
+def test_an_empty_response_is_shown_as_such(page: Page) -> None:
+    test = page("response", dataset="d", model="m", problem="p0", sample=3)
+    assert not test.exception
+    assert "no answer" in texts(test)
+    assert "0 tokens" in texts(test)
+
+
+def test_a_partition_without_distributions_says_what_to_run_and_shows_the_text(page: Page) -> None:
+    test = page("response", dataset="d", model="bare", problem="p0", sample=0)
+    assert "onoff_token_view" in components(test)
+    assert "select token\\_distributions" in texts(test)
+    assert "select token\\_distributions" in texts(page("tokens", dataset="d", model="bare"))
+
+
+def test_a_half_finished_generation_says_what_to_run(page: Page) -> None:
+    shown = texts(page("response", dataset="d", model="begun"))
+    assert "samples of d" in shown.replace("\\", "")
+    assert "materialize" in shown
+
+
+def test_changing_the_problem_changes_the_link(page: Page) -> None:
+    test = page("response", dataset="d", model="m", problem="p0", sample=2, token=1)
+    next(box for box in test.selectbox if box.label == "Problem").select("p1").run()
+    assert test.query_params["problem"] == "p1"
+    assert test.query_params["sample"] == "0"
+    assert "token" not in test.query_params
+
+
+def test_next_walks_through_what_the_filter_lets_through(page: Page) -> None:
+    test = page("response", dataset="d", model="m", problem="p0", sample=0)
+    next(box for box in test.multiselect if box.label == "Status").set_value(["correct"]).run()
+    assert "response 1 of 2 that match" in texts(test)
+    next(button for button in test.button if "next" in button.label).click().run()
+    assert test.query_params["sample"] == "2"
+    assert next(button for button in test.button if "next" in button.label).disabled
+
+
+def test_a_random_wrong_one(page: Page) -> None:
+    test = page("response", dataset="d", model="m", problem="p0", sample=0)
+    next(button for button in test.button if "wrong" in button.label).click().run()
+    assert "✗" in texts(test)
+
+
+def test_the_lens_opens_with_the_settings_of_the_samples(page: Page) -> None:
+    test = page("response", dataset="d", model="m", problem="p0", sample=0, token=2)
+    test.toggle[0].set_value(True).run()
+    values = {box.label: box.value for box in test.number_input}
+    assert (values["Temperature"], values["Top-p"]) == (0.6, 0.95)
+    assert any(word in texts(test) for word in ("Draws from", "stored top"))
+
+
+def test_compare_states_the_paired_difference_and_the_flips(page: Page) -> None:
+    test = page("compare", dataset="d", model="m", other="another")
+    # p0: 0.5 against 0, p1: 0 against 1
+    assert "25\\.0 points over 2 problems" in texts(test)
+    assert test.subheader[0].value == "2 problems flip"
+
+
+def test_compare_with_one_model_says_so(page: Page, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "one"))
+    write_partition(store, "d", "m", [MadeUpProblem("p0", [MadeUp([*encode(RIGHT), STOP], 1, "2")])])
+    assert "one model only" in texts(page("compare", store=store, dataset="d", model="m"))
+
+
+def test_a_new_generation_is_shown_without_a_restart(page: Page, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "growing"))
+    write_partition(store, "d", "m", [MadeUpProblem("p0", [MadeUp([*encode(RIGHT), STOP], 1, "2")])])
+    publish_catalog(store)
+    test = page("response", store=store, dataset="d", model="m")
+    assert "✓ correct" in texts(test)
+    newer = [MadeUpProblem("p0", [MadeUp([*encode(" x"), STOP], 0, "x")])]
+    write_partition(store, "d", "m", newer, fingerprint="e" * 16)
+    assert "✗ wrong" in texts(test.run())
+
+
+def test_pages_never_write(page: Page, made_store: Store) -> None:
+    def files() -> dict[Path, int]:
+        return {path: path.stat().st_mtime_ns for path in Path(made_store.root).rglob("*") if path.is_file()}
+
+    before = files()
+    for name in PAGES:
+        page(name, dataset="d", model="m")
+    assert files() == before

@@ -1,0 +1,130 @@
+"""What is read, how little of it, and what it says where something is missing."""
+
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from benchmarks.synthetic import PIECES
+from onoff_assets.browser.aggregates import UNSURE, mean_entropies, summarise_tokens
+from onoff_assets.browser.grid_rows import grid_rows
+from onoff_assets.browser.reading import Reader
+from onoff_core.errors import MissingInputError, StoreError
+from onoff_core.store import Store
+
+KEY = ("d", "m")
+
+
+@pytest.fixture
+def reader(made_store: Store) -> Reader:
+    return Reader(made_store)
+
+
+def rows_of(store: Store, problem: str, sample: int) -> list[dict[str, Any]]:
+    """The token rows, read past our own code."""
+    folder = store.require("token_distributions", KEY).folder
+    table = pq.read_table(f"{store.root}/{folder}/00000.parquet").to_pylist()
+    return [row for row in table if (row["problem_id"], row["sample_index"]) == (problem, sample)]
+
+
+def test_overlay_and_distribution_are_the_stored_rows(reader: Reader) -> None:
+    responses = reader.responses(KEY)
+    sample = reader.sample(responses, "p0", 2)
+    distributions = reader.distributions(responses)
+    overlay = reader.overlay(distributions, responses, sample)
+    stored = rows_of(reader.store, "p0", 2)
+    assert overlay.entropy == [row["entropy"] for row in stored]
+    for position in (0, len(stored) - 1):
+        found = reader.distribution(distributions, responses, sample, position)
+        assert list(found.topk_ids) == stored[position]["topk_ids"]
+        assert found.rank == stored[position]["rank"]
+
+
+def test_one_response_reads_one_row_group(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    responses = reader.responses(KEY)
+    sample = reader.sample(responses, "p1", 3)
+    read: list[tuple[list[int], Any]] = []
+    original = pq.ParquetFile.read_row_groups
+
+    def noting(self: Any, groups: list[int], columns: Any = None, **more: Any) -> Any:
+        read.append((groups, columns))
+        return original(self, groups, columns=columns, **more)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", noting)
+    fresh = Reader(Store(f"{reader.store.root}/../{reader.store.root.name}"))  # another name, so nothing is cached
+    fresh.overlay(fresh.distributions(responses), responses, sample)
+    assert len(read) == 1
+    groups, columns = read[0]
+    assert len(groups) == 1
+    assert "topk_ids" not in columns
+
+
+def test_an_unknown_sample_is_an_error_that_names_it(reader: Reader) -> None:
+    with pytest.raises(StoreError, match="no sample 9 of problem p0"):
+        reader.sample(reader.responses(KEY), "p0", 9)
+
+
+def test_distributions_of_older_samples_are_not_shown(made_store: Store, tmp_path: Any) -> None:
+    import shutil
+
+    copy = Store(str(shutil.copytree(made_store.root, tmp_path / "copy")))
+    reader = Reader(copy)
+    newer = copy.generation("samples", KEY, "f" * 16)
+    table = copy.require("samples", KEY).read()
+    newer.write_fragment(0, [table])
+    newer.complete(copy.require("samples", KEY).manifest().inputs, {}, {})
+    copy.make_current(newer)
+    responses = reader.responses(KEY)
+    assert responses.rewards is None
+    assert responses.table["status"].null_count == responses.table.num_rows
+    with pytest.raises(MissingInputError, match="older generation"):
+        reader.distributions(responses)
+
+
+def test_the_summary_counts_every_token_once(reader: Reader) -> None:
+    responses = reader.responses(KEY)
+    distributions = reader.distributions(responses)
+    stored = pq.read_table(f"{reader.store.root}/{distributions.folder}/00000.parquet")
+    summary = summarise_tokens(distributions, responses)
+    assert summary.num_tokens == summary.histogram.sum() == summary.position_count.sum() == stored.num_rows
+    entropy = stored["entropy"].to_numpy()
+    assert summary.mean_entropy == pytest.approx(entropy.mean(), rel=1e-6)
+    assert sum(token.unsure for token in summary.unsure_tokens) <= (entropy >= UNSURE).sum()
+    for token in summary.unsure_tokens[:5]:
+        for problem, sample, position in token.examples:
+            row = rows_of(reader.store, problem, sample)[position]
+            assert row["token_id"] == token.token_id
+            assert row["entropy"] >= UNSURE
+
+
+def test_mean_entropies_are_the_responses_own(reader: Reader) -> None:
+    responses = reader.responses(KEY)
+    means = mean_entropies(reader.distributions(responses), responses)
+    own = [row["entropy"] for row in rows_of(reader.store, "p0", 2)]
+    assert means[2] == pytest.approx(sum(own) / len(own))
+    assert means[3] != means[3]  # the empty response has none
+
+
+def test_text_is_found_whatever_its_case(reader: Reader) -> None:
+    responses = reader.responses(KEY)
+    assert reader.holding_text(responses, "ANSWER IS 2").tolist()[:4] == [True, False, False, False]
+
+
+def test_the_vocabulary_is_the_stored_bytes(reader: Reader) -> None:
+    vocabulary = reader.vocabulary("m")
+    assert vocabulary is not None
+    assert len(vocabulary) == len(PIECES)
+    assert vocabulary.bytes_of(100) == PIECES[100]
+    assert vocabulary.bytes_of(10**9) == b""
+    assert vocabulary.is_special(0)
+    assert reader.vocabulary("nobody") is None
+
+
+def test_the_grid_knows_every_state(made_store: Store) -> None:
+    rows = {(row.dataset, row.model): row for row in grid_rows(made_store, None)}
+    assert set(rows) == {("d", "m"), ("d", "another"), ("d", "bare"), ("d", "begun")}
+    assert set(rows["d", "m"].states.values()) == {"complete"}
+    assert rows["d", "bare"].states["token_distributions"] == "missing"
+    assert rows["d", "begun"].states["samples"] == "partial"
+    assert rows["d", "m"].num_samples == 10
+    assert rows["d", "begun"].accuracy is None

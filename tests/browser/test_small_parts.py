@@ -1,0 +1,113 @@
+"""The cache, the filter, the paired difference."""
+
+import random
+import threading
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from onoff_assets.browser.cache import BoundedCache
+from onoff_assets.browser.filters import Filter, matching, neighbours, random_wrong
+from onoff_assets.browser.paired import flips, paired_difference
+
+TABLE = pa.table(
+    {
+        "status": ["correct", "wrong", None, "no_answer"],
+        "finish_reason": ["stop", "stop", "length", "length"],
+        "num_tokens": [5, 10, 20, 0],
+        "reward": [1, 0, None, 0],
+    }
+)
+
+
+def rows_of(wanted: Filter) -> list[int]:
+    return matching(
+        TABLE,
+        wanted,
+        lambda: np.array([0.1, 0.9, 0.5, np.nan]),
+        lambda text: np.array([False, True, True, False]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("wanted", "rows"),
+    [
+        (Filter(), [0, 1, 2, 3]),
+        (Filter(statuses=("wrong", "no_answer")), [1, 3]),
+        (Filter(finish_reasons=("length",)), [2, 3]),
+        (Filter(min_tokens=6, max_tokens=15), [1]),
+        (Filter(min_entropy=0.5), [1, 2]),
+        (Filter(text="x", finish_reasons=("length",)), [2]),
+    ],
+)
+def test_filters(wanted: Filter, rows: list[int]) -> None:
+    assert rows_of(wanted) == rows
+
+
+def test_what_costs_reading_is_not_asked_for_without_need() -> None:
+    def never(*_: object) -> np.ndarray:
+        raise AssertionError("read without need")
+
+    assert matching(TABLE, Filter(statuses=("correct",)), never, never) == [0]
+
+
+def test_walking() -> None:
+    assert neighbours([1, 3, 7], 3) == (1, 7)
+    assert neighbours([1, 3, 7], 2) == (1, 3)
+    assert neighbours([], 2) == (None, None)
+    assert random_wrong(TABLE, [0, 1, 2, 3], 1, random.Random(0)) == 3
+    assert random_wrong(TABLE, [1], 1, random.Random(0)) == 1
+    assert random_wrong(TABLE, [0, 2], 0, random.Random(0)) is None
+
+
+def test_the_cache_keeps_within_its_bytes() -> None:
+    cache = BoundedCache(100)
+    made: list[str] = []
+
+    def get(key: str, size: int) -> str:
+        return cache.get(key, lambda: made.append(key) or key, lambda value: size)
+
+    get("a", 60)
+    get("b", 30)
+    get("a", 60)
+    assert made == ["a", "b"]
+    get("c", 40)  # b was used longest ago, and leaving it out is not enough
+    assert cache.num_bytes <= 100
+    get("large", 1000)
+    get("large", 1000)
+    assert made.count("large") == 2
+    assert cache.num_bytes <= 100
+
+
+def test_the_cache_holds_among_threads() -> None:
+    cache = BoundedCache(50)
+
+    def work() -> None:
+        for i in range(2000):
+            assert cache.get(i % 20, lambda i=i: i % 20, lambda value: 10) == i % 20
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert cache.num_bytes <= 50
+
+
+def test_the_paired_difference_against_numbers_by_hand() -> None:
+    paired = paired_difference({"a": 1.0, "b": 0.5, "c": 0.0, "x": 1.0}, {"a": 0.5, "b": 0.5, "c": 0.25})
+    assert paired.num_problems == 3
+    assert paired.difference == pytest.approx(0.25 / 3)
+    deviation = np.std([0.5, 0.0, -0.25], ddof=1) / np.sqrt(3)
+    assert paired.low == pytest.approx(0.25 / 3 - 1.959964 * deviation, abs=1e-6)
+    assert paired.high == pytest.approx(0.25 / 3 + 1.959964 * deviation, abs=1e-6)
+
+
+def test_without_common_problems_there_is_no_number() -> None:
+    assert paired_difference({"a": 1.0}, {"b": 0.0}).difference is None
+    assert paired_difference({"a": 1.0}, {"a": 0.0}).low is None
+
+
+def test_flips_are_the_problems_that_change_sides() -> None:
+    assert flips({"a": 1.0, "b": 0.6, "c": 0.2}, {"a": 0.9, "b": 0.0, "c": 1.0}) == [("c", 0.2, 1.0), ("b", 0.6, 0.0)]

@@ -1,0 +1,43 @@
+"""Text of a model or a data set is shown and never obeyed."""
+
+import pytest
+
+from onoff_assets.browser.text import as_markdown, as_maths, escaped, plain, visible
+
+HOSTILE = "<script>alert(1)</script> ![x](http://e.x/i.png) [l](javascript:alert(1)) `c` **b** $x$ :red[r] # h"
+
+
+def test_visible_marks_what_one_cannot_see() -> None:
+    assert visible("a\u202eb\u200bc\nd\te\x00") == "a⟨U+202E⟩b⟨U+200B⟩c↵d→e⟨U+0000⟩"
+    assert visible("abcdef", limit=4) == "abc…"
+    assert plain("a\n\tb\u2066") == "a\n\tb⟨U+2066⟩"
+
+
+def test_escaped_leaves_no_markdown() -> None:
+    text = escaped(HOSTILE)
+    for opener in ("<", "![", "](", "`", "**", "$", ":", "#"):
+        position = -1
+        while (position := text.find(opener, position + 1)) >= 0:
+            assert text[position - 1] == "\\", f"{opener!r} is not escaped in {text!r}"
+
+
+def test_maths_is_kept_and_all_else_escaped() -> None:
+    assert as_markdown("Let $x^2$ be *big*.") == r"Let $x^2$ be \*big\*\."
+    assert as_markdown(r"\(a\) and \[b\]") == "$a$ and \n\n$$\nb\n$$\n\n"
+
+
+def test_money_is_no_maths() -> None:
+    assert as_markdown("It costs $5 and $6.") == r"It costs \$5 and \$6\."
+
+
+@pytest.mark.parametrize("latex", ["a\n\n# heading", "a$ <b>x</b> $b", "a\n$$\n\n![x](y)"])
+def test_maths_cannot_end_early(latex: str) -> None:
+    made = as_maths(latex)
+    assert made.startswith("$")
+    assert made.endswith("$")
+    assert made.count("$") == 2
+    assert "\n" not in made
+
+
+def test_a_last_backslash_does_not_hide_the_closing_dollar() -> None:
+    assert as_maths("x\\") == "$x$"
