@@ -123,12 +123,12 @@ class Current:
         return Current(manifest.fingerprint, manifest.inputs, bool(manifest.facts.get("imported")))
 
 
-def current_generations(store: Store) -> dict[tuple[str, tuple[str, ...]], Current]:
+def current_generations(store: Store, publish: bool = True) -> dict[tuple[str, tuple[str, ...]], Current]:
     """(asset, partition) -> its current generation, for all at once.
 
     From the catalog and the notes of what is not published yet, so that a thousand partitions cost one query.
     """
-    with connect_catalog(store) as connection:
+    with connect_catalog(store, publish) as connection:
         rows = connection.execute(
             "SELECT asset, dataset, model, fingerprint, inputs, facts->'imported' FROM generations"
         ).fetchall()

@@ -8,7 +8,7 @@ from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import ASSETS, GridRow, grid_rows
 from onoff_assets.browser.views import common
 
-MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–"}
+MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆"}
 LETTERS = dict(zip(ASSETS, "SRAT", strict=True))
 
 
@@ -16,17 +16,17 @@ def show() -> None:
     st.title("Grid")
     reader, (study, reason) = common.reader(), common.study()
     rows = grid_rows(reader.store, study)
-    if not rows:
+    if all(row.updated is None for row in rows):
         common.no_partitions(reader)
+    if not rows:
         return
     if reason is not None:
         common.note(f"Without a study ({reason}), stale means: made from older results than the current ones.")
-    finished = sum(all(state == "complete" for state in row.states.values()) for row in rows)
+    finished = sum(all(state in ("complete", "imported") for state in row.states.values()) for row in rows)
+    common.note(f"{len(rows)} partitions, {finished} complete in {reader.store.root}. A click opens the responses.")
     common.note(
-        f"{len(rows)} partitions, {finished} complete in {reader.store.root}. In each cell: accuracy "
-        "with its 95 % interval; responses and age; samples (S), rewards (R), statistics (A), token distributions (T): "
-        f"{MARKS['complete']} complete, {MARKS['partial']} begun, {MARKS['stale']} stale, {MARKS['missing']} missing. "
-        "A click opens the partition's responses."
+        "In each cell: accuracy with its 95 % interval; responses and age; then samples (S), rewards (R), statistics "
+        "(A) and token distributions (T), each " + ", ".join(f"{mark} {state}" for state, mark in MARKS.items()) + "."
     )
     _matrix(rows)
     _details(rows)
@@ -49,7 +49,7 @@ def _cell(row: GridRow | None, now: float) -> Cell:
     states = " ".join(f"{LETTERS[asset]}{MARKS[row.states[asset]]}" for asset in ASSETS)
     if row.updated is None and all(state == "missing" for state in row.states.values()):
         return Cell("not run", states)
-    page = "response" if row.states["samples"] in ("complete", "stale") else None
+    page = "response" if row.states["samples"] in ("complete", "stale", "imported") else None
     query = {"dataset": row.dataset, "model": row.model}
     if row.accuracy is None:
         return Cell("no accuracy yet", f"{age(row.updated, now)} {states}".strip(), page=page, query=query)
