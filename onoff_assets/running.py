@@ -12,7 +12,7 @@ import dagster as dg
 
 from onoff_assets.study import study
 from onoff_core.errors import OnoffError
-from onoff_core.study import Partition
+from onoff_core.study import Outputs, Partition
 
 if TYPE_CHECKING:
     from onoff_core.grid.materialize import Made
@@ -40,7 +40,10 @@ def run(context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
     """Materialize the context's partition; a failure names it and what to do, and is retried if that helps."""
     where = f"{context.asset_key.to_user_string()} of {context.partition_key}"
     try:
-        return materialize(study().partition(str(context.partition_key)), open_store(), context.log.info)
+        partition, store = study().partition(str(context.partition_key)), open_store()
+        made = materialize(partition, store, context.log.info)
+        _write_outputs(partition, store, made.generation.asset, context.log.info)
+        return made
     except Exception as error:
         if is_transient(error):
             wait = FIRST_WAIT_SECONDS * 2**context.retry_number
@@ -53,6 +56,15 @@ def run(context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
         if isinstance(error, OnoffError):
             raise dg.Failure(description=f"{where}: {error}", allow_retries=False) from error
         raise
+
+
+def _write_outputs(partition: Partition, store: "Store", asset: str, say: Callable[[str], None]) -> None:
+    """A research file names folders for the scripts' files; an `onoff.yaml` names none."""
+    if study().outputs != Outputs():
+        from onoff_core.export.outputs import write_outputs
+
+        for path in write_outputs(study().outputs, partition, store, asset):
+            say(f"wrote {path}")
 
 
 def is_transient(error: BaseException) -> bool:

@@ -23,8 +23,8 @@ from onoff_core.export.token_strings import legacy_token_strings, token_strings
 from onoff_core.store import Generation, Store
 
 _COLUMNS = ["problem_id", "sample_index", "entropy", "logsumexp", "topk_ids", "topk_logprobs"]
-_NUMBERS_AT_ONCE = 4_000_000  # of a block's top-k; a dense block has as many
-_SPOOL_BYTES = 32_000_000
+_NUMBERS_AT_ONCE = 1_000_000  # of a block of rows; a handful of such blocks are alive at once
+_SPOOL_BYTES = 8_000_000
 
 Row = dict[str, Any]
 
