@@ -51,6 +51,9 @@ class Files(Protocol):
 
     def read_bytes(self, name: str) -> bytes: ...
 
+    def find_bytes(self, name: str) -> bytes | None:
+        """The content; None where there is no such file."""
+
     def open(self, name: str) -> BinaryIO: ...
 
     def write_bytes(self, name: str, content: bytes) -> None: ...
@@ -121,6 +124,9 @@ class LocalFiles:
             return self.path(name).read_bytes()
         except OSError as error:
             raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
+
+    def find_bytes(self, name: str) -> bytes | None:
+        return self.read_bytes(name) if self.exists(name) else None
 
     def open(self, name: str) -> BinaryIO:
         return self.path(name).open("rb")

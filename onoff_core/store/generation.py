@@ -66,8 +66,7 @@ class Generation:
     def begin(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Begin, or go on with what was begun: the facts of the first beginning (such as a drawn seed) hold."""
         name = f"{self.folder}/begun.json"
-        if not self.is_begun:
-            self.files.create_bytes(name, json.dumps(dict(facts)).encode())
+        self.files.create_bytes(name, json.dumps(dict(facts)).encode())
         try:
             begun: dict[str, Any] = json.loads(self.files.read_bytes(name))
         except ValueError as error:
@@ -91,9 +90,11 @@ class Generation:
         """
         name = _fragment_name(index)
         with self.files.writing(f"{self.folder}/{name}") as scratch:
-            rows = write_parquet(row_groups, SCHEMAS[self.asset], scratch)
+            write_parquet(row_groups, SCHEMAS[self.asset], scratch)
             with scratch.open("rb") as file:
-                written = Fragment(name, rows, scratch.stat().st_size, sha256_of(file))
+                checksum = sha256_of(file)
+                file.seek(0)
+                written = Fragment(name, num_rows_of(file), scratch.stat().st_size, checksum)
         if self.files.locks:  # elsewhere another writer's fragment may have been first, and is the one that stands
             self._written[index] = written
 

@@ -14,10 +14,9 @@ import pyarrow.parquet as pq
 from onoff_core.errors import StoreError
 
 
-def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> int:
-    """Write tables of this schema, a row group each, as they come; the number of rows."""
+def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
+    """Write tables of this schema, a row group each, as they come."""
     leaves = _leaves(schema)
-    rows = 0
     with pq.ParquetWriter(
         path,
         schema,
@@ -27,8 +26,6 @@ def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path)
     ) as writer:
         for table in row_groups:
             writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
-            rows += table.num_rows
-    return rows
 
 
 def read_parquet(file: BinaryIO, columns: Sequence[str] | None) -> pa.Table:

@@ -12,6 +12,7 @@ Endpoint, region and keys come from the environment, as for every AWS tool (AWS_
 """
 
 import atexit
+import io
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ import duckdb
 from onoff_core.errors import StoreError
 from onoff_core.store.files import Replacement
 
+_READ_AT_ONCE = 4 << 20  # bytes; below that one request is faster than several for parts
 _VERSIONS = ".catalog"
 _EMPTIED_AFTER = 5  # newer versions; readers that fetch an older one at that moment fetch again
 _FORGOTTEN_AFTER = 500  # newer versions; until then an emptied one keeps its number taken
@@ -72,7 +74,17 @@ class S3Files:
             content: bytes = self._fs.cat_file(self._key(name))
             return content
 
+    def find_bytes(self, name: str) -> bytes | None:
+        with self._explained(name, "read"):
+            try:
+                content: bytes = self._fs.cat_file(self._key(name))
+            except FileNotFoundError:
+                return None
+            return content
+
     def open(self, name: str) -> BinaryIO:
+        if self._fs.size(self._key(name)) <= _READ_AT_ONCE:
+            return io.BytesIO(self._fs.cat_file(self._key(name)))
         file: BinaryIO = self._fs.open(self._key(name), "rb")
         return file
 

@@ -59,10 +59,11 @@ class Store:
     def order(self, asset: str, partition: tuple[str, ...]) -> list[str]:
         """Fingerprints of the current generation and of those that were, newest first."""
         name = _pointer(asset, partition)
-        if not self.files.exists(name):
+        content = self.files.find_bytes(name)
+        if content is None:
             return []
         try:
-            pointer = json.loads(self.files.read_bytes(name))
+            pointer = json.loads(content)
             return [pointer["fingerprint"], *pointer.get("previous", [])]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
@@ -100,12 +101,12 @@ class Store:
         """What is not published yet."""
         found = []
         for name in self.files.children(_NOTES):
+            content = self.files.find_bytes(f"{_NOTES}/{name}")
+            if content is None:
+                continue  # another publication was faster
             try:
-                note = json.loads(self.files.read_bytes(f"{_NOTES}/{name}"))
+                note = json.loads(content)
                 found.append(Change(name, note["asset"], tuple(note["partition"]), note["fingerprint"]))
-            except StoreError:
-                if self.files.exists(f"{_NOTES}/{name}"):  # otherwise another publication was faster
-                    raise
             except (ValueError, KeyError, TypeError) as error:  # ours are whole, so it is no reason to stop
                 logger.warning("%s is a foreign file (%s); left alone", self.files.location(f"{_NOTES}/{name}"), error)
         return found

@@ -1,0 +1,167 @@
+"""Keep a store in order: read everything against the manifests, and remove generations that nobody needs.
+
+Nothing here is ordered by a clock: which generation came before which is in the pointers. An age is only ever a further
+condition, so a clock that is wrong keeps too much and never removes what is in use.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from onoff_core.errors import StoreError
+from onoff_core.store.generation import ASIDE_SUFFIX, Generation
+from onoff_core.store.store import Store
+from onoff_core.tables import SCHEMAS
+
+_OURS = ("manifest.json", "begun.json")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something `verify` found wrong, or (`damaged` false) merely strange."""
+
+    where: str
+    wrong: str
+    damaged: bool
+    mend: str
+
+
+def verify(store: Store) -> Iterator[Finding | Generation]:
+    """Re-read everything: each generation as it is looked at, and after it what was found there. Changes nothing."""
+    for asset in SCHEMAS:
+        for partition in store.partitions(asset):
+            yield from _verify_pointer(store, asset, partition)
+            for generation in store.generations(asset, partition):
+                yield generation
+                yield from _verify_generation(store, generation)
+
+
+def _verify_pointer(store: Store, asset: str, partition: tuple[str, ...]) -> Iterator[Finding]:
+    folder = store.files.location("/".join((asset, *partition)))
+    mend = f"materialize {asset} of {'|'.join(partition)} again: what is complete is not computed again"
+    try:
+        order = store.order(asset, partition)
+    except StoreError as error:
+        yield Finding(f"{folder}/current.json", str(error), True, f"remove it and {mend}")
+        return
+    if order and not store.generation(asset, partition, order[0]).is_complete:
+        yield Finding(f"{folder}/current.json", f"names {order[0]}, which is not complete", True, mend)
+
+
+def _verify_generation(store: Store, generation: Generation) -> Iterator[Finding]:
+    where, names = store.files.location(generation.folder), store.files.children(generation.folder)
+    if not any(name in _OURS or name.endswith(".parquet") for name in names):
+        yield Finding(where, "a foreign folder", False, "left alone")
+        return
+    try:
+        damage = generation.damage()
+        known = {f.name for f in generation.manifest().fragments} if generation.is_complete else None
+    except StoreError as error:
+        yield Finding(where, str(error), True, "as it says")
+        return
+    again = f"materialize {generation.asset} of {'|'.join(generation.partition)} again: only this fragment is made anew"
+    for name, wrong in damage.items():
+        yield Finding(f"{where}/{name}", wrong, True, again)
+    for name in names:
+        if name in _OURS or name in damage or name.endswith(ASIDE_SUFFIX):
+            continue
+        if (known is not None and name not in known) or (known is None and not name.endswith(".parquet")):
+            yield Finding(f"{where}/{name}", "a foreign file", False, "left alone, and never read")
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What `prune` would remove."""
+
+    generation: Generation
+    why: str  # former, or unfinished
+    num_bytes: int
+
+
+def removable(
+    store: Store, keep: int = 0, older_than_days: float | None = None, unfinished: bool = False
+) -> list[Removal]:
+    """Generations that may go: not current, not what a current one was made from, and not among the `keep` newest
+    former ones of their partition; with an age, only those finished longer ago. Unfinished ones only if asked for.
+    """
+    needed = _needed(store)
+    found = []
+    for asset in SCHEMAS:
+        for partition in store.partitions(asset):
+            order = store.order(asset, partition)
+            if not order:
+                continue  # nothing of it was ever finished: there is no old generation
+            kept = set(order[: keep + 1])
+            for generation in store.generations(asset, partition):
+                if generation.fingerprint in kept or generation.folder in needed:
+                    continue
+                why = _why(generation, older_than_days, unfinished)
+                if why is not None:
+                    found.append(Removal(generation, why, _num_bytes(store, generation)))
+    return found
+
+
+def _why(generation: Generation, older_than_days: float | None, unfinished: bool) -> str | None:
+    """Why a generation may go; None where it may not."""
+    if not generation.is_complete:
+        ours = generation.is_begun or bool(generation.fragment_indices())
+        return "unfinished" if unfinished and ours and older_than_days is None else None
+    if older_than_days is not None and time.time() - generation.manifest().completed_at < older_than_days * 86_400:
+        return None
+    return "former"
+
+
+def _needed(store: Store) -> set[str]:
+    """Folders of the current generations and of all that they were made from."""
+    needed: set[str] = set()
+    for asset in SCHEMAS:
+        for partition in store.partitions(asset):
+            current = store.current(asset, partition)
+            if current is not None:
+                _add_with_inputs(store, current, needed)
+    return needed
+
+
+def _add_with_inputs(store: Store, generation: Generation, needed: set[str]) -> None:
+    if generation.folder in needed or not generation.is_complete:
+        return
+    needed.add(generation.folder)
+    for asset, fingerprint in generation.manifest().inputs.items():
+        partition = generation.partition[:1] if asset == "problems" else generation.partition
+        _add_with_inputs(store, store.generation(asset, partition, fingerprint), needed)
+
+
+def _num_bytes(store: Store, generation: Generation) -> int:
+    names = store.files.children(generation.folder)
+    return sum(store.files.size(f"{generation.folder}/{name}") for name in names)
+
+
+def remove(store: Store, removal: Removal) -> bool:
+    """Remove a generation, unless it is being written or has come into use meanwhile; whether it is gone."""
+    generation = removal.generation
+    with store.writing_if_free(generation) as free:
+        if not free or store.order(generation.asset, generation.partition)[:1] == [generation.fingerprint]:
+            return False
+        if removal.why == "former":
+            store.files.remove(f"{generation.folder}/manifest.json")  # first, so that half of it is never a result
+        store.files.remove(generation.folder)
+        return True
+
+
+def remove_leftovers(store: Store) -> int:
+    """Remove scratch files of writers that died; how many. Those of a writer at work are left to it."""
+    removed = 0
+    for asset in SCHEMAS:
+        for partition in store.partitions(asset):
+            for generation in store.generations(asset, partition):
+                with store.writing_if_free(generation) as free:
+                    removed += _remove_leftovers_in(store, generation.folder) if free else 0
+    with store.files.try_lock(".catalog.lock") as free:
+        return removed + (_remove_leftovers_in(store, "") if free else 0)
+
+
+def _remove_leftovers_in(store: Store, folder: str) -> int:
+    names = store.files.leftovers(folder)
+    for name in names:
+        store.files.remove(f"{folder}/{name}" if folder else name)
+    return len(names)

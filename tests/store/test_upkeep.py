@@ -1,0 +1,159 @@
+"""Verify and prune, in every place and as commands; and a damaged fragment made again alone."""
+
+from pathlib import Path
+
+import pytest
+
+from onoff_core.cli.main import main
+from onoff_core.grid.materialize import materialize_rewards, materialize_samples
+from onoff_core.store import Store, connect_catalog, publish_catalog
+from onoff_core.store.upkeep import Finding, removable, remove, remove_leftovers, verify
+from onoff_core.study import load_study
+from tests.conftest import MakeProject
+from tests.store.making import fragment_table, make_generation, make_partition
+
+KEY = ("d1", "m1")
+
+
+def findings(store: Store) -> list[Finding]:
+    return [found for found in verify(store) if isinstance(found, Finding)]
+
+
+def folders(store: Store, **options: object) -> list[str]:
+    return [removal.generation.folder for removal in removable(store, **options)]  # type: ignore[arg-type]
+
+
+def test_a_whole_store_has_no_findings(store: Store) -> None:
+    make_partition(store)
+    publish_catalog(store)
+    assert findings(store) == []
+
+
+def test_verify_names_each_kind_of_damage_and_changes_nothing(local: Store) -> None:
+    make_partition(local)
+    path = local.files.path
+    path("samples/d1/m1/bbbb1/00000.parquet").write_bytes(b"PAR1 truncated")
+    path("rewards/d1/m1/cccc1/00001.parquet").unlink()
+    path("statistics/d1/m1/dddd1/manifest.json").write_text("{")
+    path("token_distributions/d1/m1/current.json").write_text('{"fingerprint": "gone"}')
+    path("problems/d1/current.json").write_text("[]")
+    path("vocabulary/m1/0000/notes.txt").write_text("hello")
+    before = sorted(path("").rglob("*"))
+    found = {finding.where.split("/store/")[1]: finding for finding in findings(local)}
+    assert sorted(path("").rglob("*")) == before
+    damaged = {where for where, finding in found.items() if finding.damaged}
+    assert damaged == {
+        "samples/d1/m1/bbbb1/00000.parquet",
+        "rewards/d1/m1/cccc1/00001.parquet",
+        "statistics/d1/m1/dddd1",
+        "token_distributions/d1/m1/current.json",
+        "problems/d1/current.json",
+    }
+    assert found["rewards/d1/m1/cccc1/00001.parquet"].wrong == "not there"
+    assert not found["vocabulary/m1/0000/notes.txt"].damaged
+
+
+def test_prune_keeps_what_is_current_and_what_that_was_made_from(store: Store) -> None:
+    make_partition(store, version="1")
+    make_generation(store, "samples", KEY, "bbbb2", {"problems": "aaaa1"})
+    # rewards, statistics and token distributions are still those of the first samples
+    assert folders(store) == []
+    make_partition(store, version="3")
+    assert folders(store) == [
+        "problems/d1/aaaa1",
+        "samples/d1/m1/bbbb1",
+        "samples/d1/m1/bbbb2",
+        "rewards/d1/m1/cccc1",
+        "statistics/d1/m1/dddd1",
+        "token_distributions/d1/m1/eeee1",
+    ]
+    assert folders(store, keep=1) == ["samples/d1/m1/bbbb1"]
+    assert folders(store, older_than_days=1) == []
+    assert all(remove(store, removal) for removal in removable(store))
+    assert folders(store) == []
+    assert findings(store) == []
+    publish_catalog(store)
+    with connect_catalog(store) as connection:
+        assert connection.execute("SELECT count(*) FROM token_distributions").fetchall() == [(60,)]
+
+
+def test_prune_never_removes_what_is_being_written(local: Store) -> None:
+    make_partition(local, version="1")
+    make_partition(local, version="2")
+    unfinished = local.generation("samples", KEY, "ffff")
+    unfinished.write_fragment(0, [fragment_table("samples", 0)])
+    removals = removable(local, unfinished=True)
+    assert "samples/d1/m1/ffff" in [removal.generation.folder for removal in removals]
+    assert "samples/d1/m1/ffff" not in folders(local)
+    with local.writing(unfinished), local.writing(local.generation("samples", KEY, "bbbb1")):
+        kept = {removal.generation.fingerprint for removal in removals if not remove(local, removal)}
+    assert kept == {"ffff", "bbbb1"}
+    assert unfinished.fragment_indices() == {0}
+
+
+def test_prune_leaves_a_generation_that_became_current_meanwhile(local: Store) -> None:
+    make_partition(local, version="1")
+    make_partition(local, version="2")
+    (removal,) = [r for r in removable(local) if r.generation.fingerprint == "bbbb1"]
+    local.make_current(local.generation("samples", KEY, "bbbb1"))
+    assert not remove(local, removal)
+    assert local.require("samples", KEY).fingerprint == "bbbb1"
+
+
+def test_leftovers_of_dead_writers_go_and_those_of_a_writer_at_work_stay(local: Store) -> None:
+    make_partition(local)
+    scratch = local.files.path("samples/d1/m1/bbbb1/.tmp-dead")
+    scratch.write_bytes(b"x")
+    with local.writing(local.generation("samples", KEY, "bbbb1")):
+        assert remove_leftovers(local) == 0
+    assert remove_leftovers(local) == 1
+    assert not scratch.exists()
+
+
+def test_the_commands(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_project()
+    store = Store(str(folder / "store"))
+    make_partition(store, "arithmetic", "tiny", version="1")
+    make_partition(store, "arithmetic", "tiny", version="2")
+    assert main(["verify"]) == 0
+    assert main(["prune", "--keep", "1"]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+    assert main(["prune"]) == 0
+    assert "5 generations would go" in capsys.readouterr().out
+    assert store.generation("samples", ("arithmetic", "tiny"), "bbbb1").is_complete
+    assert main(["prune", "--yes"]) == 0
+    assert "5 generations removed" in capsys.readouterr().out
+    assert not store.generation("samples", ("arithmetic", "tiny"), "bbbb1").is_complete
+    store.files.path("samples/arithmetic/tiny/bbbb2/00000.parquet").write_bytes(b"x")
+    assert main(["verify"]) == 1
+    assert "samples/arithmetic/tiny/bbbb2/00000.parquet: 1 bytes, the manifest says" in capsys.readouterr().out
+
+
+def test_a_damaged_fragment_is_made_again_alone(make_project: MakeProject) -> None:
+    make_project(datasets={"arithmetic": {"num_examples": 24}})  # 3 responses a problem, 32 a fragment
+    study = load_study()
+    partition, store = study.partition("arithmetic|tiny"), Store(study.store_path)
+    made = materialize_samples(partition, store)
+    materialize_rewards(partition, store)
+    before = made.generation.read()
+    whole = {f.name: stamp(store, made.generation.folder, f.name) for f in made.manifest.fragments}
+    assert len(whole) > 1
+    store.files.path(f"{made.generation.folder}/00001.parquet").write_bytes(b"PAR1")
+
+    lines: list[str] = []
+    again = materialize_samples(partition, Store(study.store_path), lines.append)
+    assert again.computed
+    assert any("00001.parquet is damaged and is made again" in line for line in lines)
+    assert again.generation.read().select(["problem_id", "sample_index", "response", "token_ids"]) == before.select(
+        ["problem_id", "sample_index", "response", "token_ids"]
+    )
+    changed = {name for name, old in whole.items() if stamp(store, made.generation.folder, name) != old}
+    assert changed == {"00001.parquet"}
+    assert not materialize_samples(partition, store).computed
+    assert not materialize_rewards(partition, store).computed
+    assert findings(store) == []
+
+
+def stamp(store: Store, folder: str, name: str) -> tuple[int, int]:
+    status = Path(store.files.location(f"{folder}/{name}")).stat()
+    return status.st_ino, status.st_mtime_ns
