@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 # `dagster asset materialize` works, and says at every start that `dg launch` will follow it.
 export PYTHONWARNINGS := ignore:Function `asset_materialize_command` is superseded
+# Libraries' progress bars would flood a run's log; onoff logs its own progress.
+export TQDM_DISABLE := 1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 # Without a GPU, torch's own index has a build a tenth the size: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
