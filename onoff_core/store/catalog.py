@@ -185,7 +185,8 @@ def _insert(connection: duckdb.DuckDBPyConnection, made: Sequence[tuple[Generati
         asset = generation.asset
         try:
             if asset in schema.COPIED:
-                rows.setdefault(asset, []).append(_with_names(generation, manifest))
+                table = _with_names(generation, manifest)
+                rows.setdefault(asset, []).append(table)
             columns = _columns(generation, manifest)
         except StoreError as error:
             logger.warning("not published: %s", error)

@@ -1,0 +1,28 @@
+"""A generation that another version wrote with other columns is left out of the catalog, and nothing else is."""
+
+import logging
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from onoff_core.store import Store, publish_catalog
+from onoff_core.store.reading import connect_catalog
+from onoff_core.tables import SCHEMAS
+
+
+def test_the_only_table_of_its_kind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    store = Store(str(tmp_path))
+    row = {f.name: None if f.nullable else [] if pa.types.is_list(f.type) else 0 for f in SCHEMAS["statistics"]}
+    generation = store.generation("statistics", ("d", "m"), "0123456789abcdef")
+    generation.write_fragment(0, [pa.Table.from_pylist([row], schema=SCHEMAS["statistics"])])
+    path = next(tmp_path.rglob("*.parquet"))
+    pq.write_table(pq.read_table(path).drop_columns(["num_problems"]), path)
+    generation.complete({}, {}, {})
+    store.make_current(generation)
+    with caplog.at_level(logging.WARNING):
+        publish_catalog(store, rebuild=True)
+    assert "has no column num_problems" in caplog.text
+    with connect_catalog(store) as connection:
+        assert connection.execute("SELECT count(*) FROM statistics").fetchone() == (0,)
