@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export DAGSTER_HOME := $(CURDIR)/.dagster_home
 # `dagster asset materialize` works, and says at every start that `dg launch` will follow it.
-export PYTHONWARNINGS := ignore:Function `asset_materialize_command` is superseded
+export PYTHONWARNINGS := ignore:Function `asset_materialize_command` is superseded,ignore:Function `dev_command` is superseded
 # Libraries' progress bars would flood a run's log; onoff logs its own progress.
 export TQDM_DISABLE := 1
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt

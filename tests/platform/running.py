@@ -101,28 +101,33 @@ class DagsterDev:
     def kill_session(self) -> None:
         """`kill -9` of everything that this `dagster dev` started, itself included, as a power cut would."""
         assert self.process is not None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        for pid in self._session():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         self.process.wait()
         self.process = None
+
+    def _session(self) -> dict[int, str]:
+        """The processes of this `dagster dev`'s own session, with their command lines."""
+        assert self.process is not None
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError):
+                    session = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[3])
+                    if session == self.process.pid:
+                        command = (entry / "cmdline").read_bytes().replace(b"\0", b" ")
+                        found[int(entry.name)] = command.decode(errors="replace")
+        return found
 
     def log(self) -> str:
         return (self.folder / "dagster.log").read_text(errors="replace")
 
     def daemon_pid(self) -> int:
         """The daemon among this `dagster dev`'s own children."""
-        assert self.process is not None
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdecimal():
-                continue
-            try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-                group = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[2])
-            except (OSError, ValueError):
-                continue
-            if group == self.process.pid and re.search(r"dagster[._]daemon.* run", command):
-                return int(entry.name)
-        raise AssertionError("no daemon among the children")
+        found = [pid for pid, command in self._session().items() if re.search(r"dagster[._]+daemon.* run", command)]
+        assert found, f"no daemon among {self._session()}"
+        return min(found)
 
     def query(self, text: str, **variables: Any) -> Any:
         body = json.dumps({"query": text, "variables": variables}).encode()
