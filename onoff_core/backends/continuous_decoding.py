@@ -1,11 +1,13 @@
 """Decoding on a GPU: transformers' continuous batching (paged caches, prefix sharing, CUDA graphs).
 
-Its own sampler draws from one random stream for all rows, so a response would depend on its neighbours. A logits
-processor of ours takes its place: it is given one uniform number for every row of every step, draws by `draw`, and
-leaves the chosen token as the only one. What the processor cannot hand back are log-probabilities; they are computed
-afterwards, by one forward pass over each finished response, and so are the raw model's at temperature 1 as everywhere.
+Its own sampler draws from one random stream for all rows, so a response would depend on its neighbours, and it
+reports log-probabilities after temperature and truncation. A logits processor of ours takes its place: it is given
+one uniform number for every row of every step, draws by `draw`, and returns scores that leave the library no choice
+of token and one answer for its log-probability: ours. All of it is tensor operations, so it can be part of a CUDA
+graph.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -13,18 +15,17 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import GenerationConfig
+from transformers import ContinuousBatchingConfig, GenerationConfig
 from transformers.generation import LogitsProcessorList
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessor
 
 from onoff_core.backends.drawing import draw, uniform_stream
 from onoff_core.backends.loading import LoadedModel
 from onoff_core.backends.responses import Draft, OnTokens, Request, Response
-from onoff_core.backends.scoring import score
-from onoff_core.study import DistributionSettings, SamplingSettings
+from onoff_core.study import SamplingSettings
 
-_RAW = DistributionSettings(temperature=1.0, top_k=1)
 _RESOLUTION = 2**31  # a uniform number travels as a 31-bit integer
+_SHRINK = 32.0  # a log-probability travels divided by this
 
 
 def why_not_continuous(loaded: LoadedModel) -> str | None:
@@ -57,8 +58,20 @@ class _Uniforms(ContinuousBatchingLogitsProcessor):
 
     def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:
         uniform = (tensor_arg[: scores.shape[0]].double() + 0.5) / _RESOLUTION
-        tokens, _ = draw(scores.float(), uniform, self.sampling)
-        return torch.full_like(scores, -torch.inf).scatter_(-1, tokens[:, None], 0.0)
+        tokens, logprobs = draw(scores.float(), uniform, self.sampling)
+        return told_scores(tokens, logprobs, scores.shape[-1])
+
+
+def told_scores(tokens: Tensor, logprobs: Tensor, vocab: int) -> Tensor:
+    """Scores (rows, vocab) whose most probable token is the given one, with softmax(scores)[token] = e^(logprob / 32).
+
+    The chosen token scores 0 and all others c, where 1 / (1 + (vocab - 1) e^c) = q gives c = ln(1 - q) - ln q -
+    ln(vocab - 1). Dividing by 32 keeps q above 1 / vocab, so that the token stays the most probable down to log-
+    probabilities of about -150 nats.
+    """
+    log_q = logprobs / _SHRINK
+    others = torch.log(-torch.expm1(log_q)) - log_q - math.log(vocab - 1)
+    return others[:, None].repeat(1, vocab).scatter_(-1, tokens[:, None], 0.0)
 
 
 def continuous_batches(
@@ -66,12 +79,13 @@ def continuous_batches(
     requests: Sequence[Request],
     sampling: SamplingSettings,
     seed: int,
+    max_rows: int,
     on_tokens: OnTokens,
 ) -> Iterator[Response]:
-    """Draw the requests, yielding each response when it ends. The library decides how many run side by side."""
+    """Draw the requests, at most `max_rows` side by side, yielding each response when it ends."""
     processor = _Uniforms(sampling)
     drafts: dict[str, Draft] = {}
-    with _manager(loaded, sampling, processor) as manager:
+    with _manager(loaded, sampling, processor, max_rows) as manager:
         for number, request in enumerate(requests):
             name = str(number)
             drafts[name] = Draft(request, loaded, sampling, seed)
@@ -84,22 +98,16 @@ def continuous_batches(
                 if result.error is not None:
                     raise RuntimeError(f"continuous batching: {result.error}")
                 on_tokens(len(result.generated_tokens))
-                yield _finished(loaded, draft, result.generated_tokens)
+                for token, logprob in zip(result.generated_tokens, result.logprobs, strict=True):
+                    if draft.accept(token, logprob * _SHRINK):
+                        break  # a stop string, which the library does not know, may end it earlier
+                yield draft.response
             elif result is None and not manager.is_running():
                 raise manager.background_thread_status.fatal_error or RuntimeError("continuous batching stopped early")
 
 
-def _finished(loaded: LoadedModel, draft: Draft, token_ids: Sequence[int]) -> Response:
-    """The draft with its tokens, up to where it ends: a stop string is not known to the library."""
-    scored = next(score(loaded, draft.response.request.prompt_ids, [token_ids], _RAW))
-    for token, logprob in zip(token_ids, scored.logprob.tolist(), strict=True):
-        if draft.accept(token, logprob):
-            break
-    return draft.response
-
-
 @contextmanager
-def _manager(loaded: LoadedModel, sampling: SamplingSettings, processor: "_Uniforms") -> Iterator[Any]:
+def _manager(loaded: LoadedModel, sampling: SamplingSettings, processor: "_Uniforms", max_rows: int) -> Iterator[Any]:
     """The library's manager, with our processor as its only one, running in its own thread."""
     model = loaded.model
     config = GenerationConfig(
@@ -111,7 +119,15 @@ def _manager(loaded: LoadedModel, sampling: SamplingSettings, processor: "_Unifo
     usual_attention = model.config.get_text_config()._attn_implementation
     model._get_logits_processor = lambda generation_config: LogitsProcessorList([processor])
     try:
-        manager = model.init_continuous_batching(generation_config=config)
+        manager = model.init_continuous_batching(
+            generation_config=config,
+            continuous_batching_config=ContinuousBatchingConfig(
+                max_requests_per_batch=max_rows,
+                return_logprobs=True,
+                # the library's own share on a GPU; elsewhere it would fill most of the machine's memory with zeros
+                max_memory_percent=None if loaded.device.type == "cuda" else 0.02,
+            ),
+        )
         manager.logit_processor.tensors_required = 1  # the numbers of `prepare_tensor_args`
         manager.start()
         try:

@@ -73,7 +73,7 @@ def _decoder(
     Python a step. Elsewhere our own loop, which was twice as fast on a CPU. `generate` where neither can.
     """
     if loaded.device.type == "cuda" and why_not_continuous(loaded) is None:
-        return continuous_batches(loaded, requests, sampling, seed, on_tokens)
+        return continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
     reason = why_not_slots(loaded)
     if reason is None:
         return SlotLoop(loaded, requests, sampling, seed, rows, on_tokens).run()

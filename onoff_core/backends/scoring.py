@@ -2,7 +2,7 @@
 
 In: a prompt and the responses to it, as token ids. Out: one `TokenScores` a response. The prompt is computed once and
 shared. A response goes through the model in segments, so that memory holds the logits of one segment and never of a
-whole response; any model with a key-value cache serves.
+whole response.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from transformers import DynamicCache
 
 from onoff_core.backends.loading import LoadedModel
 from onoff_core.backends.packing import packed_linears
-from onoff_core.backends.token_statistics import token_statistics
+from onoff_core.backends.token_statistics import Columns, token_statistics
 from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings
 
@@ -51,12 +51,60 @@ def score(
 
     Raises `ModelError` where a response is empty, longer than the model can take, or has logits that are not numbers.
     """
+    if not shares_prefix(loaded):
+        for token_ids in responses:
+            _check_length(loaded, len(prompt_ids), len(token_ids))
+            yield _whole(loaded, prompt_ids, token_ids, settings)
+        return
     prefix = DynamicCache()
     first = _logits(loaded, prompt_ids, prefix, logits_to_keep=1)  # (1, vocab)
     for token_ids in responses:
         _check_length(loaded, len(prompt_ids), len(token_ids))
         yield _score_one(loaded, prefix, first, token_ids, settings)
         prefix.crop(len(prompt_ids) - prefix.get_seq_length())  # a negative number: so many from the end
+
+
+def shares_prefix(loaded: LoadedModel) -> bool:
+    """Whether a prompt's cache can be used again after a response was put on it; found out once a model, by trying.
+
+    It cannot where layers keep a running state (Mamba and its kin): those models score each response with its prompt,
+    in one piece.
+    """
+    if "shares_prefix" not in loaded.remembered:
+        loaded.remembered["shares_prefix"] = _try_prefix(loaded)
+    shares: bool = loaded.remembered["shares_prefix"]
+    return shares
+
+
+def _try_prefix(loaded: LoadedModel) -> bool:
+    prompt, response = [0, 1, 2, 3, 4], [2, 1, 0]
+    prefix = DynamicCache()
+    try:
+        _logits(loaded, prompt, prefix, logits_to_keep=1)
+        first = _logits(loaded, response, prefix, logits_to_keep=0)
+        prefix.crop(-len(response))
+        again = _logits(loaded, response, prefix, logits_to_keep=0)
+    except (AttributeError, TypeError, ValueError, RuntimeError, NotImplementedError):
+        return False
+    plain = _plain_logits(loaded, prompt + response)[-len(response) :]
+    allowed = (1e-3 if loaded.model.dtype == torch.float32 else 5e-2) * max(1.0, float(plain.abs().max()))
+    return all(float((found - plain).abs().max()) <= allowed for found in (first, again))
+
+
+@torch.inference_mode()
+def _plain_logits(loaded: LoadedModel, token_ids: Sequence[int]) -> Tensor:
+    ids = torch.tensor([list(token_ids)], device=loaded.device)
+    logits: Tensor = loaded.model(input_ids=ids, use_cache=False).logits[0]
+    return logits
+
+
+def _whole(
+    loaded: LoadedModel, prompt_ids: Sequence[int], token_ids: Sequence[int], settings: DistributionSettings
+) -> TokenScores:
+    """Prompt and response in one forward pass; memory grows with their length."""
+    logits = _plain_logits(loaded, [*prompt_ids, *token_ids])[len(prompt_ids) - 1 : -1]
+    targets = torch.tensor(list(token_ids), device=loaded.device)
+    return _token_scores(loaded, token_statistics(logits, targets, settings))
 
 
 def _check_length(loaded: LoadedModel, prompt: int, response: int) -> None:
@@ -91,7 +139,10 @@ def _score_one(
         end = min(begin + segment, len(token_ids) - 1)
         logits = _logits(loaded, token_ids[begin:end], prefix, logits_to_keep=0)
         parts.append(token_statistics(logits, targets[begin + 1 : end + 1], settings))
-    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    return _token_scores(loaded, {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _token_scores(loaded: LoadedModel, columns: Columns) -> TokenScores:
     if not np.isfinite(columns["entropy"]).all():
         position = int(np.flatnonzero(~np.isfinite(columns["entropy"]))[0])
         raise ModelError(

@@ -18,8 +18,10 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 _COLUMNS_AT_LEAST = 64  # columns are added by half of what there is, and at least so many
-_BLOCK_ROWS = 32
-_WORTH_BLOCKS = 0.8  # rows are read block by block where that reads at most this share of the columns
+# Rows are read in blocks of their own width where that reads at most this share of the columns, and enough of them.
+_BLOCK_ROWS = 8
+_BLOCK_SHARE = 0.75
+_BLOCK_COLUMNS = 128
 
 
 @dataclass(frozen=True)
@@ -220,4 +222,5 @@ class SlotCache(Cache):
             for begin in range(0, self.rows, _BLOCK_ROWS)
         )
         read = sum((end - begin) * columns for begin, end, columns in blocks)
-        return blocks if read <= _WORTH_BLOCKS * self.rows * own_columns else ((0, self.rows, own_columns),)
+        worth_it = own_columns >= _BLOCK_COLUMNS and read <= _BLOCK_SHARE * self.rows * own_columns
+        return blocks if worth_it else ((0, self.rows, own_columns),)

