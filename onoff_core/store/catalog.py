@@ -81,7 +81,9 @@ def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
             work = sorted({(change.asset, change.partition) for change in changes if change.asset in SCHEMAS})
             with _opened(replacement.path, store.files) as connection:
                 _replace(connection, store, work, template)
-            _compact_if_bloated(replacement.path, store.files, template)
+                fresh = connection.execute("SELECT fresh_bytes FROM onoff_catalog").fetchall()[0][0]
+            if replacement.path.stat().st_size > 2 * fresh + _SLACK_BYTES:
+                _compact(replacement.path, store.files, template)
     return replacement.kept
 
 
@@ -133,7 +135,7 @@ def _rebuild(path: Path, store: Store, template: Template) -> None:
 def _fill(connection: duckdb.DuckDBPyConnection, store: Store, template: Template) -> None:
     schema.create_tables(connection)
     work = [(asset, partition) for asset in SCHEMAS for partition in store.partitions(asset)]
-    _replace(connection, store, work, template, views=schema.VIEWS)
+    _replace(connection, store, work, template, anew=True)
 
 
 def _replace(
@@ -141,18 +143,18 @@ def _replace(
     store: Store,
     work: Sequence[Work],
     template: Template,
-    views: Sequence[str] = (),
+    anew: bool = False,
 ) -> None:
-    """Let each partition's rows be those of its current generation, in one transaction."""
+    """Let each partition's rows be those of its current generation, in one transaction; `anew`: there are none yet."""
     connection.execute("BEGIN")
     for start in range(0, len(work), _BATCH):
         batch = work[start : start + _BATCH]
-        for asset, partition in batch:
+        for asset, partition in () if anew else batch:
             _delete(connection, asset, partition)
         _insert(connection, list(_current(store, batch)))
     changed = {asset for asset, _ in work}
     for asset in schema.VIEWS:
-        if asset in changed or asset in views:
+        if anew or asset in changed:
             schema.create_view(connection, asset, template(asset))
     connection.execute("COMMIT")
 
@@ -250,12 +252,8 @@ def _generation_row(generation: Generation, manifest: Manifest, columns: list[st
     }
 
 
-def _compact_if_bloated(path: Path, files: Files, template: Template) -> None:
+def _compact(path: Path, files: Files, template: Template) -> None:
     """DuckDB does not give back all that deleted rows took: write the tables to a new file when it is time."""
-    with _opened(path, files) as connection:
-        fresh = connection.execute("SELECT fresh_bytes FROM onoff_catalog").fetchall()[0][0]
-    if path.stat().st_size <= 2 * fresh + _SLACK_BYTES:
-        return
     compacted = path.with_name(f"{path.name}.compacted")
     compacted.unlink(missing_ok=True)
     with _opened(compacted, files) as connection:

@@ -91,7 +91,7 @@ def _fragments(asset: str, tag: str) -> list[pa.Table]:
         rows = [{"problem_id": f"p{i}", "question": f"what is {i}?", "answer": str(i)} for i in range(PROBLEMS)]
         return [filled(asset, rows)]
     if asset == "vocabulary":
-        return [filled(asset, [{"token_id": i, "piece": f"t{i}".encode(), "special": False} for i in range(TOKENS)])]
+        return [filled(asset, [{"token_id": i, "piece": bytes([0x80 + i]), "special": False} for i in range(TOKENS)])]
     if asset == "statistics":
         return [filled(asset, [{"num_problems": PROBLEMS, "num_samples": PROBLEMS * SAMPLES, "accuracy": 1 / 3}])]
     return [fragment_table(asset, 0, tag), fragment_table(asset, 1, tag)]

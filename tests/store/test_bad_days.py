@@ -1,0 +1,167 @@
+"""A full disk, a store one can only read, a writer that dies while publishing: clear errors, and nothing lost."""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from onoff_core.errors import StoreError
+from onoff_core.store import CATALOG_NAME, Store, connect_catalog, publish_catalog
+from onoff_core.store.upkeep import verify
+from tests.store.conftest import environment
+from tests.store.making import make_generation, make_partition
+
+KEY = ("d1", "m1")
+
+# Files may grow to 20 kB and no further: what a full disk does, for this process alone.
+FULL = """
+import resource, signal, sys
+from onoff_core.errors import StoreError
+from onoff_core.store import Store, publish_catalog
+from tests.store.making import fragment_table, make_generation
+import pyarrow as pa
+store = Store(sys.argv[1])
+big = pa.concat_tables([fragment_table("samples", 0, str(i) * 50) for i in range(4000)])
+make_generation(store, "rewards", ("d1", "m1"), "cccc2")
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+writing = store.generation("samples", ("d1", "m9"), "f1")
+for act in (lambda: writing.write_fragment(0, [big]), lambda: publish_catalog(store)):
+    try:
+        act()
+        print("no error")
+    except StoreError as error:
+        print("StoreError:", str(error).replace(chr(10), " "))
+"""
+
+# Reads another store first, so that everything is imported when the process gives up its rights (root has all).
+READ = """
+import os, sys
+from onoff_core.store import Store, connect_catalog, current_generations
+from onoff_core.store.upkeep import verify
+
+def read(store):
+    counts = []
+    with connect_catalog(store) as connection:
+        for table in ("samples", "rewards", "token_distributions"):
+            counts.append(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
+    rows = store.require("samples", ("d1", "m1")).read().num_rows
+    return [*counts, rows, len(current_generations(store)), len(list(verify(store)))]
+
+read(Store(sys.argv[2]))
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+store = Store(sys.argv[1])
+try:
+    open(store.files.path("probe"), "w")
+    print("writable")
+except PermissionError:
+    print(*read(store))
+try:
+    store.generation("samples", ("d1", "m2"), "f").begin({})
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+
+
+def test_a_full_disk_is_a_clear_error_and_loses_nothing(local: Store) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    command = [sys.executable, "-c", FULL, str(local.root)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    fragment, catalog = done.stdout.splitlines()
+    assert fragment.startswith("StoreError:")
+    assert "00000.parquet: cannot be written" in fragment
+    assert "File too large" in fragment
+    assert "run the same again" in fragment
+    assert catalog.startswith("StoreError:")
+    assert "The results are safe" in catalog or "nothing of it was kept" in catalog
+    assert local.generation("samples", ("d1", "m9"), "f1").fragment_indices() == set()
+    assert not list(Path(local.root).rglob(".tmp-*"))
+    with connect_catalog(local) as connection:  # the former catalog is still there
+        assert connection.execute("SELECT fingerprint FROM generations WHERE asset = 'rewards'").fetchall() == [
+            ("cccc1",)
+        ]
+    publish_catalog(local)  # there is room again
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT fingerprint FROM generations WHERE asset = 'rewards'").fetchall() == [
+            ("cccc2",)
+        ]
+
+
+@pytest.fixture
+def readable() -> Iterator[Store]:
+    """A store where a process without rights can read, and nothing else."""
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(f"{folder}/store")
+        make_partition(store)
+        publish_catalog(store)
+        yield store
+        for path in (Path(folder), *Path(folder).rglob("*")):
+            path.chmod(0o755)
+
+
+@pytest.mark.parametrize("with_catalog", [True, False])
+def test_a_store_that_is_only_readable_can_be_read(readable: Store, local: Store, with_catalog: bool) -> None:
+    if not with_catalog:
+        readable.files.remove(CATALOG_NAME)
+    root = Path(readable.root)
+    root.parent.chmod(0o755)
+    for path in (root, *root.rglob("*")):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    make_partition(local)
+    command = [sys.executable, "-c", READ, str(root), str(local.root)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    counts, error = done.stdout.splitlines()
+    assert counts == "12 12 60 12 6 6"
+    assert error.startswith("StoreError")
+    assert "Permission denied" in error
+
+
+def test_a_publisher_that_is_killed_leaves_the_former_catalog(local: Store) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    make_generation(local, "rewards", KEY, "cccc2")
+    script = (
+        "import os, signal, sys\nfrom onoff_core.store import Store, catalog\n"
+        "catalog.schema.create_view = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "real = catalog._insert\n"
+        "catalog._insert = lambda *a: (real(*a), os.kill(os.getpid(), signal.SIGKILL))\n"
+        "catalog.publish_catalog(Store(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(local.root)], env=environment(), capture_output=True)
+    assert done.returncode == -9, done.stderr
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT fingerprint FROM generations WHERE asset = 'rewards'").fetchall() == [
+            ("cccc1",)
+        ]
+    publish_catalog(local)
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT fingerprint FROM generations WHERE asset = 'rewards'").fetchall() == [
+            ("cccc2",)
+        ]
+
+
+def test_a_store_path_that_is_no_place_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="a folder or an s3:// URL"):
+        Store("ftp://somewhere/store")
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="cannot be written"):
+        make_partition(Store(str(tmp_path / "file")))
+
+
+def test_foreign_notes_and_folders_do_not_stop_a_publication(local: Store, caplog: pytest.LogCaptureFixture) -> None:
+    make_partition(local)
+    local.files.write_bytes(".changed/README.json", b"hello")
+    local.files.path("samples/mine/deep/deeper").mkdir(parents=True)
+    (local.files.path("rewards") / "a file").write_text("x")
+    publish_catalog(local)
+    assert "README.json is a foreign file" in caplog.text
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT count(*) FROM generations").fetchall() == [(6,)]
+    assert [found for found in verify(local) if getattr(found, "damaged", False)] == []
