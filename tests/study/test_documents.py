@@ -53,3 +53,18 @@ def test_the_study_names_every_key_of_the_sampling_and_distribution_settings() -
     study = yaml.safe_load((ROOT / "onoff.yaml").read_text())
     assert set(study["sampling"]) == set(SamplingSettings.model_fields)
     assert set(study["distribution"]) == set(DistributionSettings.model_fields)
+
+
+def test_every_link_within_the_documents_leads_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        text = page.read_text()
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            if target.startswith("http"):
+                continue
+            path, _, anchor = target.partition("#")
+            there = page.parent / path if path else page
+            assert there.exists() or there.suffix == ".png", f"{page.name}: {target}"
+            if anchor:
+                headings = re.findall(r"(?m)^#+ (.+)$", there.read_text())
+                anchors = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+                assert anchor in anchors, f"{page.name}: {target}"
