@@ -38,13 +38,13 @@ class Answer:
 def parse_answer(answer: str) -> Answer:
     """Read an answer; one that cannot be read has neither words nor value."""
     text, was_wrapped = unwrapped(normalise(answer))
+    if _TIME.match(WRAPPED.sub("", text)):
+        return Answer(re.sub(r"[\\{}.\s]", "", WRAPPED.sub("", text)).lower(), True, None)
+    quantity = without_unit(text)
+    if quantity == text and _is_words(text, was_wrapped):
+        return Answer(_key(text), True, None)
     key = _key(text)
-    if _is_words(text, was_wrapped):
-        return Answer(key, True, None)
-    text = without_unit(text)
-    if _is_words(text, False):  # 9 a.m.
-        return Answer(key, True, None)
-    text, is_percent = _without_percent(text)
+    text, is_percent = _without_percent(quantity)
     numeral = _NUMERAL.match(text.replace(" ", ""))
     if numeral:
         return _numeral(key, *numeral.groups())
@@ -56,6 +56,7 @@ _UNIT_WORD = re.compile(
     "|mol|Hz|kWh|m/s|km/h|cm/s|ft/s"
 )
 _FUNCTIONS = {"sqrt", "sin", "cos", "tan", "log", "ln", "exp", "frac", "infty", "pi", "mod", "cup", "cap"}
+_MONTH = re.compile("(?i)january|february|march|april|june|july|august|september|october|november|december")
 _BARE_UNIT = re.compile(
     r"^(?P<number>.*[\d})!])(?P<space>\s*)(?P<unit>[A-Za-z]+(?:/[A-Za-z]+)?)(?P<more>(?:\s+[A-Za-z]+\.?)*)"
     r"(?:\^\s*\{?[23]\}?)?$",
@@ -63,28 +64,21 @@ _BARE_UNIT = re.compile(
 )
 _POWER = re.compile(r"\s*\^\s*(?:\{\s*-?\d\s*\}|\d)\s*$")
 _LETTER_UNIT = re.compile(r"^(.*[\d})])\s+(?:m|g|s|h|l|L|N|J|V|W|K)(?:\^\s*\{?[23]\}?)?$", re.DOTALL)
-_HALF_DAY = re.compile(r"(?i)^[^a-z]*[ap]\s*\.?\s*m\b")
+_TIME = re.compile(r"(?i)^\s*\d{1,2}(?::\d\d)?[\s{\\]*[ap]\s*\.?\s*m\s*\.?[\s}]*$")  # 9 a.m. is not 9
 _LEADING_WORDS = re.compile(r"^(?:Rs|USD)\.?\s*(?=\d)")
 
 
 def without_unit(text: str) -> str:
     r"""Without the unit behind a quantity: `12 \text{ cm}^2`, `12 cm`, `12 apples`. A lone letter is kept: it may be an
-    unknown (see `without_letter_unit`). A time of day is words: `9 \text{ a.m.}` is not 9.
+    unknown (see `without_letter_unit`).
     """
     text = _LEADING_WORDS.sub("", text)
-    while True:
-        shorter = _without_wrapped_unit(text)
-        if shorter is None:
-            return text
-        if shorter == text:
-            break
+    while (shorter := _without_wrapped_unit(text)) != text:
         text = shorter
     match = _BARE_UNIT.match(text)
-    if not match or match["unit"] in _FUNCTIONS:
+    if not match or match["unit"] in _FUNCTIONS or _MONTH.fullmatch(match["unit"]):
         return text
     unit = match["unit"]
-    if _HALF_DAY.match(unit + match["more"]):
-        return f"{match['number']} {unit}{match['more']}"
     is_word = len(unit) >= 4 and match["space"] != "" and unit.isalpha()
     return match["number"].strip() if _UNIT_WORD.fullmatch(unit) or is_word else text
 
@@ -95,8 +89,8 @@ def without_letter_unit(text: str) -> str | None:
     return match.group(1).strip() if match else None
 
 
-def _without_wrapped_unit(text: str) -> str | None:
-    """Without a `\\text{...}` at the end, where something stands before it; None for a time of day."""
+def _without_wrapped_unit(text: str) -> str:
+    """Without a `\\text{...}` at the end, where a quantity stands before it."""
     power = _POWER.search(text)
     end = power.start() if power else len(text)
     body = text[:end].rstrip()
@@ -105,10 +99,10 @@ def _without_wrapped_unit(text: str) -> str | None:
     closing = closing_braces(body)
     for match in WRAPPED.finditer(body):
         if closing.get(match.end()) == len(body) - 1:
-            before, unit = body[: match.start()].strip(), body[match.end() + 1 : -1]
+            before = body[: match.start()].strip()
             if not before or before[-1] in "+-*/^_=<>(,":
                 return text
-            return None if _HALF_DAY.match(unit) else before.rstrip(" .,;")
+            return before.rstrip(" .,;")
     return text
 
 
@@ -127,10 +121,6 @@ def _is_words(text: str, was_wrapped: bool) -> bool:
     bare = WRAPPED.sub("", text)
     if was_wrapped:
         return re.search(r"[A-Za-z]", bare) is not None and "\\" not in bare and "=" not in bare
-    if re.search(r"[\\=^_+*/<>|]", bare):
-        return re.fullmatch(r"\s*[\d:.\s]*(?:a|p)\s*\.?\s*m\s*\.?\s*", bare, re.IGNORECASE) is not None
-    if re.fullmatch(r"[\d:.\s]*\d\s*[AaPp]\s*\.?\s*[Mm]\.?", bare.strip()) is not None:
-        return True
     letters = re.findall(r"[A-Za-z]{4,}", bare)
     return bool(letters) and re.fullmatch(r"[A-Za-z\d\s.,;:'\"()!?-]+", bare) is not None
 

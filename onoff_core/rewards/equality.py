@@ -68,8 +68,11 @@ def same_value(gold: Any, answer: Any) -> bool:
     if _is_plain_number(gold) and _is_plain_number(answer):
         return _same_number(gold, answer)
     if _is_compared_numerically(gold) and _is_compared_numerically(answer):
-        near = _numerically_near(gold, answer)
-        if near is False:
+        if not (gold.free_symbols or answer.free_symbols):
+            left, right = gold.doit(), answer.doit()
+            if isinstance(left, sympy.Rational) and isinstance(right, sympy.Rational):
+                return bool(left == right)
+        if _numerically_near(gold, answer) is False:
             return False
     return bool(
         verify(gold, answer, timeout_seconds=None, raise_on_error=False, allow_set_relation_comp=True, strict=True)

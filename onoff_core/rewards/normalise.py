@@ -40,6 +40,10 @@ _CHARACTERS = str.maketrans(
         "\ufeff": "",
     }
 )
+_ROW_BREAK = re.compile(r"\\\\\s*\[[^\]]*\]|\\\\|\\cr(?![A-Za-z])")  # `\\[4pt]` has its height with it
+_ROW = "\ue000"  # stands for a row break while commands are replaced: in `\\ 3` there is no `\ `
+_ENVIRONMENT = re.compile(r"\\begin\s*\{")
+_ESCAPED_TWICE = re.compile(r"\\\\(?=[A-Za-z])")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WRAPPERS = r"text|textbf|textit|textrm|textnormal|textsf|mbox|hbox|mathrm|mathbf|mathit|mathsf|operatorname|emph"
 WRAPPED = re.compile(rf"\\(?:{_WRAPPERS})\s*(?=\{{)")
@@ -63,8 +67,6 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\^\s*\\circ\s*([CF])\b", r"^\\circ"),  # degrees of temperature
         (r"\\(?:leqslant|leq)(?![A-Za-z])", r"\\le"),
         (r"\\(?:geqslant|geq)(?![A-Za-z])", r"\\ge"),
-        (r"\\\\\s*\[[^\]]*\]", r"\\\\"),  # a row break with its height
-        (r"\\cr(?![A-Za-z])", r"\\\\"),
         (r"\\(?:text|mbox|mathrm)\s*\{\s*(?:and|or)\s*\}", ","),
         (r"(?<=[\d})])\s*,?\s+(?:and|or)\s+(?=[\\\d(+-])", ","),
         (r",\s*,", ","),
@@ -82,9 +84,13 @@ _TRAILING = " \t.,;:"
 
 def normalise(answer: str) -> str:
     """An answer in its plain spelling; units are still there."""
-    text = _CONTROL.sub(" ", answer.translate(_CHARACTERS))
+    text = _CONTROL.sub(" ", answer.translate(_CHARACTERS).replace(_ROW, " "))
+    if not _ENVIRONMENT.search(text):  # without rows, `\\\\frac` is a command that somebody escaped twice
+        text = _ESCAPED_TWICE.sub(lambda match: "\\", text)
+    text = _ROW_BREAK.sub(_ROW, text)
     for pattern, replacement in _STEPS:
         text = pattern.sub(replacement, text)
+    text = text.replace(_ROW, r"\\")
     text = _trimmed(text)
     text = _with_braced_arguments(text)
     mixed = _MIXED.match(text)

@@ -27,7 +27,7 @@ Failure = Literal["timeout", "gold_unparsed"]
 OnOutcome = Callable[[int, bool | int | Failure], None]
 
 _START_SECONDS = 120.0  # importing sympy, on a machine with much else to do
-_STUCK_SECONDS = 0.3  # from here on, others take over the rest of the batch
+_STUCK_SECONDS = 0.5  # from here on, others take over the rest of the batch
 _BATCH_ITEMS, _BATCH_CHARACTERS = 64, 50_000
 _PACKAGE_ROOT = Path(__file__).parents[2]
 

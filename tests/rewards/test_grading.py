@@ -1,0 +1,78 @@
+"""Order, classes, gold answers, and what the checks of an asset are shown."""
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+import pytest
+
+from onoff_core.rewards import Grader, GradingTask
+from onoff_core.rewards.evidence import responses_without_one_verdict, timeout_share, unparsed_golds
+from onoff_core.tables import SCHEMAS
+
+
+@pytest.fixture(scope="module")
+def grader() -> Iterator[Grader]:
+    with Grader("boxed", num_workers=1, deadline_seconds=20) as grader:
+        yield grader
+
+
+def boxed(*answers: str, gold: str, problem: str | None = "p") -> list[GradingTask]:
+    return [GradingTask(f"\\boxed{{{answer}}}" if answer else "none", gold, problem) for answer in answers]
+
+
+def test_verdicts_come_in_order_and_are_all_counted(grader: Grader) -> None:
+    tasks = [GradingTask(f"\\boxed{{{number % 7}}}", str(number % 5), None) for number in range(150)]
+    counts: list[int] = []
+    verdicts = grader.grade(tasks, counts.append)
+    assert [verdict.reward for verdict in verdicts] == [int(n % 7 == n % 5) for n in range(150)]
+    assert [verdict.extracted_answer for verdict in verdicts] == [str(n % 7) for n in range(150)]
+    assert sum(counts) == 150
+
+
+def test_no_tasks(grader: Grader) -> None:
+    assert grader.grade([]) == []
+
+
+def test_equal_answers_share_a_class(grader: Grader) -> None:
+    tasks = boxed(r"\frac{1}{2}", "3", "0.5", "3.0", "", r"\frac{6}{2}", "x+1", "1+x", "x", gold=r"\frac12")
+    classes = [verdict.answer_class for verdict in grader.grade(tasks)]
+    assert classes[0] == classes[2] == 0
+    assert classes[4] is None
+    three, expression = classes[1], classes[6]
+    assert classes[3] == classes[5] == three
+    assert classes[7] == expression
+    assert len({0, three, expression, classes[8]}) == 4
+
+
+def test_problems_have_classes_of_their_own(grader: Grader) -> None:
+    verdicts = grader.grade([*boxed("7", gold="1", problem="a"), *boxed("8", gold="1", problem="b")])
+    assert [verdict.answer_class for verdict in verdicts] == [1, 1]
+
+
+def test_an_unparsed_gold_answer_is_never_the_models_mistake(grader: Grader) -> None:
+    verdicts = grader.grade(boxed("1", "", gold=r"\frac{1"))
+    assert [(v.status, v.reward, v.answer_class) for v in verdicts] == [("gold_unparsed", None, None)] * 2
+
+
+def test_gold_is_the_first_argument(grader: Grader) -> None:
+    """math-verify unwraps `y = 2x+3` for the value 2x+3 only where the gold answer is the equation."""
+    forth, back = grader.grade([*boxed("2x+3", gold="y=2x+3"), *boxed("x^2+y^2=13", gold="13", problem="q")])
+    assert (forth.status, back.status) == ("correct", "correct")
+    assert grader.grade(boxed("13", gold="x^2+y^2=13"))[0].status == "wrong"
+
+
+def rewards_table(*rows: tuple[str, int, str]) -> pa.Table:
+    columns = ("problem_id", "sample_index", "status")
+    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows])
+
+
+def test_evidence() -> None:
+    samples = rewards_table(("a", 0, ""), ("a", 1, ""), ("b", 0, ""))
+    rewards = rewards_table(
+        ("a", 0, "correct"), ("a", 0, "wrong"), ("b", 0, "gold_unparsed"), ("c", 0, "timeout"), ("b", 1, "correct")
+    )
+    assert responses_without_one_verdict(samples, rewards) == {("a", 0): 2, ("a", 1): 0, ("c", 0): -1, ("b", 1): -1}
+    assert responses_without_one_verdict(samples, samples) == {}
+    assert unparsed_golds(rewards, {"b": r"\frac{1"}) == {"b": r"\frac{1"}
+    assert timeout_share(rewards) == 0.2
+    assert timeout_share(SCHEMAS["rewards"].empty_table()) is None
