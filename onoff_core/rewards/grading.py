@@ -11,6 +11,9 @@ from onoff_core.rewards.pool import Failure, Job, Pool
 from onoff_core.rewards.verdict import Status, Verdict
 from onoff_core.tasks import extract_answer
 
+# Longer answers are not compared but count as timed out: parsing takes time and memory in proportion at the least.
+MAX_ANSWER_CHARACTERS = 20_000
+
 OnGraded = Callable[[int], None]
 
 
@@ -76,7 +79,10 @@ class Grader:
         jobs = []
         for question in questions:
             items = []
-            answers: list[str | None] = [*question.answers] or [None]
+            if len(question.gold) > MAX_ANSWER_CHARACTERS:
+                question.give_up(on_graded)
+                continue
+            answers: list[str | None] = [*question.comparable(on_graded)] or [None]
             for answer in answers:
                 items.append((len(asked), answer or ""))
                 asked.append((question, answer))
@@ -86,6 +92,7 @@ class Grader:
             question, answer = asked[number]
             if value == "gold_unparsed":
                 question.gold_parsed = False
+                question.statuses = dict.fromkeys(question.answers, "gold_unparsed")
             if answer is not None:
                 question.statuses[answer] = _STATUS_OF[value]
                 on_graded(len(question.answers[answer]))
@@ -147,6 +154,20 @@ class _Question:
             self.unanswered.append(index)
         else:
             self.answers.setdefault(answer, []).append(index)
+
+    def comparable(self, on_graded: OnGraded) -> list[str]:
+        """The answers of a length that can be compared; the others have their verdict."""
+        for answer, indices in self.answers.items():
+            if len(answer) > MAX_ANSWER_CHARACTERS:
+                self.statuses[answer] = "timeout"
+                on_graded(len(indices))
+        return [answer for answer in self.answers if answer not in self.statuses]
+
+    def give_up(self, on_graded: OnGraded) -> None:
+        """The gold answer is too long to be parsed."""
+        self.gold_parsed = False
+        self.statuses = dict.fromkeys(self.answers, "gold_unparsed")
+        on_graded(len(self.unanswered) + sum(len(indices) for indices in self.answers.values()))
 
     def verdicts(self) -> list[tuple[int, Verdict]]:
         none: Status = "no_answer" if self.gold_parsed else "gold_unparsed"

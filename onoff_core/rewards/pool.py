@@ -28,6 +28,7 @@ OnOutcome = Callable[[int, bool | int | Failure], None]
 
 _START_SECONDS = 120.0  # importing sympy, on a machine with much else to do
 _STUCK_SECONDS = 0.5  # from here on, others take over the rest of the batch
+_PATIENCE = 4.0  # a deadline is processor time, and at most so many times that by the clock
 _BATCH_ITEMS, _BATCH_CHARACTERS = 64, 50_000
 _PACKAGE_ROOT = Path(__file__).parents[2]
 
@@ -64,6 +65,15 @@ def _usable_cpus() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
 
 
+def _cpu_seconds(process_id: int) -> float | None:
+    """The processor time of a process so far; None where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{process_id}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class _Worker:
     """One process, what it was given, and since when it has been silent."""
 
@@ -77,9 +87,24 @@ class _Worker:
         )
         self.ready = self.busy = False
         self.jobs: dict[int, Job] = {}  # in the order in which they are worked on
-        self.last_word = time.monotonic()
         self.robbed = False
         self.buffer = b""
+        self.mark()
+
+    def mark(self) -> None:
+        """It has just said or got something."""
+        self.last_word, self.cpu_then = time.monotonic(), _cpu_seconds(self.process.pid)
+
+    def silent(self) -> float:
+        """For how many seconds it has worked without a word.
+
+        Processor time, so that a verdict does not depend on what else the machine is doing; clock time where the
+        system does not tell, or where it gets next to no processor.
+        """
+        elapsed = time.monotonic() - self.last_word
+        if self.cpu_then is None:
+            return elapsed
+        return max((_cpu_seconds(self.process.pid) or 0.0) - self.cpu_then, elapsed / _PATIENCE)
 
     @property
     def idle(self) -> bool:
@@ -87,7 +112,8 @@ class _Worker:
 
     def send(self, jobs: dict[int, Job]) -> None:
         assert self.process.stdin is not None
-        self.jobs, self.busy, self.robbed, self.last_word = jobs, True, False, time.monotonic()
+        self.jobs, self.busy, self.robbed = jobs, True, False
+        self.mark()
         message = json.dumps([job.message(number) for number, job in jobs.items()])
         try:
             self.process.stdin.write(message.encode() + b"\n")
@@ -102,7 +128,7 @@ class _Worker:
         if not data:
             return None
         *whole, self.buffer = (self.buffer + data).split(b"\n")
-        self.last_word = time.monotonic()
+        self.mark()
         return [json.loads(line) for line in whole]
 
     def end(self) -> None:
@@ -117,7 +143,8 @@ class _Worker:
 class Pool:
     """Runs jobs in processes of its own; a context manager that leaves no process behind.
 
-    `deadline_seconds` is what one item may take, `memory_bytes` the address space of one process. Processes start when
+    `deadline_seconds` is what one item may take, `memory_bytes` what a process may use beyond its libraries. Processes
+    start when
     there is work for them, and are kept from one `run` to the next. One pool belongs to one thread at a time.
     """
 
@@ -187,9 +214,8 @@ class Pool:
         return batch
 
     def _listen(self) -> None:
-        now = time.monotonic()
-        nearest = min((self._due(worker) for worker in self._workers if self._due(worker) > now), default=now + 1.0)
-        for key, _ in self._selector.select(max(0.0, min(nearest - now, 1.0))):
+        patience = min([1.0, *(self._left(worker) for worker in self._workers)])
+        for key, _ in self._selector.select(max(0.01, patience)):
             worker: _Worker = key.data
             outcomes = worker.lines()
             if outcomes is None:
@@ -198,14 +224,11 @@ class Pool:
             for outcome in outcomes:
                 self._heard(worker, outcome)
 
-    def _due(self, worker: _Worker) -> float:
-        """When something is next to be decided about a worker."""
-        if not worker.ready:
-            return worker.last_word + _START_SECONDS
-        if not worker.busy:
-            return float("inf")
-        stuck = worker.last_word + _STUCK_SECONDS
-        return stuck if not worker.robbed else worker.last_word + self.deadline_seconds
+    def _left(self, worker: _Worker) -> float:
+        """In how many seconds at the earliest something is to be decided about a worker."""
+        if not worker.ready or not worker.busy:
+            return 1.0
+        return (self.deadline_seconds if worker.robbed else _STUCK_SECONDS) - worker.silent()
 
     def _heard(self, worker: _Worker, outcome: dict[str, Any]) -> None:
         if "ready" in outcome:
@@ -238,9 +261,8 @@ class Pool:
             del worker.jobs[number]
 
     def _keep_time(self) -> None:
-        now = time.monotonic()
         for worker in list(self._workers):
-            silent = now - worker.last_word
+            silent = worker.silent()
             if not worker.ready:
                 if silent > _START_SECONDS:
                     raise GradingError(f"a grading process did not start within {_START_SECONDS:.0f} seconds")

@@ -21,6 +21,7 @@ import resource
 import signal
 import sys
 import warnings
+from pathlib import Path
 from typing import Any, BinaryIO
 
 CPU_SECONDS = 60  # per item; far above every deadline, there only for a worker without a parent
@@ -37,21 +38,22 @@ def main() -> None:
     from onoff_core.rewards.answers import parse_answer
 
     parse_answer(r"\frac{x}{2}")  # the parser builds its tables at its first use
-    resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+    retire_at = _peak_bytes() + int(memory_bytes * _RETIRE_SHARE)
+    address_space = _address_space() + memory_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
     _say(outcomes, {"ready": True})
-    for batch in batches:
-        try:
+    try:
+        for batch in batches:
             for job in json.loads(batch):
-                if not _work(job, outcomes, memory_bytes):
+                if not _work(job, outcomes, retire_at):
                     _say(outcomes, {"retired": True})
                     return
-        except MemoryError:
-            _say(outcomes, {"exhausted": True})
-            return
-        _say(outcomes, {"done": True})
+            _say(outcomes, {"done": True})
+    except MemoryError:
+        _say(outcomes, {"exhausted": True})
 
 
-def _work(job: dict[str, Any], outcomes: BinaryIO, memory_bytes: int) -> bool:
+def _work(job: dict[str, Any], outcomes: BinaryIO, retire_at: int) -> bool:
     """Do one job; False where this process has come to use too much memory to go on."""
     from onoff_core.rewards.answers import parse_answer
     from onoff_core.rewards.equality import is_equal
@@ -67,7 +69,7 @@ def _work(job: dict[str, Any], outcomes: BinaryIO, memory_bytes: int) -> bool:
         _limit_cpu()
         value = is_equal(gold, text) if "gold" in job else _class_of(text, known)
         _say(outcomes, {"job": job["job"], "n": number, "value": value})
-        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > memory_bytes * _RETIRE_SHARE:
+        if _peak_bytes() > retire_at:
             return False
     return True
 
@@ -84,6 +86,16 @@ def _class_of(text: str, known: list[tuple[int, str]]) -> int:
     new = max((number for number, _ in known), default=0) + 1
     known.append((new, text))
     return new
+
+
+def _peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _address_space() -> int:
+    """What this process takes with its libraries loaded; a guess where the system does not tell."""
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[0]) * resource.getpagesize() if statm.exists() else 1 << 30
 
 
 def _limit_cpu() -> None:

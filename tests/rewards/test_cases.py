@@ -28,4 +28,4 @@ def test_the_cases_cover_the_traps_both_ways() -> None:
     assert {case["status"] for case in CASES} == set(STATUSES) - {"timeout"}
     for trap in TRAPS - {"gold that cannot be parsed", "a part is not the answer"}:
         found = Counter(case["status"] for case in CASES if case["trap"] == trap)
-        assert found["correct"] and found["wrong"], trap
+        assert min(found["correct"], found["wrong"]) > 0, trap
