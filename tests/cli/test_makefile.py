@@ -1,0 +1,39 @@
+"""What `make` would run, without running it."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.study import load_study
+from tests.conftest import ROOT
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
+
+
+def dry_run(target: str) -> str:
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def test_demo_is_the_real_dagster_command_and_then_the_table() -> None:
+    commands = dry_run("demo")
+    partition = load_study(ROOT / "onoff.yaml").partition("arithmetic|smollm2-135m")
+    materialize = (
+        f".venv/bin/dagster asset materialize --select '{','.join(ASSETS)}' "
+        f"--partition '{partition.key}' -m onoff_assets.definitions"
+    )
+    assert materialize in commands
+    assert commands.index(materialize) < commands.index(f".venv/bin/onoff show '{partition.key}'")
+
+
+def test_ui_is_dagster_dev_on_loopback() -> None:
+    assert ".venv/bin/dagster dev -w workspace.yaml --host 127.0.0.1" in dry_run("ui")
+
+
+def test_ci_runs_make_test_and_make_test_runs_pytest() -> None:
+    assert (ROOT / ".ci" / "run").read_text().rstrip().endswith("exec make test")
+    commands = dry_run("test")
+    for command in ("ruff check .", "ruff format --check .", "mypy", "python -m pytest"):
+        assert f".venv/bin/{command}" in commands
