@@ -16,10 +16,10 @@ Log = Callable[[str], None]
 class Progress:
     """Counts finished things (responses) and, beside them, tokens."""
 
-    def __init__(self, what: str, total: int, log: Log | None = None, stream: TextIO = sys.stderr) -> None:
-        self.what, self.total, self.stream = what, total, stream
+    def __init__(self, what: str, total: int, log: Log | None = None, stream: TextIO | None = None) -> None:
+        self.what, self.total, self.stream = what, total, stream or sys.stderr
         self.log = log or logging.getLogger("onoff").info
-        self.bar = log is None and stream.isatty()
+        self.bar = log is None and self.stream.isatty()
         self.done, self.tokens = 0, 0
         self.began = self.shown = time.monotonic()
 

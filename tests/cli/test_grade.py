@@ -1,0 +1,92 @@
+"""`onoff grade`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onoff_core.cli.main import main
+
+LINES: list[dict[str, Any]] = [
+    {"response": r"so \boxed{\frac{1}{2}}", "answer": "0.5", "problem_id": "a", "note": "kept"},
+    {"response": r"so \boxed{7}", "answer": "0.5", "problem_id": "a", "sample_index": 5},
+    {"response": "none", "answer": "0.5", "problem_id": "a"},
+    {"response": r"\boxed{27}", "answer": 27.0, "problem_id": 3},
+    {"response": r"\boxed{1}", "answer": r"\frac{1"},
+    {"response": "half a pair \ud800 \\boxed{\ud800}", "answer": "1"},
+]
+
+
+def written(path: Path, lines: list[Any]) -> Path:
+    path.write_bytes(b"\n".join(line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines))
+    return path
+
+
+def test_lines_come_back_in_order_with_their_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = written(tmp_path / "in.jsonl", [LINES[0], b"", *LINES[1:]])
+    output, statistics = tmp_path / "out.jsonl", tmp_path / "statistics.json"
+    assert main(["grade", str(source), "--output", str(output), "--statistics", str(statistics)]) == 0
+    graded = [json.loads(line) for line in output.read_text().splitlines()]
+    assert [{name: line[name] for name in LINES[place]} for place, line in enumerate(graded)] == LINES
+    assert [(line["status"], line["reward"], line["extracted_answer"]) for line in graded] == [
+        ("correct", 1, r"\frac{1}{2}"),
+        ("wrong", 0, "7"),
+        ("no_answer", 0, None),
+        ("correct", 1, "27"),
+        ("gold_unparsed", None, "1"),
+        ("wrong", 0, "\ud800"),
+    ]
+    row = json.loads(statistics.read_text())
+    assert (row["num_problems"], row["num_samples"], row["num_gold_unparsed"]) == (3, 5, 1)
+    assert row["accuracy"] == pytest.approx((1 / 3 + 1 + 0) / 3)
+    assert "gold_unparsed" in capsys.readouterr().out
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl", "statistics.json"]
+
+
+def test_structured(tmp_path: Path) -> None:
+    source = written(tmp_path / "in.jsonl", [{"response": "<answer>5</answer>", "answer": "5"}])
+    output = tmp_path / "out.jsonl"
+    assert main(["grade", str(source), "--output", str(output), "--format-type", "structured"]) == 0
+    assert json.loads(output.read_text())["status"] == "correct"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b"{", "line 2: Expecting property name"),
+        (b"[1]", "line 2: must be an object"),
+        (b"[" * 100_000, "line 2: maximum recursion"),
+        (b'{"response": "\xff", "answer": "1"}', "line 2: 'utf-8' codec"),
+        ({"answer": "1"}, "line 2: `response` is missing"),
+        ({"response": 5, "answer": "1"}, "line 2: `response` must be a text"),
+        ({"response": "x"}, "line 2: `answer` is missing"),
+        ({"response": "x", "answer": True}, "line 2: `answer` must be a text or a number"),
+        ({"response": "x", "answer": "1", "problem_id": [1]}, "line 2: problem_id must be"),
+        ({"response": "x", "answer": "1", "sample_index": "0"}, "line 2: sample_index must be"),
+        ({"response": "x", "answer": "2", "problem_id": "a"}, "line 2: problem 'a' has another answer on line 1"),
+        (
+            {"response": "x", "answer": "1", "problem_id": "a", "sample_index": 0},
+            "line 2: problem 'a', sample 0 stands on line 1 too",
+        ),
+    ],
+)
+def test_unreadable_lines_are_named_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], line: Any, message: str
+) -> None:
+    first = {"response": r"\boxed{1}", "answer": "1", "problem_id": "a"}
+    source, output = written(tmp_path / "in.jsonl", [first, line, b"nonsense"]), tmp_path / "out.jsonl"
+    output.write_text("before")
+    assert main(["grade", str(source), "--output", str(output)]) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert "line 3" in error
+    assert output.read_text() == "before"
+
+
+def test_places_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["grade", str(tmp_path / "no.jsonl"), "--output", str(tmp_path / "out.jsonl")]) == 1
+    assert "no such file" in capsys.readouterr().err
+    source = written(tmp_path / "in.jsonl", LINES[:1])
+    assert main(["grade", str(source), "--output", str(tmp_path / "no" / "out.jsonl")]) == 1
+    assert "there is no folder" in capsys.readouterr().err
