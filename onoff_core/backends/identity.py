@@ -35,8 +35,9 @@ def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
     return {"model_name": name, "revision": settings.revision or "main"}
 
 
+@cache
 def package_version(package: str) -> str:
-    """The installed version of a package that carries a model."""
+    """The installed version of a package that carries a model; looked up once, for a grid asks a thousand times."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError as error:

@@ -78,7 +78,9 @@ class Generation:
     def fragment_indices(self) -> set[int]:
         """The numbers of the fragments that are there; of a complete generation, those it is made of."""
         there = {int(name.removesuffix(".parquet")) for name in self._fragment_names()}
-        return there & {fragment.index for fragment in self.manifest().fragments} if self.is_complete else there
+        if not there or not self.is_complete:
+            return there
+        return there & {fragment.index for fragment in self.manifest().fragments}
 
     def _fragment_names(self) -> list[str]:
         return [name for name in self.files.children(self.folder) if _FRAGMENT_NAME.fullmatch(name)]
