@@ -60,6 +60,7 @@ def import_results(partition: Partition, store: Store, path: Path, own: bool = F
             ),
             "seed": None,
             "model_revision": None,
+            "torch_dtype": None,
         }
         return finish(store, generation, {"problems": version}, settings, facts)
 

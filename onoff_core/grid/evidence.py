@@ -138,7 +138,7 @@ class DistributionEvidence:
                 self.uncovered.append(key)
                 continue
             self._bounds(key, table)
-            if len(row["token_ids"]):
+            if row["token_logprobs"]:  # imported samples have none
                 self.differences.append(np.abs(table["logprob"].to_numpy() - np.array(row["token_logprobs"])))
         self.uncovered += list(of_response)  # of no response there is
 
@@ -189,7 +189,9 @@ class DistributionEvidence:
         """
         if not self.comparable:
             return Evidence(True, "not compared: distribution.temperature is not 1", {"tokens compared": 0})
-        found = np.concatenate(self.differences) if self.differences else np.zeros(1)
+        if not self.differences:
+            return Evidence(True, "not compared: the samples have no log-probabilities", {"tokens compared": 0})
+        found = np.concatenate(self.differences)
         highest, mean = float(found.max()), float(found.mean())
         holds = highest <= 0.01 if self.full_precision else mean <= 0.05  # false for NaN too
         facts = {
