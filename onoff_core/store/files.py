@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import duckdb
-import filelock
 
 from onoff_core.errors import StoreError
 
@@ -252,6 +251,8 @@ class LocalFiles:
 
     @contextmanager
     def _locked(self, name: str, timeout: float) -> Iterator[bool]:
+        import filelock  # only writers need it, and it takes long to import
+
         path = self.path(name)
         lock = filelock.FileLock(path)
         try:
