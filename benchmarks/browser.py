@@ -1,0 +1,149 @@
+"""`onoff bench browser`: the browser in a real Chromium over made-up stores; targets are the issue's.
+
+Needs Debian's chromium and the test requirements. From click to chart is measured in the page, from the click to the
+frame in which the bars carry the new token; a click's bytes are those of the websocket, both ways.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.figures import Figure
+from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_core.errors import StoreError
+from onoff_core.store import Store, publish_catalog
+
+_LENGTHS = {2_000: 300, 20_000: 350}  # tokens -> milliseconds promised
+_DATASETS, _MODELS = 25, 40
+_CLICK = """async (position) => {
+  const find = (id) => [...document.querySelectorAll('*')].find((e) => e.shadowRoot?.querySelector(id))?.shadowRoot;
+  const span = find('#tokens').querySelector('#t' + position), began = performance.now();
+  span.click();
+  while (!find('#bars')?.querySelector('caption')?.textContent.startsWith(`token ${position}:`))
+    await new Promise((done) => requestAnimationFrame(done));
+  return performance.now() - began;
+}"""
+
+
+def run(repeats: int) -> list[Figure]:
+    """All figures; the stores are made in a folder that is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="onoff-bench-") as folder:
+        long, wide = Store(f"{folder}/long"), Store(f"{folder}/wide")
+        _write_long(long)
+        _write_wide(wide)
+        with _chromium() as chromium:
+            return [*_clicks(chromium, long, repeats), _first_page(chromium, wide, repeats)]
+
+
+def _write_long(store: Store) -> None:
+    text = encode(" so the answer is 2.\n then let x = 3, so")
+    for length in _LENGTHS:
+        ids = (text * (length // len(text) + 1))[: length - 1]
+        problem = MadeUpProblem(f"p{length}", [MadeUp([*ids, STOP], 1, "2")])
+        write_partition(store, "bench", f"tokens-{length}", [problem], top_k=20)
+    publish_catalog(store)
+
+
+def _write_wide(store: Store) -> None:
+    problems = [MadeUpProblem("p0", [MadeUp([*encode(" so"), STOP], 1, "2"), MadeUp([STOP], 0, None)])]
+    for dataset in range(_DATASETS):
+        for model in range(_MODELS):
+            write_partition(store, f"dataset-{dataset}", f"model-{model}", problems)
+    publish_catalog(store)
+
+
+def _clicks(chromium: Any, store: Store, repeats: int) -> list[Figure]:
+    figures = []
+    with _served(store) as address:
+        for length, promised in _LENGTHS.items():
+            milliseconds, moved = _click_through(chromium, address, length, max(5, 5 * repeats))
+            target = f"<= {promised} ms"
+            figures.append(Figure(f"click to chart, {length:,} tokens", milliseconds, "ms", target=target))
+            figures.append(Figure(f"bytes of a click, {length:,} tokens", moved, "bytes", target="< 10,000 bytes"))
+    return figures
+
+
+def _click_through(chromium: Any, address: str, length: int, clicks: int) -> tuple[float, float]:
+    """Medians of milliseconds and of bytes over clicks all through the response."""
+    frames: list[int] = []
+    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(120_000)
+
+    def listen(websocket: Any) -> None:
+        websocket.on("framesent", lambda frame: frames.append(len(frame)))
+        websocket.on("framereceived", lambda frame: frames.append(len(frame)))
+
+    page.on("websocket", listen)
+    page.goto(f"{address}/response?dataset=bench&model=tokens-{length}&token=0")
+    page.locator("#bars caption", has_text=re.compile("^token 0:")).wait_for()
+    page.wait_for_timeout(1500)
+    times, moved = [], []
+    for number in range(clicks):
+        frames.clear()
+        times.append(float(page.evaluate(_CLICK, 1 + (number * 997) % (length - 2))))
+        page.wait_for_timeout(500)
+        moved.append(sum(frames))
+    page.close()
+    return statistics.median(times), statistics.median(moved)
+
+
+def _first_page(chromium: Any, store: Store, repeats: int) -> Figure:
+    times = []
+    with _served(store) as address:
+        for _ in range(1 + max(1, repeats)):  # the first one also loads the app's modules
+            page = chromium.new_page()
+            page.set_default_timeout(120_000)
+            began = time.perf_counter()
+            page.goto(address)
+            page.locator("#table td a").first.wait_for()
+            times.append(time.perf_counter() - began)
+            page.close()
+    name = f"first page, {_DATASETS * _MODELS:,} partitions"
+    return Figure(name, statistics.median(times[1:]), "s", target="< 2 s")
+
+
+@contextlib.contextmanager
+def _chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    executable = shutil.which("chromium")
+    if executable is None:
+        raise StoreError("the benchmark needs chromium; run: apt-get install chromium")
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=flags)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def _served(store: Store) -> Iterator[str]:
+    """The real app over a store; its address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "onoff_core.cli.main", "browse", "--store", str(store.root)]
+    root = Path(__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    process = subprocess.Popen([*command, "--", "--server.port", str(port)], cwd=root, env=environment)
+    try:
+        for _ in range(240):
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).read()
+                break
+            time.sleep(0.25)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
