@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_core.store import Generation
 
-ENTROPY_EDGES = np.concatenate([np.arange(0, 4, 0.1), np.arange(4, 12.01, 0.5)])  # nats
+ENTROPY_EDGES = np.arange(0, 12.51, 0.1)  # nats; of equal width, or counts could not be compared; ln V is about 12
 # Positions in buckets that grow by a quarter: single tokens first, then ever wider.
 POSITION_EDGES = np.unique(np.floor(1.25 ** np.arange(60)).astype(np.int64)) - 1
 REWARDS = ("wrong", "correct", "not graded")

@@ -50,13 +50,20 @@ def _extend(node: Node, token_ids: Sequence[Sequence[int]]) -> None:
 
 
 def splits(root: Node) -> list[tuple[int, float, Node]]:
-    """(position, difference of mean rewards among the branches, node), the largest difference first."""
-    found: list[tuple[int, float, Node]] = []
+    """(position, difference of mean rewards among the branches, node), what tells most about the reward first.
+
+    Told is sum n_i (mean_i - mean)^2 over the branches: the part of the rewards' variance that the branch explains,
+    so that a split of many samples counts for more than one of two.
+    """
+    found: list[tuple[float, int, float, Node]] = []
     nodes = [root]
     while nodes:
         node = nodes.pop()
         nodes += node.children
-        means = [child.mean_reward for child in node.children if child.mean_reward is not None]
+        branches = [(len(child.samples), child.mean_reward) for child in node.children if child.mean_reward is not None]
+        means = [mean for _, mean in branches]
         if len(means) > 1 and max(means) > min(means):
-            found.append((node.start + len(node.token_ids), max(means) - min(means), node))
-    return sorted(found, key=lambda item: (-item[1], -len(item[2].samples), item[0]))
+            whole = sum(count * mean for count, mean in branches) / sum(count for count, _ in branches)
+            told = sum(count * (mean - whole) ** 2 for count, mean in branches)
+            found.append((told, node.start + len(node.token_ids), max(means) - min(means), node))
+    return [item[1:] for item in sorted(found, key=lambda item: (-item[0], item[1]))]

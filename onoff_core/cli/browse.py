@@ -1,9 +1,8 @@
-"""`onoff browse`: the browser over the store, in a process of its own."""
+"""`onoff browse`: become the browser over the store. The process is replaced, so ending it ends the server."""
 
 import argparse
 import importlib.util
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -37,11 +36,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     command, environment = command_of(args.store, args.streamlit)
-    print("the browser: Ctrl-C ends it", file=sys.stderr)
-    try:
-        return subprocess.run(command, env=environment, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
+    print("the browser: Ctrl-C ends it", file=sys.stderr, flush=True)
+    os.execve(command[0], command, environment)
 
 
 def command_of(store: str | None, options: list[str]) -> tuple[list[str], dict[str, str]]:

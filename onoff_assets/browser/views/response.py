@@ -201,7 +201,7 @@ def _fragment(
     opened: dict[str, Any],
 ) -> None:
     """Tokens and bars: a click runs this again and nothing else of the page."""
-    left, right = st.columns([3, 2])
+    left, right = st.columns(2)
     with left:
         document = f"{opened['document']}#{opened['count']}"
         picked = token_view(content, document=document, initial=opened["initial"], key=f"tokens-{document}")

@@ -1,0 +1,41 @@
+"""`onoff browse`: what it starts, on which address, over which store."""
+
+from pathlib import Path
+
+import pytest
+
+from onoff_core.cli.browse import command_of
+from onoff_core.errors import SettingsError
+
+
+def test_elsewhere_it_is_still_bound_to_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    command, environment = command_of(str(tmp_path), ["--server.port", "8600"])
+    assert command[1:4] == ["-m", "streamlit", "run"]
+    assert Path(command[4]).is_file()
+    assert command[5:] == ["--server.port", "8600"]
+    assert environment["ONOFF_STORE"] == str(tmp_path)
+    assert environment["STREAMLIT_SERVER_ADDRESS"] == "127.0.0.1"
+    assert environment["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] == "false"
+    assert "localhost" in environment["STREAMLIT_SERVER_ALLOWED_HOSTS"]
+
+
+def test_a_url_is_passed_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert command_of("s3://bucket/store", [])[1]["ONOFF_STORE"] == "s3://bucket/store"
+
+
+def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no such folder"):
+        command_of(str(tmp_path / "nowhere"), [])
+
+
+def test_the_checkout_has_the_same_settings() -> None:
+    import tomllib
+
+    from tests.conftest import ROOT
+
+    settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
+    assert settings["server"]["address"] == "127.0.0.1"
+    assert settings["server"]["allowedHosts"] == ["localhost", "127.0.0.1"]
+    assert settings["browser"]["gatherUsageStats"] is False
