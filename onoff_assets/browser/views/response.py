@@ -30,6 +30,7 @@ ENDINGS = {
     "stop": "ended by itself",
     "length": "cut off at max_length",
     "stop_string": "ended at a stop string",
+    "unknown": "imported, so it is not known why it ended",
 }
 
 
@@ -168,6 +169,10 @@ def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int 
         overlay = reader.overlay(distributions, responses, sample)
     except MissingInputError as error:
         common.explain(error)
+        if not sample.token_logprobs:
+            common.note("The samples were imported, so there is nothing to colour the tokens by until then.")
+            st.code(plain(sample.response), language=None, wrap_lines=True)
+            return
         common.note("Until then the tokens are coloured by the surprisal that sampling recorded.")
     pieces = vocabulary.pieces_of(sample.token_ids)
     if not "".join(piece.text for piece in pieces).startswith(sample.response):
