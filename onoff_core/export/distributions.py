@@ -60,7 +60,7 @@ def export_distributions(
     samples = store.generation("samples", key, distributions.manifest().inputs["samples"])
     if not samples.is_complete:
         raise StoreError(
-            f"{samples.files.path(samples.folder)}: the token distributions were made of it, but it is not there (any "
+            f"{samples.files.location(samples.folder)}: the token distributions were made of it, but it is not there (any "
             "more); materialize samples,token_distributions again"
         )
     pieces = store.require("vocabulary", key[1:]).read()["piece"].to_pylist()
@@ -124,7 +124,7 @@ class _Rows:
     """The rows of a fragment of token distributions, handed out response by response."""
 
     def __init__(self, generation: Generation, index: int, num_rows: int) -> None:
-        self.where = f"{generation.files.path(generation.folder)}, fragment {index}"
+        self.where = f"{generation.files.location(generation.folder)}, fragment {index}"
         self.batches = generation.batches(index, _COLUMNS, num_rows)
         self.rest: pa.RecordBatch | None = None
 

@@ -45,7 +45,7 @@ def export_results(store: Store, key: tuple[str, str], folder: Path) -> list[Pat
 def _complete(generation: Generation) -> Generation:
     if not generation.is_complete:
         raise StoreError(
-            f"{generation.files.path(generation.folder)}: the statistics were made of it, but it is not there (any "
+            f"{generation.files.location(generation.folder)}: the statistics were made of it, but it is not there (any "
             "more); materialize samples,rewards,statistics again"
         )
     return generation

@@ -102,11 +102,11 @@ def load_study(path: Path | None = None) -> Study:
 def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
     """Check the content of a settings file; `path` names it in errors and is where relative paths start."""
     base_dir = path.parent
-    top = _validate(_StudyFile, raw, path, "")
+    top = validate(_StudyFile, raw, path, "")
     task = _section(top.task, top.task_config, "task", path)
     sampling = _section(top.sampling, top.sampling_config, "sampling", path)
-    _validate(TaskSettings, task, path, "task")  # said of the shared section once, not of every partition
-    _validate(SamplingSettings, sampling, path, "sampling")
+    validate(TaskSettings, task, path, "task")  # said of the shared section once, not of every partition
+    validate(SamplingSettings, sampling, path, "sampling")
     datasets = {
         name: _with_overrides(DatasetSettings, value, path, f"datasets.{name}")
         for name, value in _named(top.datasets, "datasets", path)
@@ -131,7 +131,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
     return Study(
         config_path=path,
         base_dir=base_dir,
-        store_path=_store_path(top.store, base_dir),
+        store_path=resolve_store_path(top.store, base_dir),
         datasets=datasets,
         models=models,
         partitions=partitions,
@@ -152,7 +152,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return raw
 
 
-def _store_path(store: StoreSettings, base_dir: Path) -> str:
+def resolve_store_path(store: StoreSettings, base_dir: Path) -> str:
+    """Where results live: `ONOFF_STORE`, else `store.path`; an absolute path or a URL."""
     override = os.environ.get("ONOFF_STORE")
     path = override or store.path
     if "://" in path:
@@ -174,7 +175,7 @@ def _section(inline: dict[str, Any] | None, file: str | None, name: str, path: P
     inner = content.get(name, content)  # the file may repeat the section's name
     if not isinstance(inner, dict):
         raise SettingsError(f"{other}: {name} must hold settings by name")
-    _validate(_SECTIONS[name], inner, other, name)
+    validate(_SECTIONS[name], inner, other, name)
     return inner
 
 
@@ -192,7 +193,7 @@ def _named(entries: dict[str, Any], section: str, path: Path) -> list[tuple[str,
 
 def _with_overrides(kind: type[E], raw: Any, path: Path, where: str) -> E:
     """A data set's or model's entry; `task_config` and `sampling_config` give way to what their files hold."""
-    entry = _validate(kind, raw, path, where)
+    entry = validate(kind, raw, path, where)
     sections: dict[str, dict[str, Any] | None] = {}
     for name, inline, file in (
         ("task", entry.task, entry.task_config),
@@ -200,7 +201,7 @@ def _with_overrides(kind: type[E], raw: Any, path: Path, where: str) -> E:
     ):
         section = _section(inline, file, name, path, f"{where}.")
         if section:
-            _validate(_SECTIONS[name], section, path, f"{where}.{name}")
+            validate(_SECTIONS[name], section, path, f"{where}.{name}")
         sections |= {name: section or None, f"{name}_config": None}
     return entry.model_copy(update=sections)
 
@@ -210,10 +211,11 @@ def _merged(kind: type[S], section: str, layers: tuple[dict[str, Any] | None, ..
     merged: dict[str, Any] = {}
     for layer in layers:
         merged |= layer or {}
-    return _validate(kind, merged, path, section)
+    return validate(kind, merged, path, section)
 
 
-def _validate(kind: type[S], raw: Any, path: Path, where: str) -> S:
+def validate(kind: type[S], raw: Any, path: Path, where: str) -> S:
+    """A section of a settings file, checked; every mistake is a sentence that names the file and the key."""
     try:
         return kind.model_validate(raw)
     except ValidationError as error:

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from onoff_core.errors import SettingsError
-from onoff_core.study.reading import _store_path, _validate, read_yaml
+from onoff_core.study.reading import read_yaml, resolve_store_path, validate
 from onoff_core.study.settings import (
     BackendOptions,
     DatasetSettings,
@@ -112,18 +112,18 @@ def research_study(raw: Mapping[str, Any], path: Path) -> Study:
         model=model,
         dataset_settings=dataset,
         model_settings=backend,
-        task=_validate(TaskSettings, _settings(file, sample, "task"), path, f"{SAMPLE}.task"),
+        task=validate(TaskSettings, _settings(file, sample, "task"), path, f"{SAMPLE}.task"),
         sampling=_sampling(file, sample),
-        distribution=_validate(
+        distribution=validate(
             DistributionSettings, _no_top_k_as_null(dist.get("distribution")), path, f"{DIST}.distribution"
         ),
         base_dir=file.root,
     )
-    store = _validate(StoreSettings, file.section(raw.get("store"), "store"), path, "store")
+    store = validate(StoreSettings, file.section(raw.get("store"), "store"), path, "store")
     return Study(
         config_path=path,
         base_dir=file.root,
-        store_path=_store_path(store, file.root),
+        store_path=resolve_store_path(store, file.root),
         datasets={name: dataset},
         models={model: backend},
         partitions={partition_key(name, model): partition},
@@ -171,7 +171,7 @@ def _sampling(file: _File, sample: Mapped) -> SamplingSettings:
     raw = dict(_no_top_k_as_null(_settings(file, sample, "sampling")))
     if raw.get("stop_strings", ()) is None:
         del raw["stop_strings"]
-    return _validate(SamplingSettings, raw, file.path, f"{SAMPLE}.sampling")
+    return validate(SamplingSettings, raw, file.path, f"{SAMPLE}.sampling")
 
 
 def _no_top_k_as_null(raw: Any) -> Any:
@@ -193,8 +193,8 @@ def _backend(file: _File, step: Mapped, key: str) -> tuple[ModelSettings, str]:
     if options.get("device_map") is not None and options.get("device") is not None:
         file.warn(f"{key}.backend_specific", "device_map decides where the model goes; device is ignored")
         options["device"] = None
-    _validate(BackendOptions, options, file.path, f"{key}.backend_specific")
-    settings = _validate(ModelSettings, {**raw, "backend_specific": options}, file.path, key)
+    validate(BackendOptions, options, file.path, f"{key}.backend_specific")
+    settings = validate(ModelSettings, {**raw, "backend_specific": options}, file.path, key)
     return settings, _short_name(settings.model_name)
 
 
@@ -221,7 +221,7 @@ def _dataset(file: _File, raw: Any) -> tuple[DatasetSettings, str]:
     section = dict(file.section(raw, key))
     if section.get("num_examples") == -1:  # all, as some wrote it
         section["num_examples"] = None
-    wanted = _validate(_Dataset, section, file.path, key)
+    wanted = validate(_Dataset, section, file.path, key)
     place: Mapped = {"source": wanted.name}
     if "/" in wanted.name:
         place = {"hub": wanted.name}
@@ -232,7 +232,7 @@ def _dataset(file: _File, raw: Any) -> tuple[DatasetSettings, str]:
             break
     short = _short_name(str(Path(wanted.name).with_suffix("")) if "path" in place else wanted.name)
     settings = {"split": wanted.split, "num_examples": wanted.num_examples, **place}
-    return _validate(DatasetSettings, settings, file.path, key), short
+    return validate(DatasetSettings, settings, file.path, key), short
 
 
 def _short_name(name: str) -> str:
