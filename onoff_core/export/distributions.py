@@ -60,8 +60,8 @@ def export_distributions(
     samples = store.generation("samples", key, distributions.manifest().inputs["samples"])
     if not samples.is_complete:
         raise StoreError(
-            f"{samples.files.location(samples.folder)}: the token distributions were made of it, but it is not there (any "
-            "more); materialize samples,token_distributions again"
+            f"{samples.files.location(samples.folder)}: the token distributions were made of it, but it is not there "
+            "(any more); materialize samples,token_distributions again"
         )
     pieces = store.require("vocabulary", key[1:]).read()["piece"].to_pylist()
     manifest = distributions.manifest()
