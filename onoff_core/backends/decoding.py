@@ -6,6 +6,7 @@ the batch; where a uniform number falls within that rounding of a boundary betwe
 in float32) a response may differ from there on.
 """
 
+import gc
 import logging
 from collections.abc import Iterator, Sequence
 
@@ -90,5 +91,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _free_memory() -> None:
+    gc.collect()  # a cache and its layers point to each other
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
