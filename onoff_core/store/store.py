@@ -120,9 +120,13 @@ class Store:
     def writing(self, generation: Generation) -> Iterator[None]:
         """Be the only writer of this generation. A second one waits, and then finds it complete.
 
+        What a killed writer had begun and not finished is swept away.
+
         On S3 nobody waits: a second writer joins, and each fragment stays as the faster of the two put it.
         """
         with self.files.lock(_lock(generation)):
+            for name in self.files.leftovers(generation.folder):
+                self.files.remove(f"{generation.folder}/{name}")
             yield
 
     @contextmanager
