@@ -144,12 +144,12 @@ def _master(store: Store, asset: str) -> Generation:
 
 
 def _copy(store: Store, master: Generation, partition: tuple[str, str], fingerprint: str) -> None:
-    """Written plainly: a thousand partitions of durable writes would take longer than all measurements."""
+    """Linked, not written: a thousand partitions of durable writes would take longer than all measurements."""
     target = store.files.path("/".join((master.asset, *partition, fingerprint)))
     target.mkdir(parents=True)
     manifest = json.loads(store.files.read_bytes(f"{master.folder}/manifest.json"))
     for fragment in manifest["fragments"]:
-        shutil.copyfile(store.files.path(f"{master.folder}/{fragment['name']}"), target / fragment["name"])
+        os.link(store.files.path(f"{master.folder}/{fragment['name']}"), target / fragment["name"])
     manifest.update(partition=partition, fingerprint=fingerprint)
     (target / "manifest.json").write_text(json.dumps(manifest))
     (target.parent / "current.json").write_text(json.dumps({"fingerprint": fingerprint, "previous": []}))

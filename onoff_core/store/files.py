@@ -213,7 +213,7 @@ class LocalFiles:
 
     def _entries(self, name: str) -> list[os.DirEntry[str]]:
         try:
-            with os.scandir(self.path(name)) as entries:
+            with os.scandir(f"{self._root}/{name}") as entries:
                 return list(entries)
         except (FileNotFoundError, NotADirectoryError):
             return []

@@ -134,7 +134,7 @@ def current_generations(store: Store, publish: bool = True) -> dict[tuple[str, t
         ).fetchall()
     found = {
         (asset, tuple(name for name in names if name is not None)): Current(
-            fingerprint, json.loads(inputs), bool(json.loads(imported or "false"))
+            fingerprint, json.loads(inputs), imported is not None and bool(json.loads(imported))
         )
         for asset, *names, fingerprint, inputs, imported in rows
     }
