@@ -1,4 +1,5 @@
-// A token's distribution. In: {title, note, lens, rows}; text nodes only.
+// A token's distribution. In: {title, note, lens, rows in the order of NAMES}; text nodes only.
+const NAMES = ["label", "token_id", "rank", "probability", "chosen", "drawn", "drawn_low", "drawn_high", "cut"];
 function cell(tag, name, ...children) {
   const made = document.createElement(tag);
   made.className = name;
@@ -33,6 +34,7 @@ export default function ({ data, parentElement }) {
   const heads = [["n", "rank"], ["l", "token"], ["i", "id"], ["", "probability"], ["p", "stored"]];
   if (data.lens) heads.push(["p", data.lens]);
   const head = cell("thead", "", cell("tr", "", ...heads.map(([name, text]) => cell("th", name, text))));
-  const body = cell("tbody", "", ...data.rows.map((row) => line(row, data.lens)));
+  const body = cell("tbody", "", ...data.rows.map((row) =>
+    line(Object.fromEntries(NAMES.map((name, i) => [name, row[i]])), data.lens)));
   root.replaceChildren(cell("table", "", cell("caption", "", data.title), head, body), cell("p", "", data.note));
 }

@@ -1,4 +1,4 @@
-// The tokens of one response. In: bytes of {head: {document, initial}, body: {text, mark, kind, measures}}.
+// The tokens of one response. In: bytes, a line {document, initial} and then {text, mark, kind, measures}.
 // Out: state `picked`, a position. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
@@ -120,11 +120,12 @@ class View {
     return tree.getSelection ? tree.getSelection() : document.getSelection();
   }
 
-  // A new document, or the same again after a change of theme.
-  show(head, body, send) {
+  // A new document, or the same again after a click or a change of theme.
+  show(head, read, send) {
     this.send = send;
     if (this.document !== head.document) {
       const began = performance.now();
+      const body = read();
       this.document = head.document; this.body = body; this.active = -1;
       this.spans = buildTokens(this.list, body);
       this.select.replaceChildren(...body.measures.map((m) => element("option", { value: m.name }, m.label)));
@@ -285,9 +286,11 @@ export default function (component) {
   const { data, parentElement, setStateValue } = component;
   const root = parentElement.querySelector("#view");
   if (!root || !data) return undefined;
-  const content = data instanceof Uint8Array || data instanceof ArrayBuffer ? JSON.parse(new TextDecoder().decode(data)) : data;
+  const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
+  const end = bytes.indexOf(10), parse = (part) => JSON.parse(new TextDecoder().decode(part));
   let view = instances.get(parentElement);
   if (!view || view.root !== root) { view = new View(root); instances.set(parentElement, view); }
-  view.show(content.head, content.body, (i) => setStateValue("picked", i));
+  // every click comes here again with the same document: then the text is not read again
+  view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)), (i) => setStateValue("picked", i));
   return () => clearTimeout(view.timer);
 }

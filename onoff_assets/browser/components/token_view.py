@@ -54,7 +54,7 @@ def token_view(content: bytes, *, document: str, initial: int | None, key: str) 
     `initial` is the position shown first and must stay the same while the document does: what is sent must not depend
     on the selection, or every click would send the whole text again. Bytes are passed on as they are.
     """
-    head = json.dumps({"document": document, "initial": initial})
-    data = b'{"head":' + head.encode() + b',"body":' + content + b"}"
+    head = json.dumps({"document": document, "initial": initial})  # one line, so that it is read without the rest
+    data = head.encode() + b"\n" + content
     picked = _MOUNT(key=key, data=data, default={"picked": initial}, on_picked_change=lambda: None).picked
     return picked if isinstance(picked, int) else None
