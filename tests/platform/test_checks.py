@@ -1,5 +1,6 @@
 """Each check, by breaking the data it guards: on the tables, and once each through Dagster."""
 
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -171,12 +172,16 @@ def test_scorer_agrees_with_sampler() -> None:
 
 
 def rewrite(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
-    """Change a fragment behind the store's back, manifest and all."""
+    """Change a fragment and its manifest alike: a result that is whole, and wrong."""
     [file] = folder.rglob("00000.parquet")
     pq.write_table(change(pq.read_table(file)), file)
     [manifest] = folder.rglob("manifest.json")
     content = json.loads(manifest.read_text())
-    content["fragments"][0].update(num_rows=pq.read_metadata(file).num_rows, num_bytes=file.stat().st_size)
+    content["fragments"][0].update(
+        num_rows=pq.read_metadata(file).num_rows,
+        num_bytes=file.stat().st_size,
+        sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
+    )
     manifest.write_text(json.dumps(content))
 
 

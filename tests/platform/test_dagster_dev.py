@@ -71,6 +71,7 @@ def test_backfill_with_a_killed_worker_and_a_broken_model(dev: DagsterDev) -> No
     dev.wait_for(lambda: dev.run_status(slow["runId"]) == "FAILURE", 60, "the killed run to be marked failed")
     dev.wait_for(lambda: len(runs_of(dev, SLOW)) == 2, 60, "the killed run to be retried")
     assert not (dev.folder / "store" / "samples" / "slow" / "tiny" / "current.json").exists()
+    dev.wait_for(lambda: runs_of(dev, SLOW)[-1]["status"] == "STARTED", 120, "the retry to start")
     regrade = dev.launch(QUICK, ["rewards", "statistics"])
     dev.wait_for(dev.all_done, 300, "all runs to end")
 
@@ -91,14 +92,14 @@ def test_backfill_with_a_killed_worker_and_a_broken_model(dev: DagsterDev) -> No
 def test_power_cut_in_a_backfill(dev: DagsterDev) -> None:
     """Webserver, daemon, code server and worker killed at once in mid-sampling; started again, the night goes on."""
     dev.change(lambda content: content["sampling"].update(seed=8))
+    known, before = len(runs_of(dev, SLOW)), fragments(dev, "samples", SLOW)
     dev.backfill([SLOW, QUICK])
-    [*_, slow] = dev.wait_for(lambda: runs_of(dev, SLOW)[2:], 60, "the run")
-    before = fragments(dev, "samples", SLOW)
+    [slow] = dev.wait_for(lambda: runs_of(dev, SLOW)[known:], 60, "the run")
     dev.wait_for(lambda: fragments(dev, "samples", SLOW) > before, 200, "its first fragment")
     dev.kill_session()
     dev.start()
     dev.wait_for(lambda: dev.run_status(slow["runId"]) == "FAILURE", 90, "the orphan to be reported")
-    dev.wait_for(lambda: len(runs_of(dev, SLOW)) == 4 and dev.all_done(), 300, "the rest of the backfill")
+    dev.wait_for(lambda: len(runs_of(dev, SLOW)) == known + 2 and dev.all_done(), 300, "the rest of the backfill")
     [*_, retry] = runs_of(dev, SLOW)
     assert retry["status"] == "SUCCESS"
     assert "resuming: " in dev.messages(retry["runId"])

@@ -52,7 +52,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     call(binaries / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start")
     try:
         call(binaries / "createdb", "-h", "127.0.0.1", "-p", port, "-U", "dagster", "dagster")
-        yield f"postgresql://dagster@127.0.0.1:{port}/dagster"
+        yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/dagster"
     finally:
         call(binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop")
 
