@@ -103,8 +103,8 @@ def test_prune_leaves_a_generation_that_became_current_meanwhile(local: Store) -
 def test_leftovers_of_dead_writers_go_and_those_of_a_writer_at_work_stay(local: Store) -> None:
     make_partition(local)
     scratch = local.files.path("samples/d1/m1/bbbb1/.tmp-dead")
-    scratch.write_bytes(b"x")
     with local.writing(local.generation("samples", KEY, "bbbb1")):
+        scratch.write_bytes(b"x")
         assert remove_leftovers(local) == 0
     assert remove_leftovers(local) == 1
     assert not scratch.exists()
