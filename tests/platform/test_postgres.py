@@ -3,7 +3,9 @@
 import os
 import pwd
 import re
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,21 +28,18 @@ def documented_block() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_url() -> Iterator[str]:
     """A server on loopback, owned by an unprivileged user, gone after the tests."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL is not installed (.ci/run installs it)")
     binaries, port = found[-1].parent, free_port()
-    folder = tmp_path_factory.mktemp("postgres")
+    folder = Path(tempfile.mkdtemp(prefix="onoff-postgres-"))  # pytest's folders are closed to the server's user
     become: dict[str, Any] = {}
     if os.getuid() == 0:  # the server refuses to run as root
         nobody = pwd.getpwnam("nobody")
         become = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
         os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-        for parent in (folder, *folder.parents):  # pytest's folders are closed to others
-            if parent.stat().st_uid in (0, nobody.pw_uid) and parent not in (Path("/"), Path("/tmp")):
-                parent.chmod(parent.stat().st_mode | 0o011)
     data = folder / "data"
     options = f"-c listen_addresses=127.0.0.1 -c port={port} -c unix_socket_directories= -c fsync=off"
 
@@ -55,6 +54,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql+psycopg2://dagster@127.0.0.1:{port}/dagster"
     finally:
         call(binaries / "pg_ctl", "-D", data, "-m", "immediate", "stop")
+        shutil.rmtree(folder)
 
 
 def test_twenty_runs_at_once(
