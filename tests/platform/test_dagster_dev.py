@@ -81,7 +81,8 @@ def test_backfill_with_a_killed_worker_and_a_broken_model(dev: DagsterDev) -> No
     assert "samples of quick|broken: models.broken" in dev.messages(broken["runId"])
     assert len(runs_of(dev, BROKEN)) == 1, "a lasting error is not retried"
     on_gpu = [quick, broken, killed, retry]
-    assert not any(overlap(a, b) for i, a in enumerate(on_gpu) for b in on_gpu[i + 1 :])
+    spans = [(run["startTime"], run["endTime"]) for run in on_gpu]
+    assert not any(overlap(a, b) for i, a in enumerate(on_gpu) for b in on_gpu[i + 1 :]), spans
     [graded] = [run for run in dev.runs() if run["runId"] == regrade]
     assert graded["status"] == "SUCCESS"
     assert overlap(graded, retry), "grading waited for the GPU"
