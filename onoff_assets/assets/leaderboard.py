@@ -16,16 +16,23 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
     automation_condition=follows_any_partition,
 )
 def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """Every partition's statistics side by side, the best accuracy of each data set first; lives in the catalog."""
-    from onoff_core.grid.leaderboard import leaderboard_rows
+    """Every partition's statistics side by side, the best accuracy of each data set first, and its models in pairs."""
+    from onoff_core.grid.leaderboard import comparisons, leaderboard_rows
     from onoff_core.store import publish_catalog
 
     store = open_store()
     publish_catalog(store)
     rows = leaderboard_rows(store)
+    pairs = [
+        [c.dataset, c.first, c.second, c.paired.difference, *(c.paired.interval or (None, None)), c.paired.num_problems]
+        for c in comparisons(store)
+    ]
     return dg.MaterializeResult(
         metadata={
             "dagster/row_count": len(rows),
+            "paired differences": markdown_table(
+                ["data set", "better", "other", "difference", "from", "to", "problems"], pairs
+            ),
             "leaderboard": markdown_table(
                 ["data set", "model", "accuracy", "from", "to", "responses", "mean tokens"],
                 [list(row) for row in rows],
