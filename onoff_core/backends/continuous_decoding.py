@@ -25,6 +25,7 @@ from onoff_core.backends.responses import Draft, OnTokens, Request, Response
 from onoff_core.study import SamplingSettings
 
 _RESOLUTION = 2**31  # a uniform number travels as a 31-bit integer
+_BATCH_TOKENS = 512  # prompts and new tokens that go through the model at once, where there is no GPU
 _SHRINK = 32.0  # a log-probability travels divided by this
 
 
@@ -85,7 +86,8 @@ def continuous_batches(
     """Draw the requests, at most `max_rows` side by side, yielding each response when it ends."""
     processor = _Uniforms(sampling)
     drafts: dict[str, Draft] = {}
-    with _manager(loaded, sampling, processor, max_rows) as manager:
+    longest = max((len(request.prompt_ids) for request in requests), default=0) + sampling.max_length
+    with _manager(loaded, sampling, processor, max_rows, longest) as manager:
         for number, request in enumerate(requests):
             name = str(number)
             drafts[name] = Draft(request, loaded, sampling, seed)
@@ -106,8 +108,20 @@ def continuous_batches(
                 raise manager.background_thread_status.fatal_error or RuntimeError("continuous batching stopped early")
 
 
+def _cache_size(loaded: LoadedModel, longest: int, max_rows: int) -> dict[str, int]:
+    """How much the library may keep: on a GPU its own share of the memory; elsewhere just what these rows, of at most
+    `longest` tokens, can need, for its share of a machine's memory is no measure of anything.
+    """
+    if loaded.device.type == "cuda":
+        return {}
+    pages = math.ceil(longest / ContinuousBatchingConfig.page_size) + 1
+    return {"num_blocks": max_rows * pages, "max_batch_tokens": max(_BATCH_TOKENS, max_rows)}
+
+
 @contextmanager
-def _manager(loaded: LoadedModel, sampling: SamplingSettings, processor: "_Uniforms", max_rows: int) -> Iterator[Any]:
+def _manager(
+    loaded: LoadedModel, sampling: SamplingSettings, processor: "_Uniforms", max_rows: int, longest: int
+) -> Iterator[Any]:
     """The library's manager, with our processor as its only one, running in its own thread."""
     model = loaded.model
     config = GenerationConfig(
@@ -122,10 +136,7 @@ def _manager(loaded: LoadedModel, sampling: SamplingSettings, processor: "_Unifo
         manager = model.init_continuous_batching(
             generation_config=config,
             continuous_batching_config=ContinuousBatchingConfig(
-                max_requests_per_batch=max_rows,
-                return_logprobs=True,
-                # the library's own share on a GPU; elsewhere it would fill most of the machine's memory with zeros
-                max_memory_percent=None if loaded.device.type == "cuda" else 0.02,
+                max_requests_per_batch=max_rows, return_logprobs=True, **_cache_size(loaded, longest, max_rows)
             ),
         )
         manager.logit_processor.tensors_required = 1  # the numbers of `prepare_tensor_args`

@@ -24,6 +24,13 @@ __all__ = ["Request", "Response", "decode"]
 
 logger = logging.getLogger(__name__)
 
+_NO_MEMORY = (
+    "DefaultCPUAllocator",
+    "not enough memory",
+    "could not create a memory object",
+    "out of memory",
+    "is more than available memory",
+)
 _MAX_ROWS = "max_rows"  # what a run has learnt of how many rows fit, in `LoadedModel.remembered`
 
 
@@ -83,11 +90,10 @@ def _decoder(
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has an exception of its own; the CPU's allocator raises a RuntimeError that only its text tells."""
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    text = str(error)
-    return "DefaultCPUAllocator" in text or "not enough memory" in text or "could not create a memory object" in text
+    """CUDA has an exception of its own; what the CPU's allocator and the thread of continuous batching raise is a
+    RuntimeError that only its text tells.
+    """
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in _NO_MEMORY)
 
 
 def _free_memory() -> None:
