@@ -1,12 +1,13 @@
 """Load the problems of a data set's settings: choose the place, read the rows, check the result."""
 
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from onoff_core.errors import DatasetError
 from onoff_core.problems.arithmetic import arithmetic_problems
-from onoff_core.problems.files import read_rows
+from onoff_core.problems.files import check_kind, read_rows
 from onoff_core.problems.hub import read_hub_rows
 from onoff_core.problems.known import ARITHMETIC, KNOWN, Columns, KnownDataset
 from onoff_core.problems.problem import Problem
@@ -24,6 +25,7 @@ def load_problems(name: str, settings: DatasetSettings, base_dir: Path) -> tuple
     where, problems = _read(name, settings, base_dir)
     if not problems:
         raise DatasetError(f"{where}: holds no problem")
+    _check_texts(problems, where)
     repeated = [problem_id for problem_id, count in Counter(p.problem_id for p in problems).items() if count > 1]
     if repeated:
         raise DatasetError(f"{where}: the problem id {repeated[0]!r} stands there more than once; ids must be unique")
@@ -32,8 +34,22 @@ def load_problems(name: str, settings: DatasetSettings, base_dir: Path) -> tuple
     return problems[: settings.num_examples]
 
 
+def _check_texts(problems: tuple[Problem, ...], where: str) -> None:
+    """JSON can hold half a surrogate pair, which no file and no tokenizer can."""
+    for number, problem in enumerate(problems):
+        for name, text in asdict(problem).items():
+            try:
+                (text or "").encode()
+            except UnicodeEncodeError as error:
+                raise DatasetError(
+                    f"{where}, row {number}: the {name} is not valid Unicode ({error.reason})"
+                ) from error
+
+
 def problems_source(name: str, settings: DatasetSettings, base_dir: Path) -> str:
-    """Where the problems come from, for people: a file, a folder, a hub data set, or the built-in generator."""
+    """Where the problems come from, for people: a file, a hub data set, or the built-in generator. Reads none of
+    them; raises `DatasetError` for a place or a name that there is not.
+    """
     if settings.path or settings.data_dir:
         return str(_local_file(settings, base_dir))
     known = settings.source or name
@@ -53,8 +69,6 @@ def _read(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[str, tu
         rows = read_hub_rows(settings.hub, settings.hub_config, settings.split, settings.revision)
         return settings.hub, _problems(rows, name, settings, settings.split, settings.hub)
     known = _known(name, settings)
-    if settings.split not in known.splits:
-        raise DatasetError(f"{name}: no split {settings.split!r}; there are: {', '.join(known.splits)}")
     problems: list[Problem] = []
     for config in known.hub_configs:
         prefix = settings.split if len(known.hub_configs) == 1 else f"{config}-{settings.split}"
@@ -67,16 +81,20 @@ def _known(name: str, settings: DatasetSettings) -> KnownDataset:
     known = KNOWN.get(settings.source or name)
     if known is None:
         raise DatasetError(
-            f"datasets.{name}: {settings.source or name!r} is not a data set known by name "
-            f"({', '.join((ARITHMETIC, *KNOWN))}); give it a `path`, a `data_dir` or a `hub`"
+            f"{settings.source or name!r} is not a data set known by name ({', '.join((ARITHMETIC, *KNOWN))}); "
+            "name a file (`path`), a folder (`data_dir`) or a data set on the hub (`hub`)"
         )
+    if settings.split not in known.splits:
+        raise DatasetError(f"{name}: no split {settings.split!r}; there are: {', '.join(known.splits)}")
     return known
 
 
 def _local_file(settings: DatasetSettings, base_dir: Path) -> Path:
     """The file of `path`, or of the split in `data_dir`."""
     if settings.path is not None:
-        return base_dir / Path(settings.path).expanduser()
+        file = base_dir / Path(settings.path).expanduser()
+        check_kind(file)
+        return file
     folder = base_dir / Path(str(settings.data_dir)).expanduser()
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder (data_dir)")
@@ -107,15 +125,11 @@ def _problems(
 ) -> tuple[Problem, ...]:
     if not rows:
         raise DatasetError(f"{where}: holds no rows")
-    present = list(rows[0])
+    present = list(dict.fromkeys(column for row in rows for column in row))  # rows of JSON may differ
     _check_named(settings, present, where)
     if is_research_form(present) and not (settings.question_column or settings.answer_column):
         return tuple(research_problem(row, index, where) for index, row in enumerate(rows))
     columns = fitting_columns(_candidates(name, settings), present, where)
-    for index, row in enumerate(rows):
-        if list(row) != present and not set(_names(columns)) <= set(row):
-            missing = sorted(set(_names(columns)) - set(row))
-            raise DatasetError(f"{where}, row {index}: no column {', '.join(map(repr, missing))}")
     return tuple(column_problem(row, columns, index, prefix, where) for index, row in enumerate(rows))
 
 
@@ -125,8 +139,3 @@ def _check_named(settings: DatasetSettings, present: list[str], where: str) -> N
         column = getattr(settings, key)
         if column is not None and column not in present:
             raise DatasetError(f"{where}: no column {column!r} ({key}); there are: {', '.join(present)}")
-
-
-def _names(columns: Columns) -> list[str]:
-    fields = (columns.question, columns.answer, columns.solution, columns.problem_id, columns.subject, columns.level)
-    return [field for field in fields if field is not None]

@@ -37,8 +37,9 @@ def research_problem(row: Row, index: int, where: str) -> Problem:
     solution = fields.get("solution") or row.get("solution")
     boxed = last_boxed(fields["solution"]) if fields.get("solution") else None
     answer = boxed or (fields.get("target") if fields else truth)
+    split, number = extra.get("split"), extra.get("index")  # a struct of Parquet has all its fields, null or not
     return Problem(
-        problem_id=f"{extra.get('split', 'row')}-{extra.get('index', index)}",
+        problem_id=f"{'row' if split is None else split}-{index if number is None else number}",
         question=_required(question, "question", place),
         answer=_required(answer, "answer", place),
         solution=_optional(solution),
@@ -50,7 +51,10 @@ def research_problem(row: Row, index: int, where: str) -> Problem:
 def column_problem(row: Row, columns: Columns, index: int, id_prefix: str, where: str) -> Problem:
     """A row with named columns; `id_prefix` and the row's number make the id where no column holds one."""
     place = f"{where}, row {index}"
-    solution = _optional(row[columns.solution]) if columns.solution else None
+    absent = sorted(needed_columns(columns) - set(row))
+    if absent:
+        raise DatasetError(f"{place}: no column {', '.join(map(repr, absent))}")
+    solution = _optional(row.get(columns.solution)) if columns.solution else None
     if columns.answer is None:
         answer: Any = last_boxed(solution) if solution else None
     elif columns.answer_mark:
@@ -60,15 +64,20 @@ def column_problem(row: Row, columns: Columns, index: int, id_prefix: str, where
         answer = text.rpartition(columns.answer_mark)[2]
     else:
         answer = row[columns.answer]
-    given_id = _optional(row[columns.problem_id]) if columns.problem_id else None
+    given_id = _optional(row.get(columns.problem_id)) if columns.problem_id else None
     return Problem(
         problem_id=given_id or f"{id_prefix}-{index}",
         question=_required(row[columns.question], "question", place),
         answer=_required(answer, "answer", place),
         solution=solution,
-        subject=_optional(row[columns.subject]) if columns.subject else None,
-        level=_optional(row[columns.level]) if columns.level else None,
+        subject=_optional(row.get(columns.subject)) if columns.subject else None,
+        level=_optional(row.get(columns.level)) if columns.level else None,
     )
+
+
+def needed_columns(columns: Columns) -> set[str]:
+    """The columns without which a row is no problem: the question, and the answer or the solution that boxes it."""
+    return {name for name in (columns.question, columns.answer or columns.solution) if name is not None}
 
 
 def fitting_columns(candidates: Sequence[Columns], present: Sequence[str], where: str) -> Columns:
@@ -76,8 +85,7 @@ def fitting_columns(candidates: Sequence[Columns], present: Sequence[str], where
     are not.
     """
     for columns in candidates:
-        needed = {columns.question, *([columns.answer] if columns.answer else [columns.solution])}
-        if needed <= set(present):
+        if needed_columns(columns) <= set(present):
             optional = ("solution", "problem_id", "subject", "level")
             absent: dict[str, Any] = {field: None for field in optional if getattr(columns, field) not in present}
             return replace(columns, **absent)
@@ -118,7 +126,11 @@ def _optional(value: Any) -> str | None:
 
 
 def _required(value: Any, what: str, place: str) -> str:
-    text = None if isinstance(value, (bool, Mapping, list)) else _optional(value)
+    fitting = not isinstance(value, (bool, bytes, Mapping, list))
+    text = _optional(value) if fitting else None
     if text is None:
-        raise DatasetError(f"{place}: no {what}. Mend or remove the row; a problem needs a question and an answer")
+        instead = "" if fitting else f" (a {type(value).__name__} stands there, not a text or a number)"
+        raise DatasetError(
+            f"{place}: no {what}{instead}. Mend or remove the row; a problem needs a question and an answer"
+        )
     return text

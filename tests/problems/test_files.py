@@ -65,10 +65,47 @@ def test_a_folder_may_hold_any_kind_a_split(tmp_path: Path) -> None:
         load_problems("mine", DatasetSettings(data_dir="gone"), tmp_path)
 
 
+def test_rows_of_json_may_lack_what_is_not_needed(tmp_path: Path) -> None:
+    rows = [
+        {"question": "a?", "answer": "1"},
+        {"question": "b?", "answer": "2", "solution": "It is 2.", "problem_id": "b"},
+        {"answer": "3", "question": "c?"},
+    ]
+    write_rows(tmp_path / "mine.jsonl", rows)
+    assert load(tmp_path, "mine.jsonl") == (
+        Problem("test-0", "a?", "1"),
+        Problem("b", "b?", "2", "It is 2."),
+        Problem("test-2", "c?", "3"),
+    )
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "json", "csv"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, ending: str) -> None:
+    write_rows(tmp_path / f"mine.{ending}", [{"question": "1+1?", "answer": "2"}])
+    content = (tmp_path / f"mine.{ending}").read_text(encoding="utf-8-sig")
+    (tmp_path / f"mine.{ending}").write_text(content, encoding="utf-8-sig")
+    assert load(tmp_path, f"mine.{ending}") == (Problem("test-0", "1+1?", "2"),)
+
+
+def test_parquets_binary_is_no_text(tmp_path: Path) -> None:
+    write_rows(tmp_path / "mine.parquet", [{"question": "1+1?", "answer": b"2"}])
+    with pytest.raises(DatasetError, match=r"row 0: no answer \(a bytes stands there, not a text or a number\)"):
+        load(tmp_path, "mine.parquet")
+
+
 FAULTS = [
     ("a.jsonl", '{"question": "a?", "answer": ""}', "row 0: no answer"),
     ("a.jsonl", '{"question": "a?", "answer": NaN}', "row 0: no answer"),
-    ("a.jsonl", '{"question": "a?", "answer": ["1", "2"]}', "row 0: no answer"),
+    ("a.jsonl", '{"question": "a?", "answer": ["1", "2"]}', "row 0: no answer (a list stands there"),
+    ("a.jsonl", '{"question": "a?", "answer": true}', "row 0: no answer (a bool stands there"),
+    ("a.jsonl", '{"question": {"text": "a?"}, "answer": 1}', "row 0: no question (a dict stands there"),
+    (
+        "a.jsonl",
+        '{"question": "a?", "answer": 1}\n{"question": "\\ud800", "answer": 1}',
+        "row 1: the question is not",
+    ),
+    ("a.jsonl", "[" * 100_000, "cannot be read as jsonl: maximum recursion"),
+    ("a.csv", "question,question,answer\na,b,1\n", "the header names 'question' twice"),
     ("a.jsonl", '{"question": "a?", "answer": "1"}\n{"question": " ", "answer": "1"}', "row 1: no question"),
     ("a.jsonl", '{"question": "a?", "answer": "1"}\n{"question": null, "answer": "1"}', "row 1: no question"),
     ("a.jsonl", '{"question": "a?", "answer": "1"}\n{"question": "b?"}', "row 1: no column 'answer'"),
@@ -102,6 +139,9 @@ def test_a_fault_names_the_file_and_the_place(tmp_path: Path, name: str, content
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"gone\.jsonl: no such file"):
         load(tmp_path, "gone.jsonl")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(DatasetError, match=r"folder: is a folder; write data_dir"):
+        load(tmp_path, "folder")
 
 
 @pytest.mark.parametrize("key", ["question_column", "answer_column", "solution_column", "id_column"])

@@ -119,6 +119,14 @@ def test_without_a_struct_the_question_is_the_prompt(tmp_path: Path) -> None:
     )
 
 
+def test_rows_without_a_number_of_their_own_are_counted(tmp_path: Path) -> None:
+    """A struct of Parquet has all its fields in every row, null or not."""
+    rows = [{**AIME, "extra_info": {"index": None, "split": split}} for split in ("test", None)]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "test.parquet")
+    problems = load_problems("aime2025", DatasetSettings(data_dir="."), tmp_path)
+    assert [problem.problem_id for problem in problems] == ["test-0", "row-1"]
+
+
 @pytest.mark.parametrize("bad", [{**AIME, "reward_model": "2"}, {**AIME, "extra_info": "x"}])
 def test_a_column_of_the_wrong_kind_names_row_and_column(tmp_path: Path, bad: dict[str, Any]) -> None:
     pq.write_table(pa.Table.from_pylist([bad]), tmp_path / "test.parquet")
