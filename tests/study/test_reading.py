@@ -210,9 +210,14 @@ MISTAKES = [
     ({"datasets": {}}, "datasets: names none"),
     ({"datasets": ["a"]}, "datasets: settings by name are wanted"),
     ({"datasets": {"aime2025": 3}}, "datasets.aime2025: settings by name are wanted (name: value), not 3"),
-    ({"datasets": {2024: {}}}, "datasets.2024: should be a valid string, not 2024"),
+    ({"datasets": {2024: {}}}, "datasets: the name 2024 is not a text to YAML; write it in quotes"),
+    ({"datasets": {True: {}}}, "datasets: the name True is not a text to YAML; write it in quotes"),
+    ({3: {}}, "the file: the name 3 is not a text to YAML"),
     ({"datasets": {"a|b": {}}}, "datasets.a|b: a short name is wanted"),
     ({"datasets": {"a/b": {}}}, "datasets.a/b: a short name is wanted"),
+    ({"datasets": {"données": {}}}, "datasets.données: a short name is wanted"),
+    ({"datasets": {"a\n": {}}}, r"datasets.'a\n': a short name is wanted"),
+    ({"datasets": {"a" * 101: {}}}, "a short name is wanted"),  # a folder's name has its limit
     ({"datasets": {"a": {"num_example": 3}}}, "datasets.a.num_example: unknown key; did you mean 'num_examples'?"),
     ({"datasets": {"a": {"num_examples": 0}}}, "datasets.a.num_examples: should be greater than or equal to 1, not 0"),
     ({"datasets": {"a": {"path": "x", "hub": "y"}}}, "datasets.a: name one of path, data_dir and hub"),
@@ -237,7 +242,9 @@ MISTAKES = [
     ({"task": {"examples": [{"question": "a"}]}}, "task.examples.0.response: is missing"),
     ({"task": {"examples": {"question": "a"}}}, "task.examples: a list is wanted"),
     ({"sampling": {"temperature": -1}}, "sampling.temperature: should be greater than or equal to 0, not -1"),
-    ({"sampling": {"temperature": "hot"}}, "sampling.temperature: should be a valid number, not 'hot'"),
+    ({"sampling": {"temperature": "hot"}}, "sampling.temperature: should be a valid number, not the text 'hot'"),
+    ({"sampling": {"max_length": "1e3"}}, "sampling.max_length: should be a valid integer, not the text '1e3'"),
+    ({"sampling": {"max_length": 2**31}}, "sampling.max_length: should be less than 2147483648, not 2147483648"),
     ({"sampling": {"temperature": True}}, "sampling.temperature: should be a valid number, not True"),
     ({"sampling": {"temperature": float("nan")}}, "sampling.temperature: should be a finite number"),
     ({"sampling": {"top_p": 0}}, "sampling.top_p: should be greater than 0, not 0"),
@@ -253,6 +260,10 @@ MISTAKES = [
     ({"distribution": {"top_k": 0}}, "distribution.top_k: should be greater than or equal to 1, not 0"),
     ({"distribution": {"temperature": 0}}, "distribution.temperature: should be greater than 0, not 0"),
     ({"store": {"path": ""}}, "store.path: is empty"),
+    ({"automation": {"cron": "daily"}}, "automation.cron: five fields are wanted, minute hour day month weekday"),
+    ({"automation": {"cron": "61 2 * * *"}}, "automation.cron: minute should be 0 to 59, not 61"),
+    ({"automation": {"cron": "0 2 1-32 * *"}}, "automation.cron: day should be 1 to 31, not 32"),
+    ({"automation": {"timezone": "Mars/Olympus"}}, "automation.timezone: a time zone such as Europe/Zurich is wanted"),
     ({"task": {}, "task_config": "t.yaml"}, "task and task_config both stand there; keep one"),
     ({"sampling_config": "gone.yaml"}, "sampling_config names"),
 ]
@@ -282,6 +293,43 @@ def test_a_mistake_in_a_named_file_names_that_file(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load_study(write(tmp_path, {**MINIMAL, "sampling_config": "sampling.yaml"}))
     assert str(caught.value).startswith(f"{other}: sampling.temperatur: unknown key; did you mean 'temperature'?")
+
+
+@pytest.mark.parametrize("cron", ["0 2 * * *", "*/90 0-5,22 1 1 7", "59 23 31 12 mon#2"])
+def test_crons_that_there_are(tmp_path: Path, cron: str) -> None:
+    assert load_study(write(tmp_path, {**MINIMAL, "automation": {"cron": cron}})).automation.cron == cron
+
+
+def test_a_long_value_is_not_said_whole(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_study(write(tmp_path, {**MINIMAL, "task": {"template_type": "x" * 5000, "examples": [["y" * 50] * 9]}}))
+    assert "task.template_type: should be 'chatml', 'llama', 'simple' or 'model', not 'xxx" in str(caught.value)
+    assert all(len(line) < 600 for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("datasets:\n\ta: {}\n", r"found character '\t' .* (line 2, column 1); indent with spaces, not tabs"),
+        ("datasets: {a: *nope}\n", "found undefined alias 'nope' (line 1, column 15)"),
+        ("datasets:\n  a: {}\n b: {}\n", "but found '<block mapping start>' (line 3, column 2)"),
+        ("? [a, b]\n: x\n", "the key ['a', 'b'] is not a name (line 1, column 3)"),
+        ("sampling: {seed: 2024-13-45}\n", "month must be in 1..12"),
+        ("a: &a [*a]\nb: \0\n", "special characters are not allowed"),
+        ("datasets: " + "[" * 3000, "nested too deeply"),
+        ("datasets: !!python/object/apply:os.getcwd []\n", "could not determine a constructor"),
+        ("a: 1\n---\nb: 2\n", "but found another document (line 2, column 1)"),
+    ],
+)
+def test_what_is_no_yaml_is_said_in_one_line(tmp_path: Path, text: str, said: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(SettingsError) as caught:
+        load_study(path)
+    start, _, rest = str(caught.value).partition(f"{path}: not valid YAML: ")
+    assert (start, "\n" in rest) == ("", False)
+    first, _, last = said.partition(" .* ")
+    assert first in rest
+    assert rest.endswith(last)
 
 
 def test_a_second_key_of_the_same_name_is_an_error_not_an_overwrite(tmp_path: Path) -> None:
@@ -314,6 +362,7 @@ def test_a_missing_or_binary_file_is_a_clear_error(tmp_path: Path) -> None:
 
 def test_a_heading_with_nothing_under_it_means_the_defaults(tmp_path: Path) -> None:
     content = {**MINIMAL, "task": None, "sampling": None, "distribution": None, "store": None}
+    content["models"] = {"m": {"model_name": "some/model", "backend_specific": None, "task": None}}
     assert load_study(write(tmp_path, content)).partition("aime2025|m").distribution.top_k == 20
 
 

@@ -163,7 +163,10 @@ def test_distributions_of_another_results_file_are_pointed_to_import(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     study_of(tmp_path, {"01_dist/input/results_file": "elsewhere/results.json"})
-    assert f"onoff import {tmp_path / 'elsewhere'}" in caplog.text
+    assert f"onoff import {tmp_path / 'elsewhere' / 'results.json'}" in caplog.text
+    caplog.clear()
+    study_of(tmp_path, {"01_dist/input/results_file": "outputs/aime/old.json"})
+    assert f"onoff import {tmp_path / 'outputs' / 'aime' / 'old.json'}" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -180,10 +183,16 @@ def test_distributions_of_another_results_file_are_pointed_to_import(
         ({"00_sample/dataset/shuffle": True}, "00_sample.dataset.shuffle: unknown key"),
         ({"00_sample/backend/backend_type": "vllm"}, "00_sample.backend.backend_type"),
         ({"00_sample/seeed": 3}, "00_sample.seeed: unknown key"),
-        ({"00_sample/task_config": "task.yaml"}, "task and task_config both stand there"),
+        ({"00_sample/task_config": "task.yaml"}, "00_sample.task and 00_sample.task_config both stand there"),
         ({"01_dist/distribution/top_k": "all"}, "01_dist.distribution.top_k"),
         ({"00_sample/output": {"results_dir": "a", "path": "b"}}, "name different folders"),
         ({"00_sample/output": 3}, "00_sample.output: a folder is wanted"),
+        ({"00_sample/output": {"results_dir": ["a"]}}, "00_sample.output.results_dir: a folder is wanted"),
+        ({"00_sample/dataset/name": "./data/aime2025"}, "data/aime2025, which is neither a folder nor a file"),
+        ({"00_sample/dataset/name": "data/verl/aime2025"}, "00_sample.dataset.name: names"),
+        ({"00_sample/backend/sampling": {"seed": 1}}, "00_sample.backend.sampling: unknown key"),
+        ({"00_sample/sampling/seeds": [1, 2]}, "00_sample.sampling.seeds: unknown key; did you mean 'seed'?"),
+        ({"00_sample/dataset": "aime2025"}, "00_sample.dataset: settings by name are wanted (name: value)"),
         ({"global/cuda/visible_devices": 1.5}, "global.cuda.visible_devices"),
         ({"datasets": {"a": {}}}, "datasets: belongs to an onoff.yaml"),
     ],
@@ -193,3 +202,93 @@ def test_mistakes_name_file_and_key(tmp_path: Path, changes: dict[str, Any], sai
         study_of(tmp_path, changes)
     assert said in str(caught.value)
     assert "experiment_config.yaml" in str(caught.value)
+
+
+def test_a_file_that_only_draws_pictures_is_told_what_it_lacks(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="00_sample: is missing"):
+        study_of(tmp_path, text="02_visualize: {input: {results_dir: outputs}}")
+
+
+@pytest.mark.parametrize(
+    ("output", "folder"),
+    [
+        ("outputs/aime/", "outputs/aime"),
+        ("outputs/aime/statistics.json", "outputs/aime"),
+        ({"output_path": "outputs/aime"}, "outputs/aime"),
+        ({"results_dir": "outputs/aime", "results_file": "results.json"}, "outputs/aime"),
+        ({"results_dir": "outputs/aime", "results_file": "outputs/aime/results.json"}, "outputs/aime"),
+        ({"results_file": "out/results.json", "statistics_file": "out/statistics.json"}, "out"),
+        ({"distributions_file": "out/distributions.json", "npz_file": "out/distributions.npz"}, "out"),
+        ({"results_dir": "out", "format": "json", "indent": 2, "save_dir": None}, "out"),
+        ({"format": "json"}, None),
+        ({}, None),
+    ],
+)
+def test_the_ways_to_name_an_output(
+    tmp_path: Path, output: Any, folder: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    study = study_of(tmp_path, {"00_sample/output": output, "01_dist/input": {}})
+    assert study.outputs.results == (None if folder is None else tmp_path / folder)
+    if folder is None:
+        assert "00_sample.output: names no folder, so nothing is written; write output: FOLDER" in caplog.text
+    if isinstance(output, dict) and "format" in output:
+        assert "00_sample.output.format: is not known to this project; ignored" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("written", "devices"),
+    [(3, "3"), ("0,1", "0,1"), ([0, 1], "0,1"), (["GPU-8f2a", "GPU-77c1"], "GPU-8f2a,GPU-77c1"), (-1, "-1")],
+)
+def test_visible_devices_as_number_text_or_list(tmp_path: Path, written: Any, devices: str) -> None:
+    study_of(tmp_path, {"global/cuda/visible_devices": written})
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == devices
+
+
+def test_what_is_not_known_of_global_and_input_is_said_and_ignored(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    changes = {
+        "global": {"cuda": {"visible_device": 1}, "seed": 3},
+        "01_dist/input": {"results_fil": "x.json"},
+        "00_sample/logging": {"level": {"deeper": 1}},
+    }
+    study_of(tmp_path, changes)
+    for key in ("global.cuda.visible_device", "global.seed", "01_dist.input.results_fil", "00_sample.logging"):
+        assert f"{key}: is not known to this project; ignored" in caplog.text
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_how_many_processes_there_were_has_no_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    study = study_of(tmp_path, {"00_sample/backend/backend_specific/num_process": [0, 1]})  # 01_dist has 2
+    (model,) = study.models.values()
+    assert model.backend_specific.num_process is None
+    assert "num_process: has no effect here" in caplog.text
+
+
+def test_a_backend_of_01_dist_with_nothing_under_it(tmp_path: Path) -> None:
+    text = FILE.partition("01_dist:")[0] + "01_dist: {backend: null}"
+    assert list(study_of(tmp_path, text=text).partitions) == ["aime2025|qwen3-8b"]
+
+
+def test_a_device_map_that_names_a_device(tmp_path: Path) -> None:
+    options = {"device_map": "cuda:1", "torch_dtype": None}
+    study = study_of(tmp_path, {"00_sample/backend/backend_specific": options, "01_dist/backend": None})
+    (model,) = study.models.values()
+    assert (model.backend_specific.device, model.backend_specific.device_map) == ("cuda:1", None)
+    assert model.backend_specific.torch_dtype == "auto"
+
+
+def test_null_and_a_single_stop_string_mean_what_transformers_takes_them_for(tmp_path: Path) -> None:
+    text = FILE.replace("top_p: 0.95", "top_p: null").replace("temperature: 0.6", "temperature: null")
+    study = study_of(tmp_path, {"00_sample/sampling/stop_strings": "END"}, text)
+    (partition,) = study.partitions.values()
+    assert (partition.sampling.top_p, partition.sampling.temperature) == (1, 1)
+    assert partition.sampling.stop_strings == ("END",)
+
+
+@pytest.mark.parametrize("name", ["task", "sampling"])
+def test_a_mistake_in_a_named_file_names_that_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "own.yaml").write_text(f"{name}: {{nonsense: 1}}")
+    with pytest.raises(SettingsError) as caught:
+        study_of(tmp_path, {f"00_sample/{name}": None, f"00_sample/{name}_config": "own.yaml"})
+    assert str(caught.value).startswith(f"{tmp_path / 'own.yaml'}: {name}.nonsense: unknown key")

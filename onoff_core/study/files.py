@@ -1,0 +1,117 @@
+"""The files that settings stand in: find them, read them, and the store's place that they name."""
+
+import os
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from onoff_core.errors import SettingsError
+from onoff_core.study.checking import shown
+from onoff_core.study.settings import StoreSettings
+
+CONFIG_NAME = "onoff.yaml"
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """YAML without silently overwritten keys."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            if key_node.tag == "tag:yaml.org,2002:merge":  # `<<: *anchor`, which pyyaml itself resolves
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise _fault(f"the key {shown(key)} is not a name", key_node)
+            if key in seen:
+                raise _fault(f"the key {shown(key)} stands here a second time", key_node)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _fault(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+def find_config(start: Path | None = None) -> Path:
+    """The settings file: `ONOFF_CONFIG`, else `onoff.yaml` in `start` (the current folder) or the nearest parent."""
+    named = os.environ.get("ONOFF_CONFIG")
+    if named:
+        path = Path(named).expanduser().absolute()
+        if not path.is_file():
+            raise SettingsError(f"ONOFF_CONFIG names {path}, which is not a file")
+        return path
+    folder = (start or Path.cwd()).absolute()
+    for candidate in (folder, *folder.parents):
+        if (candidate / CONFIG_NAME).is_file():
+            return candidate / CONFIG_NAME
+    raise SettingsError(
+        f"no {CONFIG_NAME} in {folder} or a folder above it. "
+        "Go to the project's folder, or set ONOFF_CONFIG to the file"
+    )
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping."""
+    try:
+        raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+    except OSError as error:
+        raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.MarkedYAMLError as error:
+        raise SettingsError(f"{path}: not valid YAML: {_marked(error)}") from error
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date or number that there is not
+        raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    except RecursionError as error:
+        raise SettingsError(f"{path}: not valid YAML: nested too deeply") from error
+    if not isinstance(raw, dict):
+        raise SettingsError(f"{path}: must hold settings by name (name: value)")
+    return raw
+
+
+def _marked(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong, with its place, in one line."""
+    parts = [part for part in (error.context, error.problem) if part]
+    mark = error.problem_mark or error.context_mark
+    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
+    tab = "; indent with spaces, not tabs" if error.problem and "'\\t'" in error.problem else ""
+    return f"{', '.join(parts)}{place}{tab}"
+
+
+def inline_or_file(
+    inline: Any, named: Any, name: str, path: Path, root: Path, where: str = ""
+) -> tuple[dict[str, Any], Path, str]:
+    """A `task` or `sampling`, which stands in the file `path` or in another one that `task_config` or
+    `sampling_config` names; null is an empty one.
+
+    `where` is what stands before the keys in messages; relative paths start at `root`. Returns the settings, the file
+    that holds them, and their key there.
+    """
+    if inline is not None and named is not None:
+        raise SettingsError(f"{path}: {where}{name} and {where}{name}_config both stand there; keep one")
+    if named is None:
+        return _mapping(inline, path, f"{where}{name}"), path, f"{where}{name}"
+    if not isinstance(named, str):
+        raise SettingsError(f"{path}: {where}{name}_config: the path of a file is wanted, not {shown(named)}")
+    other = root / Path(named).expanduser()
+    if not other.is_file():
+        raise SettingsError(f"{path}: {where}{name}_config names {other}, which is not a file")
+    content = read_yaml(other)
+    return _mapping(content.get(name, content), other, name), other, name  # the file may repeat the section's name
+
+
+def _mapping(raw: Any, path: Path, key: str) -> dict[str, Any]:
+    if raw is not None and not isinstance(raw, dict):
+        raise SettingsError(f"{path}: {key}: settings by name are wanted (name: value), not {shown(raw)}")
+    return raw or {}
+
+
+def resolve_store_path(store: StoreSettings, base_dir: Path) -> str:
+    """Where results live: `ONOFF_STORE`, else `store.path`; an absolute path or a URL."""
+    override = os.environ.get("ONOFF_STORE")
+    path = override or store.path
+    if "://" in path:
+        return path.rstrip("/")
+    # ONOFF_STORE is typed in a shell and so is relative to where it was typed.
+    return str((Path.cwd() if override else base_dir) / Path(path).expanduser())
