@@ -4,6 +4,7 @@ A token is bytes, not text: a byte-level token may hold a part of a character, s
 are what concatenate to the response.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +12,8 @@ from functools import lru_cache
 from transformers import PreTrainedTokenizerBase
 
 from onoff_core.errors import ModelError
+
+_ONE_BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,14 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> Vocabulary
     """The bytes of every id below `size`, from the tokenizer's own tokens.
 
     Byte-level tokenizers (GPT-2, Llama 3, Qwen, SmolLM) and SentencePiece-like ones (Llama 2, Gemma, Mistral) are
-    told apart by how they write a space.
+    told apart by how they write a space. Added tokens are read as all others, since their decoders do so too: Gemma's
+    runs of spaces are added tokens.
     """
     tokens: list[str | None] = [None] * size
     for token, index in tokenizer.get_vocab().items():
         if index < size:
             tokens[index] = token
-    added = {index: str(token) for index, token in tokenizer.added_tokens_decoder.items()}
+    added = tokenizer.added_tokens_decoder.keys()
     byte_level = _is_byte_level(
         [token for index, token in enumerate(tokens) if token is not None and index not in added]
     )
@@ -59,8 +63,6 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> Vocabulary
         special.append(index in added or token is None)
         if token is None:
             pieces.append(b"")
-        elif index in added:
-            pieces.append(added[index].encode())
         else:
             pieces.append(_byte_level(token) if byte_level else _sentence_piece(token))
     if not any(pieces):
@@ -69,10 +71,12 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> Vocabulary
 
 
 def _is_byte_level(tokens: list[str]) -> bool:
-    table = _byte_of_character()
-    return any("Ġ" in t for t in tokens) or (
-        not any("▁" in t for t in tokens) and all(c in table for t in tokens for c in t)
-    )
+    """By which of the two ways to write a space is in more tokens: `Ġ` is a letter too, of large vocabularies."""
+    byte_level, sentence_piece = (sum(mark in token for token in tokens) for mark in "Ġ▁")
+    if byte_level == sentence_piece:
+        table = _byte_of_character()
+        return all(character in table for token in tokens for character in token)
+    return byte_level > sentence_piece
 
 
 def _byte_level(token: str) -> bytes:
@@ -83,6 +87,6 @@ def _byte_level(token: str) -> bytes:
 
 
 def _sentence_piece(token: str) -> bytes:
-    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+    if _ONE_BYTE.fullmatch(token):
         return bytes([int(token[3:5], 16)])
     return token.replace("▁", " ").encode()
