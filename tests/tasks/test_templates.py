@@ -127,6 +127,28 @@ def test_a_tokenizer_without_a_chat_template_says_what_to_set(tiny_loaded: Any) 
         tiny_loaded.tokenizer.chat_template = kept
 
 
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [
+        # as Gemma's begins
+        (
+            "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}",
+            "System role not supported",
+        ),
+        ("{% for", "unexpected 'end of template'"),
+    ],
+)
+def test_a_template_that_refuses_the_conversation(tiny_loaded: Any, template: str, said: str) -> None:
+    kept = tiny_loaded.tokenizer.chat_template
+    tiny_loaded.tokenizer.chat_template = template
+    try:
+        task = TaskSettings(template_type="model", system_prompt="Be brief.")
+        with pytest.raises(ModelError, match=rf"models\.tiny: .*{said}.*; change task\.system_prompt"):
+            render_prompt("?", task, tiny_loaded.chat_template)
+    finally:
+        tiny_loaded.tokenizer.chat_template = kept
+
+
 def test_templates_write_special_tokens_and_the_tokenizer_adds_none(tiny_loaded: Any) -> None:
     """A second first token would shift every distribution."""
     prompt = render(template_type="chatml")
