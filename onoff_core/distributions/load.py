@@ -7,7 +7,6 @@ Nothing is ever unpickled. numpy is all this needs.
 import json
 import re
 import zipfile
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +20,6 @@ from onoff_core.errors import ExchangeError
 JSON_NAME, NPZ_NAME = "distributions.json", "distributions.npz"
 _REFERENCE = re.compile(r"(?P<file>[^:]+\.npz):(?P<key>.+)")
 _OLD_KEY = re.compile(r"dist_\d+")
-# What a zip or an array says of itself where bytes are missing or wrong.
-_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, NotImplementedError)
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ class _Archive:
             self.zip = zipfile.ZipFile(path)
         except FileNotFoundError as error:
             raise ExchangeError(f"{path}: no such file; the arrays of {JSON_NAME} belong there") from error
-        except _DAMAGE as error:
+        except Exception as error:  # zip, zlib and numpy have many ways to say that bytes are missing or wrong
             raise ExchangeError(f"{path}: not a whole NPZ file ({error}); copy or export it again") from error
         self.keys = {name.removesuffix(".npy") for name in self.zip.namelist()}
 
@@ -84,9 +81,11 @@ class _Archive:
         try:
             with self.zip.open(f"{key}.npy") as member:
                 array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-                return array
-        except _DAMAGE as error:
+        except Exception as error:  # as above; a damaged shape may ask for more memory than there is
             raise ExchangeError(f"{self.path}: {key} is damaged ({error}); copy or export the file again") from error
+        if array.dtype.kind not in "fiu":
+            raise ExchangeError(f"{self.path}: {key} holds no numbers, but {array.dtype}")
+        return array
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,7 @@ class _Arrays:
 
     archive: _Archive
     vocab_size: int | None
+    exact: bool  # the size is the arrays' own; the metadata's may be a tokenizer's, which often has fewer tokens
     outside: float
 
 
@@ -124,6 +124,11 @@ class Sample(Mapping[str, Any]):
         if self._key in self._archive.keys:
             array = self._archive.read(self._key)
             self._check(array, self._key)
+            if self._arrays.exact and array.shape[1] != self._arrays.vocab_size:
+                raise ExchangeError(
+                    f"{self._archive.path}: {self._key} has shape {array.shape}, but the vocabulary has "
+                    f"{self._arrays.vocab_size} tokens; the two files do not belong together"
+                )
             return array
         mark = "_" if _OLD_KEY.fullmatch(self._key) else "."
         indices, values = (self._archive.read(f"{self._key}{mark}{part}") for part in ("indices", "values"))
@@ -132,7 +137,11 @@ class Sample(Mapping[str, Any]):
                 f"{self._archive.path}: {self._key} has indices of shape {indices.shape}, but values of {values.shape}"
             )
         self._check(indices, f"{self._key}{mark}indices")
-        return TopK(indices, values, self._arrays.vocab_size, self._arrays.outside)
+        vocab_size = self._arrays.vocab_size
+        beyond = indices.size > 0 and vocab_size is not None and indices.max() >= vocab_size
+        if indices.dtype.kind == "f" or (indices.size and indices.min() < 0) or (beyond and self._arrays.exact):
+            raise ExchangeError(f"{self._archive.path}: {self._key}{mark}indices holds numbers that are no token ids")
+        return TopK(indices, values, None if beyond else vocab_size, self._arrays.outside)
 
     def _check(self, array: NDArray[Any], key: str) -> None:
         expected = len(self._fields["entropies"])
@@ -153,9 +162,10 @@ def load_distributions(path: str | Path) -> dict[str, Any]:
     file = Path(path) / JSON_NAME if Path(path).is_dir() else Path(path)
     raw = _read_json(file)
     metadata = _mapping(raw.get("metadata", {}), file, "metadata")
-    archive = _Archive(file.parent / Path(str(metadata.get("distributions_file", NPZ_NAME))).name)
+    archive = _Archive(file.parent / Path(str(metadata.get("distributions_file") or NPZ_NAME)).name)
     logits = metadata.get("distribution_type") == "logits" or metadata.get("use_logits") is True
-    arrays = _Arrays(archive, _vocab_size(metadata, archive), -np.inf if logits else 0.0)
+    exact = "vocab_size" in archive.keys
+    arrays = _Arrays(archive, _vocab_size(metadata, archive), exact, -np.inf if logits else 0.0)
     results, number = [], 0
     for i, result in enumerate(_list(raw, "results", file, "")):
         place = f"results[{i}]"
@@ -174,8 +184,11 @@ def load_distributions(path: str | Path) -> dict[str, Any]:
 
 
 def _vocab_size(metadata: Mapping[str, Any], archive: _Archive) -> int | None:
-    size = int(archive.read("vocab_size")) if "vocab_size" in archive.keys else metadata.get("vocab_size")
-    return size if isinstance(size, int) else None
+    """As one of the files says; None where neither does."""
+    size = archive.read("vocab_size").tolist() if "vocab_size" in archive.keys else metadata.get("vocab_size")
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 < size < 2**31):
+        raise ExchangeError(f"{archive.path}: vocab_size should be the number of tokens, not {size!r}")
+    return size
 
 
 def _read_json(file: Path) -> dict[str, Any]:
@@ -183,7 +196,7 @@ def _read_json(file: Path) -> dict[str, Any]:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ExchangeError(f"{file}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExchangeError(f"{file}: not valid JSON, or cut off: {error}") from error
     return _mapping(raw, file, "the file")
 
@@ -205,6 +218,8 @@ def _check_lengths(fields: Mapping[str, Any], file: Path, place: str) -> None:
     entropies = fields.get("entropies", fields.get("per_token_entropy"))
     if not isinstance(entropies, list):
         raise ExchangeError(f"{file}: {place} has no list 'entropies' (or 'per_token_entropy', as the scripts had it)")
+    if any(isinstance(entropy, bool) or not isinstance(entropy, (int, float)) for entropy in entropies):
+        raise ExchangeError(f"{file}: {place} has entropies that are no numbers")
     strings = fields.get("token_strings")
     if strings is not None and (not isinstance(strings, list) or len(strings) != len(entropies)):
         count = len(strings) if isinstance(strings, list) else "no list of"

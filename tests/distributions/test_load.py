@@ -149,12 +149,71 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
         ([sample(3, entropies=[0.5])], {key(): np.ones((3, 4))}, r"results\[0\].samples\[0\] has 1 entropies, but 3"),
         ([sample(3, entropies=None)], {key(): np.ones((3, 4))}, "has no list 'entropies'"),
         ([sample(3)], {"other": np.ones((3, 4))}, r"not in .*distributions\.npz"),
+        ([sample(3, entropies=[0.5, None, 1])], {key(): np.ones((3, 4))}, "has entropies that are no numbers"),
         (["text"], {key(): np.ones((3, 4))}, r"results\[0\].samples\[0\] must hold values by name"),
     ],
 )
 def test_files_that_contradict_themselves(tmp_path: Path, samples: Any, arrays: Any, said: str) -> None:
     with pytest.raises(ExchangeError, match=said):
         load_distributions(write(tmp_path, samples, arrays))
+
+
+class _Hostile(bytes):
+    """A member of an archive as it stands, with a header of its own making."""
+
+    @classmethod
+    def of(cls, header: str, payload: bytes = b"") -> "_Hostile":
+        text = header.encode().ljust(118 + 64 * (len(header) // 64)) + b"\n"
+        return cls(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + payload)
+
+
+@pytest.mark.parametrize(
+    ("member", "said"),
+    [
+        (_Hostile.of("{'descr': '<f4', 'fortran_order': False, 'shape': (3, 10000000000000), }"), "is damaged"),
+        (_Hostile.of("{'descr': '<f4', 'fortran_order': False, 'shape': (3, -1), }"), "is damaged"),
+        (_Hostile.of("{'descr': '<f4', 'fortran"), "is damaged"),
+        (_Hostile.of("__import__('os').getcwd()"), "is damaged"),
+        (_Hostile(b"junk"), "is damaged"),
+        (np.array([["a"]] * 3), "holds no numbers, but <U1"),
+        (np.zeros((3, 2), dtype=[("a", "f4")]), "holds no numbers"),
+        (np.zeros((3, 3)), r"has shape \(3, 3\), but the vocabulary has 4 tokens"),
+    ],
+)
+def test_an_array_that_is_none(tmp_path: Path, member: Any, said: str) -> None:
+    arrays = {"vocab_size": np.array(4)} | ({} if isinstance(member, bytes) else {key(): member})
+    folder = write(tmp_path, [sample(3)], arrays)
+    if isinstance(member, bytes):
+        with zipfile.ZipFile(folder / "distributions.npz", "a") as archive:
+            archive.writestr(f"{key()}.npy", member)
+    first = one(folder)
+    with pytest.raises(ExchangeError, match=said):
+        first["distributions"]
+
+
+@pytest.mark.parametrize("indices", [INDICES + 2, INDICES - 1, INDICES + 0.5])
+def test_indices_that_are_no_token_ids(tmp_path: Path, indices: np.ndarray) -> None:
+    arrays = {key(".indices"): indices, key(".values"): VALUES, "vocab_size": np.array(4)}
+    first = one(write(tmp_path, [sample(3)], arrays))
+    with pytest.raises(ExchangeError, match="holds numbers that are no token ids"):
+        first["distributions"]
+
+
+def test_a_tokenizers_size_in_the_metadata_may_be_too_small(tmp_path: Path) -> None:
+    """Models have more logits than their tokenizers say they have tokens, and `<|im_end|>` is among them."""
+    metadata = {"vocab_size": 3}
+    assert one(write(tmp_path, [sample(3)], {key(): np.ones((3, 4))}, metadata))["distributions"].shape == (3, 4)
+    arrays = {key(".indices"): INDICES, key(".values"): VALUES}
+    top_k = one(write(tmp_path, [sample(3)], arrays, metadata))["distributions"]
+    assert top_k.dense(vocab_size=4).shape == (3, 4)
+    with pytest.raises(ExchangeError, match="how large the vocabulary is"):
+        top_k.dense()
+
+
+@pytest.mark.parametrize("size", [np.array([1, 2]), np.array(-4), np.array(1.5), np.array(10**17)])
+def test_a_vocabulary_size_that_is_none(tmp_path: Path, size: np.ndarray) -> None:
+    with pytest.raises(ExchangeError, match=r"distributions\.npz: vocab_size should be the number of tokens, not"):
+        load_distributions(write(tmp_path, [sample(3)], {key(): np.ones((3, 4)), "vocab_size": size}))
 
 
 def test_arrays_of_another_length(tmp_path: Path) -> None:
@@ -170,6 +229,7 @@ def test_arrays_of_another_length(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ('{"metadata": {}, "results": [', "not valid JSON, or cut off"),
+        ("[" * 200_000, "not valid JSON, or cut off"),
         ('{"metadata": {}}', "has no list 'results'"),
         ('{"results": [{"prompt": 1}]}', r"results\[0\] has no list 'samples'"),
         ('{"prompts": ["a"], "results": []}', "prompts must be a list as long as results"),
