@@ -4,9 +4,11 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from onoff_core.study import Partition, Study, load_study
+from onoff_core.cli.partition import add_partition_arguments, named_partition, require
+from onoff_core.study import load_study
 
-WHAT = ("samples", "distributions")
+# What each kind of file is made from, in the order in which it is made.
+WHAT = {"samples": ("samples", "rewards", "statistics"), "distributions": ("samples", "token_distributions")}
 
 
 def add(commands: Any) -> None:
@@ -19,7 +21,7 @@ def add(commands: Any) -> None:
     add_partition_arguments(command)
     command.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder to write into")
     command.add_argument(
-        "--what", type=_what, default=WHAT, metavar="samples,distributions", help="which files (default: both)"
+        "--what", type=_what, default=tuple(WHAT), metavar="samples,distributions", help="which files (default: both)"
     )
     command.add_argument(
         "--dense", action="store_true", help="top-k distributions as arrays over the whole vocabulary (large)"
@@ -30,18 +32,6 @@ def add(commands: Any) -> None:
         help="strip every token's text, as the scripts did; the strings then do not concatenate to the text",
     )
     command.set_defaults(run=run)
-
-
-def add_partition_arguments(command: Any) -> None:
-    command.add_argument("--dataset", help="may be left out where the study has one")
-    command.add_argument("--model", help="may be left out where the study has one")
-
-
-def named_partition(study: Study, args: argparse.Namespace) -> Partition:
-    """The partition of `--dataset` and `--model`."""
-    dataset = args.dataset or study.only("dataset", study.datasets)
-    model = args.model or study.only("model", study.models)
-    return study.partition(f"{dataset}|{model}")
 
 
 def _what(text: str) -> tuple[str, ...]:
@@ -60,6 +50,8 @@ def run(args: argparse.Namespace) -> int:
     partition = named_partition(study, args)
     store, key = Store(study.store_path), (partition.dataset, partition.model)
     written: list[Path] = []
+    for what in args.what:
+        require(store, key, WHAT[what])
     if "samples" in args.what:
         written += export_results(store, key, args.output)
     if "distributions" in args.what:
@@ -67,4 +59,14 @@ def run(args: argparse.Namespace) -> int:
         written += export_distributions(store, key, args.output, options)
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
+    samples = store.current("samples", key)
+    for asset in (WHAT[what][-1] for what in args.what):
+        made_from = store.require(asset, key).manifest().inputs["samples"]
+        if samples is None or samples.fingerprint != made_from:
+            print(f"note: {asset} is of earlier samples, and so are these files; onoff status prints what to run")
+    if "distributions" in args.what:
+        print("next: from onoff_core.distributions import load_distributions")
+        print(f"      data = load_distributions({str(args.output)!r})")
+    else:
+        print(f"next: onoff show '{partition.key}'")
     return 0

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from onoff_core.cli.export import add_partition_arguments, named_partition
+from onoff_core.cli.partition import add_partition_arguments, named_partition
 from onoff_core.study import load_study
 
 

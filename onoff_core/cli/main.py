@@ -26,8 +26,12 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Exit status: 0 done, 1 an error that the message tells how to mend, 2 wrong usage."""
-    args = parser().parse_args(argv)
+    """Exit status: 0 done, 1 an error that the message tells how to mend, 2 wrong usage, 130 interrupted."""
+    arguments = sys.argv[1:] if argv is None else argv
+    top = parser()
+    if not arguments:
+        top.exit(2, top.format_help())
+    args = top.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     try:
         result: int = args.run(args)
@@ -35,6 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OnoffError as error:
         print(f"onoff {args.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"onoff {args.command}: interrupted", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         return 0

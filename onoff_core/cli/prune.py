@@ -49,14 +49,16 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("0 or more")
-    return number
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"a whole number is wanted, 0 or more, not {text!r}")
+    return int(text)
 
 
 def _days(text: str) -> float:
-    number = float(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError("a number of days, 0 or more")
+        raise argparse.ArgumentTypeError(f"a number of days is wanted, 0 or more, not {text!r}")
     return number

@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from onoff_core.cli.partition import require
 from onoff_core.cli.printing import fraction, table
 from onoff_core.study import load_study
 
@@ -22,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
     study = load_study()
     partition = study.partition(args.partition)
     store = Store(study.store_path)
+    require(store, (partition.dataset, partition.model), ("samples", "rewards", "statistics"))
     row = partition_summary(store, (partition.dataset, partition.model))
     interval = f"{fraction(row.accuracy)}  [{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
     print(

@@ -71,4 +71,6 @@ def run(args: argparse.Namespace) -> int:
             f"  dagster asset materialize --select {','.join(wanting)} --partition '{unfinished}' "
             "-m onoff_assets.definitions"
         )
+    elif rows:
+        print("next: onoff browse, or onoff show 'DATASET|MODEL'")
     return 0

@@ -31,14 +31,17 @@ def read_results(path: Path) -> tuple[Result, ...]:
         raw = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ExchangeError(f"{file}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExchangeError(f"{file}: not valid JSON, or cut off: {error}") from error
     entries = raw.get("results") if isinstance(raw, dict) else None
     if not isinstance(entries, list):
         raise ExchangeError(f"{file}: has no list 'results'; is it a {RESULTS_NAME} of 00-sample or of onoff export?")
     if not entries:
         raise ExchangeError(f"{file}: 'results' is empty; there is nothing to import")
-    return tuple(_result(entry, f"{file}: results[{i}]") for i, entry in enumerate(entries))
+    results = tuple(_result(entry, f"{file}: results[{i}]") for i, entry in enumerate(entries))
+    if not any(result.samples for result in results):
+        raise ExchangeError(f"{file}: holds no samples; there is nothing to import")
+    return results
 
 
 def _result(entry: Any, place: str) -> Result:
@@ -47,6 +50,8 @@ def _result(entry: Any, place: str) -> Result:
     samples = entry.get("samples")
     if not isinstance(samples, list) or not all(isinstance(sample, str) for sample in samples):
         raise ExchangeError(f"{place}: has no list 'samples' of texts")
+    for number, sample in enumerate(samples):
+        _check_unicode(sample, f"{place}.samples[{number}]")
     for name in ("rewards", "extracted_answers"):
         beside = entry.get(name)
         if beside is not None and (not isinstance(beside, list) or len(beside) != len(samples)):
@@ -57,11 +62,22 @@ def _result(entry: Any, place: str) -> Result:
 
 def _text(entry: dict[str, Any], name: str, place: str) -> str:
     value = entry.get(name)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
     if not isinstance(value, str) or not value.strip():
         raise ExchangeError(f"{place}: has no {name!r}")
+    _check_unicode(value, f"{place}.{name}")
     return value
+
+
+def _check_unicode(text: str, place: str) -> None:
+    """JSON can hold half a surrogate pair, which no tokenizer and no table can."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ExchangeError(f"{place}: is not valid Unicode ({error.reason})") from error
 
 
 def match_problems(results: Sequence[Result], problems: Sequence[Problem], where: str) -> list[Problem]:
@@ -82,9 +98,9 @@ def match_problems(results: Sequence[Result], problems: Sequence[Problem], where
     if len(matched) < len(results):
         first = found.index(None)
         raise ExchangeError(
-            f"{where}: {len(results) - len(matched)} of {len(results)} questions are not in the data set, the first is "
-            f"results[{first}]: {results[first].question[:80]!r}. Name the right data set, or add --own-problems to "
-            "take questions and references from the file"
+            f"{where}: {len(results) - len(matched)} of {len(results)} questions are not in the data set, or more "
+            f"often here than there, the first is results[{first}]: {results[first].question[:80]!r}. Name the right "
+            "data set, or add --own-problems to take questions and references from the file"
         )
     return matched
 

@@ -66,6 +66,8 @@ def test_show_prints_the_small_table(make_project: MakeProject, capsys: pytest.C
     partition, store = study.partition("arithmetic|tiny"), Store(study.store_path)
     for step in (materialize_samples, materialize_rewards, materialize_statistics, materialize_token_distributions):
         step(partition, store)
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "next: onoff browse, or onoff show 'DATASET|MODEL'"
     assert main(["show", "arithmetic|tiny"]) == 0
     printed = capsys.readouterr().out
     rows = {line[:24].strip(): line[24:].strip() for line in printed.splitlines() if line}
@@ -144,6 +146,8 @@ def test_check_says_where_a_research_files_results_also_go(
         (["show", "arithmetic|tinny"], "onoff show: onoff.yaml has no model 'tinny'; did you mean 'tiny'?"),
         (["show", "arithmetic"], "onoff show: 'arithmetic' is not a partition key; write 'dataset|model'"),
         (["show", "arithmetic|tiny"], "onoff show: statistics of arithmetic|tiny is not there yet"),
+        (["export", "--output", "x", "--model", "tinny"], "onoff export: onoff.yaml has no model 'tinny'"),
+        (["import", "nowhere"], "onoff import: nowhere: cannot be read (No such file or directory)"),
         (["status", "--dataset", "nope"], "onoff status: onoff.yaml has no dataset 'nope'"),
         (["status", "--model", "nope"], "onoff status: onoff.yaml has no model 'nope'"),
     ],
@@ -174,6 +178,41 @@ def test_works_from_a_folder_inside_the_project(make_project: MakeProject, monke
     (folder / "notes" / "deep").mkdir(parents=True)
     monkeypatch.chdir(folder / "notes" / "deep")
     assert main(["check"]) == 0
+
+
+def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([])
+    printed = capsys.readouterr().err
+    for name in ("status", "show", "check", "grade", "browse", "export", "import", "verify", "prune", "bench"):
+        assert f"\n    {name} " in printed
+
+
+def test_an_interrupted_command_leaves_no_traceback(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    make_project()
+    monkeypatch.setattr("onoff_core.cli.check.load_study", interrupted)
+    assert main(["check"]) == 130
+    assert capsys.readouterr().err == "onoff check: interrupted\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--keep", "some"], "a whole number is wanted, 0 or more, not 'some'"),
+        (["--keep", "-1"], "a whole number is wanted"),
+        (["--older-than", "old"], "a number of days is wanted, 0 or more, not 'old'"),
+        (["--older-than", "nan"], "a number of days is wanted"),
+    ],
+)
+def test_prunes_numbers_say_what_they_are(arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["prune", *arguments])
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["show"]])

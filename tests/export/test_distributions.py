@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from onoff_core.distributions import load_distributions
-from onoff_core.errors import StoreError
+from onoff_core.errors import ExchangeError, StoreError
 from onoff_core.export import ExportOptions, export_distributions
 from onoff_core.store import Store
 from tests.conftest import ROOT
@@ -113,6 +113,44 @@ def test_a_real_partition_with_the_whole_vocabulary(finished_whole_vocabulary: F
             np.testing.assert_allclose(entropies, response["entropies"], atol=2e-2)
 
 
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    store = handmade_store(tmp_path, 2)
+    (tmp_path / "file").write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ExchangeError, match=r"distributions\.json: cannot be written \((File exists|Not a dir)"):
+            export(store, folder)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+_FULL = """
+import resource, signal, sys
+from pathlib import Path
+from onoff_core.errors import ExchangeError
+from onoff_core.export import ExportOptions, export_distributions
+from onoff_core.store import Store
+from tests.export.handmade import KEY
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+try:
+    export_distributions(Store(sys.argv[1]), KEY, Path(sys.argv[2]), ExportOptions(dense=True))
+except ExchangeError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_is_full_leaves_the_files_that_were_there(tmp_path: Path) -> None:
+    """The kernel's limit on a file's size stands for the disk's."""
+    from tests.export.handmade import uniform_store
+
+    before = export(handmade_store(tmp_path, 2), tmp_path / "out")
+    old = {path.name: path.read_bytes() for path in before.iterdir()}
+    store = uniform_store(tmp_path / "large", 2_000, vocab_size=1024)
+    command = [sys.executable, "-c", _FULL, str(store.root), str(tmp_path / "out")]
+    said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert "distributions.npz: cannot be written" in said
+    assert {path.name: path.read_bytes() for path in before.iterdir()} == old
+
+
 @pytest.mark.parametrize("rows", ["fewer", "more", "others"])
 def test_rows_that_do_not_fit_the_samples(tmp_path: Path, rows: str) -> None:
     store = handmade_store(tmp_path, 2)
@@ -139,16 +177,16 @@ print(int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
 def test_memory_stays_flat(tmp_path: Path) -> None:
-    """One response of 50,000 tokens x 1,024 ids is 200 MB of probabilities; exporting it takes no such memory."""
+    """One response of 100,000 tokens x 512 ids is 200 MB of probabilities; exporting it takes no such memory."""
     from tests.export.handmade import uniform_store
 
     peaks = []
-    for num_tokens in (500, 50_000):
-        store = uniform_store(tmp_path / str(num_tokens), num_tokens, vocab_size=1024)
+    for num_tokens in (500, 100_000):
+        store = uniform_store(tmp_path / str(num_tokens), num_tokens, vocab_size=512)
         command = [sys.executable, "-c", _PEAK, str(store.root), str(tmp_path / f"out-{num_tokens}")]
         said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
         peaks.append(int(said.stdout))
-    with np.load(tmp_path / "out-50000" / "distributions.npz") as npz:
-        assert npz["results[0].samples[0].distributions"].shape == (50_000, 1024)
-    assert len(json.loads((tmp_path / "out-50000" / "distributions.json").read_text())["results"]) == 1
+    with np.load(tmp_path / "out-100000" / "distributions.npz") as npz:
+        assert npz["results[0].samples[0].distributions"].shape == (100_000, 512)
+    assert len(json.loads((tmp_path / "out-100000" / "distributions.json").read_text())["results"]) == 1
     assert peaks[1] - peaks[0] < 100, f"MB: {peaks}"

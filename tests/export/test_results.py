@@ -20,6 +20,7 @@ from tests.conftest import MakeProject
 from tests.export.conftest import Finished, quiet
 
 GOLDEN = Path(__file__).parent / "golden"
+STATISTICS = GOLDEN / "statistics.json"
 
 
 def write(folder: Path, results: Any) -> Path:
@@ -52,6 +53,37 @@ def test_nothing_there_says_what_to_run(make_project: MakeProject) -> None:
     assert not (folder / "out").exists()
 
 
+def test_the_command_names_all_there_is_to_make(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    partition, store = golden_project(make_project)
+    for what, assets in (
+        ("samples", "samples,rewards,statistics"),
+        ("distributions", "samples,token_distributions"),
+    ):
+        assert main(["export", "--output", "out", "--what", what]) == 1
+        assert f"--select {assets} --partition 'golden|tiny' -m onoff_assets.definitions" in capsys.readouterr().err
+    import_results(partition, store, GOLDEN)
+    assert main(["export", "--output", "out"]) == 1
+    assert "--select rewards,statistics --partition" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_the_command_says_what_to_do_next_and_what_is_old(
+    finished: Finished, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["export", "--output", "out"]) == 0
+    printed = capsys.readouterr().out
+    assert [line.split()[0] for line in printed.splitlines()[:4]] == [
+        f"out/{name}" for name in ("results.json", "statistics.json", "distributions.json", "distributions.npz")
+    ]
+    assert printed.splitlines()[-1].strip() == "data = load_distributions('out')"
+    assert "note:" not in printed
+    import_results(finished.partition, finished.store, Path("out"))
+    assert main(["export", "--output", "out", "--what", "samples"]) == 0
+    printed = capsys.readouterr().out
+    assert "note: statistics is of earlier samples, and so are these files; onoff status prints what to run" in printed
+    assert "next: onoff show 'arithmetic|tiny'" in printed
+
+
 def golden_project(make_project: MakeProject) -> tuple[Partition, Store]:
     """A project over the golden files' problems."""
     folder = make_project(datasets={"golden": {"path": str(GOLDEN / "problems.jsonl")}})
@@ -68,9 +100,12 @@ def test_the_golden_file_comes_out_as_it_went_in(make_project: MakeProject) -> N
     assert main(["export", "--output", "out", "--what", "samples"]) == 0
     ours, golden = ((folder / "results.json").read_text("utf-8") for folder in (Path("out"), GOLDEN))
     assert ours.partition('"statistics"')[0] == golden.partition('"statistics"')[0]
-    statistics = json.loads(ours)["statistics"]
+    statistics, wanted = (json.loads(path.read_text("utf-8")) for path in (Path("out/statistics.json"), STATISTICS))
+    assert json.loads(ours)["statistics"] == statistics
     assert statistics.items() >= json.loads(golden)["statistics"].items()
-    assert json.loads(Path("out/statistics.json").read_text("utf-8")) == statistics
+    assert list(statistics) == list(wanted)
+    for name, value in wanted.items():
+        assert statistics[name] == (pytest.approx(value, abs=1e-9) if isinstance(value, float) else value), name
 
 
 def test_round_trip_gives_the_same_rewards(finished: Finished, tmp_path: Path) -> None:
@@ -136,6 +171,17 @@ def test_own_problems_leave_the_data_sets_alone(finished: Finished) -> None:
     assert rewards["reward"].to_pylist() == [1, 0]
 
 
+def test_a_number_is_a_reference(tmp_path: Path) -> None:
+    entries = [{"question": "q", "reference": reference, "samples": ["s"]} for reference in (5, 5.0, 2.5)]
+    assert [result.reference for result in read_results(write(tmp_path / "in", entries))] == ["5", "5", "2.5"]
+
+
+def test_a_question_that_stands_there_more_often_than_in_the_data_set() -> None:
+    twice = [Result("1 + 1?", "2", ("x",))] * 2
+    with pytest.raises(ExchangeError, match=r"more often here than there, the first is results\[1\]"):
+        match_problems(twice, [Problem("a", "1 + 1?", "2")], "here")
+
+
 def test_questions_find_their_problems() -> None:
     same = "How many apples are there in two full baskets?"
     problems = [Problem("a", "1 + 1?", "2"), Problem("b", same, "3"), Problem("c", same, "4")]
@@ -163,6 +209,9 @@ def test_questions_find_their_problems() -> None:
         ),
         ([{"reference": "1", "samples": ["s"]}], "has no 'question'"),
         ([{"question": "q", "samples": ["s"]}], "has no 'reference'"),
+        ([{"question": "q", "reference": "1", "samples": []}], "holds no samples; there is nothing to import"),
+        ([{"question": "q", "reference": "1", "samples": ["\ud800"]}], r"results\[0\]\.samples\[0\]: is not valid Uni"),
+        ([{"question": "\udc00", "reference": "1", "samples": ["s"]}], r"results\[0\]\.question: is not valid Unicode"),
     ],
 )
 def test_wrong_files_say_what_is_wrong(tmp_path: Path, content: Any, said: str) -> None:
@@ -172,6 +221,9 @@ def test_wrong_files_say_what_is_wrong(tmp_path: Path, content: Any, said: str) 
 
 def test_a_file_cut_off_or_missing(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text('{"results": [{"quest')
+    with pytest.raises(ExchangeError, match="not valid JSON, or cut off"):
+        read_results(tmp_path)
+    (tmp_path / "results.json").write_text("[" * 200_000)
     with pytest.raises(ExchangeError, match="not valid JSON, or cut off"):
         read_results(tmp_path)
     with pytest.raises(ExchangeError, match="cannot be read"):
