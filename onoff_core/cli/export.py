@@ -7,8 +7,7 @@ from typing import Any
 from onoff_core.cli.partition import add_partition_arguments, named_partition, require
 from onoff_core.study import load_study
 
-# What each kind of file is made from, in the order in which it is made.
-WHAT = {"samples": ("samples", "rewards", "statistics"), "distributions": ("samples", "token_distributions")}
+WHAT = {"samples": "statistics", "distributions": "token_distributions"}  # kind of file: the asset it is made from
 
 
 def add(commands: Any) -> None:
@@ -50,8 +49,8 @@ def run(args: argparse.Namespace) -> int:
     partition = named_partition(study, args)
     store, key = Store(study.store_path), (partition.dataset, partition.model)
     written: list[Path] = []
-    for what in args.what:
-        require(store, key, WHAT[what])
+    assets = [WHAT[what] for what in args.what]
+    require(store, key, *assets)
     if "samples" in args.what:
         written += export_results(store, key, args.output)
     if "distributions" in args.what:
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
     samples = store.current("samples", key)
-    for asset in (WHAT[what][-1] for what in args.what):
+    for asset in assets:
         made_from = store.require(asset, key).manifest().inputs["samples"]
         if samples is None or samples.fingerprint != made_from:
             print(f"note: {asset} is of earlier samples, and so are these files; onoff status prints what to run")

@@ -1,7 +1,6 @@
 """The partition that a command is about, and what has to be there of it."""
 
 import argparse
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from onoff_core.errors import MissingInputError
@@ -9,6 +8,8 @@ from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
     from onoff_core.store import Store
+
+_MADE_FROM = {"statistics": ("samples", "rewards"), "token_distributions": ("samples",)}
 
 
 def add_partition_arguments(command: Any) -> None:
@@ -23,13 +24,16 @@ def named_partition(study: Study, args: argparse.Namespace) -> Partition:
     return study.partition(f"{dataset}|{model}")
 
 
-def require(store: "Store", key: tuple[str, str], assets: Sequence[str]) -> None:
-    """Raise an error that names the one command to run where the last of the assets is not there: it makes the assets
-    before it too, as far as they are missing.
+def require(store: "Store", key: tuple[str, str], *assets: str) -> None:
+    """Raise an error where one of the assets is not there: it names the one command that makes them, and what they are
+    made from as far as that is missing too.
     """
-    if store.current(assets[-1], key) is None:
-        missing = [asset for asset in assets if store.current(asset, key) is None]
+    absent = [asset for asset in assets if store.current(asset, key) is None]
+    if absent:
+        chain = dict.fromkeys(one for asset in absent for one in (*_MADE_FROM[asset], asset))
+        missing = [asset for asset in chain if store.current(asset, key) is None]
         raise MissingInputError(
-            f"{assets[-1]} of {'|'.join(key)} is not there yet in {store.root}; run: dagster asset materialize "
-            f"--select {','.join(missing)} --partition '{'|'.join(key)}' -m onoff_assets.definitions"
+            f"{' and '.join(absent)} of {'|'.join(key)} {'is' if len(absent) == 1 else 'are'} not there yet in "
+            f"{store.root}; run: dagster asset materialize --select {','.join(missing)} --partition '{'|'.join(key)}' "
+            "-m onoff_assets.definitions"
         )

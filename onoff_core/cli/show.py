@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     study = load_study()
     partition = study.partition(args.partition)
     store = Store(study.store_path)
-    require(store, (partition.dataset, partition.model), ("samples", "rewards", "statistics"))
+    require(store, (partition.dataset, partition.model), "statistics")
     row = partition_summary(store, (partition.dataset, partition.model))
     interval = f"{fraction(row.accuracy)}  [{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
     print(

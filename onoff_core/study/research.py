@@ -263,7 +263,7 @@ def _hub_id(file: _File, name: str, key: str) -> str:
 def _short_name(name: str) -> str:
     """What stands in the partition's key: `Qwen/Qwen3-8B` is `qwen3-8b`."""
     last = re.split(r"[/:\\]", name.rstrip("/"))[-1].lower()
-    return re.sub(r"[^a-z0-9._+-]", "-", last).lstrip("._+-") or "unnamed"
+    return re.sub(r"[^a-z0-9._+-]", "-", last).lstrip("._+-")[:100] or "unnamed"
 
 
 def _folder(file: _File, raw: Any, key: str) -> Path | None:
