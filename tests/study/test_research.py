@@ -292,3 +292,10 @@ def test_a_mistake_in_a_named_file_names_that_file(tmp_path: Path, name: str) ->
     with pytest.raises(SettingsError) as caught:
         study_of(tmp_path, {f"00_sample/{name}": None, f"00_sample/{name}_config": "own.yaml"})
     assert str(caught.value).startswith(f"{tmp_path / 'own.yaml'}: {name}.nonsense: unknown key")
+
+
+def test_a_folder_missing_from_one_that_is_there_is_no_hub_id(tmp_path: Path) -> None:
+    assert study_of(tmp_path, {"00_sample/dataset/name": "data/aime2025"}).datasets["aime2025"].hub == "data/aime2025"
+    (tmp_path / "data").mkdir()
+    with pytest.raises(SettingsError, match="data/aime2025, which is neither a folder nor a file"):
+        study_of(tmp_path, {"00_sample/dataset/name": "data/aime2025"})
