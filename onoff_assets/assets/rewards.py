@@ -55,6 +55,10 @@ def rewards(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         Invariant(
             "no_gold_is_unparsed", "Every gold answer could be parsed; a problem whose cannot counts for nothing."
         ),
+        Invariant(
+            "few_responses_time_out",
+            "The share of responses whose grading ran out of time, which count as wrong, is under 1 %.",
+        ),
     ],
 )
 def rewards_checks(partition: Partition, store: "Store") -> "Mapping[str, Evidence]":
@@ -67,4 +71,5 @@ def rewards_checks(partition: Partition, store: "Store") -> "Mapping[str, Eviden
     return {
         "each_response_has_one_verdict": evidence.each_response_has_one_verdict(graded, table),
         "no_gold_is_unparsed": evidence.no_gold_is_unparsed(table),
+        "few_responses_time_out": evidence.few_responses_time_out(table),
     }

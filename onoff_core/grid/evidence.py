@@ -16,6 +16,7 @@ import pyarrow as pa
 _SHOWN = 5  # offenders named in the evidence
 ENTROPY_SLACK = 1e-3  # nats; float32 sums over a whole vocabulary
 LOGPROB_SLACK = 1e-3  # nats, above 0
+TIMEOUT_LIMIT = 0.01  # of the responses; a verdict of `timeout` counts as wrong, so more would bend the accuracy
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,17 @@ def no_gold_is_unparsed(rewards: pa.Table) -> Evidence:
     if problems:
         facts["for example"] = ", ".join(problems[:_SHOWN])
     return Evidence(not unread, f"{len(problems)} problems have a gold answer that cannot be parsed", facts)
+
+
+def few_responses_time_out(rewards: pa.Table) -> Evidence:
+    """The share of responses whose grading ran out of time is under `TIMEOUT_LIMIT`."""
+    out = [
+        key for key, status in zip(_keys(rewards), rewards["status"].to_pylist(), strict=True) if status == "timeout"
+    ]
+    share = len(out) / rewards.num_rows if rewards.num_rows else 0.0
+    facts = {"timeouts": len(out), "responses": rewards.num_rows, "share": round(share, 4), "limit": TIMEOUT_LIMIT}
+    says = f"{len(out)} of {rewards.num_rows} responses ran out of time"
+    return Evidence(share < TIMEOUT_LIMIT, says, {**facts, **_examples(out)})
 
 
 @dataclass

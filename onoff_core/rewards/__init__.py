@@ -3,7 +3,6 @@
 grading   responses -> verdicts, in order
 pool      processes with a deadline for each item; worker is what runs in one
 answers   what an answer says (normalise: its spelling); equality: when two say the same
-evidence  what an asset check of rewards shows
 """
 
 from onoff_core.rewards.grading import Grader, GradingTask, grade

@@ -123,6 +123,20 @@ def test_no_gold_is_unparsed() -> None:
     assert evidence.no_gold_is_unparsed(rewards(status=["correct"] * 4)).holds
 
 
+def test_few_responses_time_out() -> None:
+    def of(timeouts: int, responses: int) -> evidence.Evidence:
+        statuses = ["wrong"] * (responses - timeouts) + ["timeout"] * timeouts
+        columns = {"problem_id": ["p"] * responses, "sample_index": range(responses), "status": statuses}
+        return evidence.few_responses_time_out(pa.table(columns))
+
+    assert of(0, 3).holds
+    assert of(0, 0).holds
+    assert of(1, 101).holds
+    one_in_a_hundred = of(1, 100)
+    assert (one_in_a_hundred.holds, one_in_a_hundred.facts["share"]) == (False, 0.01)
+    assert one_in_a_hundred.facts["for example"] == "p sample 99"
+
+
 def test_distributions_cover_every_token() -> None:
     table = samples()
     scored = distributions(table)
@@ -192,7 +206,7 @@ def test_a_broken_partition_is_stopped_by_its_checks(platform: Callable[..., Pla
     evaluations = {e.check_name: e for e in whole.get_asset_check_evaluations()}
     failed = {name for name, e in evaluations.items() if not e.passed}
     assert failed <= {"few_responses_are_truncated"}  # a random model talks until max_length
-    assert len(evaluations) == 8
+    assert len(evaluations) == 9
     assert {e.partition for e in evaluations.values()} == {"arithmetic|tiny"}
     assert evaluations["every_problem_has_its_samples"].metadata["expected"].value == 12
 

@@ -1,13 +1,10 @@
-"""Order, classes, gold answers, and what the checks of an asset are shown."""
+"""Order, classes and gold answers."""
 
 from collections.abc import Iterator
 
-import pyarrow as pa
 import pytest
 
 from onoff_core.rewards import Grader, GradingTask
-from onoff_core.rewards.evidence import responses_without_one_verdict, timeout_share, unparsed_golds
-from onoff_core.tables import SCHEMAS
 
 
 @pytest.fixture(scope="module")
@@ -59,20 +56,3 @@ def test_gold_is_the_first_argument(grader: Grader) -> None:
     forth, back = grader.grade([*boxed("2x+3", gold="y=2x+3"), *boxed("x^2+y^2=13", gold="13", problem="q")])
     assert (forth.status, back.status) == ("correct", "correct")
     assert grader.grade(boxed("13", gold="x^2+y^2=13"))[0].status == "wrong"
-
-
-def rewards_table(*rows: tuple[str, int, str]) -> pa.Table:
-    columns = ("problem_id", "sample_index", "status")
-    return pa.Table.from_pylist([dict(zip(columns, row, strict=True)) for row in rows])
-
-
-def test_evidence() -> None:
-    samples = rewards_table(("a", 0, ""), ("a", 1, ""), ("b", 0, ""))
-    rewards = rewards_table(
-        ("a", 0, "correct"), ("a", 0, "wrong"), ("b", 0, "gold_unparsed"), ("c", 0, "timeout"), ("b", 1, "correct")
-    )
-    assert responses_without_one_verdict(samples, rewards) == {("a", 0): 2, ("a", 1): 0, ("c", 0): -1, ("b", 1): -1}
-    assert responses_without_one_verdict(samples, samples) == {}
-    assert unparsed_golds(rewards, {"b": r"\frac{1"}) == {"b": r"\frac{1"}
-    assert timeout_share(rewards) == 0.2
-    assert timeout_share(SCHEMAS["rewards"].empty_table()) is None
