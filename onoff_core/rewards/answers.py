@@ -5,13 +5,14 @@ number it finds in a text it cannot read (`-2x+20 apples` would become -2), and 
 Imports sympy, so it belongs in the workers only.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import sympy
-from latex2sympy2_extended.latex2sympy2 import NormalizationConfig, latex2sympy, normalize_latex
+from latex2sympy2_extended.latex2sympy2 import ConversionConfig, NormalizationConfig, latex2sympy, normalize_latex
 from math_verify.grader import should_treat_as_complex
 from math_verify.parser import get_last_eq
 
@@ -23,7 +24,7 @@ from onoff_core.rewards.normalise import WRAPPED, normalise, top_level_parts, un
 class Answer:
     """One side of a comparison."""
 
-    key: str  # its letters and signs without spaces, wrappers and case: equal keys are equal answers
+    key: str  # its letters and signs without spaces and wrappers: equal keys are equal answers
     is_words: bool  # a name, a day, a choice: compared by key, never as a product of letters
     value: Any | None  # sympy; None where it is words or cannot be parsed
     is_percent: bool = False  # then `value` is the number before the sign
@@ -38,11 +39,14 @@ class Answer:
 def parse_answer(answer: str) -> Answer:
     """Read an answer; one that cannot be read has neither words nor value."""
     text, was_wrapped = unwrapped(normalise(answer))
+    text = _with_base_below(text)
     if _TIME.match(WRAPPED.sub("", text)):
         return Answer(re.sub(r"[\\{}.\s]", "", WRAPPED.sub("", text)).lower(), True, None)
+    if _LONG_RATIO.match(text):
+        return Answer(_reduced_ratio(text), True, None)
     quantity = without_unit(text)
     if quantity == text and _is_words(text, was_wrapped):
-        return Answer(_key(text), True, None)
+        return Answer(_key(_AND.sub(",", text)), True, None)
     key = _key(text)
     text, is_percent = _without_percent(quantity)
     numeral = _NUMERAL.match(text.replace(" ", ""))
@@ -53,30 +57,49 @@ def parse_answer(answer: str) -> Answer:
 
 _UNIT_WORD = re.compile(
     "mm|cm|dm|km|ft|yd|mi|in|kg|mg|lbs?|oz|m[lL]|mph|km?ph|kmh|hrs?|mins?|secs?|rad|deg|cc|sq|cu|[rR]s|usd|USD|am|AM|pm|PM"
-    "|mol|Hz|kWh|m/s|km/h|cm/s|ft/s"
+    "|mol|Hz|kWh|m/s|km/h|cm/s|ft/s|st|nd|rd|th"
 )
 _FUNCTIONS = {"sqrt", "sin", "cos", "tan", "log", "ln", "exp", "frac", "infty", "pi", "mod", "cup", "cap"}
 _MONTH = re.compile("(?i)january|february|march|april|june|july|august|september|october|november|december")
+_OPERATION = re.compile(
+    r"^\s*(?:squared|cubed|plus|minus|factorial|divided|choose|mod|over|half)\b|\b(?:and|or|than)\b"
+)
 _BARE_UNIT = re.compile(
-    r"^(?P<number>.*[\d})!])(?P<space>\s*)(?P<unit>[A-Za-z]+(?:/[A-Za-z]+)?)(?P<more>(?:\s+[A-Za-z]+\.?)*)"
+    r"^(?P<number>.*(?:[\d})!]|\\pi\s))(?P<space>\s*)(?P<unit>[A-Za-z]+(?:/[A-Za-z]+)?)(?P<more>(?:\s+[A-Za-z]+\.?)*)"
     r"(?:\^\s*\{?[23]\}?)?$",
     re.DOTALL,
 )
-_POWER = re.compile(r"\s*\^\s*(?:\{\s*-?\d\s*\}|\d)\s*$")
+_POWER = re.compile(r"\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d)\s*$")
 _LETTER_UNIT = re.compile(r"^(.*[\d})])\s+(?:m|g|s|h|l|L|N|J|V|W|K)(?:\^\s*\{?[23]\}?)?$", re.DOTALL)
-_TIME = re.compile(r"(?i)^\s*\d{1,2}(?::\d\d)?[\s{\\]*[ap]\s*\.?\s*m\s*\.?[\s}]*$")  # 9 a.m. is not 9
-_LEADING_WORDS = re.compile(r"^(?:Rs|USD)\.?\s*(?=\d)")
+_TIME = re.compile(
+    r"(?i)^\s*(?:\d{1,2}(?::\d\d)?[\s{\\]*[ap]\s*\.?\s*m\s*\.?[\s}]*"  # 9 a.m. is not 9
+    r"|\d{1,2}:00|\d{1,2}/\d{1,2}/\d{4}|\d{4}-\d\d-\d\d)$"
+)
+_LONG_RATIO = re.compile(r"^\s*\d{1,30}(?:\s*:\s*\d{1,30}){2,}\s*$")
+_LEADING_WORDS = re.compile(r"^(?:\\text\s*\{\s*)?(?:Rs|USD)\.?\s*\}?\s*(?=\d)")
+_ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:st|nd|rd|th)\s*\}{0,2}$")
+_UNIT_RATIO = re.compile(
+    r"(?<=[\d})])\s*\\frac\s*\{\s*\\(?:text|mathrm)\s*\{[^{}]*\}\s*\}\s*\{\s*\\(?:text|mathrm)\s*\{[^{}]*\}[\s^{\d}]*\}$"
+)
+# 5 hundredths is not 5
+_PART = re.compile("(?:hal(?:f|ves)|(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?)")
 
 
 def without_unit(text: str) -> str:
     r"""Without the unit behind a quantity: `12 \text{ cm}^2`, `12 cm`, `12 apples`. A lone letter is kept: it may be an
     unknown (see `without_letter_unit`).
     """
-    text = _LEADING_WORDS.sub("", text)
+    text = _UNIT_RATIO.sub("", _ORDINAL.sub("", _LEADING_WORDS.sub("", text)))
     while (shorter := _without_wrapped_unit(text)) != text:
         text = shorter
     match = _BARE_UNIT.match(text)
-    if not match or match["unit"] in _FUNCTIONS or _MONTH.fullmatch(match["unit"]):
+    if (
+        not match
+        or _OPERATION.search(match["unit"] + match["more"])
+        or match["unit"] in _FUNCTIONS
+        or _MONTH.fullmatch(match["unit"])
+        or _PART.fullmatch(match["unit"])
+    ):
         return text
     unit = match["unit"]
     is_word = len(unit) >= 4 and match["space"] != "" and unit.isalpha()
@@ -100,33 +123,73 @@ def _without_wrapped_unit(text: str) -> str:
     for match in WRAPPED.finditer(body):
         if closing.get(match.end()) == len(body) - 1:
             before = body[: match.start()].strip()
-            if not before or before[-1] in "+-*/^_=<>(,":
+            if not before or before[-1] in "+-*/^_=<>(," or _OPERATION.search(body[match.end() + 1 : -1]):
                 return text
-            return before.rstrip(" .,;")
+            return before.rstrip(" .,;").removesuffix(r"\cdot").rstrip()
     return text
+
+
+_AND = re.compile(r",?\s+and\s+")
+_QUOTED = re.compile(r"""^(["'`]+)(.*?)["'`]+$""", re.DOTALL)
+# A choice, or letters in an order: of several, as of words, case does not count. Yes and No are no products.
+_LETTERS = re.compile(r"\(?[A-Z]\)?|[A-Z]{3,}|[A-Z][a-z]{2,}|[Nn]o|yes")
 
 
 def _key(text: str) -> str:
     text = WRAPPED.sub("", text.replace(r"\!", ""))
-    text = re.sub(r"[{}\"'`]", "", text) if "\\" not in text.replace("\\ ", "") else text
-    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", text).strip(".,;:").lower()
+    text = re.sub("[{}]", "", text) if "\\" not in text.replace("\\ ", "") else text
+    return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", _QUOTED.sub(r"\2", text.strip())).strip(".,;:")
 
 
 def _is_words(text: str, was_wrapped: bool) -> bool:
     """Whether an answer is words rather than mathematics.
 
     A wrapper says so for anything with a letter (but `\\text{B, E}` may be a list of letters, which keys compare);
-    without one, four letters in a row that no command starts do.
+    without one, four letters in a row that no command starts do, or a capital by itself.
     """
     bare = WRAPPED.sub("", text)
     if was_wrapped:
         return re.search(r"[A-Za-z]", bare) is not None and "\\" not in bare and "=" not in bare
+    if _LETTERS.fullmatch(bare):
+        return True
     letters = re.findall(r"[A-Za-z]{4,}", bare)
     return bool(letters) and re.fullmatch(r"[A-Za-z\d\s.,;:'\"()!?-]+", bare) is not None
 
 
+def _reduced_ratio(text: str) -> str:
+    """`2:4:6` -> `1:2:3`."""
+    numbers = [int(number) for number in text.split(":")]
+    divisor = math.gcd(*numbers) or 1
+    return ":".join(str(number // divisor) for number in numbers)
+
+
+_CLOCK = re.compile(r"\d{1,2}:[0-5]\d")
+
+
+def is_clock(key: str) -> bool:
+    """Whether `9:30` is a time: it may be, and as a ratio it would be written 3:10."""
+    return _CLOCK.fullmatch(key) is not None and math.gcd(*map(int, key.split(":"))) > 1
+
+
+_BASE_IN_WORDS = re.compile(
+    r"(?<=[\dA-Za-z)}])\s*(?:_\s*\{?\s*)?\(?\s*(?:\\(?:text|mathrm)\s*\{\s*)?\(?\s*(?:in\s+)?base[\s-]*\}?\s*"
+    r"(\d{1,2}|[a-z]+)[\s)}]*$"
+)
+_BRACKETED = re.compile(r"^\(\s*([0-9A-Za-z.]+)\s*\)\s*(?=_)|(?<=_)\s*\{?\(\s*(\d{1,2})\s*\)\}?$")
+
+
+def _with_base_below(text: str) -> str:
+    """`(1010)_2`, `1010_{(2)}`, `1010 in base 2` -> `1010_2`; letters among the digits without their wrappers."""
+    if "_" not in text and "base" not in text:
+        return text
+    text = _BASE_IN_WORDS.sub(r"_{\1}", text)
+    text = _BRACKETED.sub(lambda match: match[1] or match[2], text)
+    return _WRAPPED_DIGITS.sub(r"\1", text)
+
+
+_WRAPPED_DIGITS = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{\s*([0-9A-F]+)\s*\}(?=[0-9A-F_])")
 _NUMERAL = re.compile(
-    r"^(-?)(?=[A-Z]*\d)([0-9A-Z]+(?:\.[0-9A-Z]+)?)_\{?(?:\\text\{)?(\d{1,2}|"
+    r"^(-?)(?=[A-Za-z]*\d)([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)_\{?(?:\\text\{)?(\d{1,2}|"
     + "{})\\}}?\\}}?$".format("two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|sixteen")
 )
 _NAMED_BASES = "two three four five six seven eight nine ten eleven twelve"
@@ -152,14 +215,17 @@ def _without_percent(text: str) -> tuple[str, bool]:
 
 
 _INTEGER = re.compile(r"^[+-]?\d{1,300}$")
-_DECIMAL = re.compile(r"^[+-]?\d{0,100}\.\d{1,100}$")
+_DECIMAL = re.compile(r"^[+-]?(?:\d{0,100}\.\d{1,100}|(?:\d{1,50}\.?\d{0,50}|\.\d{1,50})[eE][+-]?\d{1,3})$")
 _FRACTION = re.compile(r"^(-?)(?:\\frac\{(-?\d{1,100})\}\{(-?\d{1,100})\}|(\d{1,100})/(\d{1,100}))$")
 _DEGREES = re.compile(r"\\circ")
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
-_TWO_NUMBERS = re.compile(r"\d\s+\d")
+_TWO_NUMBERS = re.compile(r"\d\s+\d")  # the parser would add them: 5 3 is not 8
+_INDEXED_NUMBER = re.compile(r"(?<![A-Za-z\d_{])\d+\s*_")  # it would leave the index out, and so it does with primes
+_PRIMES = re.compile(r"(?<![A-Za-z\\])([A-Za-z])('+)")
 _NORMALISATION = NormalizationConfig(
     basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none", equations=False
 )
+_CONVERSION = ConversionConfig(lowercase_symbols=False)  # R^2 - r^2 is not 0
 
 
 def _value(text: str) -> Any | None:
@@ -175,9 +241,9 @@ def _value(text: str) -> Any | None:
         numerator, denominator = int(above or left), int(below or right)
         if denominator != 0:
             return sympy.Rational(-numerator if sign else numerator, denominator)
-    if not text or _TWO_NUMBERS.search(text):  # the parser would add them: 5 3 is not 8
+    if not text or _TWO_NUMBERS.search(text) or _INDEXED_NUMBER.search(text):
         return None
-    return _parsed(text)
+    return _parsed(_PRIMES.sub(lambda match: rf"{match[1]}_{{{'p' * len(match[2])}}}", text))
 
 
 def _parsed(text: str) -> Any | None:
@@ -200,11 +266,19 @@ def _parsed(text: str) -> Any | None:
 
 def _latex(latex: str) -> Any:
     in_degrees = bool(_DEGREES.search(latex) and _TRIGONOMETRY.search(latex))
-    return latex2sympy(
-        latex, is_real=not should_treat_as_complex(latex), convert_degrees=in_degrees, normalization_config=None
+    value = latex2sympy(
+        latex,
+        is_real=not should_treat_as_complex(latex),
+        convert_degrees=in_degrees,
+        normalization_config=None,
+        conversion_config=_CONVERSION,
     )
+    if not isinstance(value, sympy.Basic | sympy.MatrixBase):
+        return value
+    return value.xreplace({symbol: sympy.I for symbol in value.free_symbols if symbol.name == "i"})
 
 
 def choices(answer: Answer) -> list[str]:
-    """The parts of a list of words or letters, sorted: `\\text{B, E, G}`, `(A)`."""
-    return sorted(part.strip("()[]{}") for part in top_level_parts(answer.key.strip("()")))
+    """The parts of a list of words or letters, sorted: `\\text{B, E, G}`, `(A)`. Only a lone letter keeps its case."""
+    parts = [part.strip("()[]{}") for part in top_level_parts(answer.key.strip("()"))]
+    return sorted(part if len(part) == 1 else part.lower() for part in parts)

@@ -5,41 +5,37 @@ mathematics, which is the parser's. Each step has the reason beside it; each is 
 """
 
 import re
+from collections.abc import Callable
+from unicodedata import normalize
 
 from onoff_core.boxes import closing_braces
 
+_COMMANDS = {
+    "×": "times", "·": "cdot", "⋅": "cdot", "÷": "div", "√": "sqrt", "∞": "infty", "≤": "le", "≥": "ge", "≠": "ne",
+    "≈": "approx", "±": "pm", "∪": "cup", "∩": "cap", "∈": "in", "∅": "emptyset", "∴": "therefore",
+    "π": "pi", "θ": "theta", "α": "alpha", "β": "beta", "γ": "gamma", "λ": "lambda", "φ": "phi", "ω": "omega",
+}  # fmt: skip
+_DASHES = "−–—‒―﹣\u2010\u2011"
+_INVISIBLE = "\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+_SPACES = "\u00a0\u2002\u2003\u2009\u200a\u202f\u3000€£¥₹¢"  # a currency says nothing of the number
 _CHARACTERS = str.maketrans(
     {
-        "−": "-",
-        "–": "-",
-        "\u2011": "-",
-        "×": r"\times ",
-        "·": r"\cdot ",
-        "÷": r"\div ",
-        "π": r"\pi ",
-        "∞": r"\infty ",
+        **{chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},  # full width
+        **{character: f"\\{command} " for character, command in _COMMANDS.items()},
+        **{part: r"\frac{{{}}}{{{}}}".format(*normalize("NFKC", part).split("⁄")) for part in "½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"},
+        **dict.fromkeys(_DASHES, "-"),
+        **dict.fromkeys(_INVISIBLE),
+        **dict.fromkeys(_SPACES, " "),
         "°": r"^\circ ",
-        "≤": r"\le ",
-        "≥": r"\ge ",
-        "∪": r"\cup ",
-        "∩": r"\cap ",
-        "∅": r"\emptyset ",
-        "²": "^2",
-        "³": "^3",
-        "½": r"\frac{1}{2}",
-        "，": ",",
-        "€": " ",
-        "£": " ",
+        "⁄": "/",
+        "ℝ": r"\mathbb{R}",
         "“": '"',
         "”": '"',
         "’": "'",
-        "\u00a0": " ",
-        "\u2009": " ",
-        "\u202f": " ",
-        "\u200b": "",
-        "\ufeff": "",
     }
 )
+_RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_FROM_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 _ROW_BREAK = re.compile(r"\\\\\s*\[[^\]]*\]|\\\\|\\cr(?![A-Za-z])")  # `\\[4pt]` has its height with it
 _ROW = "\ue000"  # stands for a row break while commands are replaced: in `\\ 3` there is no `\ `
 _ENVIRONMENT = re.compile(r"\\begin\s*\{")
@@ -57,6 +53,9 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<!\d)(\d{1,3})(?:\\[,;: ]|~| )(?=\d{3}(?:\D|$))(?!\d{3}\s*/)", r"\1"),  # 10\,000 and 10 000
         (r"\\(?:!|,|;|:|>| |quad\b|qquad\b|displaystyle\b|textstyle\b|limits\b|strut\b)|~", " "),  # spaces
         (r"\\[dtc]frac(?![A-Za-z])", r"\\frac"),
+        (r"\\(?:bf|rm|it|sf|tt|bfseries|boldsymbol|bm|underline|large|Large|LARGE|huge|Huge|small)(?![A-Za-z])", " "),
+        (r"\\(?:text)?color\s*\{[^{}]*\}", " "),
+        (r"\{([^{}]*)\\choose(?![A-Za-z])([^{}]*)\}", r"\\binom{\1}{\2}"),
         (r"\\(?:left|right|[Bb]ig{1,2}[lrm]?)(?![A-Za-z])\s*\.?", ""),
         (r"\\(?:lvert|rvert|vert)(?![A-Za-z])", "|"),
         (r"\\(?:lbrace)(?![A-Za-z])\s*", r"\\{"),
@@ -74,22 +73,56 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?i)(?<=[\d})])\s*(?:percent|per cent|pct)\b", r"\\%"),
         (r"(?<!\\)%", r"\\%"),
         (r"\^\s*\\prime", "'"),
+        (rf"(?:\s*{_ROW})+\s*$", ""),
+        (r"^\s*(\*{1,3}|`+)(?=[^\s*`])([^*`]*)(?<!\s)\1\s*$", r"\2"),  # emphasis in Markdown
+        (r"^\s*(?:=|\\approx|\\therefore)(?![A-Za-z])\s*", ""),
+        (r"\*\*\s*(-?\d+(?:\.\d+)?|[A-Za-z])", r"^{\1}"),  # as programs write powers,
+        (r"(?:\*\*|\^)\s*\(([^()]*)\)", r"^{\1}"),
+        (r"(?<![A-Za-z\\])sqrt(?=\s*[({\d])", r"\\sqrt"),  # roots,
+        (r"(?<![A-Za-z\\])(sin|cos|tan|log|ln|exp)(?=\s*\()", r"\\\1"),  # functions
+        (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),  # and pi
+        (r"\\mathrm\s*\{\s*([ei])\s*\}", r"\1 "),
+        (r"\\log_(10|\w)", r"\\log_{\1} "),
+        (r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\\colon(?![A-Za-z])|\bto\b)\s*(?=\d)", ":"),
     )
 )
+_MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_MAGNITUDE = rf"({'|'.join(_MAGNITUDES)})(?![A-Za-z])"
+
+
+def _repeating(match: re.Match[str]) -> str:
+    r"""`0.1\overline{6}` -> `\frac{15}{90}`: all digits less those before the period, over 99...900...0."""
+    whole, before, period = match.groups()
+    numerator = int(whole + before + period) - int((whole + before) or "0")
+    return rf"\frac{{{numerator}}}{{{'9' * len(period)}{'0' * len(before)}}}"
+
+
+_NUMBERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
+    (re.compile(r"(?<![\d.,])(\d{0,30})\.(\d{0,30})\\(?:overline|bar|dot)\s*\{\s*(\d{1,30})\s*\}"), _repeating),
+    (re.compile(r"(?<![\d.,])(\d{0,30})\.(\d{0,30}?)(\d)\3\3+\s*(?:\\[lc]?dots|\.\.\.|…)"), _repeating),
+    (re.compile(rf"(?<=\d)\s*{_MAGNITUDE}"), lambda match: rf"\times 10^{{{_MAGNITUDES[match[1]]}}} "),
+    (
+        re.compile(rf"(?<=\d)\s*(\\(?:text|mathrm)\s*\{{)\s*{_MAGNITUDE}"),
+        lambda match: rf"\times 10^{{{_MAGNITUDES[match[2]]}}}{match[1]}",
+    ),
+)
 _MIXED = re.compile(r"^(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)$")
-_PRODUCT = re.compile(r"(?<![A-Za-z_^}\d.,])(\d+)\s*\((?=[^(),]*\))")
+_PRODUCT = re.compile(r"(?<![A-Za-z_^}\d.,])(\d+)\s*\((?!\s*(?:in\s+)?base\b)(?=[^(),]*\))")
 _ASSIGNED = re.compile(r"^\s*([A-Za-z])\s*=(?!=)(.*)$", re.DOTALL)
 _TRAILING = " \t.,;:"
 
 
 def normalise(answer: str) -> str:
     """An answer in its plain spelling; units are still there."""
-    text = _CONTROL.sub(" ", answer.translate(_CHARACTERS).replace(_ROW, " "))
+    text = _RAISED.sub(lambda match: f"^{{{match[0].translate(_FROM_RAISED)}}}", answer)
+    text = _CONTROL.sub(" ", text.translate(_CHARACTERS).replace(_ROW, " "))
     if not _ENVIRONMENT.search(text):  # without rows, `\\\\frac` is a command that somebody escaped twice
         text = _ESCAPED_TWICE.sub(lambda match: "\\", text)
     text = _ROW_BREAK.sub(_ROW, text)
     for pattern, replacement in _STEPS:
         text = pattern.sub(replacement, text)
+    for pattern, replace in _NUMBERS:
+        text = pattern.sub(replace, text)
     text = text.replace(_ROW, r"\\")
     text = _trimmed(text)
     text = _with_braced_arguments(text)
@@ -106,9 +139,10 @@ def unwrapped(text: str) -> tuple[str, bool]:
     was_wrapped = False
     while True:
         match = WRAPPED.match(text)
-        if not match or closing_braces(text).get(match.end()) != len(text) - 1:
+        begin = match.end() if match else 0
+        if not text.startswith("{", begin) or closing_braces(text).get(begin) != len(text) - 1:
             return text, was_wrapped
-        text, was_wrapped = _trimmed(text[match.end() + 1 : -1]), True
+        text, was_wrapped = _trimmed(text[begin + 1 : -1]), was_wrapped or match is not None
 
 
 def top_level_parts(text: str) -> list[str]:
@@ -144,6 +178,7 @@ def _without_repeated_name(text: str) -> str:
 _TAKES = {"frac": 2, "sqrt": 1, "binom": 2}
 _COMMAND = re.compile(r"\\(frac|sqrt|binom)(?![A-Za-z])")
 _TOKEN = re.compile(r"\s*(\\[A-Za-z]+\s*|\\.|[^\s\\{}])")
+_PARENTHESES = re.compile(r"\s*\(((?:[^()]|\([^()]*\))*)\)")
 _ROOT = re.compile(r"\s*\[[^\[\]]*\]")
 
 
@@ -168,6 +203,11 @@ def _with_braced_arguments(text: str) -> str:
                 else:
                     written.append("{" + _with_braced_arguments(text[begin + 1 : closing[begin]]) + "}")
                 position = closing[begin] + 1
+                continue
+            inner = _PARENTHESES.match(text, position)
+            if inner and match.group(1) == "sqrt":  # sqrt(8), as programs write
+                written.append("{" + _with_braced_arguments(inner.group(1)) + "}")
+                position = inner.end()
                 continue
             token = _TOKEN.match(text, position)
             if not token or _COMMAND.match(token.group(1)):
