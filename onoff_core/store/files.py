@@ -6,6 +6,7 @@ same for S3.
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -53,7 +54,8 @@ class Files(Protocol):
     def find_bytes(self, name: str) -> bytes | None:
         """The content; None where there is no such file."""
 
-    def open(self, name: str) -> BinaryIO: ...
+    def open(self, name: str) -> BinaryIO:
+        """FileNotFoundError where it is not there; a `StoreError` where it cannot be read."""
 
     def write_bytes(self, name: str, content: bytes) -> None: ...
 
@@ -90,6 +92,9 @@ class Files(Protocol):
     def try_lock(self, name: str) -> AbstractContextManager[bool]:
         """Hold a lock if nobody else does; says whether it is held."""
 
+    def is_locked(self, name: str) -> bool:
+        """Whether somebody holds a lock in this very folder. Where there are no locks nobody can tell: False."""
+
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let a connection read `location`s."""
 
@@ -113,7 +118,13 @@ class LocalFiles:
         return str(self.path(name).absolute())
 
     def exists(self, name: str) -> bool:
-        return os.path.exists(f"{self._root}/{name}")  # asked thousands of times, which a Path would make slow
+        try:
+            os.stat(f"{self._root}/{name}")  # asked thousands of times, which a Path would make slow
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError as error:  # what may not be looked at is not "not there"
+            raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
+        return True
 
     def size(self, name: str) -> int:
         return self.path(name).stat().st_size
@@ -128,7 +139,12 @@ class LocalFiles:
         return self.read_bytes(name) if self.exists(name) else None
 
     def open(self, name: str) -> BinaryIO:
-        return self.path(name).open("rb")
+        try:
+            return self.path(name).open("rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
 
     def write_bytes(self, name: str, content: bytes) -> None:
         with self.writing(name) as scratch:
@@ -249,6 +265,14 @@ class LocalFiles:
         with self._locked(name, 0) as held:
             yield held
 
+    def is_locked(self, name: str) -> bool:
+        for entry in self._entries(name):
+            if entry.name.endswith(".lock"):
+                with self.try_lock(f"{name}/{entry.name}") as free:
+                    if not free:
+                        return True
+        return False
+
     @contextmanager
     def _locked(self, name: str, timeout: float) -> Iterator[bool]:
         import filelock  # only writers need it, and it takes long to import
@@ -274,7 +298,14 @@ class LocalFiles:
 
 def open_files(path: str) -> Files:
     """The place that `store.path` names."""
+    if re.search(r"[*?\[]", path if "://" in path else os.path.abspath(path)):
+        raise StoreError(
+            f"store.path {path!r}: DuckDB takes * ? [ in a path for patterns and would read other folders' files too; "
+            "choose a path without them, or a link to this one"
+        )
     if "://" not in path:
+        if os.path.isfile(path):
+            raise StoreError(f"store.path {path!r}: is a file; a store is a folder, or an s3:// URL")
         return LocalFiles(Path(path))
     from onoff_core.store.remote import S3Files
 

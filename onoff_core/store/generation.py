@@ -209,7 +209,7 @@ class Generation:
         """What is wrong with each damaged fragment, by its name.
 
         Complete: against the manifest's sizes, checksums and row counts, reading everything. Unfinished: whether each
-        file is a whole Parquet file.
+        file is a whole Parquet file with this table's columns.
         """
         if self.is_complete:
             checked = {
@@ -231,9 +231,12 @@ class Generation:
                     if sha256_of(file) != expected.sha256:
                         return "its checksum is not the manifest's"
             with self.files.open(path) as file:
-                rows = num_rows_of(file)
+                rows, there = num_rows_of(file), column_names_of(file)
         except (pa.ArrowException, OSError) as error:
             return f"not readable ({error})"
+        lacking = [field.name for field in SCHEMAS[self.asset] if not field.nullable and field.name not in there]
+        if expected is None and lacking:
+            return f"a foreign file: it has no column {lacking[0]}"
         if expected is not None and rows != expected.num_rows:
             return f"{rows} rows, the manifest says {expected.num_rows}"
         return None

@@ -8,7 +8,9 @@ is an error that says what to do.
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
 
 from onoff_core.errors import StoreError
 from onoff_core.tables import SCHEMA_VERSION
@@ -16,14 +18,19 @@ from onoff_core.tables import SCHEMA_VERSION
 # From a version to the next one: a manifest's JSON in, the newer form of it out.
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
+_EXACTLY = ConfigDict(strict=True, extra="forbid")
+_END_OF_TIME = 253_402_300_799  # seconds since 1970, the end of the year 9999
+
 
 @dataclass(frozen=True)
 class Fragment:
     """One file of a generation."""
 
-    name: str
-    num_rows: int
-    num_bytes: int
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACTLY
+
+    name: Annotated[str, Field(pattern=r"^[0-9]{5,}\.parquet$")]
+    num_rows: NonNegativeInt
+    num_bytes: NonNegativeInt
     sha256: str
 
     @property
@@ -35,6 +42,8 @@ class Fragment:
 class Manifest:
     """What a finished generation holds, and how it came to be."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = _EXACTLY
+
     schema_version: int
     asset: str
     partition: tuple[str, ...]  # (dataset, model), (dataset,) or (model,)
@@ -42,7 +51,8 @@ class Manifest:
     inputs: dict[str, str]  # asset -> fingerprint of the generation it was made from
     settings: dict[str, Any]  # what the fingerprint is of, for people
     fragments: tuple[Fragment, ...]
-    completed_at: float  # seconds since 1970, UTC; for people: nothing is ordered by it
+    # Seconds since 1970, UTC; for people: nothing is ordered by it.
+    completed_at: Annotated[float, Field(ge=0, le=_END_OF_TIME)]
     facts: dict[str, Any] = field(default_factory=dict)  # measured while it was made: seconds, tokens per second, seed
 
     @property
@@ -55,14 +65,25 @@ class Manifest:
     @staticmethod
     def from_json(content: bytes, where: str) -> "Manifest":
         try:
-            raw = _upgraded(json.loads(content), where)
-            fragments = tuple(Fragment(**fragment) for fragment in raw.pop("fragments"))
-            return Manifest(**{**raw, "partition": tuple(raw["partition"])}, fragments=fragments)
+            manifest = _MANIFEST.validate_json(json.dumps(_upgraded(json.loads(content), where)))
+            if len({fragment.name for fragment in manifest.fragments}) < len(manifest.fragments):
+                raise ValueError("it names a fragment twice")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
-                f"{where}: not a manifest ({type(error).__name__}: {error}); remove this file and materialize the "
+                f"{where}: not a manifest ({_said(error)}); remove this file and materialize the "
                 "partition again: it goes on from the fragments beside it"
             ) from error
+        return manifest
+
+
+_MANIFEST = TypeAdapter(Manifest)
+
+
+def _said(error: Exception) -> str:
+    if not isinstance(error, ValidationError):
+        return f"{type(error).__name__}: {error}"
+    first = error.errors(include_url=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _upgraded(raw: dict[str, Any], where: str) -> dict[str, Any]:

@@ -139,9 +139,13 @@ def current_generations(store: Store, publish: bool = True) -> dict[tuple[str, t
         for asset, *names, fingerprint, inputs, imported in rows
     }
     for change in store.changes():
-        generation = store.current(change.asset, change.partition)
-        if generation is not None:
-            found[change.asset, change.partition] = Current.of(generation.manifest())
+        try:
+            generation = store.current(change.asset, change.partition)
+            if generation is not None:
+                found[change.asset, change.partition] = Current.of(generation.manifest())
+        except StoreError as error:  # as in the catalog, one damaged partition must not keep all the others from view
+            logger.warning("left out: %s", error)
+            found.pop((change.asset, change.partition), None)
     if (
         store.files.locks
     ):  # a folder that somebody removed by hand; on S3 looking for each would cost more than it tells

@@ -13,6 +13,7 @@ Endpoint, region and keys come from the environment, as for every AWS tool (AWS_
 
 import atexit
 import io
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from onoff_core.store.files import Replacement
 
 _READ_AT_ONCE = 4 << 20  # bytes; below that one request is faster than several for parts
 _VERSIONS = ".catalog"
+_VERSION_NAME = re.compile(r"\d{9}\.duckdb")
 _EMPTIED_AFTER = 5  # newer versions; readers that fetch an older one at that moment fetch again
 _FORGOTTEN_AFTER = 500  # newer versions; until then an emptied one keeps its number taken
 
@@ -37,8 +39,10 @@ class S3Files:
     locks = False
 
     def __init__(self, url: str) -> None:
-        if not url.startswith("s3://"):
-            raise StoreError(f"store.path {url!r}: a folder or an s3:// URL is what a store can live in")
+        if not re.match(r"s3://[^/]", url):
+            raise StoreError(
+                f"store.path {url!r}: a folder or an s3:// URL (s3://bucket/folder) is what a store can live in"
+            )
         try:
             from upath import UPath
 
@@ -83,10 +87,11 @@ class S3Files:
             return content
 
     def open(self, name: str) -> BinaryIO:
-        if self._fs.size(self._key(name)) <= _READ_AT_ONCE:
-            return io.BytesIO(self._fs.cat_file(self._key(name)))
-        file: BinaryIO = self._fs.open(self._key(name), "rb")
-        return file
+        with self._explained(name, "read", FileNotFoundError):
+            if self._fs.size(self._key(name)) <= _READ_AT_ONCE:
+                return io.BytesIO(self._fs.cat_file(self._key(name)))
+            file: BinaryIO = self._fs.open(self._key(name), "rb")
+            return file
 
     def write_bytes(self, name: str, content: bytes) -> None:
         with self._explained(name, "written"):
@@ -133,16 +138,19 @@ class S3Files:
 
     def _latest(self) -> int:
         """The number of the newest version; 0 where there is none. A removed `catalog.duckdb` means: make a new one."""
-        numbers = [int(child.removesuffix(".duckdb")) for child in self.children(_VERSIONS)]
-        return max(numbers, default=0)
+        return max(self._versions(), default=0)
+
+    def _versions(self) -> list[int]:
+        names = [child for child in self.children(_VERSIONS) if _VERSION_NAME.fullmatch(child)]
+        return [int(name.removesuffix(".duckdb")) for name in names]
 
     def _tidy(self, latest: int) -> None:
-        for child in self.children(_VERSIONS):
-            age = latest - int(child.removesuffix(".duckdb"))
+        for number in self._versions():
+            age, name = latest - number, f"{_VERSIONS}/{_version_name(number)}"
             if age > _FORGOTTEN_AFTER:
-                self.remove(f"{_VERSIONS}/{child}")
-            elif age > _EMPTIED_AFTER and self.size(f"{_VERSIONS}/{child}"):
-                self.write_bytes(f"{_VERSIONS}/{child}", b"")
+                self.remove(name)
+            elif age > _EMPTIED_AFTER and self.size(name):
+                self.write_bytes(name, b"")
 
     def fetch(self, name: str) -> tuple[Path, str] | None:
         while (version := self.version(name)) is not None:
@@ -204,15 +212,20 @@ class S3Files:
     def try_lock(self, name: str) -> Iterator[bool]:
         yield True
 
+    def is_locked(self, name: str) -> bool:
+        return False
+
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
         connection.register_filesystem(self._fs)
 
     @contextmanager
-    def _explained(self, name: str, verb: str) -> Iterator[None]:
+    def _explained(self, name: str, verb: str, *but: type[Exception]) -> Iterator[None]:
         from botocore.exceptions import BotoCoreError
 
         try:
             yield
+        except but:
+            raise
         except (OSError, BotoCoreError) as error:
             raise StoreError(
                 f"{self.location(name)}: cannot be {verb} ({error}); are store.path and the AWS_ environment right?"

@@ -6,6 +6,7 @@ comes from there and never from a clock.
 
 import json
 import logging
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,9 @@ logger = logging.getLogger(__name__)
 
 # How many names of a partition follow the asset's in a path.
 _DEPTH = {"problems": 1, "vocabulary": 1, "samples": 2, "rewards": 2, "statistics": 2, "token_distributions": 2}
-_NOTES = ".changed"
+_NOTES = "changed"
 _REMEMBERED = 1000  # former generations in a pointer
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # of a dataset, a model, a fingerprint: one part of a path
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ class Store:
             return []
         try:
             pointer = json.loads(content)
-            return [pointer["fingerprint"], *pointer.get("previous", [])]
+            return _names([pointer["fingerprint"], *pointer.get("previous", [])])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{self.files.location(name)}: damaged ({error}); remove it and materialize {asset} of "
@@ -101,13 +103,11 @@ class Store:
         """What is not published yet."""
         found = []
         for name in self.files.children(_NOTES):
-            content = self.files.find_bytes(f"{_NOTES}/{name}")
-            if content is None:
-                continue  # another publication was faster
             try:
-                note = json.loads(content)
-                found.append(Change(name, note["asset"], tuple(note["partition"]), note["fingerprint"]))
-            except (ValueError, KeyError, TypeError) as error:  # ours are whole, so it is no reason to stop
+                content = self.files.find_bytes(f"{_NOTES}/{name}")
+                if content is not None:  # else another publication was faster
+                    found.append(_change(name, json.loads(content)))
+            except (StoreError, ValueError, KeyError, TypeError) as error:  # ours are whole, so it is no reason to stop
                 logger.warning("%s is a foreign file (%s); left alone", self.files.location(f"{_NOTES}/{name}"), error)
         return found
 
@@ -151,6 +151,21 @@ class Store:
         """The manifest of every partition's current generation."""
         currents = (self.current(asset, partition) for partition in self.partitions(asset))
         return [generation.manifest() for generation in currents if generation is not None]
+
+
+def _names(names: list[Any]) -> list[str]:
+    """The names, if each is one."""
+    wrong = [name for name in names if not isinstance(name, str) or not _NAME.fullmatch(name)]
+    if wrong:
+        raise ValueError(f"{wrong[0]!r} is no name")
+    return names
+
+
+def _change(name: str, note: Any) -> Change:
+    asset, partition, fingerprint = note["asset"], note["partition"], note["fingerprint"]
+    if len(partition) != _DEPTH[asset]:
+        raise ValueError(f"{partition!r} is no partition of {asset}")
+    return Change(name, asset, tuple(_names(list(partition))), _names([fingerprint])[0])
 
 
 def _pointer(asset: str, partition: tuple[str, ...]) -> str:

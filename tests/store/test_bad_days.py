@@ -1,5 +1,6 @@
 """A full disk, a store one can only read, a writer that dies while publishing: clear errors, and nothing lost."""
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from onoff_core.errors import StoreError
-from onoff_core.store import CATALOG_NAME, Store, connect_catalog, publish_catalog
+from onoff_core.store import CATALOG_NAME, Store, connect_catalog, current_generations, publish_catalog
 from onoff_core.store.upkeep import verify
 from tests.store.conftest import environment
 from tests.store.making import make_generation, make_partition
@@ -129,7 +130,7 @@ def test_a_publisher_that_is_killed_leaves_the_former_catalog(local: Store) -> N
     make_generation(local, "rewards", KEY, "cccc2")
     script = (
         "import os, signal, sys\nfrom onoff_core.store import Store, catalog\n"
-        "catalog.schema.create_view = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "catalog.schema.create_view = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)\n"
         "real = catalog._insert\n"
         "catalog._insert = lambda *a: (real(*a), os.kill(os.getpid(), signal.SIGKILL))\n"
         "catalog.publish_catalog(Store(sys.argv[1]))"
@@ -150,18 +151,82 @@ def test_a_publisher_that_is_killed_leaves_the_former_catalog(local: Store) -> N
 def test_a_store_path_that_is_no_place_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="a folder or an s3:// URL"):
         Store("ftp://somewhere/store")
+    with pytest.raises(StoreError, match="s3://bucket/folder"):
+        Store("s3://")
     (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(StoreError, match="is a file; a store is a folder"):
+        Store(str(tmp_path / "file"))
     with pytest.raises(StoreError, match="cannot be written"):
-        make_partition(Store(str(tmp_path / "file")))
+        make_partition(Store(str(tmp_path / "file" / "store")))
+
+
+@pytest.mark.parametrize("name", ["run*", "s[1]", "what?", "**"])
+def test_a_path_that_duckdb_takes_for_a_pattern_is_refused(tmp_path: Path, name: str) -> None:
+    """It would read the files of folders that match, too: wrong rows without an error."""
+    with pytest.raises(StoreError, match=r"takes \* \? \[ in a path for patterns"):
+        Store(str(tmp_path / name / "store"))
+
+
+def test_what_cannot_be_looked_at_is_not_taken_for_missing(local: Store) -> None:
+    make_partition(local)
+    pointer = local.files.path("samples/d1/m1/current.json")
+    pointer.unlink()
+    assert local.current("samples", KEY) is None
+    pointer.symlink_to(pointer)  # looking it up fails, as without permission (root has all of those)
+    with pytest.raises(StoreError, match=r"current\.json: cannot be read"):
+        local.current("samples", KEY)
+
+
+ASIDE = """
+import os, sys
+from onoff_core.errors import StoreError
+from onoff_core.store import Store
+Store(sys.argv[2]).require("samples", ("d1", "m1")).damage()
+if os.geteuid() == 0:
+    os.setgid(65534)
+    os.setuid(65534)
+try:
+    print(Store(sys.argv[1]).require("samples", ("d1", "m1")).set_aside_damaged())
+except StoreError as error:
+    print(error)
+"""
+
+
+def test_a_fragment_that_cannot_be_opened_is_not_taken_for_damaged(readable: Store, local: Store) -> None:
+    make_partition(local)
+    folder = readable.files.path("samples/d1/m1/bbbb1")
+    for path in (Path(readable.root).parent, *folder.parents[:4], folder):
+        path.chmod(0o777)
+    (folder / "00001.parquet").chmod(0)
+    command = [sys.executable, "-c", ASIDE, str(readable.root), str(local.root)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    assert "00001.parquet: cannot be read (Permission denied)" in done.stdout
+    assert sorted(path.name for path in folder.glob("*.parquet*")) == ["00000.parquet", "00001.parquet"]
 
 
 def test_foreign_notes_and_folders_do_not_stop_a_publication(local: Store, caplog: pytest.LogCaptureFixture) -> None:
     make_partition(local)
-    local.files.write_bytes(".changed/README.json", b"hello")
+    local.files.write_bytes("changed/README.json", b"hello")
+    for number, note in enumerate(
+        (
+            None,
+            [1],
+            {"asset": "samples", "partition": ["d1"], "fingerprint": "x"},
+            {"asset": "samples", "partition": [1, 2], "fingerprint": "x"},
+            {"asset": "samples", "partition": ["..", "m1"], "fingerprint": "x"},
+            {"asset": "of a newer version", "partition": ["d1"], "fingerprint": "x"},
+            {"asset": "samples", "partition": ["d1", "m1"], "fingerprint": None},
+        )
+    ):
+        local.files.write_bytes(f"changed/{number}.json", json.dumps(note).encode())
+    local.files.path("changed/folder").mkdir()
     local.files.path("samples/mine/deep/deeper").mkdir(parents=True)
     (local.files.path("rewards") / "a file").write_text("x")
     publish_catalog(local)
-    assert "README.json is a foreign file" in caplog.text
+    for name in ("README.json", *(f"{number}.json" for number in range(7)), "folder"):
+        assert f"{name} is a foreign file" in caplog.text
+    assert {change.asset for change in local.changes()} == set()
+    assert len(current_generations(local)) == 6
     with connect_catalog(local) as connection:
         assert connection.execute("SELECT count(*) FROM generations").fetchall() == [(6,)]
     assert [found for found in verify(local) if getattr(found, "damaged", False)] == []

@@ -1,12 +1,14 @@
 """Fragments, manifests and pointers, in every place."""
 
 import json
+import re
 import time
 
 import pytest
 
 from onoff_core.errors import StoreError
-from onoff_core.store import Store
+from onoff_core.store import Store, connect_catalog, publish_catalog
+from onoff_core.store.upkeep import Finding, verify
 from tests.store.making import fragment_table, make_generation, make_partition
 
 KEY = ("d1", "m1")
@@ -101,12 +103,41 @@ def test_an_unfinished_generation_goes_on_without_its_truncated_fragment(store: 
     assert generation.fragment_indices() == {1}
 
 
+def test_a_foreign_parquet_file_is_not_taken_for_a_fragment_that_is_there(store: Store) -> None:
+    generation = store.generation("samples", KEY, "f1")
+    generation.write_fragment(0, [fragment_table("samples", 0)])
+    foreign = store.generation("rewards", KEY, "f1")
+    foreign.write_fragment(0, [fragment_table("rewards", 0)])
+    content = store.files.read_bytes(f"{foreign.folder}/00000.parquet")
+    store.files.write_bytes(f"{generation.folder}/00001.parquet", content)
+    fresh = store.generation("samples", KEY, "f1")
+    assert fresh.set_aside_damaged() == {"00001.parquet": "a foreign file: it has no column prompt"}
+    assert fresh.fragment_indices() == {0}
+
+
+FRAGMENT = {"name": "00000.parquet", "num_rows": 6, "num_bytes": 5, "sha256": "0"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"partition": ["d9", "m9"]}, "says that it is of samples/d9/m9/f1"),
         ({"fingerprint": "f2"}, "says that it is of samples/d1/m1/f2"),
-        ({"fragments": "none"}, "not a manifest"),
+        ({"fragments": "none"}, r"not a manifest \(fragments: .* remove this file"),
+        ({"fragments": [{**FRAGMENT, "name": "../f0/00000.parquet"}]}, r"not a manifest \(fragments.0.name: "),
+        ({"fragments": [{**FRAGMENT, "name": "x.parquet"}]}, r"not a manifest \(fragments.0.name: "),
+        ({"fragments": [{**FRAGMENT, "num_rows": "6"}]}, r"not a manifest \(fragments.0.num_rows: "),
+        ({"fragments": [{**FRAGMENT, "num_rows": -1}]}, r"not a manifest \(fragments.0.num_rows: "),
+        ({"fragments": [{**FRAGMENT, "sha256": None}]}, r"not a manifest \(fragments.0.sha256: "),
+        ({"fragments": [FRAGMENT, FRAGMENT]}, "it names a fragment twice"),
+        ({"completed_at": "yesterday"}, r"not a manifest \(completed_at: "),
+        ({"completed_at": float("nan")}, r"not a manifest \(completed_at: "),
+        ({"completed_at": 1e18}, r"not a manifest \(completed_at: "),
+        ({"inputs": ["problems"]}, r"not a manifest \(inputs: "),
+        ({"inputs": {"problems": 5}}, r"not a manifest \(inputs.problems: "),
+        ({"settings": None}, r"not a manifest \(settings: "),
+        ({"colour": "red"}, r"not a manifest \(colour: "),
+        ({"schema_version": "1"}, "not a manifest"),
         ({"schema_version": 99}, "written by a newer onoff .* update onoff"),
         ({"schema_version": 0}, "written by an older onoff .* remove this generation's folder and materialize"),
     ],
@@ -119,6 +150,32 @@ def test_a_manifest_that_lies_is_an_error_that_says_what_to_do(
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
     with pytest.raises(StoreError, match=message):
         local.generation("samples", KEY, "f1").read()
+    make_partition(local, "d2")
+    publish_catalog(local)  # which has all the others, and only those
+    with connect_catalog(local) as connection:
+        found = connection.execute("SELECT dataset, asset FROM generations WHERE asset = 'samples'").fetchall()
+    assert found == [("d2", "samples")]
+    (damaged,) = [found for found in verify(local) if isinstance(found, Finding)]
+    assert (damaged.damaged, damaged.where) == (True, local.files.location(generation.folder))
+    assert re.search(message, damaged.wrong)
+
+
+@pytest.mark.parametrize(
+    "pointer",
+    [
+        *("[]", "{", "5"),
+        *('{"fingerprint": 5}', '{"fingerprint": null}', '{"fingerprint": ""}', '{"fingerprint": "../m2/f1"}'),
+        *('{"fingerprint": "f1", "previous": 5}', '{"fingerprint": "f1", "previous": [1]}'),
+    ],
+)
+def test_a_pointer_that_lies_is_an_error_that_says_what_to_do(local: Store, pointer: str) -> None:
+    make_partition(local)
+    local.files.write_bytes("samples/d1/m1/current.json", pointer.encode())
+    with pytest.raises(StoreError, match=r"current.json: damaged .*remove it and materialize samples of d1\|m1 again"):
+        local.require("samples", KEY)
+    publish_catalog(local)
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT count(*) FROM generations").fetchall() == [(5,)]
 
 
 def test_a_manifest_that_lies_about_rows(local: Store) -> None:

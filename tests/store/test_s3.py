@@ -3,18 +3,58 @@
 from collections.abc import Callable
 
 import pytest
+import s3fs
 
 from onoff_core.cli.main import main
+from onoff_core.errors import StoreError
 from onoff_core.grid.materialize import (
     materialize_rewards,
     materialize_samples,
     materialize_statistics,
     materialize_token_distributions,
 )
-from onoff_core.store import CATALOG_NAME, Store, connect_catalog
+from onoff_core.store import CATALOG_NAME, Store, connect_catalog, publish_catalog
 from onoff_core.store.upkeep import verify
 from onoff_core.study import load_study
 from tests.conftest import MakeProject
+from tests.store.making import fragment_table, make_generation
+
+
+@pytest.mark.parametrize("kind", ["moto", "localbucket"])
+def test_foreign_files_among_the_snapshots_have_no_effect(kind: str, bucket: Callable[[str], str]) -> None:
+    store = Store(f"{bucket(kind)}/results")
+    make_generation(store, "samples", ("d1", "m1"), "f1")
+    publish_catalog(store)
+    for name in ("README.txt", "000000009.duckdb.bak", "9.duckdb"):
+        store.files.write_bytes(f".catalog/{name}", b"not ours")
+    make_generation(store, "samples", ("d1", "m2"), "f1")
+    publish_catalog(store)
+    with connect_catalog(store) as connection:
+        assert connection.execute("SELECT count(DISTINCT model) FROM samples").fetchall() == [(2,)]
+    assert store.files.read_bytes(".catalog/README.txt") == b"not ours"
+
+
+def test_a_server_that_went_away_is_a_clear_error(
+    bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(f"{bucket('moto')}/results")
+    make_generation(store, "samples", ("d1", "m1"), "f1")
+    samples = store.require("samples", ("d1", "m1"))
+    assert samples.read_fragment(0).num_rows == 6
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    gone = Store(store.files.location("")).generation("samples", ("d1", "m1"), samples.fingerprint)
+    for act in (
+        gone.manifest,
+        lambda: gone.read_fragment(0),
+        lambda: gone.read_rows(0, {"problem_id": "p0"}),
+        lambda: list(gone.batches(0, ["problem_id"], 5)),
+        gone.damage,
+        lambda: gone.write_fragment(5, [fragment_table("samples", 0)]),
+    ):
+        with pytest.raises(StoreError, match=r"cannot be (read|written) \(.*are store.path and the AWS_ environment"):
+            act()
 
 
 @pytest.mark.parametrize("kind", ["moto", "localbucket"])
