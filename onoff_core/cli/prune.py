@@ -12,7 +12,7 @@ def add(commands: Any) -> None:
         "prune",
         help="remove old generations (a dry run, until --yes)",
         description="List generations that are not current any more, and with --yes remove them. What is current, what "
-        "a current one was made from, and what is being written stays.",
+        "a current one was made from, and what is being written or read by a writer stays.",
     )
     command.add_argument("--keep", type=_count, default=0, metavar="N", help="keep the N newest former ones of each")
     which = command.add_mutually_exclusive_group()
@@ -24,23 +24,22 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from onoff_core.store import Store
-    from onoff_core.store.upkeep import removable, remove, remove_leftovers
+    from onoff_core.store.upkeep import prune, removable, remove_leftovers
 
     store = Store(load_study().store_path)
     found = removable(store, args.keep, args.older_than, args.unfinished)
-    rows, gone = [], 0
+    gone = prune(store, found) if args.yes else []
+    rows = []
     for removal in found:
         generation = removal.generation
-        removed = args.yes and remove(store, removal)
-        gone += removed
         mebibytes = round(removal.num_bytes / (1 << 20), 1)
-        state = "removed" if removed else "in use" if args.yes else removal.why
+        state = "removed" if removal in gone else "in use" if args.yes else removal.why
         rows.append([generation.asset, "|".join(generation.partition), generation.fingerprint, mebibytes, state])
     if rows:
         print(table(["asset", "partition", "generation", "MiB", "state"], rows) + "\n")
     if args.yes:
         leftovers = remove_leftovers(store)
-        print(f"{gone} generations removed, and {leftovers} files of writers that died; store: {store.root}")
+        print(f"{len(gone)} generations removed, and {leftovers} files of writers that died; store: {store.root}")
     elif rows:
         print(f"{len(rows)} generations would go from {store.root}. Remove them with --yes")
     else:

@@ -9,11 +9,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from onoff_core.errors import StoreError
+from onoff_core.store.catalog import publish_catalog
 from onoff_core.store.generation import ASIDE_SUFFIX, Generation
 from onoff_core.store.store import Store
 from onoff_core.tables import SCHEMAS
 
 _OURS = ("manifest.json", "begun.json")
+# What is made from each, and reads it meanwhile.
+_MADE_FROM = {
+    "problems": ("samples", "rewards"),
+    "samples": ("rewards", "statistics", "token_distributions"),
+    "rewards": ("statistics",),
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +89,8 @@ def removable(
     store: Store, keep: int = 0, older_than_days: float | None = None, unfinished: bool = False
 ) -> list[Removal]:
     """Generations that may go: not current, not what a current one was made from, and not among the `keep` newest
-    former ones of their partition; with an age, only those finished longer ago. Unfinished ones only if asked for.
+    former ones of their partition; with an age, only those finished longer ago. Unfinished ones only if asked for:
+    without a manifest, or with one whose writer died before it made the generation current.
     """
     needed = _needed(store)
     found = []
@@ -95,16 +103,16 @@ def removable(
             for generation in store.generations(asset, partition):
                 if generation.fingerprint in kept or generation.folder in needed:
                     continue
-                why = _why(generation, older_than_days, unfinished)
+                why = _why(generation, order, older_than_days, unfinished)
                 if why is not None:
                     found.append(Removal(generation, why, _num_bytes(store, generation)))
     return found
 
 
-def _why(generation: Generation, older_than_days: float | None, unfinished: bool) -> str | None:
+def _why(generation: Generation, order: list[str], older_than_days: float | None, unfinished: bool) -> str | None:
     """Why a generation may go; None where it may not."""
-    if not generation.is_complete:
-        ours = generation.is_begun or bool(generation.fragment_indices())
+    if not generation.is_complete or generation.fingerprint not in order:
+        ours = generation.is_complete or generation.is_begun or bool(generation.fragment_indices())
         return "unfinished" if unfinished and ours and older_than_days is None else None
     if older_than_days is not None and time.time() - generation.manifest().completed_at < older_than_days * 86_400:
         return None
@@ -136,16 +144,46 @@ def _num_bytes(store: Store, generation: Generation) -> int:
     return sum(store.files.size(f"{generation.folder}/{name}") for name in names)
 
 
+def prune(store: Store, removals: list[Removal]) -> list[Removal]:
+    """Remove these, so far as they may still go; those that are gone.
+
+    The catalog is published first, so that its newest snapshot names none of their files.
+    """
+    if removals:
+        publish_catalog(store)
+    return [removal for removal in removals if remove(store, removal)]
+
+
 def remove(store: Store, removal: Removal) -> bool:
-    """Remove a generation, unless it is being written or has come into use meanwhile; whether it is gone."""
+    """Remove a generation, unless it is being written, or has come into use meanwhile; whether it is gone."""
     generation = removal.generation
     with store.writing_if_free(generation) as free:
-        if not free or store.order(generation.asset, generation.partition)[:1] == [generation.fingerprint]:
+        current = store.order(generation.asset, generation.partition)[:1]
+        if not free or current == [generation.fingerprint] or _in_use(store, generation):
             return False
-        if removal.why == "former":
-            store.files.remove(f"{generation.folder}/manifest.json")  # first, so that half of it is never a result
+        store.files.remove(f"{generation.folder}/manifest.json")  # first, so that half of it is never a result
         store.files.remove(generation.folder)
         return True
+
+
+def _in_use(store: Store, generation: Generation) -> bool:
+    """Whether something current was made from it, or somebody writes what may be made from it."""
+    needed: set[str] = set()
+    for asset in _MADE_FROM.get(generation.asset, ()):
+        for partition in _partitions_like(store, asset, generation.partition):
+            if store.files.is_locked("/".join((asset, *partition))):
+                return True
+            current = store.current(asset, partition)
+            if current is not None:
+                _add_with_inputs(store, current, needed)
+    return generation.folder in needed
+
+
+def _partitions_like(store: Store, asset: str, partition: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The partition itself; of a data set, that one of every model."""
+    if len(partition) > 1:
+        return [partition]
+    return [(*partition, model) for model in store.files.folders("/".join((asset, *partition)))]
 
 
 def remove_leftovers(store: Store) -> int:
@@ -153,6 +191,9 @@ def remove_leftovers(store: Store) -> int:
     removed = 0
     for asset in SCHEMAS:
         for partition in store.partitions(asset):
+            folder = "/".join((asset, *partition))
+            with store.files.try_lock(f"{folder}/.current.lock") as free:
+                removed += _remove_leftovers_in(store, folder) if free else 0
             for generation in store.generations(asset, partition):
                 with store.writing_if_free(generation) as free:
                     removed += _remove_leftovers_in(store, generation.folder) if free else 0

@@ -7,7 +7,7 @@ import pytest
 from onoff_core.cli.main import main
 from onoff_core.grid.materialize import materialize_rewards, materialize_samples
 from onoff_core.store import Store, connect_catalog, publish_catalog
-from onoff_core.store.upkeep import Finding, removable, remove, remove_leftovers, verify
+from onoff_core.store.upkeep import Finding, prune, removable, remove, remove_leftovers, verify
 from onoff_core.study import load_study
 from tests.conftest import MakeProject
 from tests.store.making import fragment_table, make_generation, make_partition
@@ -87,8 +87,51 @@ def test_prune_never_removes_what_is_being_written(local: Store) -> None:
     assert "samples/d1/m1/ffff" not in folders(local)
     with local.writing(unfinished), local.writing(local.generation("samples", KEY, "bbbb1")):
         kept = {removal.generation.fingerprint for removal in removals if not remove(local, removal)}
-    assert kept == {"ffff", "bbbb1"}
+    # Who writes samples may have read the problems; nobody writes what is made from rewards.
+    assert kept == {"ffff", "bbbb1", "aaaa1"}
     assert unfinished.fragment_indices() == {0}
+
+
+def test_prune_leaves_what_a_writer_is_reading(local: Store) -> None:
+    """A run of hours over samples that are not current any more: they stay until it is done, and then are needed."""
+    make_partition(local, version="1")
+    make_partition(local, version="2")
+    removals = removable(local)
+    (samples,) = [removal for removal in removals if removal.generation.fingerprint == "bbbb1"]
+    (problems,) = [removal for removal in removals if removal.generation.fingerprint == "aaaa1"]
+    scoring = local.generation("token_distributions", KEY, "eeee3")
+    with local.writing(scoring):  # has read the samples, and has no fragment yet
+        assert not remove(local, samples)
+        scoring.write_fragment(0, [fragment_table("token_distributions", 0)])
+        scoring.complete({"samples": "bbbb1"}, {}, {})
+        local.make_current(scoring)
+    assert not remove(local, samples)
+    with local.writing(local.generation("rewards", ("d1", "m9"), "cccc9")):  # of another model, and the same problems
+        assert not remove(local, problems)
+    assert local.generation("samples", KEY, "bbbb1").damage() == {}
+    assert "samples/d1/m1/bbbb1" not in folders(local)
+
+
+def test_prune_leaves_no_snapshot_that_names_what_is_gone(store: Store) -> None:
+    make_generation(store, "samples", KEY, "bbbb1")
+    publish_catalog(store)
+    make_generation(store, "samples", KEY, "bbbb2")  # and dies before it publishes
+    assert [removal.generation.fingerprint for removal in prune(store, removable(store))] == ["bbbb1"]
+    with connect_catalog(store) as connection:
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(12,)]
+    assert store.changes() == []
+
+
+def test_prune_keeps_what_was_finished_and_not_made_current_yet(local: Store) -> None:
+    """Its writer died in between, and the next materialization computes nothing of it again."""
+    make_partition(local)
+    finished = local.generation("samples", KEY, "ffff")
+    finished.write_fragment(0, [fragment_table("samples", 0)])
+    finished.complete({}, {}, {})
+    assert folders(local) == folders(local, older_than_days=0) == []
+    assert folders(local, unfinished=True) == ["samples/d1/m1/ffff"]
+    local.make_current(finished)
+    assert "samples/d1/m1/bbbb1" not in folders(local, keep=1)
 
 
 def test_prune_leaves_a_generation_that_became_current_meanwhile(local: Store) -> None:
@@ -108,6 +151,10 @@ def test_leftovers_of_dead_writers_go_and_those_of_a_writer_at_work_stay(local: 
         assert remove_leftovers(local) == 0
     assert remove_leftovers(local) == 1
     assert not scratch.exists()
+    local.files.path("samples/d1/m1/.tmp-pointer").write_bytes(b"x")
+    local.files.path(".tmp-catalog").write_bytes(b"x")
+    assert remove_leftovers(local) == 2
+    assert not list(local.files.path("").rglob(".tmp-*"))
 
 
 def test_the_commands(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
