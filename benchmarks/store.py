@@ -1,7 +1,10 @@
-"""What the store costs as it grows: publishing the catalog after one partition, and `onoff status`, at 10, 100, 1,000.
+"""What the store costs as it grows: publishing the catalog after one partition, `onoff status`, and reading one
+partition by SQL, at 10, 100 and 1,000 partitions.
 
 The grid is made up: 240 responses a partition in 8 fragments, as sampling cuts them. Publishing and status run in a
-process of their own, whose peak memory is the figure.
+process of their own, whose peak memory is the figure. One partition more has 100,160 tokens with k = 20, a row group
+for each of its 320 responses. A token's row of it is read cold: by a process of its own, from opening the catalog to
+having the row, when the system has been told to forget the partition's files and the catalog.
 """
 
 import json
@@ -11,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +22,15 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.figures import Figure, interleaved
+from benchmarks.synthetic import PIECES, distributions_table
 from onoff_core.store import CATALOG_NAME, Generation, Store, connect_catalog, publish_catalog
 from onoff_core.tables import SCHEMAS
 
 SIZES = (10, 100, 1000)
 RESPONSES, FRAGMENTS, SAMPLES, TOKENS = 240, 8, 8, 60
 _MODELS = 25
+LONG = ("d00", "long")  # the partition with many tokens
+_LONG_PROBLEMS, _LONG_TOKENS, _PROBLEMS_A_FRAGMENT, _TOP_K = 40, 313, 4, 20
 
 # Each prints seconds and the peak of the memory. Status is timed from outside, start of the program included.
 _PEAK = """
@@ -44,6 +51,20 @@ with contextlib.redirect_stdout(io.StringIO()):
     main(["status"])
 print(0, peak())
 """
+_TOKEN = f"""{_PEAK}
+import sys, time
+import duckdb
+began = time.perf_counter()
+with duckdb.connect(sys.argv[1], read_only=True) as connection:
+    rows = connection.execute(sys.argv[2]).fetchall()
+assert len(rows) == 1, rows
+print(time.perf_counter() - began, peak())
+"""
+_ONE = "problem_id = 'p17' AND sample_index = 3 AND position = 200"
+_TOKEN_WHERE = f"SELECT * FROM token_distributions WHERE dataset = '{LONG[0]}' AND model = '{LONG[1]}' AND {_ONE}"
+_TOKEN_OF = f"SELECT * FROM token_distributions_of('{LONG[0]}', '{LONG[1]}') WHERE {_ONE}"
+_SAMPLES_WHERE = "SELECT avg(num_tokens) FROM samples WHERE dataset = 'd00' AND model = 'm00'"
+_SAMPLES_OF = "SELECT avg(num_tokens) FROM samples_of('d00', 'm00')"
 
 
 def run(repeats: int) -> list[Figure]:
@@ -60,6 +81,7 @@ def _at(size: int, repeats: int) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="onoff-bench-") as folder:
         project = Path(folder)
         store = make_grid(project, size)
+        make_long_partition(store)
         began = time.perf_counter()
         publish_catalog(store)
         rebuilt = time.perf_counter() - began
@@ -76,7 +98,12 @@ def _at(size: int, repeats: int) -> list[Figure]:
             _, peaks["status"] = _measured(_STATUS, project)
             return time.perf_counter() - began
 
-        taken = interleaved({"publish": publish, "status": status, "query": lambda: _query(store)}, repeats)
+        measures = {"publish": publish, "status": status}
+        for query in (_SAMPLES_WHERE, _SAMPLES_OF):
+            measures[query] = partial(_query, store, query)
+        for query in (_TOKEN_WHERE, _TOKEN_OF):
+            measures[query] = partial(_cold, store, query)
+        taken = interleaved(measures, repeats)
         at = f"{size:,} partitions"
         target = size == max(SIZES)
         return [
@@ -84,17 +111,34 @@ def _at(size: int, repeats: int) -> list[Figure]:
             Figure(f"publish, peak memory, {at}", peaks["publish"], "MB", target="< 300" if target else None),
             Figure(f"onoff status, {at}", taken["status"], "s", target="< 1" if target else None),
             Figure(f"onoff status, peak memory, {at}", peaks["status"], "MB"),
-            Figure(f"one partition's samples by SQL, {at}", taken["query"], "s"),
+            Figure(f"one partition's samples, WHERE dataset, model, {at}", taken[_SAMPLES_WHERE], "s"),
+            Figure(f"one partition's samples, samples_of, {at}", taken[_SAMPLES_OF], "s"),
+            Figure(f"a token of 100,160, cold, WHERE dataset, model, {at}", taken[_TOKEN_WHERE], "s", target="< 0.05"),
+            Figure(f"a token of 100,160, cold, token_distributions_of, {at}", taken[_TOKEN_OF], "s", target="< 0.05"),
             Figure(f"catalog made from nothing, {at}", rebuilt, "s"),
             Figure(f"catalog.duckdb, {at}", store.files.size(CATALOG_NAME) / 1e6, "MB"),
         ]
 
 
-def _query(store: Store) -> float:
+def _query(store: Store, query: str) -> float:
     with connect_catalog(store) as connection:
         began = time.perf_counter()
-        connection.execute("SELECT avg(num_tokens) FROM samples WHERE dataset = 'd00' AND model = 'm00'").fetchall()
+        connection.execute(query).fetchall()
         return time.perf_counter() - began
+
+
+def _cold(store: Store, query: str) -> float:
+    folder = Path(store.root)
+    for path in (
+        folder / CATALOG_NAME,
+        *folder.glob("schema/*"),
+        *folder.joinpath("token_distributions", *LONG).rglob("*"),
+    ):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(descriptor)
+    return _measured(_TOKEN, folder, str(folder / CATALOG_NAME), query)[0]
 
 
 def _measured(script: str, project: Path, *arguments: str) -> tuple[float, float]:
@@ -128,6 +172,21 @@ def make_grid(project: Path, size: int) -> Store:
     for asset in masters:
         shutil.rmtree(store.files.path(f"{asset}/master"), ignore_errors=True)
     return store
+
+
+def make_long_partition(store: Store) -> None:
+    """A partition with so many tokens that reading all of them for one would show."""
+    generation = store.generation("token_distributions", LONG, "toke0000")
+    draw = np.random.default_rng(0)
+    for first in range(0, _LONG_PROBLEMS, _PROBLEMS_A_FRAGMENT):
+        responses = [(f"p{first + i}", sample) for i in range(_PROBLEMS_A_FRAGMENT) for sample in range(SAMPLES)]
+        tables = [
+            distributions_table(problem, sample, draw.integers(1, len(PIECES), _LONG_TOKENS).tolist(), _TOP_K, draw)
+            for problem, sample in responses
+        ]
+        generation.write_fragment(first // _PROBLEMS_A_FRAGMENT, tables)
+    generation.complete({}, {}, {})
+    store.make_current(generation)
 
 
 def make_rewards(store: Store, dataset: str, model: str, fingerprint: str) -> None:

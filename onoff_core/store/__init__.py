@@ -7,8 +7,8 @@ Layout, below the store's root:
     vocabulary/<model>/<fingerprint>/            what token ids stand for, so that readers need no tokenizer
     .../current.json                             which generation of that folder is the current one
     catalog.duckdb                               a snapshot for SQL, replaced whole at every publication
-    .changed/<note>.json                         partitions whose current generation is not in the catalog yet
-    .schema/<asset>-<hash>.parquet               empty, with today's columns: what the catalog's views start from
+    changed/<note>.json                          partitions whose current generation is not in the catalog yet
+    schema/<asset>-<hash>-<store>.parquet        empty, with today's columns: what the catalog's views start from
 
 A generation without a manifest is unfinished and is never read as a result. Values in, values out: this package knows
 nothing of models or settings.

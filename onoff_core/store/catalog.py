@@ -36,7 +36,7 @@ _SLACK_BYTES = 8 << 20  # a file may grow to twice its size when made anew and t
 _MEMORY = "200MB"
 
 Work = tuple[str, tuple[str, ...]]  # asset, partition
-Template = Callable[[str], str]  # asset -> SQL expression for the location of its empty file
+Template = Callable[[str], str]  # asset -> path of its empty file, absolute or below the store's root
 
 
 def publish_catalog(store: Store, rebuild: bool = False) -> None:
@@ -64,14 +64,14 @@ def fill_private(connection: duckdb.DuckDBPyConnection, store: Store, folder: Pa
     def template(asset: str) -> str:
         path = folder / f"{asset}.parquet"
         path.write_bytes(schema.template_content(asset))
-        return schema.quoted(str(path))
+        return str(path)
 
     _fill(connection, store, template)
 
 
 def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
     def template(asset: str) -> str:
-        return f"store_root() || {schema.quoted(schema.template_name(store.files, asset))}"
+        return schema.template_name(store.files, asset)
 
     with _explained(store.files), store.files.replacing(CATALOG_NAME) as replacement:
         if from_nothing or not _version_is_ours(replacement.path):
@@ -155,7 +155,7 @@ def _replace(
     changed = {asset for asset, _ in work}
     for asset in schema.VIEWS:
         if anew or asset in changed:
-            schema.create_view(connection, asset, template(asset))
+            schema.create_view(connection, asset, template(asset), by_dataset=store.files.locks)
     connection.execute("COMMIT")
 
 
@@ -262,7 +262,7 @@ def _compact(path: Path, files: Files, template: Template) -> None:
         for table in schema.TABLES_IN_CATALOG:
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM bloated.{table}")
         for asset in schema.VIEWS:
-            schema.create_view(connection, asset, template(asset))
+            schema.create_view(connection, asset, template(asset), by_dataset=files.locks)
         connection.execute("DETACH bloated")
     compacted.replace(path)
     _note_fresh_size(path)

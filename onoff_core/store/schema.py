@@ -4,10 +4,16 @@ Small tables (problems, rewards, statistics, generations, fragments) are copied 
 token_distributions and vocabulary are views over exactly the fragments that were current when it was published. No path
 in it is absolute: `store_root()` is the variable `onoff_store` where a session sets it, else the folder of the opened
 file, which DuckDB gives away in its default for spilled data (`<file>.tmp`).
+
+DuckDB looks each file of a `read_parquet` up, and evaluates a query's conditions on its name, before it reads any: with
+thousands of files that takes longer than the reading. So a view has a branch for each data set, which a condition on
+`dataset` drops unseen; and `samples_of(dataset, model)` and `token_distributions_of(dataset, model)` pick one
+partition's files before DuckDB sees the others.
 """
 
 import hashlib
 import io
+import uuid
 
 import duckdb
 import pyarrow as pa
@@ -16,11 +22,13 @@ import pyarrow.parquet as pq
 from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
-CATALOG_VERSION = 1
+CATALOG_VERSION = 2
 COPIED = ("problems", "rewards", "statistics")
 VIEWS = ("samples", "token_distributions", "vocabulary")
 PARTITION_COLUMNS = {"problems": ("dataset",), "vocabulary": ("model",)}
 TABLES_IN_CATALOG = ("generations", "fragments", *COPIED)
+_TEMPLATES = "schema"
+_MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, dropped or not
 
 _NAME_COMMENTS = {"dataset": "short name, from onoff.yaml", "model": "short name, from onoff.yaml"}
 _GENERATIONS = {
@@ -46,11 +54,13 @@ _FRAGMENTS = {
     "num_bytes": ("BIGINT", "bytes"),
     "sha256": ("VARCHAR", "of the file"),
 }
-_STORE_ROOT = """CREATE OR REPLACE MACRO store_root() AS coalesce(
+# Another opened file than the catalog says nothing of where the store is. DuckDB takes * ? [ in a path for patterns,
+# and would read other folders' files too.
+_STORE_ROOT = """coalesce(
     getvariable('onoff_store'),
-    CASE WHEN current_setting('temp_directory') IN ('', '.tmp')
-    THEN error('say where the store is: SET VARIABLE onoff_store = ''/path/to/store/''')
-    ELSE regexp_replace(current_setting('temp_directory'), '[^/]*$', '') END)"""
+    CASE WHEN regexp_matches(current_setting('temp_directory'), '^([^*?[]*/)?catalog[.]duckdb[.]tmp$')
+    THEN left(current_setting('temp_directory'), -length('catalog.duckdb.tmp'))
+    ELSE error('say where the store is (no * ? [ in its path): SET VARIABLE onoff_store = ''/path/to/store/''') END)"""
 
 
 def partition_columns(asset: str) -> tuple[str, ...]:
@@ -69,7 +79,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("CREATE TABLE onoff_catalog (version INTEGER, fresh_bytes BIGINT)")
     connection.execute("COMMENT ON TABLE onoff_catalog IS 'of this file itself: its version, its size when made anew'")
     connection.execute("INSERT INTO onoff_catalog VALUES (?, 0)", [CATALOG_VERSION])
-    connection.execute(_STORE_ROOT)
+    connection.execute(f"CREATE OR REPLACE MACRO store_root() AS {_STORE_ROOT}")
     _create_own(connection, "generations", _GENERATIONS, "one row per current generation: what made each result")
     _create_own(connection, "fragments", _FRAGMENTS, "one row per Parquet file of the current generations")
     for asset in COPIED:
@@ -88,25 +98,58 @@ def _create_own(
         connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
 
 
-def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str) -> None:
-    """A view over the asset's fragments as the table `fragments` has them now.
+def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str, by_dataset: bool) -> None:
+    """A view over the asset's fragments as the table `fragments` has them now, and its macro for one partition.
 
-    `template` is an SQL expression for the location of an empty file with today's columns. It comes first: so the view
-    has its types where there are no results, and can be made where a fragment is damaged.
+    `template` is the path of an empty file with today's columns, absolute or below the store's root. It comes first: so
+    the view has its types where there are no results, and can be made where a fragment is damaged. `by_dataset`: the
+    view has a branch for each data set, unless there are very many.
     """
-    paths = connection.execute("SELECT path FROM fragments WHERE asset = ? ORDER BY path", [asset]).fetchall()
-    listed = chr(10).join(path for (path,) in paths)
-    located = f"list_transform(string_split({quoted(listed)}, chr(10)), lambda path: store_root() || path)"
-    files = f"list_concat([{template}], {located})" if paths else f"[{template}]"
-    union = ", union_by_name = true" if _has_older_columns(connection, asset) else ""
-    names = partition_columns(asset)
-    parts = [f"split_part(filename, '/', {i - len(names) - 2}) AS {name}" for i, name in enumerate(names)]
-    own = [_name(column) for column in SCHEMAS[asset].names]
-    connection.execute(
-        f"CREATE OR REPLACE VIEW {asset} AS SELECT {', '.join(parts + own)} "
-        f"FROM read_parquet({files}, filename = true{union})"
-    )
+    found: list[tuple[str | None, list[str]]] = connection.execute(
+        "SELECT dataset, list(path ORDER BY path) FROM fragments WHERE asset = ? GROUP BY dataset ORDER BY dataset",
+        [asset],
+    ).fetchall()
+    everything = [path for _, paths in found for path in paths]
+    groups = found if by_dataset and 0 < len(found) <= _MOST_BRANCHES else [(None, everything)]
+    older = ", union_by_name = true" if _has_older_columns(connection, asset) else ""
+    own = ", ".join(_name(column) for column in SCHEMAS[asset].names)
+    selects = []
+    for dataset, paths in groups:
+        files = _files(template, _listed(paths))
+        selects.append(f"SELECT {_names(asset, dataset)}, {own} FROM read_parquet({files}, filename = true{older})")
+    connection.execute(f"CREATE OR REPLACE VIEW {asset} AS {' UNION ALL '.join(selects)}")
     _comment(connection, "VIEW", asset)
+    if partition_columns(asset) == ("dataset", "model"):
+        of = f"lambda path: starts_with(path, '{asset}/' || dataset || '/' || model || '/')"
+        # A macro does not find another one of its catalog where that is attached under a name; a view does.
+        files = _files(template, f"list_filter({_listed(everything)}, {of})", _STORE_ROOT)
+        connection.execute(
+            f"CREATE OR REPLACE MACRO {asset}_of(dataset, model) AS TABLE "
+            f"SELECT dataset AS dataset, model AS model, {own} FROM read_parquet({files}{older})"
+        )
+        connection.execute(f"COMMENT ON MACRO TABLE {asset}_of IS {quoted(f'{asset} of one dataset and model')}")
+
+
+def _names(asset: str, dataset: str | None) -> str:
+    """The partition's columns: from the files' names, but for a data set that is known."""
+    names = partition_columns(asset)
+    found = {name: f"split_part(filename, '/', {i - len(names) - 2})" for i, name in enumerate(names)}
+    if dataset is not None:
+        found["dataset"] = quoted(dataset)
+    return ", ".join(f"{value} AS {name}" for name, value in found.items())
+
+
+def _listed(paths: list[str]) -> str:
+    """An SQL list of these; one string is parsed much faster than thousands."""
+    return f"string_split({quoted(chr(10).join(paths))}, chr(10))" if paths else "[]::VARCHAR[]"
+
+
+def _files(template: str, paths: str, root: str = "store_root()") -> str:
+    """The files of a `read_parquet`: the template, and these paths below the store's root."""
+    first = f"[{quoted(template)}]"
+    if template.startswith("/"):
+        return f"list_concat({first}, list_transform({paths}, lambda path: {root} || path))"
+    return f"list_transform(list_concat({first}, {paths}), lambda path: {root} || path)"
 
 
 def _has_older_columns(connection: duckdb.DuckDBPyConnection, asset: str) -> bool:
@@ -119,11 +162,17 @@ def _has_older_columns(connection: duckdb.DuckDBPyConnection, asset: str) -> boo
 
 
 def template_name(files: Files, asset: str) -> str:
-    """The name of the empty file with today's columns, written now where it is not there."""
+    """The name of the empty file with today's columns, written now where it is not there or is damaged.
+
+    No two stores have a template of one name. So a catalog that is told, or guesses, another store's root finds nothing
+    there, and does not read that one's results for its own.
+    """
     content = template_content(asset)
-    name = f".schema/{asset}-{hashlib.sha256(content).hexdigest()[:16]}.parquet"
-    if not files.exists(name):
-        files.create_bytes(name, content)
+    prefix = f"{asset}-{hashlib.sha256(content).hexdigest()[:16]}-"
+    there = [name for name in files.children(_TEMPLATES) if name.startswith(prefix) and name.endswith(".parquet")]
+    name = f"{_TEMPLATES}/{there[0] if there else f'{prefix}{uuid.uuid4().hex[:16]}.parquet'}"
+    if files.find_bytes(name) != content:
+        files.write_bytes(name, content)
     return name
 
 

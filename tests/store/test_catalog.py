@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from onoff_core.store import CATALOG_NAME, Catalog, Store, connect_catalog, current_generations, publish_catalog
+from onoff_core.store import CATALOG_NAME, Catalog, Store, connect_catalog, current_generations, publish_catalog, schema
 from onoff_core.store import catalog as catalog_module
 from onoff_core.tables import SCHEMAS
 from tests.store.making import PROBLEMS, SAMPLES, TOKENS, make_generation, make_partition
@@ -61,6 +61,71 @@ def test_every_table_view_and_column_has_a_comment(local: Store) -> None:
             assert not [name for name, comment in columns if not comment], table
 
 
+@pytest.mark.parametrize("asset", ["samples", "token_distributions"])
+def test_one_partition_by_its_macro_is_the_view_where_it_is_that_one(store: Store, asset: str) -> None:
+    for partition in (("d1", "m1"), ("d1", "m10"), ("d2", "m1")):
+        make_generation(store, asset, partition, "f1")
+    publish_catalog(store)
+    with connect_catalog(store) as connection:
+        view = connection.execute(f"SELECT * FROM {asset} WHERE dataset = 'd1' AND model = 'm1' ORDER BY ALL")
+        columns, rows = view.description, view.fetchall()
+        macro = connection.execute(f"SELECT * FROM {asset}_of($1, $2) ORDER BY ALL", ["d1", "m1"])
+        assert macro.description == columns
+        assert macro.fetchall() == rows != []
+        for nothing in ("'d1', 'm9'", "'d1', NULL", "NULL, 'm1'", "'d', '1/m1'"):
+            assert connection.execute(f"SELECT * FROM {asset}_of({nothing})").fetchall() == []
+        comment = "SELECT comment FROM duckdb_functions() WHERE function_name = ?"
+        assert connection.execute(comment, [f"{asset}_of"]).fetchall() == [(f"{asset} of one dataset and model",)]
+
+
+def test_other_partitions_files_are_not_looked_up(local: Store) -> None:
+    """That is what a query would otherwise spend its time with: files are gone, and it does not notice.
+
+    DuckDB looks up the first file of each branch of a view, and by the macro none of others.
+    """
+    for dataset, model in (("d1", "m1"), ("d1", "m2"), ("d2", "m1")):
+        make_partition(local, dataset, model)
+    publish_catalog(local)
+    local.files.remove("samples/d2/m1/bbbb1/00001.parquet")
+    with connect_catalog(local) as connection:
+        by_model = "SELECT model, count(*) FROM samples WHERE dataset = 'd1' GROUP BY model ORDER BY model"
+        assert connection.execute(by_model).fetchall() == [("m1", RESPONSES), ("m2", RESPONSES)]
+        joined = "SELECT count(*) FROM rewards JOIN samples USING (dataset, model, problem_id, sample_index) WHERE "
+        assert connection.execute(f"{joined} dataset = 'd1'").fetchall() == [(2 * RESPONSES,)]
+        with pytest.raises(duckdb.Error, match="No files found"):
+            count(connection, "samples")
+        local.files.remove("samples/d1/m2")
+        local.files.remove("samples/d2")
+        assert count(connection, "samples_of('d1', 'm1')") == RESPONSES
+
+
+def test_a_view_of_very_many_data_sets_is_the_same(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "_MOST_BRANCHES", 2)
+    found = []
+    for dataset in ("d1", "d2", "d3"):
+        make_partition(local, dataset)
+        publish_catalog(local)
+        with connect_catalog(local) as connection:
+            by_dataset = "SELECT dataset, model, count(*) FROM samples GROUP BY ALL ORDER BY ALL"
+            found.append(connection.execute(by_dataset).fetchall())
+            branches = connection.execute("SELECT sql FROM duckdb_views() WHERE view_name = 'samples'").fetchall()[0][0]
+            assert branches.count("read_parquet") == (len(found) if len(found) <= 2 else 1)
+    assert found[2] == [(dataset, "m1", RESPONSES) for dataset in ("d1", "d2", "d3")]
+    assert found == [found[2][:1], found[2][:2], found[2]]
+
+
+def test_what_the_views_start_from_is_mended_by_a_publication(local: Store) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    (template,) = local.files.path("schema").glob("samples-*.parquet")
+    template.write_bytes(b"not Parquet")
+    make_partition(local, "d1", "m2")
+    publish_catalog(local)
+    assert list(local.files.path("schema").glob("samples-*")) == [template]
+    with connect_catalog(local) as connection:
+        assert count(connection, "samples") == 2 * RESPONSES
+
+
 def test_a_publication_adds_changes_and_replaces(store: Store) -> None:
     make_partition(store, "d1", "m1")
     publish_catalog(store)
@@ -110,7 +175,7 @@ def test_a_change_of_a_process_that_died_before_publishing_comes_with_the_next(s
 def test_a_note_whose_pointer_is_not_there_yet_stays(local: Store) -> None:
     make_partition(local)
     publish_catalog(local)
-    local.files.write_bytes(".changed/x.json", b'{"asset":"samples","partition":["d1","m1"],"fingerprint":"coming"}')
+    local.files.write_bytes("changed/x.json", b'{"asset":"samples","partition":["d1","m1"],"fingerprint":"coming"}')
     publish_catalog(local)
     assert [change.fingerprint for change in local.changes()] == ["coming"]
     make_generation(local, "samples", KEY, "coming")
@@ -158,6 +223,19 @@ def test_one_damaged_partition_does_not_keep_the_others_from_the_catalog(
     with connect_catalog(local) as connection:
         assert connection.execute("SELECT DISTINCT model FROM rewards").fetchall() == [("m2",)]
     assert "rewards/d1/m1/cccc1/00000.parquet" in caplog.text
+
+
+def test_current_generations_leave_a_damaged_partition_out_aloud(
+    local: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    make_generation(local, "rewards", KEY, "cccc2")
+    local.files.write_bytes("rewards/d1/m1/current.json", b'{"fingerprint": 5}')
+    found = current_generations(local)
+    assert ("rewards", KEY) not in found
+    assert found["samples", KEY].fingerprint == "bbbb1"
+    assert "rewards/d1/m1/current.json: damaged (5 is no name); remove it and materialize rewards" in caplog.text
 
 
 def test_an_older_file_without_a_nullable_column_reads_null(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,49 @@ def test_attached_to_another_database_it_asks_for_the_folder(two_models: Store) 
             connection.execute("SELECT count(*) FROM results.samples")
         connection.execute(f"SET VARIABLE onoff_store = '{two_models.root}/'")
         assert connection.execute("SELECT count(*) FROM results.samples").fetchall() == [(2 * RESPONSES,)]
+        assert connection.execute("SELECT count(*) FROM results.samples_of('d1', 'm2')").fetchall() == [(RESPONSES,)]
+
+
+@pytest.mark.parametrize("temporary", ["", "/elsewhere", "/elsewhere/mine.duckdb.tmp"])
+def test_where_duckdb_spills_elsewhere_it_asks_for_the_folder(two_models: Store, temporary: str) -> None:
+    """As it does in a session on another database's file."""
+    with duckdb.connect(two_models.files.location(CATALOG_NAME), read_only=True) as connection:
+        connection.execute(f"SET temp_directory = '{temporary}'")
+        with pytest.raises(duckdb.Error, match=r"say where the store is .*SET VARIABLE onoff_store"):
+            connection.execute("SELECT count(*) FROM samples")
+        connection.execute(f"SET VARIABLE onoff_store = '{two_models.root}/'")
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(2 * RESPONSES,)]
+        assert connection.execute("SELECT count(*) FROM samples_of('d1', 'm2')").fetchall() == [(RESPONSES,)]
+
+
+def test_a_second_store_in_a_session_is_not_read_from_the_first(two_models: Store, tmp_path: Path) -> None:
+    """Their results may have the same names."""
+    other = Store(str(tmp_path / "other"))
+    make_partition(other, "d1", "m1")
+    publish_catalog(other)
+    with duckdb.connect(two_models.files.location(CATALOG_NAME), read_only=True) as connection:
+        connection.execute(f"ATTACH '{other.files.location(CATALOG_NAME)}' AS other (READ_ONLY)")
+        assert connection.execute("SELECT count(*) FROM other.rewards").fetchall() == [(RESPONSES,)]
+        with pytest.raises(duckdb.Error, match=r"No files found that match the pattern .*/schema/samples-"):
+            connection.execute("SELECT count(*) FROM other.samples")
+        connection.execute(f"SET VARIABLE onoff_store = '{other.root}/'")
+        assert connection.execute("SELECT count(*) FROM other.samples").fetchall() == [(RESPONSES,)]
+
+
+def test_a_store_moved_to_a_path_that_duckdb_takes_for_a_pattern_is_not_read_wrong(
+    two_models: Store, tmp_path: Path
+) -> None:
+    like = Store(str(tmp_path / "run1" / "store"))
+    make_partition(like, "d1", "m1")
+    publish_catalog(like)
+    moved = tmp_path / "run[12]" / "store"
+    moved.parent.mkdir()
+    shutil.move(str(two_models.root), moved)
+    with (
+        duckdb.connect(moved / CATALOG_NAME, read_only=True) as connection,
+        pytest.raises(duckdb.Error, match=r"say where the store is \(no \* \? \[ in its path\)"),
+    ):
+        connection.execute("SELECT count(*) FROM samples")
 
 
 def test_the_catalog_of_a_store_on_s3_downloaded(bucket, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
