@@ -3,7 +3,9 @@
 import argparse
 import importlib.util
 import os
+import re
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,18 @@ from onoff_core.errors import SettingsError, StoreError
 from onoff_core.study import load_study
 
 # The settings of .streamlit/config.toml, for a start in another folder: this machine only, no telemetry.
-_DEFAULTS = {
-    "STREAMLIT_SERVER_ADDRESS": "127.0.0.1",
-    "STREAMLIT_SERVER_PORT": "8501",
-    "STREAMLIT_SERVER_HEADLESS": "true",
-    "STREAMLIT_SERVER_ALLOWED_HOSTS": "localhost,127.0.0.1",
-    "STREAMLIT_SERVER_FILE_WATCHER_TYPE": "none",
-    "STREAMLIT_BROWSER_GATHER_USAGE_STATS": "false",
-    "STREAMLIT_CLIENT_TOOLBAR_MODE": "viewer",
+DEFAULTS = {
+    "server.address": "127.0.0.1",
+    "server.port": "8501",
+    "server.headless": "true",
+    "server.allowedHosts": "localhost,127.0.0.1",
+    "server.enableXsrfProtection": "true",
+    "server.enableCORS": "true",
+    "server.fileWatcherType": "none",
+    "runner.postScriptGC": "false",
+    "browser.gatherUsageStats": "false",
+    "client.toolbarMode": "viewer",
+    "client.showErrorDetails": "stacktrace",
 }
 
 
@@ -50,10 +56,23 @@ def command_of(store: str | None, options: list[str]) -> tuple[list[str], dict[s
         environment["ONOFF_STORE"] = store if "://" in store else str(_existing(Path(store)))
     elif "ONOFF_STORE" not in environment:
         load_study()  # an error in the settings is better told here than on a page
-    if not Path(".streamlit/config.toml").exists():
-        environment = {**_DEFAULTS, **environment}
+    environment = {**_defaults(Path(".streamlit/config.toml")), **environment}
     script = Path(spec.origin).parent / "browser" / "app.py"
     return [sys.executable, "-m", "streamlit", "run", str(script), *options], environment
+
+
+def _defaults(config: Path) -> dict[str, str]:
+    """As variables, what the folder's own settings leave open: a variable would outweigh the file."""
+    try:
+        told = tomllib.loads(config.read_text()) if config.exists() else {}
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{config}: not readable ({error}); mend it, or start in another folder") from error
+    left_open = {}
+    for option, value in DEFAULTS.items():
+        section, name = option.split(".")
+        if name not in told.get(section, {}):
+            left_open["STREAMLIT_" + re.sub(r"\.|(?<=[a-z])(?=[A-Z])", "_", option).upper()] = value
+    return left_open
 
 
 def _existing(folder: Path) -> Path:

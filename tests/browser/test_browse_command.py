@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from onoff_core.cli.browse import command_of
+from onoff_core.cli.browse import DEFAULTS, command_of
 from onoff_core.errors import SettingsError
 
 
@@ -30,12 +30,36 @@ def test_a_folder_that_is_not_there_is_an_error(tmp_path: Path) -> None:
         command_of(str(tmp_path / "nowhere"), [])
 
 
+def test_a_folder_with_settings_of_its_own_is_heeded_and_still_safe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".streamlit").mkdir()
+    config = tmp_path / ".streamlit" / "config.toml"
+    config.write_text('[server]\nport = 8600\n[theme]\nbase = "dark"\n')  # another app's: it says nothing of addresses
+    environment = command_of(str(tmp_path), [])[1]
+    assert "STREAMLIT_SERVER_PORT" not in environment
+    assert environment["STREAMLIT_SERVER_ADDRESS"] == "127.0.0.1"
+    assert environment["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] == "false"
+    config.write_text("[server\n")
+    with pytest.raises(SettingsError, match="not readable"):
+        command_of(str(tmp_path), [])
+
+
 def test_the_checkout_has_the_same_settings() -> None:
     import tomllib
 
     from tests.conftest import ROOT
 
     settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
-    assert settings["server"]["address"] == "127.0.0.1"
-    assert settings["server"]["allowedHosts"] == ["localhost", "127.0.0.1"]
-    assert settings["browser"]["gatherUsageStats"] is False
+    told = {f"{section}.{name}": value for section, values in settings.items() for name, value in values.items()}
+    assert {name: ",".join(v) if isinstance(v, list) else str(v).lower() for name, v in told.items()} == DEFAULTS
+
+
+def test_the_variables_are_the_ones_that_streamlit_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from streamlit import config
+
+    monkeypatch.chdir(tmp_path)
+    options = config.get_config_options()
+    environment = command_of(str(tmp_path), [])[1]
+    assert {options[name].env_var for name in DEFAULTS} <= set(environment)
