@@ -1,16 +1,22 @@
 """The Streamlit script: `onoff browse` runs it, `streamlit run` and Streamlit's tests do as well."""
 
+from collections.abc import Callable
+from importlib import import_module
+
 import streamlit as st
 
-from onoff_assets.browser.views import common, compare, grid, problem, response, tokens
+from onoff_assets.browser.views import common
+
+
+def _page(name: str) -> Callable[[], None]:
+    """The page, imported when it is first opened: two of them draw charts, whose library takes long to load."""
+    return common.guarded(lambda: import_module(f"onoff_assets.browser.views.{name}").show())
+
 
 st.set_page_config(page_title="onoff", page_icon="🔦", layout="wide")
 PAGES = {
-    "grid": st.Page(common.guarded(grid.show), title="Grid", url_path="grid", default=True),
-    "response": st.Page(common.guarded(response.show), title="Response", url_path="response"),
-    "problem": st.Page(common.guarded(problem.show), title="Problem", url_path="problem"),
-    "compare": st.Page(common.guarded(compare.show), title="Compare", url_path="compare"),
-    "tokens": st.Page(common.guarded(tokens.show), title="Tokens", url_path="tokens"),
+    name: st.Page(_page(name), title=name.capitalize(), url_path=name, default=name == "grid")
+    for name in ("grid", "response", "problem", "compare", "tokens")
 }
 st.session_state["pages"] = PAGES
 st.navigation(list(PAGES.values()), position="top").run()

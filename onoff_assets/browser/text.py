@@ -27,6 +27,8 @@ def visible(text: str, limit: int | None = None) -> str:
     """One line in which every invisible character has a mark; `limit` shortens it with an ellipsis."""
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
+    if text.isprintable():  # so nothing of it is invisible; asked for every cell of a table of thousands
+        return text
     return "".join(_MARKS.get(c) or (f"⟨U+{ord(c):04X}⟩" if is_invisible(c) else c) for c in text)
 
 

@@ -1,5 +1,8 @@
 """Each page by itself, with Streamlit's own test runner."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +11,7 @@ import pytest
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_core.store import Store, publish_catalog
 from tests.browser.conftest import RIGHT, Page
+from tests.conftest import ROOT
 
 PAGES = ("grid", "response", "problem", "compare", "tokens")
 
@@ -131,6 +135,20 @@ def test_a_new_generation_is_shown_without_a_restart(page: Page, tmp_path: Path)
     newer = [MadeUpProblem("p0", [MadeUp([*encode(" x"), STOP], 0, "x")])]
     write_partition(store, "d", "m", newer, fingerprint="e" * 16)
     assert "✗ wrong" in texts(test.run())
+
+
+def test_the_first_page_loads_no_more_than_it_shows(made_store: Store) -> None:
+    heavy = ("pandas", "altair", "dagster", "torch", "transformers", "datasets")
+    code = (
+        "import sys; from streamlit.testing.v1 import AppTest; "
+        "test = AppTest.from_file(sys.argv[1], default_timeout=60).run(); "
+        f"print(test.title[0].value, [name for name in {heavy!r} if name in sys.modules])"
+    )
+    app = ROOT / "onoff_assets" / "browser" / "app.py"
+    environment = {**os.environ, "ONOFF_STORE": str(made_store.root), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-W", "ignore", "-c", code, str(app)]
+    shown = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "Grid []"
 
 
 def test_pages_never_write(page: Page, made_store: Store) -> None:

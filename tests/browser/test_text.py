@@ -1,8 +1,10 @@
 """Text of a model or a data set is shown and never obeyed."""
 
+import sys
+
 import pytest
 
-from onoff_assets.browser.text import as_markdown, as_maths, escaped, plain, visible
+from onoff_assets.browser.text import as_markdown, as_maths, escaped, is_invisible, plain, visible
 
 HOSTILE = "<script>alert(1)</script> ![x](http://e.x/i.png) [l](javascript:alert(1)) `c` **b** $x$ :red[r] # h"
 
@@ -11,6 +13,12 @@ def test_visible_marks_what_one_cannot_see() -> None:
     assert visible("a\u202eb\u200bc\nd\te\x00") == "a⟨U+202E⟩b⟨U+200B⟩c↵d→e⟨U+0000⟩"
     assert visible("abcdef", limit=4) == "abc…"
     assert plain("a\n\tb\u2066") == "a\n\tb⟨U+2066⟩"
+
+
+def test_no_invisible_character_is_overlooked() -> None:
+    for code in range(sys.maxunicode + 1):
+        character = chr(code)
+        assert (visible(f"a{character}") == f"a{character}") == (not is_invisible(character)), f"U+{code:04X}"
 
 
 def test_escaped_leaves_no_markdown() -> None:

@@ -1,4 +1,4 @@
-// A token's distribution. In: {title, note, lens, rows in the order of NAMES}; text nodes only.
+// A token's distribution. In: JSON bytes of {title, note, lens, rows in the order of NAMES}; text nodes only.
 const NAMES = ["label", "token_id", "rank", "probability", "chosen", "drawn", "drawn_low", "drawn_high", "cut"];
 function cell(tag, name, ...children) {
   const made = document.createElement(tag);
@@ -29,8 +29,8 @@ function line(row, lens) {
   if (lens) made.append(cell("td", "p", drawn(row)));
   return made;
 }
-export default function ({ data, parentElement }) {
-  const root = parentElement.querySelector("#bars");
+export default function ({ data: bytes, parentElement }) {
+  const root = parentElement.querySelector("#bars"), data = JSON.parse(new TextDecoder().decode(bytes));
   const heads = [["n", "rank"], ["l", "token"], ["i", "id"], ["", "probability"], ["p", "stored"]];
   if (data.lens) heads.push(["p", data.lens]);
   const head = cell("thead", "", cell("tr", "", ...heads.map(([name, text]) => cell("th", name, text))));

@@ -5,6 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from onoff_assets.browser.components import as_bytes
+
 _HERE = Path(__file__).parent
 _MOUNT = st.components.v2.component(
     "onoff_bar_view",
@@ -16,4 +18,4 @@ _MOUNT = st.components.v2.component(
 
 def bar_view(payload: dict[str, Any], *, key: str) -> None:
     """Show what `bars.as_payload` made."""
-    _MOUNT(key=key, data=payload)
+    _MOUNT(key=key, data=as_bytes(payload))

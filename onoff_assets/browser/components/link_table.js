@@ -1,5 +1,6 @@
-// A table of text with links into the browser. In: {caption, columns, rows of {text, note, level, ramp, indent, page,
-// query}}; out: trigger `go` with {page, query}. Text nodes only; the links are real, so they open in a new tab too.
+// A table of text with links into the browser. In: JSON bytes of {caption, columns, rows of {text, note, level, ramp,
+// indent, page, query}}; out: trigger `go` with {page, query}. Text nodes only; the links are real, so they open in a
+// new tab too.
 function element(tag, name, ...children) {
   const made = document.createElement(tag);
   if (name) made.className = name;
@@ -17,8 +18,8 @@ function content(cell, go) {
   };
   return link;
 }
-export default function ({ data, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector("#table");
+export default function ({ data: bytes, parentElement, setTriggerValue }) {
+  const root = parentElement.querySelector("#table"), data = JSON.parse(new TextDecoder().decode(bytes));
   const go = (target) => setTriggerValue("go", target);
   const head = element("thead", "", element("tr", "", ...data.columns.map((text) => element("th", "", text))));
   const rows = data.rows.map((row) => element("tr", "", ...row.map((cell) => {

@@ -1,13 +1,14 @@
 """A table of text whose cells may be links into the browser: the grid, problems that flip, a prefix tree."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from onoff_assets.browser.colour import ramp_css
+from onoff_assets.browser.components import as_bytes
 from onoff_assets.browser.text import visible
 
 _HERE = Path(__file__).parent
@@ -34,7 +35,7 @@ class Cell:
     query: dict[str, str] = field(default_factory=dict)
 
     def payload(self) -> dict[str, Any]:
-        shown = {name: value for name, value in asdict(self).items() if value not in (0, "", None, False, {})}
+        shown = {name: value for name, value in vars(self).items() if value not in (0, "", None, False, {})}
         return {**shown, "text": visible(self.text), "note": visible(self.note)}
 
 
@@ -47,5 +48,5 @@ def link_table(
         "columns": [visible(column) for column in columns],
         "rows": [[cell.payload() for cell in row] for row in rows],
     }
-    clicked = _MOUNT(key=key, data=data, on_go_change=lambda: None).go
+    clicked = _MOUNT(key=key, data=as_bytes(data), on_go_change=lambda: None).go
     return dict(clicked) if clicked else None

@@ -1,6 +1,5 @@
 """The response's tokens, coloured, clickable and walkable, under a strip of the same numbers over position."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from onoff_assets.browser.colour import ramp_css
+from onoff_assets.browser.components import as_bytes
 from onoff_assets.browser.measures import ENTROPY, EXCESS, RANK, SURPRISAL, Measure
 from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.reading import Overlay
@@ -34,7 +34,7 @@ def payload(pieces: Sequence[Piece], overlay: Overlay) -> bytes:
         "kind": {str(i): piece.kind for i, piece in enumerate(pieces) if piece.kind != "text"},
         "measures": [_measure(measure, values) for measure, values in measures],
     }
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    return as_bytes(content)
 
 
 def _measure(measure: Measure, values: Sequence[float]) -> dict[str, Any]:
@@ -54,7 +54,7 @@ def token_view(content: bytes, *, document: str, initial: int | None, key: str) 
     `initial` is the position shown first and must stay the same while the document does: what is sent must not depend
     on the selection, or every click would send the whole text again. Bytes are passed on as they are.
     """
-    head = json.dumps({"document": document, "initial": initial})  # one line, so that it is read without the rest
-    data = head.encode() + b"\n" + content
+    # one line, so that it is read without the rest
+    data = as_bytes({"document": document, "initial": initial}) + b"\n" + content
     picked = _MOUNT(key=key, data=data, default={"picked": initial}, on_picked_change=lambda: None).picked
     return picked if isinstance(picked, int) else None

@@ -42,7 +42,6 @@ def guarded(show: Callable[[], None]) -> Callable[[], None]:
         except OnoffError as error:
             explain(error)
 
-    page.__name__ = show.__module__.rsplit(".", 1)[-1]
     return page
 
 
