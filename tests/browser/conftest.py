@@ -22,6 +22,7 @@ HOSTILE = (
     " [l](javascript:alert(1)) **bold** $\\href{javascript:alert(1)}{x}$ \u202etxet\u202c \x07 :red[r]\n\n# heading\n"
 )
 HOSTILE_ID = "<img src=x onerror=\"document.title='owned'\">"
+LONG = 20_000  # tokens
 RIGHT, WRONG = " so the answer is 2", " so the answer is 3"
 
 
@@ -45,7 +46,10 @@ def problems() -> list[MadeUpProblem]:
 
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """d|m and d|another complete; d|bare without token distributions; d|begun half-finished. Tests do not change it."""
+    """d|m and d|another complete; d|bare without token distributions; d|begun half-finished; long|m of many tokens.
+
+    Tests do not change it.
+    """
     store = Store(str(tmp_path_factory.mktemp("made") / "store"))
     write_partition(store, "d", "m", problems())
     flipped = [
@@ -57,6 +61,9 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     write_partition(store, "d", "bare", problems(), with_distributions=False, fingerprint="cccccccccccccccc")
     begun = store.generation("samples", ("d", "begun"), "dddddddddddddddd")
     begun.begin({"seed": 0})
+    lines = encode(" so the answer is 2.\n then let x = 3, so")
+    long = MadeUp([*lines * (LONG // len(lines)), STOP], 1, "2")
+    write_partition(store, "long", "m", [MadeUpProblem("p0", [long])])
     publish_catalog(store)
     return store
 

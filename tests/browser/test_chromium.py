@@ -76,6 +76,54 @@ def test_the_keyboard_walks(tab: Any, server: str, made_store: Store) -> None:
     tab.wait_for_url(re.compile("sample=1"))
 
 
+def test_a_click_in_a_long_response_touches_no_more_than_in_a_short_one(tab: Any, server: str) -> None:
+    moved = websocket_bytes(tab)
+    go(tab, server, "response", dataset="long", model="m", token=10)
+    wait_for_bars(tab, 10)
+    tab.wait_for_timeout(1000)
+    tab.locator("#tokens").evaluate(
+        """list => {
+          window.changes = 0;
+          new MutationObserver((all) => (window.changes += all.length))
+            .observe(list, {subtree: true, childList: true, attributes: true, characterData: true});
+        }"""
+    )
+    moved.clear()
+    tab.locator("#t12").click()
+    wait_for_bars(tab, 12)
+    tab.wait_for_timeout(500)
+    assert 0 < tab.evaluate("window.changes") <= 12  # two tokens' classes and labels, and the list's active one
+    assert 0 < sum(moved) < 10_000
+    tab.locator("#tokens").focus()
+    tab.keyboard.press("End")
+    last = tab.locator("#tokens .t").count() - 1
+    assert last > 19_000
+    wait_for_bars(tab, last)
+    assert in_sight(tab, last)
+    blocks = tab.locator("#tokens .block").count()  # the browser looks at each of them in every frame
+    assert 1 < blocks <= last / 200 + 1
+
+
+def test_a_link_far_into_a_long_response_shows_its_token(tab: Any, server: str) -> None:
+    go(tab, server, "response", dataset="long", model="m", token=15_000)
+    wait_for_bars(tab, 15_000)
+    assert in_sight(tab, 15_000)
+
+
+def in_sight(tab: Any, position: int) -> bool:
+    """Whether the token lies within the frame of the text."""
+    tab.wait_for_timeout(500)
+    return bool(
+        tab.locator(f"#t{position}").evaluate(
+            """token => {
+              const box = token.getBoundingClientRect();
+              const frame = token.closest('#tokens').getBoundingClientRect();
+              return box.top >= frame.top && box.bottom <= frame.bottom;
+            }"""
+        )
+    )
+
+
 def test_what_is_copied_is_the_response(tab: Any, server: str) -> None:
     for index in (0, 2):
         go(tab, server, "response", **OPEN, sample=index)
@@ -154,7 +202,8 @@ def test_nothing_of_the_page_is_asked_of_another_host(tab: Any, server: str) -> 
     assert [url for url in asked if not url.startswith((server, server.replace("http", "ws"), "data:", "blob:"))] == []
 
 
-def test_a_click_moves_less_than_ten_kilobytes(tab: Any, server: str) -> None:
+def websocket_bytes(tab: Any) -> list[int]:
+    """A list that grows with every message, both ways."""
     moved: list[int] = []
 
     def note(socket: Any) -> None:
@@ -162,6 +211,11 @@ def test_a_click_moves_less_than_ten_kilobytes(tab: Any, server: str) -> None:
         socket.on("framereceived", lambda frame: moved.append(len(frame)))
 
     tab.on("websocket", note)
+    return moved
+
+
+def test_a_click_moves_less_than_ten_kilobytes(tab: Any, server: str) -> None:
+    moved = websocket_bytes(tab)
     go(tab, server, "response", **OPEN, sample=0, token=0)
     wait_for_bars(tab, 0)
     tab.wait_for_timeout(1000)

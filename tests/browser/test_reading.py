@@ -121,7 +121,7 @@ def test_the_vocabulary_is_the_stored_bytes(reader: Reader) -> None:
 
 
 def test_the_grid_knows_every_state(made_store: Store) -> None:
-    rows = {(row.dataset, row.model): row for row in grid_rows(made_store, None)}
+    rows = {(row.dataset, row.model): row for row in grid_rows(made_store, None) if row.dataset == "d"}
     assert set(rows) == {("d", "m"), ("d", "another"), ("d", "bare"), ("d", "begun")}
     assert set(rows["d", "m"].states.values()) == {"complete"}
     assert rows["d", "bare"].states["token_distributions"] == "missing"

@@ -2,6 +2,7 @@
 // Out: state `picked`, a position. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
+const BLOCK = 200;  // tokens, at least
 const MARKS = { "\n": "↵", "\r": "␍", "\t": "→" };
 // newline, return, tab; runs of spaces; characters without a shape of their own
 const SPLIT = /[\n\r\t]|^ +$| {2,}|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
@@ -35,20 +36,25 @@ function fill(span, text, mark) {
   if (end < text.length) span.append(text.slice(end));
 }
 
+// Blocks of whole lines: the page lays out and paints those in sight, and looks at all of them in every frame, so that
+// one block a line would make a click's cost grow with the response.
 function buildTokens(list, body) {
   const fragment = document.createDocumentFragment();
-  let line = element("div", { className: "line" });
+  let block = element("div", { className: "block" });
   const spans = body.text.map((text, i) => {
     const span = element("span", { className: "t", id: "t" + i });
     span.dataset.i = i;
     span.setAttribute("role", "option");
     fill(span, text, body.mark[i]);
-    line.append(span);
-    if (text.includes("\n")) { fragment.append(line); line = element("div", { className: "line" }); }
+    block.append(span);
+    if (text.endsWith("\n") && block.childElementCount >= BLOCK) {
+      fragment.append(block);
+      block = element("div", { className: "block" });
+    }
     return span;
   });
-  if (spans.length === 0) line.append(element("span", { className: "empty" }, "(this response has no tokens)"));
-  fragment.append(line);
+  if (spans.length === 0) block.append(element("span", { className: "empty" }, "(this response has no tokens)"));
+  fragment.append(block);
   list.replaceChildren(fragment);
   return spans;
 }
@@ -252,6 +258,19 @@ class View {
     this.frame = requestAnimationFrame(() => { this.frame = null; this.drawStrip(); });
   }
 
+  // The highest value of each column of pixels; kept, since every click draws the strip anew.
+  columns(measure, width) {
+    if (this.kept?.measure !== measure || this.kept.width !== width) {
+      const columns = new Map();
+      measure.values.forEach((value, i) => {
+        const x = Math.floor((i / measure.values.length) * width);
+        columns.set(x, Math.max(columns.get(x) ?? 0, value));
+      });
+      this.kept = { measure, width, columns };
+    }
+    return this.kept.columns;
+  }
+
   drawStrip() {
     const width = this.strip.clientWidth, height = this.strip.clientHeight, n = this.spans.length;
     if (!width || !n) return;
@@ -262,12 +281,7 @@ class View {
     const style = getComputedStyle(this.root);
     const top = measure.edges[5] * 1.2, step = Math.max(1, width / n);
     draw.fillStyle = style.color;
-    const columns = new Map();  // the highest value of each column of pixels
-    measure.values.forEach((value, i) => {
-      const x = Math.floor((i / n) * width);
-      columns.set(x, Math.max(columns.get(x) ?? 0, value));
-    });
-    for (const [x, value] of columns) {
+    for (const [x, value] of this.columns(measure, width)) {
       const bar = Math.min(1, value / top) * (height - 2);
       draw.fillRect(x, height - bar, Math.max(1, step - 0.5), bar);
     }
