@@ -30,17 +30,18 @@ _TRANSIENT_ERRNO = {
 _NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fsspec", "botocore"}
 
 
-def open_store() -> "Store":
+def open_store(run_id: str | None = None) -> "Store":
+    """The study's store; with a run's id, each generation that is completed through it names that run."""
     from onoff_core.store import Store
 
-    return Store(study().store_path)
+    return Store(study().store_path, {} if run_id is None else {"dagster_run_id": run_id})
 
 
 def run(context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
     """Materialize the context's partition; a failure names it and what to do, and is retried if that helps."""
     where = f"{context.asset_key.to_user_string()} of {context.partition_key}"
     try:
-        partition, store = study().partition(str(context.partition_key)), open_store()
+        partition, store = study().partition(str(context.partition_key)), open_store(context.run_id)
         made = materialize(partition, store, context.log.info)
         _write_outputs(partition, store, made.generation.asset, context.log.info)
         return made
@@ -113,7 +114,7 @@ def browser_link(partition: Partition) -> str:
     from urllib.parse import urlencode
 
     query = urlencode({"dataset": partition.dataset, "model": partition.model})
-    return f"{study().automation.browser_url.rstrip('/')}/?{query}"
+    return f"{study().automation.browser_url.rstrip('/')}/response?{query}"
 
 
 def table_metadata(context: dg.AssetExecutionContext, made: "Made") -> dict[str, Any]:

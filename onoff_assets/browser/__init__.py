@@ -2,7 +2,7 @@
 
 It reads and never writes, never loads a model or a tokenizer, and works while runs write. Lowest first:
 
-    text colour measures pieces bars lens prefix_tree links paired    values in, values out; no Streamlit, no files
+    text colour measures pieces bars lens prefix_tree links flips     values in, values out; no Streamlit, no files
     cache reading aggregates grid_rows                                read the store, a page's worth at a time
     components/                                                       what Streamlit lacks: text nodes, never HTML
     views/ app                                                        one module a page

@@ -144,13 +144,6 @@ def token_summary(reader: Reader, distributions: Generation, responses: Response
     return reader.kept(key, lambda: summarise_tokens(distributions, responses), lambda summary: 100_000)
 
 
-def problem_means(responses: Responses) -> dict[str, float]:
-    """Each problem's mean reward over its graded responses."""
-    table = responses.table.filter(pc.is_valid(responses.table["reward"]))
-    grouped = table.group_by("problem_id", use_threads=False).aggregate([("reward", "mean")])
-    return dict(zip(grouped["problem_id"].to_pylist(), grouped["reward_mean"].to_pylist(), strict=True))
-
-
 def problem_counts(responses: Responses) -> tuple[list[int], list[int]]:
     """(correct, graded) responses of each problem."""
     table = responses.table.filter(pc.is_valid(responses.table["reward"]))

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 import streamlit as st
 
+from onoff_assets.browser import components
 from onoff_assets.browser.views import common
 
 
@@ -14,6 +16,7 @@ def _page(name: str) -> Callable[[], None]:
 
 
 st.set_page_config(page_title="onoff", page_icon="🔦", layout="wide")
+st.html(Path(components.__file__).with_name("page.css"))
 PAGES = {
     name: st.Page(_page(name), title=name.capitalize(), url_path=name, default=name == "grid")
     for name in ("grid", "response", "problem", "compare", "tokens")

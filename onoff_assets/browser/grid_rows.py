@@ -26,6 +26,8 @@ class GridRow:
     num_samples: int | None
     updated: float | None
     states: dict[str, str]  # asset -> complete, imported, partial, stale or missing
+    has_responses: bool  # complete ones, if only of former settings
+    runs: dict[str, str]  # asset -> id of the Dagster run that completed it; without those made outside Dagster
 
 
 def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
@@ -33,27 +35,47 @@ def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
     keys = {(key[0], key[1]) for asset in ("samples", "statistics") for key in store.partitions(asset)}
     partitions = {} if study is None else {(p.dataset, p.model): p for p in study.partitions.values()}
     known = current_generations(store, publish=False) if keys else {}
-    updated, statistics = _read_catalog(store) if keys else ({}, {})
+    updated, runs, statistics = _read_catalog(store) if keys else ({}, {}, {})
     rows = []
     for dataset, model in sorted(keys | set(partitions)):
         key = (dataset, model)
         accuracy, low, high, num_samples = statistics.get(key, (None, None, None, None))
-        states = _states(store, key, known, partitions.get(key))
-        rows.append(GridRow(dataset, model, accuracy, low, high, num_samples, updated.get(key), states))
+        rows.append(
+            GridRow(
+                dataset,
+                model,
+                accuracy,
+                low,
+                high,
+                num_samples,
+                updated.get(key),
+                _states(store, key, known, partitions.get(key)),
+                ("samples", key) in known,
+                runs.get(key, {}),
+            )
+        )
     return rows
 
 
-def _read_catalog(store: Store) -> tuple[dict[Key, float], dict[Key, tuple[Any, ...]]]:
-    """(when each partition last changed, its statistics)."""
+def _read_catalog(store: Store) -> tuple[dict[Key, float], dict[Key, dict[str, str]], dict[Key, tuple[Any, ...]]]:
+    """(when each partition last changed, asset -> Dagster run, its statistics)."""
     with connect_catalog(store, publish=False) as connection:
         updated = connection.execute(
             "SELECT dataset, model, epoch(max(completed_at)) FROM generations "
             "WHERE dataset IS NOT NULL AND model IS NOT NULL GROUP BY ALL"
         ).fetchall()
+        made = connection.execute(
+            "SELECT dataset, model, asset, facts->>'dagster_run_id' AS run FROM generations "
+            "WHERE dataset IS NOT NULL AND model IS NOT NULL AND run IS NOT NULL"
+        ).fetchall()
         statistics = connection.execute(
             "SELECT dataset, model, accuracy, interval_low, interval_high, num_samples FROM statistics"
         ).fetchall()
-    return {(row[0], row[1]): row[2] for row in updated}, {(row[0], row[1]): tuple(row[2:]) for row in statistics}
+    runs: dict[Key, dict[str, str]] = {}
+    for dataset, model, asset, run in made:
+        runs.setdefault((dataset, model), {})[asset] = run
+    last = {(row[0], row[1]): row[2] for row in updated}
+    return last, runs, {(row[0], row[1]): tuple(row[2:]) for row in statistics}
 
 
 def _states(store: Store, key: Key, known: Known, partition: Partition | None) -> dict[str, str]:

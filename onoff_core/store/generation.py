@@ -34,8 +34,11 @@ ASIDE_SUFFIX = ".damaged"
 class Generation:
     """A generation's folder, finished or not."""
 
-    def __init__(self, files: Files, asset: str, partition: tuple[str, ...], fingerprint: str) -> None:
+    def __init__(
+        self, files: Files, asset: str, partition: tuple[str, ...], fingerprint: str, facts: Mapping[str, Any]
+    ) -> None:
         self.files, self.asset, self.partition, self.fingerprint = files, asset, partition, fingerprint
+        self.facts = facts  # of whoever writes through it
         self.folder = "/".join((asset, *partition, fingerprint))
         self.completed_here = False  # by this object, so that the catalog has to be told
         self._written: dict[int, Fragment] = {}
@@ -186,7 +189,7 @@ class Generation:
             settings=dict(settings),
             fragments=tuple(self._fragment(index) for index in sorted(wanted)),
             completed_at=time.time(),
-            facts=dict(facts),
+            facts={**self.facts, **facts},
         )
         self.files.write_bytes(f"{self.folder}/manifest.json", manifest.to_json())
         self.completed_here = True

@@ -40,7 +40,7 @@ _GENERATIONS = {
     "completed_at": ("TIMESTAMP", "UTC, by the clock of the machine that made it"),
     "inputs": ("JSON", "asset -> fingerprint it was made from"),
     "settings": ("JSON", "what the fingerprint is of"),
-    "facts": ("JSON", "measured while it was made: seconds, tokens_per_second, seed, ..."),
+    "facts": ("JSON", "measured while it was made: seconds, tokens_per_second, seed, dagster_run_id, ..."),
     "folder": ("VARCHAR", "below the store's root"),
     "schema_version": ("INTEGER", "of the manifest"),
     "columns": ("VARCHAR[]", "of its Parquet files"),

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -38,17 +38,21 @@ class Change:
 
 
 class Store:
-    """Results below one root: a folder, or an `s3://` URL."""
+    """Results below one root: a folder, or an `s3://` URL.
 
-    def __init__(self, path: str) -> None:
+    `facts` go into the manifest of every generation that is completed through this object: who made it.
+    """
+
+    def __init__(self, path: str, facts: Mapping[str, Any] | None = None) -> None:
         self.files: Files = open_files(path)
+        self.facts = dict(facts or {})
 
     @property
     def root(self) -> Any:
         return self.files.root
 
     def generation(self, asset: str, partition: tuple[str, ...], fingerprint: str) -> Generation:
-        return Generation(self.files, asset, partition, fingerprint)
+        return Generation(self.files, asset, partition, fingerprint, self.facts)
 
     def current(self, asset: str, partition: tuple[str, ...]) -> Generation | None:
         """The current generation, always a complete one; None where there is none."""

@@ -23,6 +23,7 @@ HOSTILE = (
 )
 HOSTILE_ID = "<img src=x onerror=\"document.title='owned'\">"
 LONG = 20_000  # tokens
+RUN = "6eb66dca-0000-4000-8000-1234567890ab"  # of Dagster, that made d|m
 RIGHT, WRONG = " so the answer is 2", " so the answer is 3"
 
 
@@ -51,7 +52,7 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     Tests do not change it.
     """
     store = Store(str(tmp_path_factory.mktemp("made") / "store"))
-    write_partition(store, "d", "m", problems())
+    write_partition(Store(str(store.root), {"dagster_run_id": RUN}), "d", "m", problems())
     flipped = [
         replace(problems()[0], responses=[MadeUp(made.token_ids, 0, "3") for made in responses()]),
         replace(problems()[1], responses=[MadeUp([*encode(RIGHT), STOP], 1, "2") for _ in range(4)]),

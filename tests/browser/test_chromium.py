@@ -74,6 +74,10 @@ def test_the_keyboard_walks(tab: Any, server: str, made_store: Store) -> None:
     assert tab.locator("#tokens").get_attribute("aria-activedescendant") == f"t{unsure[0]}"
     tab.keyboard.press("j")  # the next response
     tab.wait_for_url(re.compile("sample=1"))
+    tab.locator("#t0").wait_for()
+    tab.keyboard.press("ArrowRight")  # the keys are in its tokens without the mouse
+    wait_for_bars(tab, 0)
+    assert "sample=1" in tab.url
 
 
 def test_a_click_in_a_long_response_touches_no_more_than_in_a_short_one(tab: Any, server: str) -> None:
@@ -158,7 +162,7 @@ def test_other_colours_and_thresholds(tab: Any, server: str) -> None:
         tab.locator("#measure").select_option(measure)
         assert tab.locator(".legend").inner_text().startswith(measure.replace("excess", "surprisal minus entropy"))
     tab.locator("#limit-kind").select_option("percentile")
-    assert re.match(r"\d+ of \d+ tokens underlined", tab.locator("#count").inner_text())
+    assert re.match(r"\d+ of \d+ tokens unsure: underlined", tab.locator("#count").inner_text())
 
 
 def test_a_cell_of_the_grid_opens_the_partition(tab: Any, server: str) -> None:
@@ -176,7 +180,16 @@ def test_a_branch_of_the_tree_opens_its_token(tab: Any, server: str) -> None:
     assert "token=" in tab.url
 
 
-@pytest.mark.parametrize("page", ["grid", "response", "problem", "compare", "tokens"])
+def test_keys_pressed_among_the_controls_leave_the_response(tab: Any, server: str) -> None:
+    go(tab, server, "response", **OPEN, sample=0, token=1)
+    wait_for_bars(tab, 1)
+    tab.locator("#limit").focus()
+    tab.keyboard.press("j")
+    tab.wait_for_timeout(1500)
+    assert "sample=0" in tab.url
+
+
+@pytest.mark.parametrize("page", ["", "response", "problem", "compare", "tokens"])
 def test_a_hostile_response_is_inert(tab: Any, server: str, page: str) -> None:
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))

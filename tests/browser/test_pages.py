@@ -1,5 +1,6 @@
 """Each page by itself, with Streamlit's own test runner."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_core.statistics import paired_difference
 from onoff_core.store import Store, publish_catalog
-from tests.browser.conftest import RIGHT, Page
+from tests.browser.conftest import RIGHT, RUN, Page
 from tests.conftest import ROOT
 
 PAGES = ("grid", "response", "problem", "compare", "tokens")
@@ -37,6 +39,36 @@ def test_an_empty_store_says_what_to_run(page: Page, tmp_path: Path, name: str) 
     test = page(name, store=Store(str(tmp_path / "none")))
     assert not test.exception
     assert "make demo" in texts(test) or "dagster asset materialize" in test.code[0].value
+
+
+def cells(test: Any, caption: str) -> list[list[dict[str, Any]]]:
+    """The rows of the table with this caption."""
+    tables = [json.loads(element.proto.bytes) for element in test.get("bidi_component")]
+    return next(table["rows"] for table in tables if table.get("caption") == caption)
+
+
+def test_the_grid_leads_to_the_run_and_the_partition_in_dagster(page: Page) -> None:
+    test = page("grid", dataset="d", model="m")
+    for asset, state, run, partition in cells(test, "State of each asset"):
+        assert state["text"] == "● complete"
+        assert run["href"] == f"http://127.0.0.1:3000/runs/{RUN}"
+        wanted = f"http://127.0.0.1:3000/assets/{asset['text']}?view=partitions&partition=d%7Cm"
+        assert partition["href"] == wanted
+    assert not test.code
+
+
+def test_the_grid_says_how_to_fill_what_is_not_complete(page: Page) -> None:
+    test = page("grid", dataset="d", model="bare")
+    assert [row[2]["text"] for row in cells(test, "State of each asset")] == ["–"] * 4  # made outside Dagster
+    assert "--select token_distributions --partition 'd|bare'" in test.code[0].value
+
+
+def test_the_grid_follows_its_link_and_makes_one(page: Page) -> None:
+    test = page("grid", dataset="d", model="another")
+    assert test.selectbox[0].format_func(test.selectbox[0].value) == "d|another"
+    test.selectbox[0].select_index(2).run()
+    assert test.query_params["model"] == test.selectbox[0].options[2].split("|")[1]
+    assert "no partition 'd|gone'" in page("grid", dataset="d", model="gone").warning[0].value.replace("\\", "")
 
 
 def test_a_link_opens_the_same_token(page: Page) -> None:
@@ -116,7 +148,13 @@ def test_the_lens_opens_with_the_settings_of_the_samples(page: Page) -> None:
 def test_compare_states_the_paired_difference_and_the_flips(page: Page) -> None:
     test = page("compare", dataset="d", model="m", other="another")
     # p0: 0.5 against 0, p1: 0 against 1
-    assert "25\\.0 points over 2 problems" in texts(test)
+    paired = paired_difference({"p0": 0.5, "p1": 0.0}, {"p0": 0.0, "p1": 1.0})
+    assert paired is not None
+    assert paired.interval is not None
+    low, high = (f"{100 * bound:+.1f}" for bound in paired.interval)
+    shown = texts(test).replace("\\", "")
+    assert f"m minus another: -25.0 points over 2 problems, 95 % interval [{low}, {high}]" in shown
+    assert "m 25.0 %, another 50.0 %" in shown
     assert test.subheader[0].value == "2 problems flip"
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from benchmarks.synthetic import PIECES
 from onoff_assets.browser.aggregates import UNSURE, mean_entropies, summarise_tokens
-from onoff_assets.browser.grid_rows import grid_rows
+from onoff_assets.browser.grid_rows import ASSETS, grid_rows
 from onoff_assets.browser.reading import Reader
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Store
+from tests.browser.conftest import RUN
 
 KEY = ("d", "m")
 
@@ -128,3 +129,10 @@ def test_the_grid_knows_every_state(made_store: Store) -> None:
     assert rows["d", "begun"].states["samples"] == "partial"
     assert rows["d", "m"].num_samples == 10
     assert rows["d", "begun"].accuracy is None
+    assert [key[1] for key, row in rows.items() if not row.has_responses] == ["begun"]
+
+
+def test_the_grid_knows_which_run_made_what(made_store: Store) -> None:
+    rows = {(row.dataset, row.model): row for row in grid_rows(made_store, None)}
+    assert rows["d", "m"].runs == dict.fromkeys(ASSETS, RUN)
+    assert rows["d", "another"].runs == {}

@@ -1,4 +1,4 @@
-"""The cache, the filter, the paired difference."""
+"""The cache, the filter, the flips."""
 
 import random
 import threading
@@ -9,7 +9,7 @@ import pytest
 
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.filters import Filter, matching, neighbours, random_wrong
-from onoff_assets.browser.paired import flips, paired_difference
+from onoff_assets.browser.flips import flips
 
 TABLE = pa.table(
     {
@@ -93,20 +93,6 @@ def test_the_cache_holds_among_threads() -> None:
     for thread in threads:
         thread.join()
     assert cache.num_bytes <= 50
-
-
-def test_the_paired_difference_against_numbers_by_hand() -> None:
-    paired = paired_difference({"a": 1.0, "b": 0.5, "c": 0.0, "x": 1.0}, {"a": 0.5, "b": 0.5, "c": 0.25})
-    assert paired.num_problems == 3
-    assert paired.difference == pytest.approx(0.25 / 3)
-    deviation = np.std([0.5, 0.0, -0.25], ddof=1) / np.sqrt(3)
-    assert paired.low == pytest.approx(0.25 / 3 - 1.959964 * deviation, abs=1e-6)
-    assert paired.high == pytest.approx(0.25 / 3 + 1.959964 * deviation, abs=1e-6)
-
-
-def test_without_common_problems_there_is_no_number() -> None:
-    assert paired_difference({"a": 1.0}, {"b": 0.0}).difference is None
-    assert paired_difference({"a": 1.0}, {"a": 0.0}).low is None
 
 
 def test_flips_are_the_problems_that_change_sides() -> None:

@@ -22,5 +22,11 @@ def test_imported_samples_are_graded_and_kept(platform: Callable[..., Platform])
     assert result.success
     assert [check.check_name for check in result.get_asset_check_evaluations() if not check.passed] == []
     assert store.require("samples", ("golden", "tiny")).fingerprint == imported
+    runs = {
+        asset: store.require(asset, ("golden", "tiny")).manifest().facts.get("dagster_run_id")
+        for asset in ("samples", "rewards", "statistics", "token_distributions")
+    }
+    made_here = dict.fromkeys(("rewards", "statistics", "token_distributions"), result.run_id)
+    assert runs == {"samples": None, **made_here}
     assert store.require("rewards", ("golden", "tiny")).read()["reward"].to_pylist() == [1, 0, 1, 0, 1, 1]
     assert ours.requested() == []

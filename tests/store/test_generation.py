@@ -29,6 +29,13 @@ def test_a_generation_is_complete_with_its_manifest_and_not_before(store: Store)
     assert again.read_rows(1, {"problem_id": "p3", "sample_index": 2})["response"].to_pylist() == [" answer 1 2"]
 
 
+def test_who_writes_is_recorded(store: Store) -> None:
+    ours = Store(str(store.files.location("")), {"run": "r1", "seconds": 0})
+    generation = ours.generation("samples", KEY, "f1")
+    generation.write_fragment(0, [fragment_table("samples", 0)])
+    assert generation.complete({}, {}, {"seconds": 2.0}).facts == {"run": "r1", "seconds": 2.0}
+
+
 def test_the_first_beginning_holds(store: Store) -> None:
     assert store.generation("samples", KEY, "f1").begin({"seed": 5}) == {"seed": 5}
     assert store.generation("samples", KEY, "f1").begin({"seed": 6}) == {"seed": 5}

@@ -1,6 +1,6 @@
-// A table of text with links into the browser. In: JSON bytes of {caption, columns, rows of {text, note, level, ramp,
-// indent, page, query}}; out: trigger `go` with {page, query}. Text nodes only; the links are real, so they open in a
-// new tab too.
+// A table of text with links. In: JSON bytes of {caption, columns, rows of {text, note, level, ramp, indent, page, query,
+// href}}; out: trigger `go` with {page, query} of a link into the browser. Text nodes only; the links are real, so they
+// open in a new tab too.
 function element(tag, name, ...children) {
   const made = document.createElement(tag);
   if (name) made.className = name;
@@ -8,8 +8,9 @@ function element(tag, name, ...children) {
   return made;
 }
 function content(cell, go) {
-  if (!cell.page) return element("span", "text", cell.text);
+  if (!cell.page && !cell.href) return element("span", "text", cell.text);
   const link = element("a", "text", cell.text);
+  if (cell.href) return Object.assign(link, { href: cell.href, target: "_blank", rel: "noopener" });
   link.href = cell.page + "?" + new URLSearchParams(cell.query ?? {});
   link.onclick = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
@@ -29,5 +30,7 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
     if (cell.indent) made.style.paddingLeft = 0.55 + cell.indent * 1.1 + "rem";
     return made;
   })));
-  root.replaceChildren(element("table", "", element("caption", "", data.caption), head, element("tbody", "", ...rows)));
+  const named = data.columns.some(Boolean) ? [head] : [];
+  root.replaceChildren(
+    element("table", "", element("caption", "", data.caption), ...named, element("tbody", "", ...rows)));
 }

@@ -22,7 +22,10 @@ _MOUNT = st.components.v2.component(
 
 @dataclass(frozen=True)
 class Cell:
-    """Text, a smaller second line, a level of a ramp (`e` or `w`), an indent, and where a click leads."""
+    """Text, a smaller second line, a level of a ramp (`e` or `w`), an indent, and where a click leads.
+
+    `page` and `query` are in this browser; `href` is an address elsewhere, of our own making.
+    """
 
     text: str
     note: str = ""
@@ -33,6 +36,7 @@ class Cell:
     number: bool = False
     page: str | None = None
     query: dict[str, str] = field(default_factory=dict)
+    href: str | None = None
 
     def payload(self) -> dict[str, Any]:
         shown = {name: value for name, value in vars(self).items() if value not in (0, "", None, False, {})}

@@ -2,6 +2,7 @@
 // Out: state `picked`, a position. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
+let walking = false;  // whether the keys were in the tokens: then they are in the next response's as well
 const BLOCK = 200;  // tokens, at least
 const MARKS = { "\n": "↵", "\r": "␍", "\t": "→" };
 // newline, return, tab; runs of spaces; characters without a shape of their own
@@ -78,8 +79,9 @@ class View {
       element("option", { value: "absolute" }, "at least"), element("option", { value: "percentile" }, "percentile"));
     this.limitSelect.setAttribute("aria-label", "how the threshold is given");
     this.limitInput.setAttribute("aria-label", "threshold");
-    this.previous = element("button", { type: "button", id: "previous" }, "◀ unsure (p)");
-    this.next = element("button", { type: "button", id: "next" }, "unsure (n) ▶");
+    this.unit = element("span", { id: "unit" });
+    this.previous = element("button", { type: "button", id: "previous", title: "previous unsure token" }, "◀ p");
+    this.next = element("button", { type: "button", id: "next", title: "next unsure token" }, "n ▶");
     this.count = element("span", { id: "count" });
     this.legend = element("div", { className: "legend" });
     this.strip = element("canvas", { className: "strip", id: "strip" });
@@ -90,8 +92,10 @@ class View {
     this.status.setAttribute("role", "status");
     this.status.setAttribute("aria-live", "polite");
     const bar = element("div", { className: "bar" },
-      element("label", {}, "colour", this.select), element("label", {}, "unsure:", this.limitSelect, this.limitInput),
-      this.previous, this.next, this.count);
+      element("label", {}, "colour", this.select),
+      element("label", {}, "unsure:", this.limitSelect, this.limitInput, this.unit),
+      element("span", { className: "walk" }, this.previous, this.next, this.count));
+    bar.onkeydown = (event) => event.stopPropagation();  // j, k and w are the page's, but not while one types here
     this.root.replaceChildren(bar, this.legend, this.strip, this.list, this.status);
     this.listen();
   }
@@ -111,6 +115,8 @@ class View {
       if (span && String(this.selection() ?? "") === "") this.walkTo(Number(span.dataset.i), 0);
     };
     this.list.onkeydown = (event) => this.key(event);
+    this.list.onfocus = () => { walking = true; };
+    this.list.onblur = (event) => { if (event.relatedTarget) walking = false; };
     this.list.onscroll = () => this.scheduleStrip();
     this.list.oncopy = (event) => {  // the tokens' own characters: no marks, no line breaks of the layout
       const selection = this.selection();
@@ -141,6 +147,7 @@ class View {
       this.paint();
       this.list.scrollTop = 0;
       if (Number.isInteger(head.initial)) this.activate(head.initial, true);
+      if (walking) this.list.focus({ preventScroll: true });
       this.root.dataset.buildMs = (performance.now() - began).toFixed(1);
     }
     this.scheduleStrip();
@@ -166,8 +173,9 @@ class View {
       span.className = "t e" + level(measure, measure.values[i]) + (kind ? " " + kind : "") +
         (this.isUnsure[i] ? " above" : "") + (i === this.active ? " sel" : "");
     });
+    this.unit.textContent = this.limitKind === "percentile" ? "%" : measure.unit;
     const number = this.isUnsure.filter(Boolean).length;
-    this.count.textContent = `${number} of ${this.spans.length} tokens underlined`;
+    this.count.textContent = `${number} of ${this.spans.length} tokens unsure: underlined`;
     this.list.setAttribute("aria-label",
       `Response, ${this.spans.length} tokens coloured by ${measure.label}. Arrow keys walk, n and p go to unsure ones.`);
     this.strip.setAttribute("aria-label", `${measure.label} over position; click to go there`);
@@ -176,7 +184,7 @@ class View {
   }
 
   drawLegend(measure) {
-    const unit = measure.unit ? " " + measure.unit : "";
+    const unit = measure.unit ? ` (${measure.unit})` : "";
     const swatches = ["< " + format(measure.edges[0]), ...measure.edges.map((edge) => "≥ " + format(edge))];
     this.legend.replaceChildren(element("b", {}, measure.label + unit + ":"),
       ...swatches.map((text, i) => element("span", { className: "swatch e" + i }, text)),

@@ -1,8 +1,15 @@
 """Charts in the page's ink: Streamlit's chart theme draws labels too faint to read."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import altair as alt
+import numpy as np
+import pyarrow as pa
 import streamlit as st
+from numpy.typing import NDArray
+
+from onoff_assets.browser.aggregates import ENTROPY_EDGES, REWARDS
 
 COLOURS = ["#c2410c", "#1d7ed8", "#7a7f87"]
 _INK = {"light": "#31333f", "dark": "#fafafa"}
@@ -11,5 +18,52 @@ _INK = {"light": "#31333f", "dark": "#fafafa"}
 def show(chart: Any, key: str) -> None:
     """Draw an Altair chart with legible labels in either theme."""
     ink = _INK.get(st.context.theme.type or "light", _INK["light"])
-    legible = chart.configure_axis(labelColor=ink, titleColor=ink).configure_legend(labelColor=ink, titleColor=ink)
+    legible = chart.configure_axis(labelColor=ink, titleColor=ink)
+    legible = legible.configure_legend(labelColor=ink, titleColor=ink, orient="top", labelLimit=300)
     st.altair_chart(legible, width="stretch", key=key)
+
+
+def entropy_histograms(counts: Sequence[NDArray[Any]], titles: Sequence[str], unit: str) -> list[alt.Chart]:
+    """A chart for each (len(REWARDS), bins) array, on the same axes, so that they can be laid side by side.
+
+    A bin without tokens has no place on a log axis: the line breaks there.
+    """
+    filled = [np.flatnonzero(count.sum(axis=0)) for count in counts]
+    last = max((int(bins[-1]) for bins in filled if len(bins)), default=0)
+    least = min((float(count[count > 0].min()) for count in counts if (count > 0).any()), default=1.0)
+    most = max((float(count.max()) for count in counts), default=1.0)
+    x = alt.X("middle:Q", title="entropy (nats)", scale=alt.Scale(domain=[0, ENTROPY_EDGES[last + 1]], nice=False))
+    y = alt.Y("tokens:Q", title=f"{unit} (log)", scale=alt.Scale(type="log", domain=[least, max(most, 2 * least)]))
+    drawn = [name for r, name in enumerate(REWARDS) if any(count[r].sum() > 0 for count in counts)]
+    colours = [COLOURS[REWARDS.index(name)] for name in drawn]
+    return [
+        alt.Chart(pa.Table.from_pylist(_bins(count, last), _BINS), title=title)
+        .mark_line(point=True, invalid="break-paths-show-path-domains")
+        .encode(
+            x=x,
+            y=y,
+            color=alt.Color("responses:N", title="responses", scale=alt.Scale(domain=drawn, range=colours)),
+            shape=alt.Shape("responses:N", scale=alt.Scale(domain=drawn)),
+            tooltip=["responses", "from", "to", "tokens"],
+        )
+        for count, title in zip(counts, titles, strict=True)
+    ]
+
+
+_BINS = pa.schema([(name, pa.float64()) for name in ("from", "to", "middle", "tokens")] + [("responses", pa.string())])
+
+
+def _bins(counts: NDArray[Any], last: int) -> list[dict[str, Any]]:
+    low, high = ENTROPY_EDGES[:-1], ENTROPY_EDGES[1:]
+    return [
+        {
+            "from": low[i],
+            "to": high[i],
+            "middle": (low[i] + high[i]) / 2,
+            "tokens": float(counts[r, i]) or None,
+            "responses": name,
+        }
+        for r, name in enumerate(REWARDS)
+        if counts[r].sum() > 0
+        for i in range(last + 1)
+    ]

@@ -13,7 +13,7 @@ from onoff_core.errors import OnoffError, SettingsError
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
 
-DAGSTER_URL = os.environ.get("ONOFF_DAGSTER_URL", "http://127.0.0.1:3000")
+DAGSTER_URL = os.environ.get("ONOFF_DAGSTER_URL", "http://127.0.0.1:3000").rstrip("/")
 _FOLLOWERS = {"dataset": ("problem", "sample", "token"), "model": ("token",), "problem": ("sample", "token")}
 
 
@@ -150,4 +150,4 @@ def go(target: dict[str, Any] | None) -> None:
 
 def note(text: str) -> None:
     """Small text in the page's own ink: Streamlit's captions are too faint to read."""
-    st.markdown(f":small[{escaped(text)}]")
+    st.markdown(f":small[{escaped(text)}]", width="content")

@@ -1,20 +1,22 @@
 """Compare: two models on the same problems."""
 
+from typing import Any
+
 import altair as alt
 import numpy as np
 import pyarrow as pa
 import streamlit as st
 
-from onoff_assets.browser.aggregates import problem_counts, problem_means, token_summary
+from onoff_assets.browser.aggregates import problem_counts, token_summary
 from onoff_assets.browser.components.link_table import Cell, link_table
+from onoff_assets.browser.flips import flips
 from onoff_assets.browser.links import Link, choose
-from onoff_assets.browser.paired import flips, paired_difference
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import charts, common
 from onoff_assets.browser.views.charts import COLOURS
-from onoff_assets.browser.views.tokens import histogram
 from onoff_core.errors import MissingInputError
+from onoff_core.statistics import paired_difference, problem_means
 from onoff_core.statistics.estimators import pass_at_k
 
 _MOST_FLIPS = 200
@@ -37,70 +39,95 @@ def show() -> None:
     common.keep_link(Link(*key, other=other))
     keys = (key, (key[0], other))
     pair = (reader.responses(keys[0]), reader.responses(keys[1]))
-    _difference(keys, pair)
-    _curves(keys, pair)
+    means = [problem_means(responses.table) for responses in pair]
+    _difference(keys, pair, means)
+    left, right = st.columns(2)
+    with left:
+        _pass_at_k(keys, pair)
+    with right:
+        _lengths(keys, pair)
     _histograms(reader, keys, pair)
-    _flips(keys, pair)
+    _flips(keys, means)
 
 
-def _difference(keys: tuple[Key, Key], pair: tuple[Responses, Responses]) -> None:
+def _difference(keys: tuple[Key, Key], pair: tuple[Responses, Responses], means: list[dict[str, float]]) -> None:
     if pair[0].samples.manifest().inputs["problems"] != pair[1].samples.manifest().inputs["problems"]:
         st.warning("The two were drawn for different versions of the data set; only problems of both are compared.")
-    paired = paired_difference(*(problem_means(responses) for responses in pair))
-    first, second = visible(keys[0][1]), visible(keys[1][1])
-    if paired.difference is None:
+    paired = paired_difference(*means)
+    if paired is None:
         st.info("They have no graded problem in common; materialize rewards of both.")
         return
-    text = f"{first} minus {second}: {100 * paired.difference:+.1f} points over {paired.num_problems} problems"
-    if paired.low is not None and paired.high is not None and paired.unpaired_width is not None:
-        text += f", 95 % interval [{100 * paired.low:+.1f}, {100 * paired.high:+.1f}], paired by problem"
-        text += f" (unpaired it would be {100 * paired.unpaired_width:.1f} points wide)."
+    first, second = visible(keys[0][1]), visible(keys[1][1])
+    problems = "1 problem" if paired.num_problems == 1 else f"{paired.num_problems} problems"
+    text = f"{first} minus {second}: {100 * paired.difference:+.1f} points over {problems}"
+    if paired.interval is not None:
+        text += f", 95 % interval [{100 * paired.interval[0]:+.1f}, {100 * paired.interval[1]:+.1f}], paired by problem"
     st.markdown(f"**{escaped(text)}**")
+    common_problems = means[0].keys() & means[1].keys()
+    accuracies = [sum(of[problem] for problem in common_problems) / len(common_problems) for of in means]
+    common.note(
+        f"Accuracy on the same problems: {first} {100 * accuracies[0]:.1f} %, {second} {100 * accuracies[1]:.1f} %"
+    )
 
 
-def _curves(keys: tuple[Key, Key], pair: tuple[Responses, Responses]) -> None:
-    """pass@k, whose k = 1 is the accuracy, and the lengths."""
-    points, lengths = [], []
+def _by_model(rows: list[dict[str, Any]], fields: tuple[str, str], title: str, **sign: Any) -> alt.Chart:
+    """A chart with a line for each model, told apart by colour and by another sign."""
+    schema = pa.schema([("model", pa.string()), *((name, pa.float64()) for name in fields)])
+    chart = alt.Chart(pa.Table.from_pylist(rows, schema), title=title)
+    return chart.encode(color=alt.Color("model:N", sort=None, scale=alt.Scale(range=COLOURS)), **sign)
+
+
+def _pass_at_k(keys: tuple[Key, Key], pair: tuple[Responses, Responses]) -> None:
+    points, ticks = [], set()
     for (_, model), responses in zip(keys, pair, strict=True):
         correct, counts = problem_counts(responses)
         largest = min(counts, default=0)
-        for k in [2**i for i in range(largest.bit_length())]:
-            points.append({"k": k, "pass@k": pass_at_k(correct, counts, k), "model": visible(model)})
-        tokens = responses.table["num_tokens"].to_numpy()
-        edges = np.histogram_bin_edges(tokens, bins=30) if len(tokens) else np.array([0, 1])
-        shares = np.histogram(tokens, edges)[0] / max(1, len(tokens))
-        lengths += [
-            {"tokens": edges[i], "share": shares[i], "model": visible(model)} for i in range(len(shares)) if shares[i]
-        ]
-    left, right = st.columns(2)
-    color = alt.Color("model:N", scale=alt.Scale(range=COLOURS))
-    with left:
-        x = alt.X("k:Q", title="k (log)", scale=alt.Scale(type="log", base=2))
-        chart = alt.Chart(pa.Table.from_pylist(points), title="pass@k (k = 1 is the accuracy)").mark_line(point=True)
-        y = alt.Y("pass\\@k:Q", title="pass@k", scale=alt.Scale(domain=[0, 1]))
-        charts.show(chart.encode(x=x, y=y, color=color, shape="model:N"), key="pass-at-k")
-    with right:
-        chart = alt.Chart(pa.Table.from_pylist(lengths), title="Lengths").mark_line(
-            interpolate="step-after", point=True
-        )
-        x, y = alt.X("tokens:Q", title="tokens"), alt.Y("share:Q", title="share of responses")
-        charts.show(chart.encode(x=x, y=y, color=color, shape="model:N"), key="lengths")
+        for k in sorted({2**i for i in range(largest.bit_length())} | {largest} - {0}):
+            points.append({"k": k, "pass": pass_at_k(correct, counts, k), "model": visible(model)})
+            ticks.add(k)
+    x = alt.X(
+        "k:Q", scale=alt.Scale(type="log", nice=False), title="k (log)", axis=alt.Axis(values=sorted(ticks), format="d")
+    )
+    y = alt.Y("pass:Q", title="pass@k", scale=alt.Scale(domain=[0, 1]))
+    sign = alt.Shape("model:N", sort=None)
+    chart = _by_model(points, ("k", "pass"), "pass@k (k = 1 is the accuracy)", shape=sign).mark_line(point=True)
+    charts.show(chart.encode(x=x, y=y, tooltip=["model", "k", "pass"]), key="pass-at-k")
+
+
+def _lengths(keys: tuple[Key, Key], pair: tuple[Responses, Responses]) -> None:
+    """Shares of the responses by length, in the same bins for both."""
+    tokens = [responses.table["num_tokens"].to_numpy() for responses in pair]
+    edges = np.histogram_bin_edges(np.concatenate(tokens), bins=30)
+    rows = []
+    for (_, model), lengths in zip(keys, tokens, strict=True):
+        shares = np.histogram(lengths, edges)[0] / max(1, len(lengths))
+        ends = zip(edges, [*shares, shares[-1]], strict=True)  # the last step is drawn to its end
+        rows += [{"tokens": edge, "share": share, "model": visible(model)} for edge, share in ends]
+    x = alt.X("tokens:Q", title="tokens", scale=alt.Scale(nice=False, zero=False))
+    sign = alt.StrokeDash("model:N", sort=None)
+    chart = _by_model(rows, ("tokens", "share"), "Lengths", strokeDash=sign).mark_line(interpolate="step-after")
+    charts.show(chart.encode(x=x, y=alt.Y("share:Q", title="share of responses")), key="lengths")
 
 
 def _histograms(reader: Reader, keys: tuple[Key, Key], pair: tuple[Responses, Responses]) -> None:
-    for column, (_, model), responses in zip(st.columns(2), keys, pair, strict=True):
-        with column:
-            try:
-                summary = token_summary(reader, reader.distributions(responses), responses)
-            except MissingInputError as error:
+    columns = st.columns(2)
+    shares, shown = [], []
+    for i, responses in enumerate(pair):
+        try:
+            counts = token_summary(reader, reader.distributions(responses), responses).histogram
+        except MissingInputError as error:
+            with columns[i]:
                 common.explain(error)
-                continue
-            chart = histogram(summary, f"Entropy by reward: {visible(model, 40)}", share=True)
-            charts.show(chart, key=f"entropy-{model}")
+            continue
+        shares.append(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)))
+        shown.append(i)
+    titles = [f"Entropy by reward: {visible(keys[i][1], 40)}" for i in shown]
+    for i, chart in zip(shown, charts.entropy_histograms(shares, titles, "share of tokens"), strict=True):
+        with columns[i]:
+            charts.show(chart, key=f"entropy-{i}")
 
 
-def _flips(keys: tuple[Key, Key], pair: tuple[Responses, Responses]) -> None:
-    means = [problem_means(responses) for responses in pair]
+def _flips(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
     apart = flips(*means)
     st.subheader("1 problem flips" if len(apart) == 1 else f"{len(apart)} problems flip")
     common.note("One model's mean reward is at least one half, the other's below; the widest apart first.")

@@ -1,11 +1,13 @@
 """Grid: data sets x models with accuracy and interval, responses, freshness and the state of each asset."""
 
 import time
+from urllib.parse import quote
 
 import streamlit as st
 
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import ASSETS, GridRow, grid_rows
+from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common
 
 MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆"}
@@ -49,11 +51,13 @@ def _cell(row: GridRow | None, now: float) -> Cell:
     states = " ".join(f"{LETTERS[asset]}{MARKS[row.states[asset]]}" for asset in ASSETS)
     if row.updated is None and all(state == "missing" for state in row.states.values()):
         return Cell("not run", states)
-    page = "response" if row.states["samples"] in ("complete", "stale", "imported") else None
+    page = "response" if row.has_responses else None
     query = {"dataset": row.dataset, "model": row.model}
     if row.accuracy is None:
         return Cell("no accuracy yet", f"{age(row.updated, now)} {states}".strip(), page=page, query=query)
-    text = f"{100 * row.accuracy:.1f} % [{100 * (row.low or 0):.1f}, {100 * (row.high or 0):.1f}]"
+    text = f"{100 * row.accuracy:.1f} %"
+    if row.low is not None and row.high is not None:
+        text += f" [{100 * row.low:.1f}, {100 * row.high:.1f}]"
     note = f"{row.num_samples} responses, {age(row.updated, now)} · {states}"
     return Cell(text, note, level=round(6 * row.accuracy), page=page, query=query)
 
@@ -71,31 +75,57 @@ def age(then: float | None, now: float) -> str:
 
 
 def _details(rows: list[GridRow]) -> None:
-    """The partition looked at last, or the first with results: states in words, and the ways to it in Dagster."""
+    """The partition of the URL, or looked at last, or the first with results: states in words, the ways on from it."""
     st.subheader("One partition")
-    keys = [f"{row.dataset}|{row.model}" for row in rows]
-    remembered = "|".join(st.session_state.get("partition", {}).values())
-    with_results = next((i for i, row in enumerate(rows) if row.updated is not None), 0)
-    key = st.selectbox(
-        "Partition", keys, index=keys.index(remembered) if remembered in keys else with_results, key="grid-partition"
-    )
-    row = rows[keys.index(key)]
-    query = {"dataset": row.dataset, "model": row.model}
-    cells = [[Cell(asset), Cell(f"{MARKS[state]} {state}")] for asset, state in row.states.items()]
-    left, right = st.columns(2)
-    with left:
-        link_table("State of each asset", ["asset", "state"], cells, key="states")
-    with right:
-        pages = [
-            [Cell(name.capitalize(), page=name, query=query)] for name in ("response", "problem", "tokens", "compare")
+    row = _choose(rows)
+    key, query = f"{row.dataset}|{row.model}", {"dataset": row.dataset, "model": row.model}
+    cells = [
+        [
+            Cell(asset),
+            Cell(f"{MARKS[state]} {state}"),
+            _run_cell(row.runs.get(asset)),
+            Cell("runs and versions", href=dagster_link(asset, key)),
         ]
-        common.go(link_table("Open in", ["page"], pages, key="open"))
-        for asset in ASSETS:
-            st.link_button(f"{asset} in Dagster", dagster_link(asset, key))
+        for asset, state in row.states.items()
+    ]
+    link_table("State of each asset", ["asset", "state", "made by run", "in Dagster"], cells, key="states")
+    wanting = ",".join(asset for asset, state in row.states.items() if state not in ("complete", "imported"))
+    if wanting:
+        common.note("What is not complete is filled by:")
+        command = f"dagster asset materialize --select {wanting} --partition '{key}' -m onoff_assets.definitions"
+        st.code(command, language=None, wrap_lines=True)
+    pages = [Cell(name.capitalize(), page=name, query=query) for name in ("response", "problem", "compare", "tokens")]
+    common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
+
+
+def _choose(rows: list[GridRow]) -> GridRow:
+    keys = [(row.dataset, row.model) for row in rows]
+    link = common.link_here()
+    wanted = (link.dataset, link.model)
+    if wanted != (None, None) and wanted not in keys:
+        common.warn([f"There is no partition '{visible('|'.join(str(name) for name in wanted), 80)}' here (any more)."])
+    first = next((i for i, row in enumerate(rows) if row.updated is not None), 0)
+    chosen = keys.index(wanted) if wanted in keys else first
+    st.session_state["grid-partition"] = chosen
+    st.selectbox(
+        "Partition",
+        range(len(keys)),
+        key="grid-partition",
+        format_func=lambda i: visible("|".join(keys[i])),
+        on_change=lambda: common.set_link(
+            **dict(zip(("dataset", "model"), keys[st.session_state["grid-partition"]], strict=True))
+        ),
+    )
+    return rows[chosen]
+
+
+def _run_cell(run: str | None) -> Cell:
+    """The run that completed the result; none where it was made outside Dagster, or by an older onoff."""
+    if run is None:
+        return Cell("–")
+    return Cell(run[:8], mono=True, href=f"{common.DAGSTER_URL}/runs/{quote(run, safe='')}")
 
 
 def dagster_link(asset: str, key: str) -> str:
-    """The asset's partition in the Dagster UI, with the runs that made it."""
-    from urllib.parse import quote
-
+    """The asset's partition in the Dagster UI, with all the runs that made it."""
     return f"{common.DAGSTER_URL}/assets/{asset}?view=partitions&partition={quote(key, safe='')}"

@@ -12,6 +12,7 @@ from onoff_assets.browser.text import as_markdown, as_maths, escaped, plain
 from onoff_assets.browser.views import common
 
 _MOST_ROWS = 400
+_MOST_SPLITS, _MOST_WAYS = 5, 6
 _RUN = 160  # characters of a run shown
 
 
@@ -66,34 +67,50 @@ def _answers(key: Key, samples: list[Sample]) -> None:
 def _samples(key: Key, samples: list[Sample]) -> None:
     rows = [
         [
-            Cell(f"sample {sample.sample_index}", page="response", query=_link(key, sample, None)),
+            Cell(str(sample.sample_index), page="response", query=_link(key, sample, None), number=True),
             Cell(sample.status or "not graded", level=6 if sample.reward else 0),
             Cell(str(len(sample.token_ids)), number=True),
             Cell(plain(sample.response)[-140:].strip(), mono=True),
         ]
         for sample in samples
     ]
-    common.go(link_table("Samples", ["", "status", "tokens", "how it ends"], rows, key="samples"))
+    common.go(link_table("Samples", ["sample", "status", "tokens", "how it ends"], rows, key="samples"))
 
 
 def _tree(key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
     st.subheader("Where they part")
     root = prefix_tree([sample.token_ids for sample in samples], [sample.reward for sample in samples])
-    parting = splits(root)
-    if parting:
-        position, difference, node = parting[0]
-        st.markdown(
-            escaped(
-                f"Right and wrong part most at token {position}, where {len(node.samples)} samples go "
-                f"{len(node.children)} ways: the branches' mean rewards differ by {difference:.2f}."
-            )
-        )
+    _splits(root, key, samples, vocabulary)
     common.note("Tokens that samples share from the start, drawn together; the fill is the branch's mean reward.")
     rows: list[list[Cell]] = []
     _branch(root, 0, key, samples, vocabulary, rows)
     common.go(link_table("Prefix tree", ["goes on with", "token", "samples", "mean reward"], rows, key="tree"))
     if len(rows) >= _MOST_ROWS:
         common.note(f"Only the first {_MOST_ROWS} branches are shown.")
+
+
+def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
+    """The tokens at which right and wrong part, each branch by its first token."""
+    rows, shown = [], splits(root)[:_MOST_SPLITS]
+    most = max((min(len(node.children), _MOST_WAYS) for _, _, node in shown), default=0)
+    for position, difference, node in shown:
+        rows.append([
+            Cell(f"token {position}", page="response", query=_link(key, samples[node.samples[0]], position)),
+            Cell(str(len(node.samples)), number=True),
+            Cell(f"{difference:.2f}", number=True),
+            *[
+                Cell(vocabulary.label(child.token_ids[0]), f"{len(child.samples)} × {_number(child.mean_reward)}",
+                     level=_level(child.mean_reward), mono=True, page="response",
+                     query=_link(key, samples[child.samples[0]], position))
+                for child in node.children[:most]
+            ],
+            *[Cell("")] * (most - len(node.children)),
+        ])  # fmt: skip
+    if not rows:
+        common.note("No branch tells anything about the reward: right and wrong ones do not part by a token.")
+        return
+    header = ["at", "samples", "rewards differ by", "goes on with: samples × mean reward", *[""] * (most - 1)]
+    common.go(link_table("Right and wrong part most at", header, rows, key="splits"))
 
 
 def _branch(
@@ -118,7 +135,11 @@ def _branch(
 
 
 def _reward(mean: float | None) -> Cell:
-    return Cell("–" if mean is None else f"{mean:.2f}", level=_level(mean), number=True)
+    return Cell(_number(mean), level=_level(mean), number=True)
+
+
+def _number(mean: float | None) -> str:
+    return "–" if mean is None else f"{mean:.2f}"
 
 
 def _level(mean: float | None) -> int:

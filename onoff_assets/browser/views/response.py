@@ -94,19 +94,17 @@ def _walk_buttons(reader: Reader, responses: Responses, sample: Sample) -> None:
     row = _row_of(responses, sample)
     before, after = neighbours(rows, row)
     wrong = random_wrong(table, rows, row, random.Random())
-    columns = st.columns([1, 1, 1.4, 4], vertical_alignment="center")
     targets = (("◀ previous", before, "k"), ("next ▶", after, "j"), ("random wrong", wrong, "w"))
-    for column, (label, target, shortcut) in zip(columns, targets, strict=False):
-        column.button(
-            label,
-            disabled=target is None,
-            on_click=_open_row,
-            args=(responses, target),
-            shortcut=shortcut,
-            key=f"walk-{shortcut}",
-            width="stretch",
-        )
-    with columns[3]:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        for label, target, shortcut in targets:
+            st.button(
+                label,
+                disabled=target is None,
+                on_click=_open_row,
+                args=(responses, target),
+                shortcut=shortcut,
+                key=f"walk-{shortcut}",
+            )
         common.note(_position_among(rows, row, table.num_rows))
 
 
@@ -248,11 +246,11 @@ def _bars(
 
 def _lens_controls(responses: Responses) -> tuple[Lens | None, int]:
     """The sampler to look through, opened with the settings these responses were drawn with."""
-    first, second = st.columns([2, 1], vertical_alignment="bottom")
-    on = first.toggle("Lens: what a sampler would draw from", key="lens-on")
-    shown = second.selectbox(
-        "Bars", (20, 10, 40), key="lens-bars", label_visibility="collapsed", format_func="{} bars".format
-    )
+    with st.container(horizontal=True, vertical_alignment="center"):
+        on = st.toggle("Lens: what a sampler would draw from", key="lens-on")
+        shown = st.selectbox(
+            "Bars", (20, 10, 40), key="lens-bars", label_visibility="collapsed", format_func="{} bars".format, width=120
+        )
     if not on:
         return None, shown
     sampling = responses.samples.manifest().settings["sampling"]

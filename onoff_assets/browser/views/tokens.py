@@ -1,11 +1,10 @@
 """Tokens: where a model is unsure over a whole partition, and examples to jump to."""
 
 import altair as alt
-import numpy as np
 import pyarrow as pa
 import streamlit as st
 
-from onoff_assets.browser.aggregates import ENTROPY_EDGES, POSITION_EDGES, REWARDS, UNSURE, TokenSummary, token_summary
+from onoff_assets.browser.aggregates import POSITION_EDGES, UNSURE, TokenSummary, token_summary
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
 from onoff_assets.browser.reading import Key, Vocabulary
@@ -27,39 +26,13 @@ def show() -> None:
     st.markdown(f"{summary.num_tokens:,} tokens, mean entropy {summary.mean_entropy:.3f} nats.")
     left, right = st.columns(2)
     with left:
-        charts.show(histogram(summary), key="histogram")
+        (chart,) = charts.entropy_histograms([summary.histogram], ["Entropy of the tokens"], "tokens")
+        charts.show(chart, key="histogram")
     with right:
         charts.show(_by_position(summary), key="by-position")
     vocabulary = reader.vocabulary(key[1])
     if vocabulary is not None:
         _unsure(key, summary, vocabulary)
-
-
-def histogram(summary: TokenSummary, title: str = "Entropy of the tokens", share: bool = False) -> alt.Chart:
-    """Tokens by entropy, split by the response's reward, on a log axis."""
-    counts = summary.histogram.astype(float)
-    if share:
-        counts = counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
-    frame = pa.Table.from_pylist(
-        [
-            {"entropy": ENTROPY_EDGES[i], "to": ENTROPY_EDGES[i + 1], "tokens": counts[r, i], "responses": name}
-            for r, name in enumerate(REWARDS)
-            for i in range(counts.shape[1])
-            if counts[r, i] > 0
-        ]
-    )
-    label = "share of tokens (log)" if share else "tokens (log)"
-    return (
-        alt.Chart(frame, title=title)
-        .mark_line(interpolate="step-after", point=True)
-        .encode(
-            x=alt.X("entropy:Q", title="entropy (nats)"),
-            y=alt.Y("tokens:Q", title=label, scale=alt.Scale(type="log")),
-            color=alt.Color("responses:N", title="responses", scale=alt.Scale(domain=list(REWARDS), range=COLOURS)),
-            shape=alt.Shape("responses:N"),
-            tooltip=["responses", "entropy", "to", "tokens"],
-        )
-    )
 
 
 def _by_position(summary: TokenSummary) -> alt.Chart:
@@ -75,7 +48,7 @@ def _by_position(summary: TokenSummary) -> alt.Chart:
         alt.Chart(frame, title="Entropy by position")
         .mark_line(point=True, color=COLOURS[1])
         .encode(
-            x=alt.X("position:Q", title="position + 1 (log)", scale=alt.Scale(type="log")),
+            x=alt.X("position:Q", title="position, counted from 1 (log)", scale=alt.Scale(type="log", nice=False)),
             y=alt.Y("entropy:Q", title="mean entropy (nats)"),
             tooltip=["position", "entropy", "tokens"],
         )
@@ -85,7 +58,9 @@ def _by_position(summary: TokenSummary) -> alt.Chart:
 def _unsure(key: Key, summary: TokenSummary, vocabulary: Vocabulary) -> None:
     """The tokens drawn most often where the model was unsure."""
     st.subheader("Where it is most often unsure")
-    common.note(f"Tokens that were drawn at an entropy of at least {UNSURE:g} nat, with the three most unsure places.")
+    common.note(
+        f"Tokens that were drawn where the entropy was at least {UNSURE:g} nat, with the three places of the highest."
+    )
     rows = []
     for token in summary.unsure_tokens:
         examples = [
@@ -105,5 +80,5 @@ def _unsure(key: Key, summary: TokenSummary, vocabulary: Vocabulary) -> None:
             *examples,
             *[Cell("")] * (3 - len(examples)),
         ])  # fmt: skip
-    header = ["token", "id", "times unsure", "of its draws", "mean entropy", "problem, sample, token", "", ""]
+    header = ["token", "id", "times unsure", "of its draws", "mean entropy (nats)", "problem, sample, token", "", ""]
     common.go(link_table("Unsure tokens", header, rows, key="unsure"))
