@@ -1,4 +1,4 @@
-"""What runs by itself: the chain of a partition as a job, the nightly schedule, the sensor, and what follows samples.
+"""What runs by itself: the chain of a partition as a job, the nightly schedule and the sensor.
 
 The schedule and the sensor ask the same planning function which partitions are missing or stale, and differ only in
 when: at night, or a minute after something changed. Both are off until someone turns them on (`automation.enabled` in
@@ -20,20 +20,6 @@ grid = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*ASSETS),
     description="Everything of one partition, from samples to token distributions, with one model load.",
 )
-
-# Made again when the table it is made from has changed, and not before all of that is there. A changed setting is the
-# schedule's matter: it may call for new samples first.
-follows_its_inputs = (
-    dg.AutomationCondition.any_deps_updated().allow(dg.AssetSelection.assets(*ASSETS)).since_last_handled()
-    & ~dg.AutomationCondition.any_deps_missing()
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & ~dg.AutomationCondition.in_progress()
-).with_label("follows_its_inputs")
-
-# Made again when any partition's has changed; a grid with gaps has a leaderboard too.
-follows_any_partition = (
-    dg.AutomationCondition.any_deps_updated().since_last_handled() & ~dg.AutomationCondition.in_progress()
-).with_label("follows_any_partition")
 
 
 def request_due_partitions(
@@ -87,11 +73,3 @@ def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | d
 def fill_gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
     assert context.repository_def is not None
     yield from request_due_partitions(context.instance, context.repository_def.asset_graph, context.log)
-
-
-follow = dg.AutomationConditionSensorDefinition(
-    "follow_samples",
-    target=dg.AssetSelection.assets("rewards", "statistics", "leaderboard"),
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Keeps rewards, statistics and the leaderboard up to date when samples change.",
-)

@@ -47,6 +47,7 @@ def checks_of(
                 )
                 for invariant in by_name.values()
             ],
+            required_resource_keys={"input_versions"},
         )
         def check(context: dg.AssetCheckExecutionContext) -> Iterable[dg.AssetCheckResult]:
             evidence = find(study().partition(str(context.partition_key)), open_store())

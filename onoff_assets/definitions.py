@@ -9,7 +9,8 @@ from onoff_assets.assets.samples import samples, samples_checks
 from onoff_assets.assets.settings import distribution_settings, reward_settings, settings
 from onoff_assets.assets.statistics import statistics
 from onoff_assets.assets.token_distributions import token_distributions, token_distributions_checks
-from onoff_assets.automation import fill_gaps, follow, grid, nightly
+from onoff_assets.automation import fill_gaps, grid, nightly
+from onoff_assets.following import follow
 from onoff_assets.observing import InputVersions
 from onoff_assets.orphans import end_orphans
 

@@ -72,31 +72,40 @@ def settings_versions(partitions: Iterable[Partition], problems: Mapping[str, st
 
 
 class InputVersions(dg.ConfigurableResource):
-    """Observes the run's own partition before its first step, and marks the run with what it depends on."""
+    """Marks the run with its worker and with what it depends on; observes its own partition before its first step."""
 
     def setup_for_execution(self, context: dg.InitResourceContext) -> None:
         run, instance = context.run, context.instance
-        if run is not None and instance is not None:
-            instance.add_run_tags(run.run_id, {WORKER_TAG: this_worker()})
-        key = run.tags.get(PARTITION_TAG) if run else None
-        if run is None or instance is None or key not in study().partitions:
+        if run is None or instance is None:
             return
-        from onoff_core.grid.problem_versions import current_problems_version, inputs_version
-        from onoff_core.store import Store
+        instance.add_run_tags(run.run_id, {WORKER_TAG: this_worker()})
+        key = run.tags.get(PARTITION_TAG)
+        if key in study().partitions:
+            _observe_inputs(instance, run, study().partitions[key])
+        elif run.asset_selection and dg.AssetKey("leaderboard") in run.asset_selection:
+            from onoff_core.grid.leaderboard import leaderboard_version
+            from onoff_core.store import Store, current_generations
 
-        partition = study().partitions[key]
-        samples_too = not run.asset_selection or dg.AssetKey("samples") in run.asset_selection
-        problems: dict[str, str] = {}
-        try:
-            problems[partition.dataset] = current_problems_version(
-                partition.dataset,
-                partition.dataset_settings,
-                partition.base_dir,
-                Store(study().store_path),
-                fresh=samples_too,
-            )
-        except OnoffError as error:  # the step that needs the problems fails with the same message
-            dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
-        observe(instance, {"problems": problems, **settings_versions([partition], problems)})
-        if run.tags.get(INPUTS_TAG) != inputs_version(partition):
-            instance.add_run_tags(run.run_id, {INPUTS_TAG: inputs_version(partition)})
+            version = leaderboard_version(current_generations(Store(study().store_path)))
+            instance.add_run_tags(run.run_id, {INPUTS_TAG: version})
+
+
+def _observe_inputs(instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition) -> None:
+    from onoff_core.grid.problem_versions import current_problems_version, inputs_version
+    from onoff_core.store import Store
+
+    samples_too = run.asset_selection is None or dg.AssetKey("samples") in run.asset_selection
+    problems: dict[str, str] = {}
+    try:
+        problems[partition.dataset] = current_problems_version(
+            partition.dataset,
+            partition.dataset_settings,
+            partition.base_dir,
+            Store(study().store_path),
+            fresh=samples_too,
+        )
+    except OnoffError as error:  # the step that needs the problems fails with the same message
+        dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
+    observe(instance, {"problems": problems, **settings_versions([partition], problems)})
+    if run.tags.get(INPUTS_TAG) != inputs_version(partition):
+        instance.add_run_tags(run.run_id, {INPUTS_TAG: inputs_version(partition)})

@@ -1,11 +1,20 @@
 """What the instance and the store know of every partition, as the planning function wants it."""
 
 import dataclasses
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar, cast
 
 import dagster as dg
 
-from onoff_assets.observing import INPUTS_TAG, PARTITION_TAG, latest_versions, observe, settings_versions
+from onoff_assets.observing import (
+    DATA_VERSION_TAG,
+    INPUTS_TAG,
+    PARTITION_TAG,
+    latest_versions,
+    observe,
+    settings_versions,
+)
 from onoff_core.errors import ModelError
 from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.grid.plan import PartitionState
@@ -14,6 +23,7 @@ from onoff_core.grid.status import imported_samples, wanted_fingerprints
 from onoff_core.store import Store
 from onoff_core.study import Partition, Study
 
+Key = TypeVar("Key", str, str | None)  # a partition's; None: of the leaderboard
 _IN_PROGRESS = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -21,7 +31,7 @@ _IN_PROGRESS = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-# Dagster marks a run that it will try again, and then with the run that does.
+# Dagster marks a failed run a moment later with whether it will be tried again, and then with the run that does.
 _WILL_RETRY_TAG, _RETRY_TAG = "dagster/will_retry", "dagster/auto_retry_run_id"
 _RETRY_IS_MADE_WITHIN = timedelta(minutes=5)
 
@@ -54,13 +64,22 @@ def partition_states(
 
 def partitions_in_progress(instance: dg.DagsterInstance) -> set[str]:
     """The partitions of which a run is queued, running, or about to be retried."""
-    runs = list(instance.get_runs(filters=dg.RunsFilter(statuses=_IN_PROGRESS)))
-    lately = datetime.now(UTC) - _RETRY_IS_MADE_WITHIN
-    crashed = dg.RunsFilter(
-        statuses=[dg.DagsterRunStatus.FAILURE], tags={_WILL_RETRY_TAG: "true"}, updated_after=lately
-    )
-    runs += [run for run in instance.get_runs(filters=crashed) if _RETRY_TAG not in run.tags]
+    runs = [*instance.get_runs(filters=dg.RunsFilter(statuses=_IN_PROGRESS)), *about_to_be_retried(instance)]
     return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
+
+
+def about_to_be_retried(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
+    """Failed runs that Dagster will try again, up to the end of the run that does so.
+
+    Up to its end, for who has asked what is in progress before that run was there, and asks this after it was made.
+    """
+    lately = datetime.now(UTC) - _RETRY_IS_MADE_WITHIN
+    failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately)
+    unmarked = "true" if instance.run_retries_enabled else "false"  # not marked yet, or never
+    coming = [run for run in instance.get_runs(failed) if run.tags.get(_WILL_RETRY_TAG, unmarked) == "true"]
+    made = [run.tags[_RETRY_TAG] for run in coming if _RETRY_TAG in run.tags]
+    over = {run.run_id for run in (instance.get_runs(dg.RunsFilter(run_ids=made)) if made else ()) if run.is_finished}
+    return [run for run in coming if run.tags.get(_RETRY_TAG) not in over]
 
 
 def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: object) -> set[str]:
@@ -104,19 +123,32 @@ def _with_history(
 ) -> list[PartitionState]:
     """When each partition that is due was last made, and how often it failed with the inputs it has now."""
     inputs = {state.key: inputs_version(study.partitions[state.key]) for state in states if state.due}
-    failures: dict[str, int] = {}
-    if inputs:
-        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={INPUTS_TAG: sorted(set(inputs.values()))})
-        for run in instance.get_runs(filters=failed):
-            failures[run.tags.get(PARTITION_TAG, "")] = failures.get(run.tags.get(PARTITION_TAG, ""), 0) + 1
+    failed = failures(instance, inputs)
     return [
-        dataclasses.replace(
-            state, made_at=_made_at(store, study.partitions[state.key]), failures=failures.get(state.key, 0)
-        )
+        dataclasses.replace(state, made_at=_made_at(store, study.partitions[state.key]), failures=failed[state.key])
         if state.due
         else state
         for state in states
     ]
+
+
+def failures(instance: dg.DagsterInstance, inputs: Mapping[Key, str]) -> dict[Key, int]:
+    """How often each key's runs failed with these inputs."""
+    counts = dict.fromkeys(inputs, 0)
+    if counts:
+        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={INPUTS_TAG: sorted(set(inputs.values()))})
+        for run in instance.get_runs(filters=failed):
+            key = cast(Key, run.tags.get(PARTITION_TAG))
+            if key in inputs and run.tags[INPUTS_TAG] == inputs[key]:
+                counts[key] += 1
+    return counts
+
+
+def leaderboard_made_from(instance: dg.DagsterInstance) -> str | None:
+    """The version that the last leaderboard was made from; None: there is none."""
+    event = instance.get_latest_materialization_event(dg.AssetKey("leaderboard"))
+    made = None if event is None else event.asset_materialization
+    return None if made is None or made.tags is None else made.tags.get(DATA_VERSION_TAG)
 
 
 def _made_at(store: Store, partition: Partition) -> float | None:

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from onoff_assets.assets.statistics import statistics
-from onoff_assets.automation import follows_any_partition
+from onoff_assets.following import follows_any_partition
 from onoff_assets.running import markdown_table, open_store
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
@@ -14,13 +14,16 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
     kinds={"duckdb"},
     code_version=CODE_VERSIONS["leaderboard"],
     automation_condition=follows_any_partition,
+    required_resource_keys={"input_versions"},
 )
 def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Every partition's statistics side by side, the best accuracy of each data set first, and its models in pairs."""
-    from onoff_core.grid.leaderboard import comparisons, leaderboard_rows
-    from onoff_core.store import publish_catalog
+    from onoff_core.grid.leaderboard import comparisons, leaderboard_rows, leaderboard_version
+    from onoff_core.store import current_generations, publish_catalog
 
     store = open_store()
+    # The version first: what changes from here on may be in the rows already, and the leaderboard is made once more.
+    version = leaderboard_version(current_generations(store))
     publish_catalog(store)
     rows = leaderboard_rows(store)
     pairs = [
@@ -28,6 +31,7 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         for c in comparisons(store)
     ]
     return dg.MaterializeResult(
+        data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": len(rows),
             "paired differences": markdown_table(
@@ -37,5 +41,5 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
                 ["data set", "model", "accuracy", "from", "to", "responses", "mean tokens"],
                 [list(row) for row in rows],
             ),
-        }
+        },
     )

@@ -15,6 +15,7 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
     description="The normalised problems of a data set: question, gold answer, solution; versioned by their content.",
     metadata={"code_version": CODE_VERSIONS["problems"]},
     tags={"dagster/kind/huggingface": ""},
+    required_resource_keys={"input_versions"},
 )
 def problems(context: dg.OpExecutionContext) -> dg.DataVersionsByPartition:
     from onoff_core.grid.problem_versions import current_problems_version

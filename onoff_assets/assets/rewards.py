@@ -8,8 +8,8 @@ import dagster as dg
 
 from onoff_assets.assets.samples import samples
 from onoff_assets.assets.settings import reward_settings
-from onoff_assets.automation import follows_its_inputs
 from onoff_assets.checking import Invariant, checks_of
+from onoff_assets.following import follows_its_inputs
 from onoff_assets.partitions import grid_partitions
 from onoff_assets.running import run, table_metadata
 from onoff_core.grid.fingerprints import CODE_VERSIONS

@@ -25,6 +25,7 @@ def _settings_asset(name: str, description: str) -> dg.SourceAsset:
         group_name="inputs",
         description=description,
         tags={"dagster/kind/yaml": ""},
+        required_resource_keys={"input_versions"},
     )
     def observe() -> dg.DataVersionsByPartition:
         return dg.DataVersionsByPartition(_versions()[name])

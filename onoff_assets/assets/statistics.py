@@ -6,7 +6,7 @@ import dagster as dg
 
 from onoff_assets.assets.rewards import rewards
 from onoff_assets.assets.settings import reward_settings
-from onoff_assets.automation import follows_its_inputs
+from onoff_assets.following import follows_its_inputs
 from onoff_assets.partitions import grid_partitions
 from onoff_assets.running import markdown_table, present, rounded, run, table_metadata
 from onoff_core.grid.fingerprints import CODE_VERSIONS

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from itertools import combinations
 
+from onoff_core.grid.fingerprints import CODE_VERSIONS, fingerprint_of
+from onoff_core.grid.status import CurrentGenerations
 from onoff_core.statistics import PairedDifference, paired_difference
 from onoff_core.store import Store, connect_catalog
 
@@ -17,6 +19,12 @@ class Comparison:
     first: str
     second: str
     paired: PairedDifference
+
+
+def leaderboard_version(known: CurrentGenerations) -> str:
+    """What a leaderboard made now is made from, hashed: every partition's current statistics."""
+    rows = sorted([*key, now.fingerprint] for (asset, key), now in known.items() if asset == "statistics")
+    return fingerprint_of(["leaderboard", CODE_VERSIONS["leaderboard"], rows])
 
 
 def leaderboard_rows(store: Store) -> list[Row]:

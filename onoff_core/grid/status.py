@@ -50,6 +50,19 @@ def partition_status(
     return states if imported is None else {**states, "samples": "imported"}
 
 
+# What each table is made from.
+MADE_FROM = {"rewards": "samples", "statistics": "rewards", "token_distributions": "samples"}
+
+
+def is_behind(known: CurrentGenerations, asset: str, key: tuple[str, str]) -> bool:
+    """Whether a table is not there, or not made from the current generation of `MADE_FROM[asset]`, which is there.
+
+    Settings are not looked at: who follows an input does not ask whether that input is the one that is wanted.
+    """
+    source, made = known.get((MADE_FROM[asset], key)), known.get((asset, key))
+    return source is not None and (made is None or made.inputs[MADE_FROM[asset]] != source.fingerprint)
+
+
 def _current(store: Store, asset: str, key: tuple[str, str], known: CurrentGenerations | None) -> Current | None:
     if known is not None:
         return known.get((asset, key))

@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,13 @@ class Platform:
         job = self.defs.resolve_job_def("grid") if not assets else self._job_of(assets)
         return job.execute_in_process(instance=self.instance, partition_key=key, raise_on_error=raises, tags=tags or {})
 
+    def leaderboard(self, raises: bool = True) -> Any:
+        """A run of the leaderboard."""
+        selection = [dg.AssetKey("leaderboard")]
+        return self._job_of(("leaderboard",)).execute_in_process(
+            instance=self.instance, asset_selection=selection, raise_on_error=raises
+        )
+
     def _job_of(self, assets: tuple[str, ...]) -> dg.JobDefinition:
         job = dg.define_asset_job("some", dg.AssetSelection.assets(*assets))
         return dg.Definitions.merge(self.defs, dg.Definitions(jobs=[job])).resolve_job_def("some")
@@ -84,6 +92,17 @@ class Platform:
         found = [e for e in result.get_asset_check_evaluations() if e.check_name == name]
         assert len(found) == 1, f"{name} was evaluated {len(found)} times for {key}"
         return found[0]
+
+
+@contextmanager
+def at(folder: Path) -> Iterator[Platform]:
+    """The project in a folder that has one, with the instance kept beside it; as the working directory."""
+    (folder / "dagster").mkdir(exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
+        patch.chdir(folder)
+        there = Platform(folder, instance)
+        there.load()
+        yield there
 
 
 @pytest.fixture

@@ -226,7 +226,8 @@ class DagsterDev:
         return next(str(run["status"]) for run in self.runs() if run["runId"] == run_id)
 
     def all_done(self) -> bool:
-        return not any(run["status"] in IN_PROGRESS for run in self.runs())
+        """Whether nothing is queued or running, or failed and about to be tried again."""
+        return not any(run["status"] in IN_PROGRESS or _will_be_retried(run["tags"]) for run in self.runs())
 
     def messages(self, run_id: str) -> str:
         """All that a run logged, errors with their causes."""
@@ -263,3 +264,7 @@ class DagsterDev:
             s={**self._partition_set()["repositorySelector"], "sensorName": name},
         )[mutation]
         assert data["__typename"] == "Sensor", data
+
+
+def _will_be_retried(tags: dict[str, str]) -> bool:
+    return tags.get("dagster/will_retry") == "true" and "dagster/auto_retry_run_id" not in tags

@@ -3,9 +3,12 @@ and the next step. Provoked by breaking the real functions under the real asset.
 """
 
 import errno
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from onoff_core.errors import DatasetError, StoreError
@@ -117,22 +120,82 @@ def test_out_of_a_gpus_memory_is_told_by_name(made: Platform) -> None:
     assert made.module("running").is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
 
 
-def test_a_run_without_its_worker_is_an_orphan(made: Platform) -> None:
-    import subprocess
-    import sys
-
-    import dagster as dg
-
-    orphans = made.module("orphans")
+@pytest.fixture
+def gone(made: Platform) -> str:
+    """The tag of a worker that has ended."""
     code = "from onoff_assets.orphans import this_worker; print(this_worker())"
-    gone = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    workers = {"gone": gone.stdout.strip(), "here": orphans.this_worker(), "elsewhere": "another-host 1 1.0"}
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def test_a_run_without_its_worker_is_an_orphan(made: Platform, gone: str) -> None:
+    orphans, job = made.module("orphans"), made.defs.resolve_job_def("grid")
+    here = orphans.this_worker()
+    host, _, rest = here.split(" ", 2)
+    workers = {
+        "gone": gone,
+        "here": here,
+        "elsewhere": "another-host - 1 1",
+        "another boot": f"{host} 00000000-0000-0000-0000-000000000000 {rest}",
+        "another process": f"{here}9",
+    }
     runs = {
         name: made.instance.create_run_for_job(
-            made.defs.resolve_job_def("grid"), status=dg.DagsterRunStatus.STARTED, tags={orphans.WORKER_TAG: worker}
+            job, status=dg.DagsterRunStatus.STARTED, tags={orphans.WORKER_TAG: worker}
         ).run_id
         for name, worker in workers.items()
     }
-    assert orphans.end_orphaned_runs(made.instance) == [runs["gone"]]
+    lost = {"gone", "another boot", "another process"}
+    assert set(orphans.end_orphaned_runs(made.instance)) == {runs[name] for name in lost}
     statuses = {name: made.instance.get_run_by_id(run_id).status.value for name, run_id in runs.items()}
-    assert statuses == {"gone": "FAILURE", "here": "STARTED", "elsewhere": "STARTED"}
+    assert statuses == {name: "FAILURE" if name in lost else "STARTED" for name in workers}
+
+
+def test_an_orphan_that_was_being_canceled_is_not_retried(made: Platform, gone: str) -> None:
+    orphans, job = made.module("orphans"), made.defs.resolve_job_def("grid")
+    run = made.instance.create_run_for_job(job, status=dg.DagsterRunStatus.CANCELING, tags={orphans.WORKER_TAG: gone})
+    assert orphans.end_orphaned_runs(made.instance) == [run.run_id]
+    assert made.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.CANCELED
+
+
+def test_a_run_that_ends_while_orphans_are_looked_for_has_the_last_word(
+    made: Platform, gone: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is in the list of started runs, succeeds, and its worker is gone when it is looked at."""
+    orphans, job = made.module("orphans"), made.defs.resolve_job_def("grid")
+    run = made.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={orphans.WORKER_TAG: gone})
+    real = orphans.is_gone
+
+    def late(worker: str) -> bool:
+        made.instance.report_dagster_event(
+            dg.DagsterEvent(dg.DagsterEventType.RUN_SUCCESS.value, run.job_name), run.run_id
+        )
+        return bool(real(worker))
+
+    monkeypatch.setattr(orphans, "is_gone", late)
+    assert orphans.end_orphaned_runs(made.instance) == []
+    assert made.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.SUCCESS
+
+
+def test_a_clock_set_anew_makes_no_orphans(made: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system derives the time of day of a process's start from the clock as it is now."""
+    import psutil
+
+    orphans = made.module("orphans")
+    worker, process, began = orphans.this_worker(), psutil.Process(), psutil.Process().create_time()
+    real = psutil._psplatform.boot_time
+    monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: real() + 3600)
+    assert psutil.Process(process.pid).create_time() - began > 3000
+    assert not orphans.is_gone(worker)
+
+
+def test_every_run_names_its_worker(made: Platform) -> None:
+    """Also those that make no partition: an orphan without a name would count as in progress for days."""
+    [everything] = [job for job in made.defs.get_repository_def().get_all_jobs() if job.name == "__ASSET_JOB"]
+    assert len(everything.all_node_defs) == 12
+    assert {
+        node.name for node in everything.all_node_defs if "input_versions" not in node.required_resource_keys
+    } == set()
+    run = made.leaderboard().dagster_run
+    tags = made.instance.get_run_by_id(run.run_id).tags
+    assert tags["onoff/worker"] == made.module("orphans").this_worker()

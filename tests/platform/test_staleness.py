@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import dagster as dg
 import pytest
 
 from onoff_core.cli.main import main
 from tests.conftest import write_study
-from tests.platform.conftest import CHAIN, Platform
+from tests.platform.conftest import CHAIN, Platform, at
 
 GRID = {
     "datasets": {"one": {"source": "arithmetic", "num_examples": 2}, "two": {"source": "arithmetic", "num_examples": 3}}
@@ -25,24 +24,16 @@ ALL_FRESH = dict.fromkeys(CHAIN, "fresh")
 def template(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
     """A project and a Dagster instance with a grid of two partitions, both made; copied for each test."""
     folder = tmp_path_factory.mktemp("filled")
-    (folder / "dagster").mkdir()
-    with pytest.MonkeyPatch.context() as patch, dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
-        patch.chdir(folder)
-        write_study(folder, tiny_folder, **GRID)
-        made = Platform(folder, instance)
-        made.load()
+    write_study(folder, tiny_folder, **GRID)
+    with at(folder) as made:
         for key in (ONE, TWO):
             made.materialize(key)
     return folder
 
 
 @pytest.fixture
-def filled(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
-    folder = shutil.copytree(template, tmp_path / "filled")
-    monkeypatch.chdir(folder)
-    with dg.DagsterInstance.local_temp(str(folder / "dagster")) as instance:
-        copied = Platform(folder, instance)
-        copied.load()
+def filled(template: Path, tmp_path: Path) -> Iterator[Platform]:
+    with at(shutil.copytree(template, tmp_path / "filled")) as copied:
         yield copied
 
 
