@@ -214,7 +214,7 @@ class LocalFiles:
     def version(self, name: str) -> str | None:
         try:
             status = self.path(name).stat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
@@ -304,8 +304,8 @@ def open_files(path: str) -> Files:
             "choose a path without them, or a link to this one"
         )
     if "://" not in path:
-        if os.path.isfile(path):
-            raise StoreError(f"store.path {path!r}: is a file; a store is a folder, or an s3:// URL")
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise StoreError(f"store.path {path!r}: is no folder; a store is a folder, or an s3:// URL")
         return LocalFiles(Path(path))
     from onoff_core.store.remote import S3Files
 

@@ -197,6 +197,8 @@ def remove_leftovers(store: Store) -> int:
             for generation in store.generations(asset, partition):
                 with store.writing_if_free(generation) as free:
                     removed += _remove_leftovers_in(store, generation.folder) if free else 0
+    if not store.files.exists(""):
+        return removed
     with store.files.try_lock(".catalog.lock") as free:
         return removed + (_remove_leftovers_in(store, "") if free else 0)
 

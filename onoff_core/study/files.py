@@ -112,6 +112,6 @@ def resolve_store_path(store: StoreSettings, base_dir: Path) -> str:
     override = os.environ.get("ONOFF_STORE")
     path = override or store.path
     if "://" in path:
-        return path.rstrip("/")
+        return path if path.endswith("://") else path.rstrip("/")
     # ONOFF_STORE is typed in a shell and so is relative to where it was typed.
     return str((Path.cwd() if override else base_dir) / Path(path).expanduser())

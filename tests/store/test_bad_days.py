@@ -12,6 +12,8 @@ import pytest
 from onoff_core.errors import StoreError
 from onoff_core.store import CATALOG_NAME, Store, connect_catalog, current_generations, publish_catalog
 from onoff_core.store.upkeep import verify
+from onoff_core.study.reading import resolve_store_path
+from onoff_core.study.settings import StoreSettings
 from tests.store.conftest import environment
 from tests.store.making import make_generation, make_partition
 
@@ -148,14 +150,16 @@ def test_a_publisher_that_is_killed_leaves_the_former_catalog(local: Store) -> N
         ]
 
 
-def test_a_store_path_that_is_no_place_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_store_path_that_is_no_place_is_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(StoreError, match="a folder or an s3:// URL"):
         Store("ftp://somewhere/store")
+    monkeypatch.setenv("ONOFF_STORE", "s3://")  # and not the folder "s3:"
     with pytest.raises(StoreError, match="s3://bucket/folder"):
-        Store("s3://")
+        Store(resolve_store_path(StoreSettings(), tmp_path))
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StoreError, match="is a file; a store is a folder"):
-        Store(str(tmp_path / "file"))
+    for path in (tmp_path / "file", Path("/dev/null")):
+        with pytest.raises(StoreError, match="is no folder; a store is a folder"):
+            Store(str(path))
     with pytest.raises(StoreError, match="cannot be written"):
         make_partition(Store(str(tmp_path / "file" / "store")))
 

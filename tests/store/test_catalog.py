@@ -7,6 +7,7 @@ import pytest
 
 from onoff_core.store import CATALOG_NAME, Catalog, Store, connect_catalog, current_generations, publish_catalog, schema
 from onoff_core.store import catalog as catalog_module
+from onoff_core.store.upkeep import prune, removable, remove_leftovers, verify
 from onoff_core.tables import SCHEMAS
 from tests.store.making import PROBLEMS, SAMPLES, TOKENS, make_generation, make_partition
 
@@ -285,6 +286,8 @@ def test_a_reader_stays_on_its_snapshot_and_a_new_cursor_is_on_the_newest(store:
 def test_looking_at_a_store_that_is_not_there_does_not_make_one(store: Store) -> None:
     with connect_catalog(store) as connection:
         assert count(connection, "samples") == count(connection, "generations") == 0
+    assert list(verify(store)) == prune(store, removable(store)) == []
+    assert remove_leftovers(store) == 0
     assert not store.files.exists("")
 
 
