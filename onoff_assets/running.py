@@ -41,7 +41,7 @@ def run(context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
     """Materialize the context's partition; a failure names it and what to do, and is retried if that helps."""
     where = f"{context.asset_key.to_user_string()} of {context.partition_key}"
     try:
-        partition, store = study().partition(str(context.partition_key)), open_store(context.run_id)
+        partition, store = study().partition(str(context.partition_key)), open_store(context.run.run_id)
         made = materialize(partition, store, context.log.info)
         _write_outputs(partition, store, made.generation.asset, context.log.info)
         return made
