@@ -44,10 +44,11 @@ def test_rows_and_pairs(graded: tuple[Study, Store]) -> None:
 def test_the_asset_shows_them(graded: tuple[Study, Store]) -> None:
     from onoff_assets import study as loaded
     from onoff_assets.assets.leaderboard import leaderboard
+    from onoff_assets.observing import InputVersions
 
     loaded.study.cache_clear()
     try:
-        result = dg.materialize([leaderboard], selection=[leaderboard], raise_on_error=True)
+        result = dg.materialize([leaderboard], resources={"input_versions": InputVersions()})
         [event] = result.asset_materializations_for_node("leaderboard")
         text = event.metadata["paired differences"].value
         assert text.count("arithmetic") == 1

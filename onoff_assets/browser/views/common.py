@@ -75,6 +75,7 @@ def no_partitions(store_reader: Reader) -> None:
         "dagster asset materialize --select samples,rewards,statistics,token_distributions "
         "--partition 'arithmetic|smollm2-135m' -m onoff_assets.definitions",
         language=None,
+        wrap_lines=True,
     )
 
 

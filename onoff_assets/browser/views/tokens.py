@@ -66,6 +66,7 @@ def _unsure(key: Key, summary: TokenSummary, vocabulary: Vocabulary) -> None:
         examples = [
             Cell(
                 f"{problem}, {sample}, {position}",
+                number=True,
                 page="response",
                 query=Link(*key, None, problem, sample, position).query(),
             )
