@@ -10,6 +10,12 @@ import unicodedata
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _MARKS = {"\n": "↵", "\r": "␍", "\t": "→"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~<>&:^=\"'@/%])")
+# What becomes a link, an arrow or a logo although it is escaped: the replacing is done in the text that is left when
+# Markdown has been read. A word joiner, which one does not see, keeps each of these apart.
+_REPLACED = (
+    (re.compile(r"(:)(//)|(www)(\.)|(:)(streamlit:)", re.IGNORECASE), "\\1\\3\\5\u2060\\2\\4\\6"),
+    (re.compile(r"()(@)|(?<!\S)([<>~-])([->=]|->)(?!\S)"), "\\1\\3\u2060\\2\\4"),
+)
 # `$..$` only where it cannot be an amount of money: no space inside the dollars and no digit after them (as Pandoc).
 _MATH = re.compile(
     r"\$\$(?P<block>.+?)\$\$|\\\[(?P<bracket>.+?)\\\]|\\\((?P<paren>.+?)\\\)|"
@@ -39,7 +45,10 @@ def plain(text: str) -> str:
 
 def escaped(text: str) -> str:
     """Markdown that shows exactly this text: no HTML, links, images, directives or maths."""
-    return _MARKDOWN.sub(r"\\\1", plain(text)).replace("\n", "  \n")
+    shown = plain(text)
+    for pattern, apart in _REPLACED:
+        shown = pattern.sub(apart, shown)
+    return _MARKDOWN.sub(r"\\\1", shown).replace("\n", "  \n")
 
 
 def as_markdown(text: str) -> str:

@@ -29,6 +29,21 @@ def test_escaped_leaves_no_markdown() -> None:
             assert text[position - 1] == "\\", f"{opener!r} is not escaped in {text!r}"
 
 
+@pytest.mark.parametrize("text", ["http://x.y", "HTTPS://x.y", "www.x.y", "me@x.org", ":streamlit:"])
+def test_what_would_become_a_link_or_a_logo_is_kept_apart(text: str) -> None:
+    shown = escaped(text).replace("\\", "")
+    assert shown != text
+    assert shown.replace("\u2060", "") == text
+
+
+@pytest.mark.parametrize("symbol", ["<->", "->", "<-", "--", ">=", "<=", "~="])
+def test_no_symbol_is_set_as_another(symbol: str) -> None:
+    shown = escaped(f"a {symbol} b").replace("\\", "")
+    assert symbol not in shown
+    assert shown.replace("\u2060", "") == f"a {symbol} b"
+    assert "\u2060" not in escaped("dagster --select a=>b, x-y")
+
+
 def test_maths_is_kept_and_all_else_escaped() -> None:
     assert as_markdown("Let $x^2$ be *big*.") == r"Let $x^2$ be \*big\*\."
     assert as_markdown(r"\(a\) and \[b\]") == "$a$ and \n\n$$\nb\n$$\n\n"
