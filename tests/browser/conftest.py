@@ -123,7 +123,7 @@ def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
     raise AssertionError("the app did not start within a minute")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # and no longer: while it runs, Playwright's event loop is the thread's running one
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, headless. Where ONOFF_REQUIRE_CHROMIUM is set, as in CI, it must be there."""
     executable = shutil.which("chromium")
