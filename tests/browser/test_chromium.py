@@ -74,7 +74,8 @@ def test_the_keyboard_walks(tab: Any, server: str, made_store: Store) -> None:
     assert tab.locator("#tokens").get_attribute("aria-activedescendant") == f"t{unsure[0]}"
     tab.keyboard.press("j")  # the next response
     tab.wait_for_url(re.compile("sample=1"))
-    tab.locator("#t0").wait_for()
+    tab.locator("#tokens .sel").wait_for(state="detached")  # the former response's, whose tokens stand until then
+    tab.locator("#tokens:focus").wait_for()
     tab.keyboard.press("ArrowRight")  # the keys are in its tokens without the mouse
     wait_for_bars(tab, 0)
     assert "sample=1" in tab.url
