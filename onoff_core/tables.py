@@ -114,6 +114,13 @@ SCHEMAS: dict[str, pa.Schema] = {
     "statistics": _STATISTICS,
     "token_distributions": _TOKEN_DISTRIBUTIONS,
 }
+# What each table is made from and records in its manifest; the first is the one it follows.
+MADE_FROM: dict[str, tuple[str, ...]] = {
+    "samples": ("problems",),
+    "rewards": ("samples", "problems"),
+    "statistics": ("rewards", "samples"),
+    "token_distributions": ("samples",),
+}
 TABLES: dict[str, str] = {
     "problems": "one row per problem",
     "vocabulary": "one row per token id",

@@ -9,8 +9,6 @@ from onoff_core.study import Partition, Study
 if TYPE_CHECKING:
     from onoff_core.store import Store
 
-_MADE_FROM = {"statistics": ("samples", "rewards"), "token_distributions": ("samples",)}
-
 
 def add_partition_arguments(command: Any) -> None:
     command.add_argument("--dataset", help="may be left out where the study has one")
@@ -28,10 +26,12 @@ def require(store: "Store", key: tuple[str, str], *assets: str) -> None:
     """Raise an error where one of the assets is not there: it names the one command that makes them, and what they are
     made from as far as that is missing too.
     """
+    from onoff_core.tables import MADE_FROM
+
     absent = [asset for asset in assets if store.current(asset, key) is None]
     if absent:
-        chain = dict.fromkeys(one for asset in absent for one in (*_MADE_FROM[asset], asset))
-        missing = [asset for asset in chain if store.current(asset, key) is None]
+        chain = dict.fromkeys(one for asset in absent for one in (*reversed(MADE_FROM[asset]), asset))
+        missing = [asset for asset in chain if asset != "problems" and store.current(asset, key) is None]
         raise MissingInputError(
             f"{' and '.join(absent)} of {'|'.join(key)} {'is' if len(absent) == 1 else 'are'} not there yet in "
             f"{store.root}; run: dagster asset materialize --select {','.join(missing)} --partition '{'|'.join(key)}' "

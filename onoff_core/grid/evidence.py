@@ -99,11 +99,7 @@ def each_response_has_one_verdict(samples: pa.Table, rewards: pa.Table) -> Evide
 
 def no_gold_is_unparsed(rewards: pa.Table) -> Evidence:
     """Every gold answer could be read; a problem whose gold answer cannot be read counts for nothing."""
-    unread = [
-        key
-        for key, status in zip(_keys(rewards), rewards["status"].to_pylist(), strict=True)
-        if status == "gold_unparsed"
-    ]
+    unread = _with_status(rewards, "gold_unparsed")
     problems = sorted({problem for problem, _ in unread})
     facts: dict[str, Any] = {"responses": len(unread), "problems": len(problems)}
     if problems:
@@ -113,9 +109,7 @@ def no_gold_is_unparsed(rewards: pa.Table) -> Evidence:
 
 def few_responses_time_out(rewards: pa.Table) -> Evidence:
     """The share of responses whose grading ran out of time is under `TIMEOUT_LIMIT`."""
-    out = [
-        key for key, status in zip(_keys(rewards), rewards["status"].to_pylist(), strict=True) if status == "timeout"
-    ]
+    out = _with_status(rewards, "timeout")
     share = len(out) / rewards.num_rows if rewards.num_rows else 0.0
     facts = {"timeouts": len(out), "responses": rewards.num_rows, "share": round(share, 4), "limit": TIMEOUT_LIMIT}
     says = f"{len(out)} of {rewards.num_rows} responses ran out of time"
@@ -216,6 +210,11 @@ class DistributionEvidence:
 
 def _keys(table: pa.Table) -> list[tuple[str, int]]:
     return list(zip(table["problem_id"].to_pylist(), table["sample_index"].to_pylist(), strict=True))
+
+
+def _with_status(rewards: pa.Table, wanted: str) -> list[tuple[str, int]]:
+    statuses = rewards["status"].to_pylist()
+    return [key for key, status in zip(_keys(rewards), statuses, strict=True) if status == wanted]
 
 
 def _examples(keys: Iterable[tuple[str, int]]) -> dict[str, str]:

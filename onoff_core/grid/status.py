@@ -6,6 +6,7 @@ from typing import Literal
 from onoff_core.grid import fingerprints
 from onoff_core.store import Current, Store
 from onoff_core.study import Partition
+from onoff_core.tables import MADE_FROM
 
 CurrentGenerations = Mapping[tuple[str, tuple[str, ...]], Current]
 AssetStatus = Literal["complete", "imported", "partial", "stale", "missing"]
@@ -50,17 +51,14 @@ def partition_status(
     return states if imported is None else {**states, "samples": "imported"}
 
 
-# What each table is made from.
-MADE_FROM = {"rewards": "samples", "statistics": "rewards", "token_distributions": "samples"}
-
-
 def is_behind(known: CurrentGenerations, asset: str, key: tuple[str, str]) -> bool:
-    """Whether a table is not there, or not made from the current generation of `MADE_FROM[asset]`, which is there.
+    """Whether a table is not there, or not made from the current generation of what it follows, which is there.
 
     Settings are not looked at: who follows an input does not ask whether that input is the one that is wanted.
     """
-    source, made = known.get((MADE_FROM[asset], key)), known.get((asset, key))
-    return source is not None and (made is None or made.inputs[MADE_FROM[asset]] != source.fingerprint)
+    followed = MADE_FROM[asset][0]
+    source, made = known.get((followed, key)), known.get((asset, key))
+    return source is not None and (made is None or made.inputs[followed] != source.fingerprint)
 
 
 def _current(store: Store, asset: str, key: tuple[str, str], known: CurrentGenerations | None) -> Current | None:

@@ -12,15 +12,9 @@ from onoff_core.errors import StoreError
 from onoff_core.store.catalog import publish_catalog
 from onoff_core.store.generation import ASIDE_SUFFIX, Generation
 from onoff_core.store.store import Store
-from onoff_core.tables import SCHEMAS
+from onoff_core.tables import MADE_FROM, SCHEMAS
 
 _OURS = ("manifest.json", "begun.json")
-# What is made from each, and reads it meanwhile.
-_MADE_FROM = {
-    "problems": ("samples", "rewards"),
-    "samples": ("rewards", "statistics", "token_distributions"),
-    "rewards": ("statistics",),
-}
 
 
 @dataclass(frozen=True)
@@ -169,7 +163,7 @@ def remove(store: Store, removal: Removal) -> bool:
 def _in_use(store: Store, generation: Generation) -> bool:
     """Whether something current was made from it, or somebody writes what may be made from it."""
     needed: set[str] = set()
-    for asset in _MADE_FROM.get(generation.asset, ()):
+    for asset in (made for made, inputs in MADE_FROM.items() if generation.asset in inputs):
         for partition in _partitions_like(store, asset, generation.partition):
             if store.files.is_locked("/".join((asset, *partition))):
                 return True
