@@ -17,7 +17,7 @@ DEFAULTS = {
     "server.address": "127.0.0.1",
     "server.port": "8501",
     "server.headless": "true",
-    "server.allowedHosts": "localhost,127.0.0.1",
+    "server.allowedHosts": "localhost 127.0.0.1",  # in a variable a list is parted by spaces
     "server.enableXsrfProtection": "true",
     "server.enableCORS": "true",
     "server.fileWatcherType": "none",

@@ -8,7 +8,9 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -95,14 +97,21 @@ def page(made_store: Store, monkeypatch: pytest.MonkeyPatch) -> Page:
 
 @pytest.fixture(scope="session")
 def server(made_store: Store) -> Iterator[str]:
-    """The real app over the made-up store; its address."""
+    """The real app over the made-up store, started in the checkout; its address."""
+    with served(made_store, ROOT) as address:
+        yield address
+
+
+@contextmanager
+def served(store: Store, folder: Path) -> Iterator[str]:
+    """The real app over a store, started in a folder; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "onoff_core.cli.main", "browse", "--store", str(made_store.root)]
+    command = [sys.executable, "-m", "onoff_core.cli.main", "browse", "--store", str(store.root)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("ONOFF_STORE", None)
-    process = subprocess.Popen([*command, "--", "--server.port", str(port)], cwd=ROOT, env=environment)
+    process = subprocess.Popen([*command, "--", "--server.port", str(port)], cwd=folder, env=environment)
     address = f"http://127.0.0.1:{port}"
     try:
         _wait_for(address, process)

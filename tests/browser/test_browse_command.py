@@ -17,7 +17,7 @@ def test_elsewhere_it_is_still_bound_to_this_machine(tmp_path: Path, monkeypatch
     assert environment["ONOFF_STORE"] == str(tmp_path)
     assert environment["STREAMLIT_SERVER_ADDRESS"] == "127.0.0.1"
     assert environment["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] == "false"
-    assert "localhost" in environment["STREAMLIT_SERVER_ALLOWED_HOSTS"]
+    assert environment["STREAMLIT_SERVER_ALLOWED_HOSTS"].split() == ["localhost", "127.0.0.1"]
 
 
 def test_a_url_is_passed_on_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,7 +53,7 @@ def test_the_checkout_has_the_same_settings() -> None:
 
     settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
     told = {f"{section}.{name}": value for section, values in settings.items() for name, value in values.items()}
-    assert {name: ",".join(v) if isinstance(v, list) else str(v).lower() for name, v in told.items()} == DEFAULTS
+    assert {name: " ".join(v) if isinstance(v, list) else str(v).lower() for name, v in told.items()} == DEFAULTS
 
 
 def test_the_variables_are_the_ones_that_streamlit_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

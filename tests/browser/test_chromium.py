@@ -1,6 +1,8 @@
 """The real app in a real browser: click, read, follow, walk, and a response that wants to be more than text."""
 
+import http.client
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,7 +12,7 @@ import pytest
 from benchmarks.synthetic import PIECES
 from onoff_assets.browser.pieces import label_of
 from onoff_core.store import Store
-from tests.browser.conftest import HOSTILE, HOSTILE_ID, responses
+from tests.browser.conftest import HOSTILE, HOSTILE_ID, responses, served
 
 OPEN = {"dataset": "d", "model": "m", "problem": "p0"}
 
@@ -55,6 +57,28 @@ def test_a_deep_link_opens_the_same_token(tab: Any, server: str) -> None:
     go(tab, server, "response", **OPEN, sample=1, token=2)
     wait_for_bars(tab, 2)
     assert tab.locator("#t2").get_attribute("aria-selected") == "true"
+
+
+def test_started_in_another_folder_it_answers_to_its_own_names_alone(
+    tab: Any, made_store: Store, tmp_path: Path
+) -> None:
+    """Where no settings of ours lie: a page is shown, and a WebSocket under a foreign name is refused."""
+    with served(made_store, tmp_path) as address:
+        go(tab, address, "response", **OPEN, sample=0, token=1)
+        wait_for_bars(tab, 1)
+        port = int(address.rpartition(":")[2])
+        assert [handshake(port, name) for name in ("127.0.0.1", "localhost", "foreign.example")] == [101, 101, 403]
+
+
+def handshake(port: int, host: str) -> int:
+    """The status that a WebSocket asked for under this name is answered with."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version": "13"}
+    headers = {"Host": f"{host}:{port}", "Upgrade": "websocket", "Connection": "Upgrade", **key}
+    connection.request("GET", "/_stcore/stream", headers=headers)
+    status = connection.getresponse().status
+    connection.close()
+    return status
 
 
 def test_the_keyboard_walks(tab: Any, server: str, made_store: Store) -> None:
