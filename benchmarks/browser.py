@@ -42,8 +42,8 @@ def run(repeats: int) -> list[Figure]:
         long, wide = Store(f"{folder}/long"), Store(f"{folder}/wide")
         _write_long(long)
         _write_wide(wide)
-        with _chromium() as chromium:
-            return [*_clicks(chromium, long, repeats), _first_page(chromium, wide, repeats)]
+        with chromium() as browser:
+            return [*_clicks(browser, long, repeats), _first_page(browser, wide, repeats)]
 
 
 def _write_long(store: Store) -> None:
@@ -63,21 +63,21 @@ def _write_wide(store: Store) -> None:
     publish_catalog(store)
 
 
-def _clicks(chromium: Any, store: Store, repeats: int) -> list[Figure]:
+def _clicks(browser: Any, store: Store, repeats: int) -> list[Figure]:
     figures = []
     with _served(store) as address:
         for length, promised in _LENGTHS.items():
-            milliseconds, moved = _click_through(chromium, address, length, max(5, 5 * repeats))
+            milliseconds, moved = _click_through(browser, address, length, max(5, 5 * repeats))
             target = f"<= {promised} ms"
             figures.append(Figure(f"click to chart, {length:,} tokens", milliseconds, "ms", target=target))
             figures.append(Figure(f"bytes of a click, {length:,} tokens", moved, "bytes", target="< 10,000 bytes"))
     return figures
 
 
-def _click_through(chromium: Any, address: str, length: int, clicks: int) -> tuple[float, float]:
+def _click_through(browser: Any, address: str, length: int, clicks: int) -> tuple[float, float]:
     """Medians of milliseconds and of bytes over clicks all through the response."""
     frames: list[int] = []
-    page = chromium.new_page(viewport={"width": 1400, "height": 1000})
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(120_000)
 
     def listen(websocket: Any) -> None:
@@ -98,11 +98,11 @@ def _click_through(chromium: Any, address: str, length: int, clicks: int) -> tup
     return statistics.median(times), statistics.median(moved)
 
 
-def _first_page(chromium: Any, store: Store, repeats: int) -> Figure:
+def _first_page(browser: Any, store: Store, repeats: int) -> Figure:
     times = []
     with _served(store) as address:
         for _ in range(1 + max(1, repeats)):  # the first one also loads the app's modules
-            page = chromium.new_page()
+            page = browser.new_page()
             page.set_default_timeout(120_000)
             began = time.perf_counter()
             page.goto(address)
@@ -114,7 +114,8 @@ def _first_page(chromium: Any, store: Store, repeats: int) -> Figure:
 
 
 @contextlib.contextmanager
-def _chromium() -> Iterator[Any]:
+def chromium() -> Iterator[Any]:
+    """Debian's chromium, without a window."""
     from playwright.sync_api import sync_playwright
 
     executable = shutil.which("chromium")

@@ -14,10 +14,12 @@ Log = Callable[[str], None]
 
 
 class Progress:
-    """Counts finished things (responses) and, beside them, tokens."""
+    """Counts finished things and, beside them, tokens."""
 
-    def __init__(self, what: str, total: int, log: Log | None = None, stream: TextIO | None = None) -> None:
-        self.what, self.total, self.stream = what, total, stream or sys.stderr
+    def __init__(
+        self, what: str, total: int, log: Log | None = None, stream: TextIO | None = None, unit: str = "responses"
+    ) -> None:
+        self.what, self.total, self.unit, self.stream = what, total, unit, stream or sys.stderr
         self.log = log or logging.getLogger("onoff").info
         self.bar = log is None and self.stream.isatty()
         self.done, self.tokens = 0, 0
@@ -41,7 +43,7 @@ class Progress:
 
     def line(self) -> str:
         """`sampling 24/96 responses, 102 tokens/s, 1 min 40 s left`"""
-        parts = [f"{self.what} {self.done}/{self.total} responses"]
+        parts = [f"{self.what} {self.done}/{self.total} {self.unit}"]
         if self.tokens_per_second is not None:
             parts.append(f"{self.tokens_per_second:,.0f} tokens/s")
         if self.done >= self.total:
