@@ -2,11 +2,14 @@
 
 Dagster calls a partition stale when an input of it was observed with a new version after it was made. So somebody has
 to observe: every run observes its own partition before its first step (`InputVersions`, so that what is made later is
-compared with what it was made from), and every tick of the schedule and the sensor observes what changed since.
+compared with what it was made from), and every tick of the schedule and the sensor observes what changed since, of all
+partitions that no run is at.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -15,6 +18,9 @@ from onoff_assets.study import study
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import sampling_settings_version
 from onoff_core.study import Partition
+
+if TYPE_CHECKING:
+    from onoff_core.store import Store
 
 DATA_VERSION_TAG = "dagster/data_version"
 PARTITION_TAG = "dagster/partition"
@@ -72,40 +78,77 @@ def settings_versions(partitions: Iterable[Partition], problems: Mapping[str, st
 
 
 class InputVersions(dg.ConfigurableResource):
-    """Marks the run with its worker and with what it depends on; observes its own partition before its first step."""
+    """Marks the run with its worker and with what it depends on; observes its own partition before its first step.
 
-    def setup_for_execution(self, context: dg.InitResourceContext) -> None:
+    A run without samples makes its tables from those that are there, which may be of former settings. So what it
+    really goes by is observed first, and Dagster records that; what is wanted is observed at its end, and what was
+    made reads stale.
+    """
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["InputVersions"]:
         run, instance = context.run, context.instance
         if run is None or instance is None:
+            yield self
             return
         instance.add_run_tags(run.run_id, {WORKER_TAG: this_worker()})
-        key = run.tags.get(PARTITION_TAG)
+        key, wanted = run.tags.get(PARTITION_TAG), {}
         if key in study().partitions:
-            _observe_inputs(instance, run, study().partitions[key])
+            wanted = _observe_inputs(instance, run, study().partitions[key])
         elif run.asset_selection and dg.AssetKey("leaderboard") in run.asset_selection:
             from onoff_core.grid.leaderboard import leaderboard_version
             from onoff_core.store import Store, current_generations
 
             version = leaderboard_version(current_generations(Store(study().store_path)))
             instance.add_run_tags(run.run_id, {INPUTS_TAG: version})
+        try:
+            yield self
+        finally:
+            observe(instance, wanted)
 
 
-def _observe_inputs(instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition) -> None:
+def _observe_inputs(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition
+) -> dict[str, dict[str, str]]:
+    """Observe what the run goes by; the versions that are wanted, by asset and partition key."""
     from onoff_core.grid.problem_versions import current_problems_version, inputs_version
     from onoff_core.store import Store
 
+    store = Store(study().store_path)
     samples_too = run.asset_selection is None or dg.AssetKey("samples") in run.asset_selection
     problems: dict[str, str] = {}
     try:
         problems[partition.dataset] = current_problems_version(
-            partition.dataset,
-            partition.dataset_settings,
-            partition.base_dir,
-            Store(study().store_path),
-            fresh=samples_too,
+            partition.dataset, partition.dataset_settings, partition.base_dir, store, fresh=samples_too
         )
     except OnoffError as error:  # the step that needs the problems fails with the same message
         dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
-    observe(instance, {"problems": problems, **settings_versions([partition], problems)})
+    wanted = {"problems": problems, **settings_versions([partition], problems)}
+    real = (
+        {} if samples_too else _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
+    )
+    observe(instance, {**wanted, **real})
     if run.tags.get(INPUTS_TAG) != inputs_version(partition):
         instance.add_run_tags(run.run_id, {INPUTS_TAG: inputs_version(partition)})
+    return wanted
+
+
+def _made_from(store: "Store", partition: Partition, assets: Collection[str]) -> dict[str, dict[str, str]]:
+    """The settings' versions that these assets will be made from, by asset and partition key, where samples stay.
+
+    Nothing of imported samples: no setting makes those stale, or what is made from them.
+    """
+    from onoff_core.grid import fingerprints
+
+    names = (partition.dataset, partition.model)
+    samples, rewards = store.current("samples", names), store.current("rewards", names)
+    if samples is None or samples.manifest().facts.get("imported"):
+        return {}
+    made = {}
+    if "rewards" in assets:
+        made["reward_settings"] = fingerprints.rewards_fingerprint(partition, samples.fingerprint)
+    elif "statistics" in assets and rewards is not None:
+        made["reward_settings"] = rewards.fingerprint
+    if "token_distributions" in assets:
+        made["distribution_settings"] = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
+    return {asset: {partition.key: version} for asset, version in made.items()}

@@ -41,13 +41,19 @@ def partition_states(
 ) -> list[PartitionState]:
     """The state of every partition, in the study's order. `backfilled`: keys that a running backfill will come to.
 
-    What changed of the inputs of partitions that have results is observed on the way, so that the UI agrees.
+    What changed of the inputs of partitions that have results is observed on the way, so that the UI agrees; not of
+    those in progress, for what a run's later steps make would be taken for made from the changed inputs.
     """
     versions = problems_versions(study, store)
     made = {asset: latest_versions(instance, asset, dg.DagsterEventType.ASSET_MATERIALIZATION) for asset in ASSETS}
-    with_results = [partition for key, partition in study.partitions.items() if any(key in made[a] for a in ASSETS)]
-    observe(instance, {**settings_versions(with_results, versions.found), "problems": versions.found})
-    busy = partitions_in_progress(instance) | backfilled
+    running = partitions_in_progress(instance)
+    observed = [
+        partition
+        for key, partition in study.partitions.items()
+        if key not in running and any(key in made[asset] for asset in ASSETS)
+    ]
+    observe(instance, {**settings_versions(observed, versions.found), "problems": versions.found})
+    busy = running | backfilled
     states = [
         PartitionState(
             key=key,

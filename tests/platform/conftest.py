@@ -38,11 +38,15 @@ class Platform:
 
     def change(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Edit `onoff.yaml` and reload."""
+        self.write(change)
+        self.load()
+
+    def write(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Edit `onoff.yaml`; the definitions stay as they were loaded."""
         path = self.folder / "onoff.yaml"
         content = yaml.safe_load(path.read_text())
         change(content)
         path.write_text(yaml.safe_dump(content, sort_keys=False))
-        self.load()
 
     @property
     def defs(self) -> dg.Definitions:
@@ -52,7 +56,10 @@ class Platform:
     def materialize(self, key: str, *assets: str, raises: bool = True, tags: dict[str, str] | None = None) -> Any:
         """One run over a partition: the whole chain, or the assets named."""
         job = self.defs.resolve_job_def("grid") if not assets else self._job_of(assets)
-        return job.execute_in_process(instance=self.instance, partition_key=key, raise_on_error=raises, tags=tags or {})
+        selection = [dg.AssetKey(asset) for asset in assets] or None  # as the UI says it
+        return job.execute_in_process(
+            instance=self.instance, partition_key=key, raise_on_error=raises, tags=tags or {}, asset_selection=selection
+        )
 
     def leaderboard(self, raises: bool = True) -> Any:
         """A run of the leaderboard."""

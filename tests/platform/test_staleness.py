@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from onoff_core.cli.main import main
+from onoff_core.store import Store
+from onoff_core.study import load_study
 from tests.conftest import write_study
 from tests.platform.conftest import CHAIN, Platform, at
 
@@ -86,6 +88,43 @@ def test_what_decides_samples_makes_one_partition_stale(
     filled.materialize(ONE)
     assert filled.requested() == []
     assert filled.ui_status() == {ONE: ALL_FRESH, TWO: ALL_FRESH}
+
+
+@pytest.mark.parametrize("assets", [("rewards",), ("statistics",), ("rewards", "statistics"), ("token_distributions",)])
+def test_what_is_made_from_stale_samples_is_stale(
+    filled: Platform, assets: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    filled.change(change_sampling)
+    filled.materialize(ONE, *assets)
+    assert filled.ui_status() == {ONE: dict.fromkeys(CHAIN, "stale"), TWO: ALL_FRESH}
+    assert says_the_same(filled.ui_status(), cli_status(capsys))
+    assert filled.requested() == [ONE]
+    assert says_the_same(filled.ui_status(), cli_status(capsys))
+    filled.change(lambda content: content["datasets"]["one"].pop("sampling"))  # what was made is right again
+    assert filled.requested() == []
+    assert filled.ui_status() == {ONE: ALL_FRESH, TWO: ALL_FRESH}
+
+
+def test_a_setting_changed_in_a_run_makes_stale_what_the_run_makes(
+    filled: Platform, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tick of the reloaded code location comes while a run with the former settings draws its samples."""
+    from onoff_core.grid import materialize
+
+    grade = materialize.materialize_rewards
+
+    def tick_first(*arguments: Any) -> Any:
+        filled.write(change_sampling)
+        changed = load_study()
+        filled.module("states").partition_states(filled.instance, changed, Store(changed.store_path), set())
+        return grade(*arguments)
+
+    monkeypatch.setattr(materialize, "materialize_rewards", tick_first)
+    filled.materialize(ONE)
+    filled.load()
+    assert filled.requested() == [ONE]
+    assert filled.ui_status() == {ONE: dict.fromkeys(CHAIN, "stale"), TWO: ALL_FRESH}
+    assert says_the_same(filled.ui_status(), cli_status(capsys))
 
 
 def test_top_k_leaves_samples_and_rewards_alone(filled: Platform, capsys: pytest.CaptureFixture[str]) -> None:
