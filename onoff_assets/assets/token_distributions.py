@@ -1,6 +1,6 @@
 """`token_distributions`: what the model could have said at every token, and how unsure it was."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -16,8 +16,10 @@ from onoff_core.study import Partition
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from onoff_core.grid.evidence import Evidence
+    from onoff_core.grid.evidence import DistributionEvidence, Evidence
     from onoff_core.store import Generation, Store
+
+_ROWS_AT_ONCE = 256  # tokens; some 100 MB where the whole vocabulary is kept
 
 
 @dg.asset(
@@ -76,19 +78,9 @@ def token_distributions(context: dg.AssetExecutionContext) -> dg.MaterializeResu
     ],
 )
 def token_distributions_checks(partition: Partition, store: "Store") -> "Mapping[str, Evidence]":
-    from onoff_core.grid.evidence import DistributionEvidence
-
     key = (partition.dataset, partition.model)
     generation = store.require("token_distributions", key)
-    manifest = generation.manifest()
-    scored = store.generation("samples", key, manifest.inputs["samples"])
-    found = DistributionEvidence(
-        vocab_size=manifest.facts["vocab_size"],
-        comparable=manifest.settings["temperature"] == 1,
-        full_precision=scored.manifest().facts["torch_dtype"] == "float32",
-    )
-    for index in sorted(scored.fragment_indices() | generation.fragment_indices()):
-        found.add(_fragment(scored, index), _fragment(generation, index))
+    found = read_evidence(store.generation("samples", key, generation.manifest().inputs["samples"]), generation)
     return {
         "distributions_cover_every_token": found.distributions_cover_every_token(),
         "entropies_and_probabilities_are_possible": found.entropies_and_probabilities_are_possible(),
@@ -96,10 +88,35 @@ def token_distributions_checks(partition: Partition, store: "Store") -> "Mapping
     }
 
 
-def _fragment(generation: "Generation", index: int) -> "pa.Table":
-    """A fragment's rows; none where there is no such fragment, so that the check says what is not covered."""
+def read_evidence(scored: "Generation", generation: "Generation") -> "DistributionEvidence":
+    """Of token distributions and the samples they were made from; memory holds a batch of the former."""
+    from onoff_core.grid.evidence import DistributionEvidence
+
+    manifest = generation.manifest()
+    found = DistributionEvidence(
+        vocab_size=manifest.facts["vocab_size"],
+        comparable=manifest.settings["temperature"] == 1,
+        full_precision=scored.manifest().facts["torch_dtype"] == "float32",
+    )
+    for index in sorted(scored.fragment_indices() | generation.fragment_indices()):
+        found.add(_samples(scored, index), _distributions(generation, index))
+    return found
+
+
+def _samples(generation: "Generation", index: int) -> "pa.Table":
+    """What is compared of a fragment; no rows where there is no such fragment, so that the check says so."""
+    from onoff_core.grid.evidence import SAMPLE_COLUMNS
     from onoff_core.tables import SCHEMAS
 
     if index not in generation.fragment_indices():
         return SCHEMAS[generation.asset].empty_table()
-    return generation.read_fragment(index)
+    return generation.read_fragment(index, SAMPLE_COLUMNS)
+
+
+def _distributions(generation: "Generation", index: int) -> "Iterable[pa.RecordBatch]":
+    """A fragment's rows, batch by batch; none where there is no such fragment."""
+    from onoff_core.grid.evidence import DISTRIBUTION_COLUMNS
+
+    if index not in generation.fragment_indices():
+        return ()
+    return generation.batches(index, DISTRIBUTION_COLUMNS, _ROWS_AT_ONCE)

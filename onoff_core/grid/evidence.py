@@ -1,12 +1,12 @@
 """What has to hold of a partition's tables, and the evidence for or against it. Tables in, evidence out.
 
 The platform shows these as asset checks; a script can call them as well. Each names the invariant it guards. Functions
-over token distributions take them a fragment at a time, for a partition's may be larger than memory.
+over token distributions take them a batch at a time, for those of a fragment may be larger than memory.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,14 @@ _SHOWN = 5  # offenders named in the evidence
 ENTROPY_SLACK = 1e-3  # nats; float32 sums over a whole vocabulary
 LOGPROB_SLACK = 1e-3  # nats, above 0
 TIMEOUT_LIMIT = 0.01  # of the responses; a verdict of `timeout` counts as wrong, so more would bend the accuracy
+
+
+SAMPLE_COLUMNS = ("problem_id", "sample_index", "token_ids", "token_logprobs")
+DISTRIBUTION_COLUMNS = (
+    "problem_id", "sample_index", "position", "token_id", "logprob", "entropy", "tail_mass", "topk_logprobs",
+)  # fmt: skip
+
+_Key = tuple[str, int]  # problem_id, sample_index
 
 
 @dataclass(frozen=True)
@@ -118,42 +126,52 @@ def few_responses_time_out(rewards: pa.Table) -> Evidence:
 
 @dataclass
 class DistributionEvidence:
-    """Reads token distributions once, fragment by fragment, for all three invariants of them."""
+    """Reads token distributions once, batch by batch, for all three invariants of them; keeps counts and offenders."""
 
     vocab_size: int
     comparable: bool  # scored at temperature 1, as the sampler's log-probabilities are
     full_precision: bool
     tokens: int = 0
-    uncovered: list[tuple[str, int]] = field(default_factory=list)
-    impossible: list[tuple[str, int]] = field(default_factory=list)
+    uncovered: list[_Key] = field(default_factory=list)
+    impossible: dict[_Key, None] = field(default_factory=dict)  # in the order of the rows
     highest_entropy: float = -math.inf
     lowest_entropy: float = math.inf
     highest_logprob: float = -math.inf
-    differences: list[Any] = field(default_factory=list)  # one array a response
+    compared: int = 0  # tokens, as the next two
+    largest_difference: float = 0.0
+    sum_of_differences: float = 0.0
 
-    def add(self, samples: pa.Table, distributions: pa.Table) -> None:
-        """One fragment of samples, and the fragment of distributions that was made from it."""
-        of_response = _by_response(distributions)
-        rows = samples.select(["problem_id", "sample_index", "token_ids", "token_logprobs"]).to_pylist()
-        for row in rows:
-            key = (row["problem_id"], row["sample_index"])
-            table = of_response.pop(key, distributions.slice(0, 0))
-            self.tokens += len(row["token_ids"])
-            positions = table["position"].to_pylist()
-            if table["token_id"].to_pylist() != row["token_ids"] or positions != list(range(len(row["token_ids"]))):
-                self.uncovered.append(key)
-                continue
-            self._bounds(key, table)
-            if row["token_logprobs"]:  # imported samples have none
-                self.differences.append(np.abs(table["logprob"].to_numpy() - np.array(row["token_logprobs"])))
-        self.uncovered += list(of_response)  # of no response there is
+    def add(self, samples: pa.Table, distributions: Iterable[pa.RecordBatch]) -> None:
+        """One fragment of samples, and the distributions that were made from it.
 
-    def _bounds(self, key: tuple[str, int], table: pa.Table) -> None:
-        if not table.num_rows:
-            return
-        entropy, logprob = table["entropy"].to_numpy(), table["logprob"].to_numpy()
-        kept = table["topk_logprobs"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        tail = table["tail_mass"].to_numpy()
+        Of a response that is split between batches, only how many of its tokens were read is kept.
+        """
+        rows = samples.select(SAMPLE_COLUMNS).to_pylist()
+        drawn = {(row["problem_id"], row["sample_index"]): row for row in rows}
+        read, wrong = dict.fromkeys(drawn, 0), dict[_Key, None]()
+        for batch in distributions:
+            for key, part in _by_response(batch):
+                self._bounds(key, part)
+                begin = read.get(key, 0)
+                end = read[key] = begin + part.num_rows
+                if key not in drawn or not _follows(part, drawn[key]["token_ids"][begin:end], begin):
+                    wrong[key] = None
+                elif key not in wrong and drawn[key]["token_logprobs"]:  # imported samples have none
+                    self._differences(part, drawn[key]["token_logprobs"][begin:end])
+        self.tokens += sum(len(row["token_ids"]) for row in rows)
+        short = (key for key, row in drawn.items() if read[key] != len(row["token_ids"]))
+        self.uncovered += dict.fromkeys([*short, *wrong])
+
+    def _differences(self, part: pa.RecordBatch, sampled: Sequence[float]) -> None:
+        found = np.abs(part["logprob"].to_numpy() - np.array(sampled))
+        self.compared += len(found)
+        self.largest_difference = float(np.maximum(self.largest_difference, found.max()))  # NaN where one is
+        self.sum_of_differences += float(found.sum())
+
+    def _bounds(self, key: _Key, part: pa.RecordBatch) -> None:
+        entropy, logprob = part["entropy"].to_numpy(), part["logprob"].to_numpy()
+        kept = part["topk_logprobs"].flatten().to_numpy(zero_copy_only=False)
+        tail = part["tail_mass"].to_numpy()
         logprobs = np.concatenate([logprob, kept])
         possible = (
             np.isfinite(entropy).all()
@@ -164,10 +182,10 @@ class DistributionEvidence:
             and ((tail >= -LOGPROB_SLACK) & (tail <= 1 + LOGPROB_SLACK)).all()
         )
         if not possible:
-            self.impossible.append(key)
-        self.highest_entropy = max(self.highest_entropy, float(np.nanmax(entropy)))
-        self.lowest_entropy = min(self.lowest_entropy, float(np.nanmin(entropy)))
-        self.highest_logprob = max(self.highest_logprob, float(np.nanmax(logprobs)))
+            self.impossible[key] = None
+        self.highest_entropy = float(np.fmax.reduce(entropy, initial=self.highest_entropy))  # whatever is a number
+        self.lowest_entropy = float(np.fmin.reduce(entropy, initial=self.lowest_entropy))
+        self.highest_logprob = float(np.fmax.reduce(logprobs, initial=self.highest_logprob))
 
     def distributions_cover_every_token(self) -> Evidence:
         """Every sampled token has its distribution, in order, and there is no other."""
@@ -195,20 +213,19 @@ class DistributionEvidence:
         """
         if not self.comparable:
             return Evidence(True, "not compared: distribution.temperature is not 1", {"tokens compared": 0})
-        if not self.differences:
+        if not self.compared:
             return Evidence(True, "not compared: the samples have no log-probabilities", {"tokens compared": 0})
-        found = np.concatenate(self.differences)
-        highest, mean = float(found.max()), float(found.mean())
+        highest, mean = self.largest_difference, self.sum_of_differences / self.compared
         holds = highest <= 0.01 if self.full_precision else mean <= 0.05  # false for NaN too
         facts = {
-            "tokens compared": int(sum(len(part) for part in self.differences)),
+            "tokens compared": self.compared,
             "largest difference (nats)": round(highest, 6) if math.isfinite(highest) else str(highest),
             "mean difference (nats)": round(mean, 6) if math.isfinite(mean) else str(mean),
         }
         return Evidence(holds, f"differences of {mean:.2g} nats on average, {highest:.2g} at most", facts)
 
 
-def _keys(table: pa.Table) -> list[tuple[str, int]]:
+def _keys(table: pa.Table | pa.RecordBatch) -> list[tuple[str, int]]:
     return list(zip(table["problem_id"].to_pylist(), table["sample_index"].to_pylist(), strict=True))
 
 
@@ -226,13 +243,16 @@ def _text(ids: Sequence[int], pieces: Sequence[bytes]) -> str:
     return b"".join(pieces[i] for i in ids).decode("utf-8", errors="replace")
 
 
-def _by_response(distributions: pa.Table) -> dict[tuple[str, int], pa.Table]:
-    """The rows of each response, which stand together; rows that return to an earlier response are kept with it."""
-    keys, begin = _keys(distributions), 0
-    tables: dict[tuple[str, int], pa.Table] = {}
+def _follows(part: pa.RecordBatch, token_ids: Sequence[int], begin: int) -> bool:
+    """Whether the rows are those of these tokens, the first at position `begin`."""
+    positions = list(range(begin, begin + part.num_rows))
+    return part["token_id"].to_pylist() == list(token_ids) and part["position"].to_pylist() == positions
+
+
+def _by_response(batch: pa.RecordBatch) -> Iterator[tuple[_Key, pa.RecordBatch]]:
+    """The rows of each response that stand together."""
+    keys, begin = _keys(batch), 0
     for end in range(1, len(keys) + 1):
         if end == len(keys) or keys[end] != keys[begin]:
-            part = distributions.slice(begin, end - begin)
-            tables[keys[begin]] = pa.concat_tables([tables[keys[begin]], part]) if keys[begin] in tables else part
+            yield keys[begin], batch.slice(begin, end - begin)
             begin = end
-    return tables

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 
 from onoff_core.errors import StoreError
 
+_BUFFER_BYTES = 1 << 20  # of a column that is read in batches
+
 
 def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
     """Write tables of this schema, a row group each, as they come."""
@@ -48,8 +50,13 @@ def read_matching(file: BinaryIO, where: Mapping[str, str | int], columns: Seque
 
 
 def batches_of(file: BinaryIO, num_rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The rows in order, at most so many at a time."""
-    yield from pq.ParquetFile(file).iter_batches(batch_size=num_rows, columns=list(columns))
+    """The rows in order, at most so many at a time; a batch ends where its row group ends.
+
+    Buffered, for Arrow would read ahead and hold the bytes of all row groups until the last one is done.
+    """
+    source = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+    for group in range(source.num_row_groups):
+        yield from source.iter_batches(batch_size=num_rows, row_groups=[group], columns=list(columns))
 
 
 def _may_hold(group: pq.RowGroupMetaData, where: Mapping[str, str | int]) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from onoff_core.grid import evidence
 from onoff_core.grid.evidence import DistributionEvidence
+from onoff_core.store import Generation, Store
 from onoff_core.tables import SCHEMAS
 from tests.platform.conftest import Platform
 
@@ -83,7 +85,7 @@ def found(table: pa.Table, scored: pa.Table, **changes: bool) -> DistributionEvi
     reading = DistributionEvidence(
         **{"vocab_size": 5, "comparable": True, "full_precision": True, **changes}  # type: ignore[arg-type]
     )
-    reading.add(table, scored)
+    reading.add(table, scored.to_batches(max_chunksize=2))  # so that responses are split
     return reading
 
 
@@ -183,6 +185,62 @@ def test_scorer_agrees_with_sampler() -> None:
     shifted = scored.set_column(4, "logprob", pa.array(scored["logprob"].to_numpy() - np.float32(0.3)))
     assert not found(table, shifted, full_precision=False).scorer_agrees_with_sampler().holds
     assert found(table, shifted, comparable=False).scorer_agrees_with_sampler().holds
+
+
+def test_token_distributions_are_read_in_little_memory(platform: Callable[..., Platform], tmp_path: Path) -> None:
+    """Four times the tokens in one fragment, or in one response: the same memory."""
+    module = platform().module("assets.token_distributions")
+    peaks = {}
+    for name, responses, length in (("small", 4, 512), ("many", 16, 512), ("long", 4, 2048)):
+        scored, generation, size = wide_distributions(Store(str(tmp_path / name)), responses, length)
+        peaks[name] = peak_bytes(lambda s=scored, g=generation: module.read_evidence(s, g)) / size
+    assert peaks["many"] < peaks["small"] / 2.5
+    assert peaks["long"] < peaks["small"] / 2.5
+
+
+def wide_distributions(store: Store, responses: int, length: int) -> tuple[Generation, Generation, int]:
+    """Samples and their token distributions with 500 alternatives a token, one fragment each; bytes of the latter."""
+    width, rng = 500, np.random.default_rng(0)
+    key = ("d", "m")
+    ids, logprobs = [[1] * length] * responses, [[-1.0] * length] * responses
+    numbers = {"problem_id": ["p"] * responses, "sample_index": range(responses), "num_tokens": [length] * responses}
+    texts = {"prompt": ["x"] * responses, "response": ["x"] * responses, "finish_reason": ["stop"] * responses}
+    tokens = {"prompt_token_ids": [[1]] * responses, "token_ids": ids, "token_logprobs": logprobs}
+    drawn = pa.table({**numbers, **texts, **tokens}).select(SCHEMAS["samples"].names).cast(SCHEMAS["samples"])
+    scored, generation = store.generation("samples", key, "s"), store.generation("token_distributions", key, "t")
+    scored.write_fragment(0, [drawn])
+    scored.complete({}, {}, {"torch_dtype": "float32"})
+    schema = SCHEMAS["token_distributions"]
+
+    def a_response(index: int) -> pa.Table:
+        offsets = pa.array(np.arange(length + 1, dtype=np.int32) * width)
+        kept = pa.array(rng.uniform(-9, -1, length * width).astype(np.float32))
+        columns = {name: pa.array(np.ones(length)) for name in schema.names}
+        columns |= {"problem_id": pa.array(["p"] * length), "sample_index": pa.array([index] * length)}
+        columns |= {"position": pa.array(range(length)), "logprob": pa.array(np.full(length, -1.0))}
+        columns["topk_logprobs"] = pa.ListArray.from_arrays(offsets, kept)
+        columns["topk_ids"] = pa.ListArray.from_arrays(offsets, pa.array(np.ones(length * width, dtype=np.int32)))
+        return pa.table(columns).cast(schema)
+
+    generation.write_fragment(0, map(a_response, range(responses)))
+    generation.complete({"samples": "s"}, {"temperature": 1.0}, {"vocab_size": 1000})
+    return scored, generation, responses * length * width * 4
+
+
+def peak_bytes(work: Callable[[], DistributionEvidence]) -> int:
+    """The most that Arrow, NumPy and Python held at a time, of their own peaks each."""
+    before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
+    pa.set_memory_pool(pool)
+    tracemalloc.start()
+    try:
+        found = work()
+        held = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+        pa.set_memory_pool(before)
+    assert found.distributions_cover_every_token().holds
+    assert found.tokens == found.compared > 0
+    return held + int(pool.max_memory())
 
 
 def rewrite(folder: Path, change: Callable[[pa.Table], pa.Table]) -> None:
