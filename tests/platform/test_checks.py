@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,8 @@ from onoff_core.grid import evidence
 from onoff_core.grid.evidence import DistributionEvidence
 from onoff_core.store import Generation, Store
 from onoff_core.tables import SCHEMAS
-from tests.platform.conftest import Platform
+from tests.conftest import write_study
+from tests.platform.conftest import Platform, at
 
 PIECES = [b"<end>", b"a", b"b", "é".encode()[:1], "é".encode()[1:]]
 SPECIAL = [True, False, False, False, False]
@@ -278,3 +280,98 @@ def test_a_broken_partition_is_stopped_by_its_checks(platform: Callable[..., Pla
     assert check.metadata["missing"].value == 1
     made_assets = {event.step_key for event in broken.get_asset_materialization_events()}
     assert made_assets == {"samples"}
+
+
+KEY = "arithmetic|tiny"
+BLOCKING = {
+    "token_ids_decode_to_response",
+    "each_response_has_one_verdict",
+    "distributions_cover_every_token",
+    "entropies_and_probabilities_are_possible",
+}
+Change = Callable[[pa.Table], pa.Table]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+    """A partition of which every check has passed in Dagster; copied for each test."""
+    folder = tmp_path_factory.mktemp("checked")
+    datasets = {"arithmetic": {"num_examples": 2}}
+    write_study(folder, tiny_folder, datasets=datasets, automation={"max_truncated_share": 0.99})
+    with at(folder) as made:
+        made.materialize(KEY)
+        rewrite(folder / "store" / "samples", lambda table: with_value(table, "finish_reason", 0, "stop"))
+        result = made.materialize(KEY)
+    evaluations = result.get_asset_check_evaluations()
+    assert len(evaluations) == 9
+    assert [one.check_name for one in evaluations if not one.passed] == []
+    return folder
+
+
+def changed(column: str, row: int, value: object) -> Change:
+    return lambda table: with_value(table, column, row, value)
+
+
+def all_truncated(table: pa.Table) -> pa.Table:
+    values = pa.array(["length"] * table.num_rows)
+    return table.set_column(table.schema.get_field_index("finish_reason"), table.schema.field("finish_reason"), values)
+
+
+def reward_turned(table: pa.Table) -> pa.Table:
+    return with_value(table, "reward", 0, 1 - table["reward"][0].as_py())
+
+
+def gold_unread(table: pa.Table) -> pa.Table:
+    return with_value(with_value(table, "status", 0, "gold_unparsed"), "reward", 0, None)
+
+
+def timed_out(table: pa.Table) -> pa.Table:
+    return with_value(with_value(table, "status", 0, "timeout"), "reward", 0, 0)
+
+
+def last_token_lost(table: pa.Table) -> pa.Table:
+    return table.slice(0, table.num_rows - 1)
+
+
+def scored_otherwise(table: pa.Table) -> pa.Table:
+    return with_value(table, "logprob", 0, table["logprob"][0].as_py() - 1.0)
+
+
+@pytest.mark.parametrize(
+    ("asset", "change", "name", "evidence_of", "found_to_be"),
+    [
+        ("samples", changed("response", 0, "other"), "token_ids_decode_to_response", "different", 1),
+        ("samples", all_truncated, "few_responses_are_truncated", "truncated", 6),
+        ("rewards", reward_turned, "each_response_has_one_verdict", "reward against status", 1),
+        ("rewards", gold_unread, "no_gold_is_unparsed", "problems", 1),
+        ("rewards", timed_out, "few_responses_time_out", "timeouts", 1),
+        ("token_distributions", last_token_lost, "distributions_cover_every_token", "responses not covered", 1),
+        (
+            "token_distributions",
+            changed("entropy", 0, math.nan),
+            "entropies_and_probabilities_are_possible",
+            "responses with an impossible value",
+            1,
+        ),
+        ("token_distributions", scored_otherwise, "scorer_agrees_with_sampler", "largest difference (nats)", 1.0),
+    ],
+)
+def test_a_check_fails_in_dagster_on_broken_data(
+    template: Path, tmp_path: Path, asset: str, change: Change, name: str, evidence_of: str, found_to_be: float
+) -> None:
+    """It alone, for this partition, with its evidence; what is made from the asset only where the check lets it be."""
+    warns = name == "few_responses_are_truncated"
+    assets = {"samples": ("samples", "rewards"), "rewards": ("rewards", "statistics")}.get(asset, (asset,))
+    with at(shutil.copytree(template, tmp_path / "broken")) as broken:
+        rewrite(broken.folder / "store" / asset, change)
+        result = broken.materialize(KEY, *assets, raises=False)
+        evaluations = result.get_asset_check_evaluations()
+        assert [one.check_name for one in evaluations if not one.passed] == [name]
+        check = broken.check(name, KEY, result)
+        assert check.partition == KEY
+        assert check.metadata[evidence_of].value == pytest.approx(found_to_be, abs=0.01)
+        assert check.severity is (dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR)
+        stops = name in BLOCKING
+        assert check.blocking is stops
+        assert result.success is not stops
+        assert {e.step_key for e in result.get_asset_materialization_events()} == set(assets[:1] if stops else assets)
