@@ -49,7 +49,8 @@ def problems() -> list[MadeUpProblem]:
 
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """d|m and d|another complete; d|bare without token distributions; d|begun half-finished; long|m of many tokens.
+    """d|m and d|another complete; d|bare without token distributions; d|begun half-finished; long|m of many tokens,
+    line|m of as many in one single line.
 
     Tests do not change it.
     """
@@ -67,6 +68,9 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     lines = encode(" so the answer is 2.\n then let x = 3, so")
     long = MadeUp([*lines * (LONG // len(lines)), STOP], 1, "2")
     write_partition(store, "long", "m", [MadeUpProblem("p0", [long])])
+    words = encode(" so the answer is 2, then let x = 3.")
+    one_line = MadeUp([*words * (LONG // len(words)), STOP], 1, "2")
+    write_partition(store, "line", "m", [MadeUpProblem("p0", [one_line])])
     publish_catalog(store)
     return store
 

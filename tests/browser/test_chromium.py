@@ -133,10 +133,11 @@ def test_a_click_in_a_long_response_touches_no_more_than_in_a_short_one(tab: Any
     assert 1 < blocks <= last / 200 + 1
 
 
-def test_a_link_far_into_a_long_response_shows_its_token(tab: Any, server: str) -> None:
-    go(tab, server, "response", dataset="long", model="m", token=15_000)
-    wait_for_bars(tab, 15_000)
-    assert in_sight(tab, 15_000)
+@pytest.mark.parametrize("dataset", ["long", "line"])
+def test_a_link_far_into_a_long_response_shows_its_token(tab: Any, server: str, dataset: str) -> None:
+    go(tab, server, "response", dataset=dataset, model="m", token=17_000)
+    wait_for_bars(tab, 17_000)
+    assert in_sight(tab, 17_000)
 
 
 def in_sight(tab: Any, position: int) -> bool:

@@ -209,10 +209,19 @@ class View {
     span.title = this.describe(i);
     this.list.setAttribute("aria-activedescendant", span.id);
     this.status.textContent = this.describe(i);
-    const box = span.getBoundingClientRect(), frame = this.list.getBoundingClientRect();  // scrolls only the list
-    if (center || box.top < frame.top || box.bottom > frame.bottom)
-      this.list.scrollTop += box.top - frame.top - (center ? frame.height / 2 : box.top < frame.top ? 10 : frame.height - 40);
+    this.reveal(span, center, 20);
     this.scheduleStrip();
+  }
+
+  // A block has its height only once it came in sight, and until then the list does not scroll as far as its tokens: so
+  // a token that is not seen is looked for again, in this many frames at most.
+  reveal(span, center, frames) {
+    cancelAnimationFrame(this.settling);
+    const box = span.getBoundingClientRect(), frame = this.list.getBoundingClientRect();  // scrolls only the list
+    const isSeen = box.top >= frame.top && box.bottom <= frame.bottom;
+    if (center || !isSeen)
+      this.list.scrollTop += box.top - frame.top - (center ? frame.height / 2 : box.top < frame.top ? 10 : frame.height - 40);
+    if (!isSeen && frames > 0) this.settling = requestAnimationFrame(() => this.reveal(span, center, frames - 1));
   }
 
   walkTo(i, delay = 0) {
