@@ -99,6 +99,8 @@ def test_an_empty_response_is_shown_as_such(page: Page) -> None:
     assert not test.exception
     assert "no answer" in texts(test)
     assert "0 tokens" in texts(test)
+    assert "nothing to click" in texts(test)
+    assert "Click a token" not in texts(test)
 
 
 def test_a_partition_without_distributions_says_what_to_run_and_shows_the_text(page: Page) -> None:

@@ -216,6 +216,9 @@ def _fragment(
     with right:
         if distributions is None:
             return
+        if not sample.token_ids:
+            st.info("This response has no tokens, so there is nothing to click.")
+            return
         if picked is None:
             st.info("Click a token, or walk with the arrow keys, to see what else the model could have said there.")
             return
