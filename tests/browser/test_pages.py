@@ -147,6 +147,31 @@ def test_the_lens_opens_with_the_settings_of_the_samples(page: Page) -> None:
     assert any(word in texts(test) for word in ("Draws from", "stored top"))
 
 
+def test_what_is_cut_off_on_the_problems_page_says_so(page: Page, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "cut"))
+    bytewise = [1 + byte for byte in ("é" * 200).encode()]  # two tokens a character
+    ends = [encode(" 2"), encode(" 3")]
+    made = [MadeUp([*bytewise, *end], right, str(right)) for end, right in zip(ends, (1, 0), strict=True)]
+    whole = [MadeUp([*encode("x" * 160), *end], 0, "3") for end in ends]
+    write_partition(store, "d", "m", [MadeUpProblem("p0", made), MadeUpProblem("p1", whole)])
+    test = page("problem", store=store, dataset="d", model="m", problem="p0")
+    assert [row[0]["text"] for row in cells(test, "Prefix tree")] == ["é" * 159 + "…", " 2 ■", " 3 ■"]
+    assert cells(test, "Samples")[0][3]["text"] == "…" + "é" * 138 + " 2"
+    test = page("problem", store=store, dataset="d", model="m", problem="p1")
+    assert cells(test, "Prefix tree")[0][0]["text"] == "x" * 160
+    assert cells(test, "Samples")[0][3]["text"] == "…" + "x" * 138 + " 2"
+
+
+def test_notes_show_what_one_cannot_see_and_long_answers_are_wrapped(page: Page, tmp_path: Path) -> None:
+    store = Store(str(tmp_path / "odd"))
+    made = MadeUp([*encode(RIGHT), STOP], 1, "2" * 5000)
+    write_partition(store, "d", "m", [MadeUpProblem("p\u202e\n\n\tq", [made])])
+    for name in ("response", "problem"):
+        test = page(name, store=store, dataset="d", model="m")
+        assert "problem p⟨U+202E⟩↵↵→q" in texts(test).replace("\\", "")
+        assert all(code.proto.wrap_lines for code in test.code)
+
+
 def test_compare_states_the_paired_difference_and_the_flips(page: Page) -> None:
     test = page("compare", dataset="d", model="m", other="another")
     # p0: 0.5 against 0, p1: 0 against 1

@@ -150,5 +150,5 @@ def go(target: dict[str, Any] | None) -> None:
 
 
 def note(text: str) -> None:
-    """Small text in the page's own ink: Streamlit's captions are too faint to read."""
-    st.markdown(f":small[{escaped(text)}]", width="content")
+    """One line of small text in the page's own ink: Streamlit's captions are too faint to read."""
+    st.markdown(f":small[{escaped(visible(text))}]", width="content")

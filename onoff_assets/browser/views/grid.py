@@ -23,7 +23,8 @@ def show() -> None:
     if not rows:
         return
     if reason is not None:
-        common.note(f"Without a study ({reason}), stale means: made from older results than the current ones.")
+        why = reason.replace("\n", "; ")
+        common.note(f"Without a study ({why}), stale means: made from older results than the current ones.")
     finished = sum(all(state in ("complete", "imported") for state in row.states.values()) for row in rows)
     common.note(f"{len(rows)} partitions, {finished} complete in {reader.store.root}. A click opens the responses.")
     common.note(

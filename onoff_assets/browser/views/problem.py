@@ -13,7 +13,7 @@ from onoff_assets.browser.views import common
 
 _MOST_ROWS = 400
 _MOST_SPLITS, _MOST_WAYS = 5, 6
-_RUN = 160  # characters of a run shown
+_RUN, _ENDING = 160, 140  # characters shown of a run, and of a response's end
 
 
 def show() -> None:
@@ -70,11 +70,16 @@ def _samples(key: Key, samples: list[Sample]) -> None:
             Cell(str(sample.sample_index), page="response", query=_link(key, sample, None), number=True),
             Cell(sample.status or "not graded", level=6 if sample.reward else 0),
             Cell(str(len(sample.token_ids)), number=True),
-            Cell(plain(sample.response)[-140:].strip(), mono=True),
+            Cell(_ending(sample.response), mono=True),
         ]
         for sample in samples
     ]
     common.go(link_table("Samples", ["sample", "status", "tokens", "how it ends"], rows, key="samples"))
+
+
+def _ending(response: str) -> str:
+    cut = "…" if len(response) > _ENDING else ""
+    return cut + plain(response[-_ENDING:]).strip()
 
 
 def _tree(key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
@@ -121,9 +126,11 @@ def _branch(
     while open_nodes and len(rows) < _MOST_ROWS:
         node, level = open_nodes.pop()
         if node.token_ids:
-            text = vocabulary.text_of(node.token_ids[:_RUN])
+            few = node.token_ids[: 4 * _RUN + 4]  # a character has four bytes at most
+            text = vocabulary.text_of(few)
+            is_cut = len(text) > _RUN or len(node.token_ids) > len(few)
             ending = " ■" if node.ends_here and not node.children else ""
-            shown = text if len(text) <= _RUN else text[: _RUN - 1] + "…"
+            shown = text[: _RUN - 1] + "…" if is_cut else text
             rows.append([
                 Cell(shown + ending, level=_level(node.mean_reward), indent=min(level, 25), mono=True,
                      page="response", query=_link(key, samples[node.samples[0]], node.start)),

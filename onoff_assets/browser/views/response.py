@@ -143,7 +143,8 @@ def _question(sample: Sample) -> None:
             st.markdown(as_maths(sample.answer) if sample.answer else "–")
         with extracted:
             common.note("extracted answer")
-            st.code(plain(sample.extracted_answer) if sample.extracted_answer is not None else "–", language=None)
+            answer = "–" if sample.extracted_answer is None else plain(sample.extracted_answer)
+            st.code(answer, language=None, wrap_lines=True)
     with st.expander("Prompt and reference solution"):
         st.code(plain(sample.prompt), language=None, wrap_lines=True)
         if sample.solution:
