@@ -3,7 +3,7 @@
 A `Reader` looks up the current generation at every call, so a new generation is seen at once; what it keeps is keyed
 by the generations' fingerprints and bounded by bytes. A response's text and token ids come from its row of `samples`,
 its overlay from the plain columns of its row group of `token_distributions`, and the lists of alternatives from that
-row group at the first click.
+row group at the first click. Where they are of the whole vocabulary, each click reads its token's row group alone.
 """
 
 from collections.abc import Callable
@@ -199,7 +199,11 @@ class Reader:
     ) -> Distribution:
         """What is stored of one token."""
         names = (*_OVERLAY, "topk_ids", "topk_logprobs")
-        row = self._rows(distributions, responses, sample, names).slice(position, 1).to_pylist()[0]
+        if distributions.manifest().settings["top_k"] is None:  # all of a response's rows may be gigabytes
+            rows = self._row(distributions, responses, sample, position, names)
+        else:
+            rows = self._rows(distributions, responses, sample, names).slice(position, 1)
+        row = rows.to_pylist()[0]
         ids, logprobs = row.pop("topk_ids"), row.pop("topk_logprobs")
         if ids is None:  # the whole vocabulary in order of id
             order = sorted(range(len(logprobs)), key=lambda i: -logprobs[i])
@@ -208,6 +212,27 @@ class Reader:
 
     def stored_temperature(self, distributions: Generation) -> float:
         return float(distributions.manifest().settings["temperature"])
+
+    def _row(
+        self,
+        distributions: Generation,
+        responses: Responses,
+        sample: Sample,
+        position: int,
+        columns: tuple[str, ...],
+    ) -> pa.Table:
+        """One token's, read by itself; the rows are known to be as many as the tokens."""
+        self._rows(distributions, responses, sample, _OVERLAY)
+        fragment = responses.fragment_of(sample.problem_id, sample.sample_index)
+        where: dict[str, str | int] = {
+            "problem_id": sample.problem_id,
+            "sample_index": sample.sample_index,
+            "position": position,
+        }
+        cache_key = ("row", distributions.folder, *where.values())
+        return self.kept(
+            cache_key, lambda: distributions.read_rows(fragment, where, columns), lambda table: table.nbytes
+        )
 
     def _rows(
         self, distributions: Generation, responses: Responses, sample: Sample, columns: tuple[str, ...]

@@ -1,5 +1,5 @@
-"""Responses -> the distribution behind every token, one table (and so one row group) a response; and exported files of
-them, back into arrays.
+"""Responses -> the distribution behind every token, one table (and so one row group) a response, several where
+whole-vocabulary rows are many; and exported files of them, back into arrays.
 
 Reading files (`load_distributions`) needs numpy only; torch is imported when `extract_distributions` is first used.
 """

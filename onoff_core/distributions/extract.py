@@ -15,6 +15,8 @@ from onoff_core.study import DistributionSettings
 from onoff_core.tables import SCHEMAS
 
 _KEPT_MANTISSA_BITS = 10
+# Of a table of whole-vocabulary rows, and so of a row group, which is the least that a reader of one token reads.
+_MOST_BYTES = 32 * 1024 * 1024
 
 
 def extract_distributions(
@@ -25,6 +27,9 @@ def extract_distributions(
 ) -> Iterator[pa.Table]:
     """Yield a table (`token_distributions` schema) for each row of `samples`, in order; `on_response` is told its
     tokens.
+
+    With the whole vocabulary a response of many tokens comes in several tables, of at most 32 MiB where a token's row
+    is not larger.
     """
     rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
     for (problem_id, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
@@ -36,7 +41,8 @@ def extract_distributions(
             except ModelError as error:
                 raise ModelError(f"problem {problem_id}, sample {row['sample_index']}: {error}") from error
             on_response(len(row["token_ids"]))
-            yield _table(row, scores)
+            table = _table(row, scores)
+            yield from [table] if settings.top_k is not None else _parts(table)
 
 
 def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
@@ -58,6 +64,13 @@ def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
         "topk_logprobs": pa.ListArray.from_arrays(_offsets(count, scores.topk_logprobs.shape[1]), logprobs),
     }
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+
+
+def _parts(table: pa.Table) -> Iterator[pa.Table]:
+    """The rows in order, so many in each as the bytes allow, all but the last as many; an empty table as it is."""
+    count = max(1, table.num_rows)
+    rows = max(1, _MOST_BYTES * count // max(1, table.nbytes))
+    return (table.slice(begin, rows) for begin in range(0, count, rows))
 
 
 def _lists(values: NDArray[np.int32] | None, count: int) -> pa.Array:

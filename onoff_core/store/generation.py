@@ -109,7 +109,8 @@ class Generation:
     def read_rows(self, index: int, where: Mapping[str, str | int], columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of a fragment whose columns have these values, in order.
 
-        Only the row groups that may hold such rows are read, so one response's tokens are read without the others'.
+        Only the row groups that may hold such rows are read, so one response's tokens are read without the others',
+        and where a response has several row groups, one token without most of the others.
         """
         path = f"{self.folder}/{_fragment_name(index)}"
         try:

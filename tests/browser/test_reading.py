@@ -1,11 +1,14 @@
 """What is read, how little of it, and what it says where something is missing."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.synthetic import PIECES
+from benchmarks.synthetic import PIECES, MadeUp, MadeUpProblem, distributions_table, encode, write_partition
 from onoff_assets.browser.aggregates import UNSURE, mean_entropies, summarise_tokens
 from onoff_assets.browser.grid_rows import ASSETS, grid_rows
 from onoff_assets.browser.reading import Reader
@@ -41,9 +44,8 @@ def test_overlay_and_distribution_are_the_stored_rows(reader: Reader) -> None:
         assert found.rank == stored[position]["rank"]
 
 
-def test_one_response_reads_one_row_group(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
-    responses = reader.responses(KEY)
-    sample = reader.sample(responses, "p1", 3)
+def noted_row_groups(monkeypatch: pytest.MonkeyPatch) -> list[tuple[list[int], Any]]:
+    """A list that grows with every reading: (row groups, columns)."""
     read: list[tuple[list[int], Any]] = []
     original = pq.ParquetFile.read_row_groups
 
@@ -52,12 +54,49 @@ def test_one_response_reads_one_row_group(reader: Reader, monkeypatch: pytest.Mo
         return original(self, groups, columns=columns, **more)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_groups", noting)
+    return read
+
+
+def test_one_response_reads_one_row_group(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    responses = reader.responses(KEY)
+    sample = reader.sample(responses, "p1", 3)
+    read = noted_row_groups(monkeypatch)
     fresh = Reader(Store(f"{reader.store.root}/../{reader.store.root.name}"))  # another name, so nothing is cached
     fresh.overlay(fresh.distributions(responses), responses, sample)
     assert len(read) == 1
     groups, columns = read[0]
     assert len(groups) == 1
     assert "topk_ids" not in columns
+
+
+def test_a_click_reads_only_its_part_of_a_whole_vocabulary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(str(tmp_path / "whole"))
+    token_ids = encode(" so the answer is 2, then x = 2")
+    write_partition(store, *KEY, [MadeUpProblem("p0", [MadeUp(token_ids, 1, "2")] * 2)], with_distributions=False)
+    rng = np.random.default_rng(0)
+    table = pa.concat_tables([distributions_table("p0", i, token_ids, len(PIECES), rng) for i in (0, 1)])
+    in_order_of_id = pa.nulls(table.num_rows, pa.list_(pa.int32()))
+    table = table.set_column(table.schema.get_field_index("topk_ids"), "topk_ids", in_order_of_id)
+    generation = store.generation("token_distributions", KEY, "f" * 16)
+    starts = range(0, table.num_rows, len(token_ids) // 2)
+    generation.write_fragment(0, [table.slice(start, len(token_ids) // 2) for start in starts])
+    inputs = {"samples": store.require("samples", KEY).fingerprint}
+    generation.complete(inputs, {"temperature": 1.0, "top_k": None}, {})
+    store.make_current(generation)
+
+    reader, read = Reader(store), noted_row_groups(monkeypatch)
+    responses = reader.responses(KEY)
+    sample, distributions = reader.sample(responses, "p0", 1), reader.distributions(responses)
+    reader.overlay(distributions, responses, sample)
+    read.clear()
+    position = len(token_ids) - 1
+    found = reader.distribution(distributions, responses, sample, position)
+    assert [len(groups) for groups, _ in read] == [1]
+    stored = table.to_pylist()[len(token_ids) + position]
+    assert found.token_id == stored["token_id"]
+    assert found.entropy == stored["entropy"]
+    assert [stored["topk_logprobs"][i] for i in found.topk_ids] == list(found.topk_logprobs)
+    assert list(found.topk_logprobs) == sorted(stored["topk_logprobs"], reverse=True)
 
 
 def test_an_unknown_sample_is_an_error_that_names_it(reader: Reader) -> None:

@@ -162,6 +162,23 @@ def test_whole_vocabulary_rows_are_distributions(tiny_loaded: Any) -> None:
         assert np.abs(entropy - table["entropy"].to_numpy()).max() < 1e-2
 
 
+def test_whole_vocabulary_rows_come_in_parts_of_bounded_bytes(
+    tiny_loaded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a reader of one token reads little; a response's rows are the same, in the same order."""
+    samples = sampled(tiny_loaded, 8, 2)
+    whole = list(extract_distributions(tiny_loaded, samples, DistributionSettings(top_k=None)))
+    assert len(whole) == samples.num_rows
+    most = 3 * 4 * tiny_loaded.vocab_size + 500  # bytes: three tokens' log-probabilities and the other columns
+    monkeypatch.setattr("onoff_core.distributions.extract._MOST_BYTES", most)
+    parts = list(extract_distributions(tiny_loaded, samples, DistributionSettings(top_k=None)))
+    assert max(part.num_rows for part in parts) == 3
+    assert all(part["position"].to_pylist() and part.nbytes <= most for part in parts)
+    assert pa.concat_tables(parts).combine_chunks() == pa.concat_tables(whole).combine_chunks()
+    kept = list(extract_distributions(tiny_loaded, samples, DistributionSettings(top_k=5)))
+    assert len(kept) == samples.num_rows  # a response each
+
+
 def test_logsumexp_turns_logprobs_into_the_models_logits(tiny_loaded: Any) -> None:
     samples = sampled(tiny_loaded, 6, 1)
     row = samples.to_pylist()[0]
