@@ -1,0 +1,53 @@
+"""Every text of every page is legible in both themes (WCAG 2.2, success criterion 1.4.3) and has room, in Chromium."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.test_chromium import OPEN, go
+
+AUDIT = Path(__file__).with_name("contrast.js").read_text()
+PAGES = {
+    "": {"dataset": "d", "model": "bare"},
+    "response": {**OPEN, "sample": 2, "token": 1},
+    "problem": OPEN,
+    "compare": {"dataset": "d", "model": "m", "other": "another"},
+    "tokens": {"dataset": "d", "model": "m"},
+}
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_text_is_legible(tab: Any, server: str, theme: str) -> None:
+    tab.emulate_media(color_scheme=theme)
+    faint = {}
+    for page, query in PAGES.items():
+        go(tab, server, page, **query)
+        tab.locator("#table, #bars").first.wait_for()
+        if page == "response":  # with all that opens
+            tab.get_by_text("Lens: what a sampler").click()
+            tab.locator("#bars .g2").first.wait_for()
+            tab.get_by_text("Filter: which responses").click()
+            tab.get_by_text("Prompt and reference").click()
+        if page in ("compare", "tokens"):
+            tab.locator("svg.marks text").first.wait_for()
+        tab.wait_for_timeout(1500)
+        audit = tab.evaluate(AUDIT)
+        assert audit["looked"] > 20, page
+        assert tab.get_by_role("dialog").count() == 0, page  # the page itself, not a message over it
+        faint[page] = audit["found"]
+    assert not any(faint.values()), faint
+
+
+@pytest.mark.parametrize("width", [700, 1200])
+def test_nothing_is_wider_than_its_place(tab: Any, server: str, width: int) -> None:
+    """Neither a page nor a table has to be scrolled sideways, though a problem's id is long."""
+    tab.set_viewport_size({"width": width, "height": 900})
+    for page, query in PAGES.items():
+        go(tab, server, page, **query)
+        tab.locator("#table, #bars").first.wait_for()
+        tab.wait_for_timeout(1000)
+        wide = tab.locator(".stMain, .stMain #table, .stMain #tokens").evaluate_all(
+            "all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => [e.id, e.scrollWidth])"
+        )
+        assert wide == [], page
