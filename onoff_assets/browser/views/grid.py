@@ -59,7 +59,8 @@ def _cell(row: GridRow | None, now: float) -> Cell:
     text = f"{100 * row.accuracy:.1f} %"
     if row.low is not None and row.high is not None:
         text += f" [{100 * row.low:.1f}, {100 * row.high:.1f}]"
-    note = f"{row.num_samples} responses, {age(row.updated, now)} · {states}"
+    responses = "1 response" if row.num_samples == 1 else f"{row.num_samples} responses"
+    note = f"{responses}, {age(row.updated, now)} · {states}"
     return Cell(text, note, level=round(6 * row.accuracy), page=page, query=query)
 
 
