@@ -2,20 +2,24 @@
 
 Reached through transformers' `AttentionInterface`, so any model whose attention goes through it works without its code
 being known here: grouped queries, sliding windows and soft caps are handled, anything else is refused by name. Since an
-unregistered mask function makes transformers pass no mask, all masking is done here.
+unregistered mask function makes transformers pass no mask, all masking is done here. Compiled (`kernels`) for float32
+on a CPU, in tensor operations elsewhere and with soft caps.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 
+from onoff_core.backends import kernels
 from onoff_core.backends.slots import SlotLayer, Step
 
 ATTENTION_NAME = "onoff_slots"
+_UNLIMITED = 2**62  # more tokens than any sequence has
 # What models pass along without meaning for a single token over a cache.
 _WITHOUT_EFFECT = {
     "position_ids",
@@ -47,6 +51,8 @@ def slot_attention(
     rows, heads, _, head_dim = query.shape
     kv_heads = layer.keys.shape[1]
     scale = scaling if scaling is not None else head_dim**-0.5
+    if layer.is_compiled and query.dtype == torch.float32 and softcap is None:
+        return _compiled(query, layer, step, scale, sliding_window), None
     q = (query * scale).view(rows, kv_heads, heads // kv_heads, head_dim)
     scores = torch.cat([_over_prompts(q, layer, step), _over_own(q, layer, step)], -1)
     if softcap is not None:
@@ -58,6 +64,27 @@ def slot_attention(
     for begin, end, own in step.blocks:
         output[begin:end] += weights[begin:end, ..., columns : columns + own] @ layer.values[begin:end, :, :own]
     return output.reshape(rows, 1, heads, -1), None
+
+
+def _compiled(query: Tensor, layer: SlotLayer, step: Step, scale: float, window: int | None) -> Tensor:
+    """(rows, 1, heads, head_dim), by one pass over each row's own tokens and its prompt's."""
+    rows, heads = query.shape[:2]
+    output = query.new_empty((rows, 1, heads, layer.values.shape[-1]))
+    kernels.attend(
+        query[:, :, 0].contiguous().numpy(),
+        layer.keys.numpy(),
+        layer.values.numpy(),
+        step.own_index.numpy(),
+        layer.prefix_keys.numpy(),
+        layer.prefix_values.numpy(),
+        layer.cache.prompt_slot,
+        step.sharing.prompt_length.numpy(),
+        np.float32(scale),
+        window or _UNLIMITED,
+        output[:, 0].numpy(),
+        kernels.threads(torch.get_num_threads()),
+    )
+    return output
 
 
 def _over_prompts(q: Tensor, layer: SlotLayer, step: Step) -> Tensor:

@@ -17,6 +17,8 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from onoff_core.backends import kernels
+
 _COLUMNS_AT_LEAST = 64  # columns are added by half of what there is, and at least so many
 # Rows are read in blocks of their own width where that reads at most this share of the columns, and enough of them.
 _BLOCK_ROWS = 8
@@ -67,6 +69,7 @@ class SlotLayer(CacheLayerMixin):
         self.keys = keys.new_zeros((cache.rows, keys.shape[0], 0, keys.shape[2]))
         self.values = values.new_zeros((cache.rows, values.shape[0], 0, values.shape[2]))
         self.prefix_keys, self.prefix_values = self.keys[:0], self.values[:0]
+        self.is_compiled = _can_be_compiled(keys) and _can_be_compiled(values)
         self.is_initialized = True
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -75,9 +78,11 @@ class SlotLayer(CacheLayerMixin):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Put this step's token (rows, kv_heads, 1, head_dim) into each row; the attention reads the layer itself."""
         step = self.cache.current_step
-        rows = self.cache.row_range[: step.rows]
-        self.keys[rows, :, step.own_index] = key_states[:, :, 0]
-        self.values[rows, :, step.own_index] = value_states[:, :, 0]
+        for kept, states in ((self.keys, key_states), (self.values, value_states)):
+            if self.is_compiled:
+                kernels.put(kept.numpy(), step.own_index.numpy(), states[:, :, 0].contiguous().numpy())
+            else:
+                kept[self.cache.row_range[: step.rows], :, step.own_index] = states[:, :, 0]
         return self, self
 
     def store_prompt(self, slot: int, keys: Tensor, values: Tensor) -> None:
@@ -105,6 +110,10 @@ class SlotLayer(CacheLayerMixin):
 
     def get_max_length(self) -> int:
         return -1
+
+
+def _can_be_compiled(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and tensor.dtype == torch.float32
 
 
 def _grown(tensor: Tensor, dim: int, size: int) -> Tensor:

@@ -81,8 +81,19 @@ def family(request: pytest.FixtureRequest, tmp_path: Path) -> LoadedModel:
     return random_model(request.param, tmp_path / request.param)
 
 
-def test_every_family_decodes_by_slots_as_by_generate(family: LoadedModel) -> None:
+@pytest.fixture
+def tensor_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Attention as other devices and number types have it."""
+    monkeypatch.setattr(slots, "_can_be_compiled", lambda tensor: False)
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_every_family_decodes_by_slots_as_by_generate(
+    family: LoadedModel, compiled: bool, request: pytest.FixtureRequest
+) -> None:
     """Sampled, not greedy: equal tokens mean equal logits to within a uniform number's distance to a boundary."""
+    if not compiled:
+        request.getfixturevalue("tensor_operations")
     assert why_not_slots(family) is None
     sampling = SamplingSettings(max_length=24, temperature=1.2, top_k=80, top_p=0.95)
     ours = by_key(SlotLoop(family, requests(), sampling, 3, 7, silent).run())
@@ -113,6 +124,7 @@ def test_a_response_does_not_depend_on_its_neighbours(tiny_loaded: LoadedModel) 
     assert any(other_seed[key].token_ids != alone[key].token_ids for key in alone)
 
 
+@pytest.mark.usefixtures("tensor_operations")
 def test_rows_of_uneven_length_are_read_in_blocks(tiny_loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slots, "_BLOCK_ROWS", 2)
     monkeypatch.setattr(slots, "_BLOCK_COLUMNS", 16)
