@@ -60,6 +60,6 @@ def test_rows_are_halved_and_every_response_is_drawn() -> None:
 
 
 def test_a_single_row_that_does_not_fit_says_what_to_do() -> None:
-    found, _ = run_with(24, 1, 2000)
+    found, _ = run_with(8, 1, 2000)
     assert "out of memory with a single response in flight" in found["error"]
     assert "max_length" in found["error"]

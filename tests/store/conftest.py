@@ -36,7 +36,11 @@ def _serve(command: list[str], port: int, log: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
-        process.wait()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:  # it waits for connections that this process keeps open
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="session")
