@@ -1,7 +1,8 @@
 """`onoff bench browser`: the browser in a real Chromium over made-up stores; targets are the issue's.
 
 Needs Debian's chromium and the test requirements. From click to chart is measured in the page, from the click to the
-frame in which the bars carry the new token; a click's bytes are those of the websocket, both ways.
+frame in which the bars carry the new token; a click's bytes are those of the websocket, both ways. The first page of a
+large grid stands beside that of a small one, which is Streamlit's own time.
 """
 
 import contextlib
@@ -39,11 +40,19 @@ _CLICK = """async (position) => {
 def run(repeats: int) -> list[Figure]:
     """All figures; the stores are made in a folder that is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="onoff-bench-") as folder:
-        long, wide = Store(f"{folder}/long"), Store(f"{folder}/wide")
+        long, few, wide = (Store(f"{folder}/{name}") for name in ("long", "few", "wide"))
         _write_long(long)
-        _write_wide(wide)
+        _write_wide(few, 2, 5)
+        _write_wide(wide, _DATASETS, _MODELS)
         with chromium() as browser:
-            return [*_clicks(browser, long, repeats), _first_page(browser, wide, repeats)]
+            clicks = _clicks(browser, long, repeats)
+            floor, full = (_first_page(browser, store, repeats) for store in (few, wide))
+        name = "first page, 10 partitions"
+        return [
+            *clicks,
+            Figure(name, floor, "s"),
+            Figure(f"first page, {_DATASETS * _MODELS:,} partitions", full, "s", name, floor / full, "< 2 s"),
+        ]
 
 
 def _write_long(store: Store) -> None:
@@ -55,10 +64,10 @@ def _write_long(store: Store) -> None:
     publish_catalog(store)
 
 
-def _write_wide(store: Store) -> None:
+def _write_wide(store: Store, datasets: int, models: int) -> None:
     problems = [MadeUpProblem("p0", [MadeUp([*encode(" so"), STOP], 1, "2"), MadeUp([STOP], 0, None)])]
-    for dataset in range(_DATASETS):
-        for model in range(_MODELS):
+    for dataset in range(datasets):
+        for model in range(models):
             write_partition(store, f"dataset-{dataset}", f"model-{model}", problems)
     publish_catalog(store)
 
@@ -98,7 +107,8 @@ def _click_through(browser: Any, address: str, length: int, clicks: int) -> tupl
     return statistics.median(times), statistics.median(moved)
 
 
-def _first_page(browser: Any, store: Store, repeats: int) -> Figure:
+def _first_page(browser: Any, store: Store, repeats: int) -> float:
+    """Median of the seconds from the address entered to the grid shown, in a browser that has nothing cached."""
     times = []
     with _served(store) as address:
         for _ in range(1 + max(1, repeats)):  # the first one also loads the app's modules
@@ -109,8 +119,7 @@ def _first_page(browser: Any, store: Store, repeats: int) -> Figure:
             page.locator("#table td a").first.wait_for()
             times.append(time.perf_counter() - began)
             page.close()
-    name = f"first page, {_DATASETS * _MODELS:,} partitions"
-    return Figure(name, statistics.median(times[1:]), "s", target="< 2 s")
+    return statistics.median(times[1:])
 
 
 @contextlib.contextmanager

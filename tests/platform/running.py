@@ -96,7 +96,7 @@ class DagsterDev:
             return
         self.process.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self.process.wait(30)
+            self.process.wait(5)
         self.kill_session()
 
     def kill_session(self) -> None:
