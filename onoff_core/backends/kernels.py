@@ -11,7 +11,7 @@ took 130 ms, in a step of 120 rows of 128 tokens and 30 layers that lasts 400.
 
 import logging
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import config, njit, prange, set_num_threads
@@ -36,55 +36,58 @@ _PER_LN2, _LN2_HIGH, _LN2_LOW = np.float32(1 / math.log(2)), np.float32(0.693359
 _C3, _C4, _C5, _C6, _C7 = (np.float32(1 / math.factorial(power)) for power in range(3, 8))
 
 
+class Kept(NamedTuple):
+    """What is kept of the rows. Keys and values are float32, the rest int64."""
+
+    keys: Any  # (rows or more, kv_heads, columns, head_dim), of which a row's first own_index + 1 are its own tokens
+    values: Any  # (rows or more, kv_heads, columns, value_dim)
+    own_index: Any  # (rows,) column of this step's token
+    prefix_keys: Any  # (slots, kv_heads, columns, head_dim), of which the first prompt_length at its slot are a row's
+    prefix_values: Any  # (slots, kv_heads, columns, value_dim)
+    slot: Any  # (rows,) of each row's prompt
+    prompt_length: Any  # (rows,)
+
+
 @njit(nogil=True, fastmath=_ANY_ORDER)
-def _scores(query: Any, keys: Any, begin: int, end: int, scores: Any) -> None:
-    """scores[:, 0 : end - begin] of `query` (shared, head_dim) over keys[begin:end]; four keys at a time keep the
-    processor's multipliers busy.
+def _scores(query: Any, keys: Any, scores: Any) -> None:
+    """scores (shared, tokens) = query (shared, head_dim) @ keys.T; four keys at a time keep the processor's multipliers
+    busy.
     """
-    column = begin
-    while column + 4 <= end:
-        at = column - begin
+    whole = keys.shape[0] // 4 * 4
+    for at in range(0, whole, 4):
         for j in range(query.shape[0]):
             s0 = s1 = s2 = s3 = _zero
             for i in range(query.shape[1]):
                 q = query[j, i]
-                s0 += q * keys[column, i]
-                s1 += q * keys[column + 1, i]
-                s2 += q * keys[column + 2, i]
-                s3 += q * keys[column + 3, i]
+                s0 += q * keys[at, i]
+                s1 += q * keys[at + 1, i]
+                s2 += q * keys[at + 2, i]
+                s3 += q * keys[at + 3, i]
             scores[j, at], scores[j, at + 1], scores[j, at + 2], scores[j, at + 3] = s0, s1, s2, s3
-        column += 4
-    while column < end:
+    for at in range(whole, keys.shape[0]):
         for j in range(query.shape[0]):
             s0 = _zero
             for i in range(query.shape[1]):
-                s0 += query[j, i] * keys[column, i]
-            scores[j, column - begin] = s0
-        column += 1
+                s0 += query[j, i] * keys[at, i]
+            scores[j, at] = s0
 
 
 @njit(nogil=True, fastmath=_ANY_ORDER)
-def _take(weights: Any, values: Any, begin: int, end: int, output: Any) -> None:
-    """output (shared, head_dim) += weights[:, 0 : end - begin] @ values[begin:end]"""
-    column = begin
-    while column + 4 <= end:
-        at = column - begin
+def _take(weights: Any, values: Any, output: Any) -> None:
+    """output (shared, value_dim) += weights (shared, tokens) @ values"""
+    whole = values.shape[0] // 4 * 4
+    for at in range(0, whole, 4):
         for j in range(output.shape[0]):
             w0, w1, w2, w3 = weights[j, at], weights[j, at + 1], weights[j, at + 2], weights[j, at + 3]
             for i in range(output.shape[1]):
                 output[j, i] += (
-                    w0 * values[column, i]
-                    + w1 * values[column + 1, i]
-                    + w2 * values[column + 2, i]
-                    + w3 * values[column + 3, i]
+                    w0 * values[at, i] + w1 * values[at + 1, i] + w2 * values[at + 2, i] + w3 * values[at + 3, i]
                 )
-        column += 4
-    while column < end:
+    for at in range(whole, values.shape[0]):
         for j in range(output.shape[0]):
-            w0 = weights[j, column - begin]
+            w0 = weights[j, at]
             for i in range(output.shape[1]):
-                output[j, i] += w0 * values[column, i]
-        column += 1
+                output[j, i] += w0 * values[at, i]
 
 
 @njit(nogil=True, fastmath={"contract"})
@@ -117,21 +120,8 @@ def _softmax(scores: Any, exponent: Any, power: Any) -> None:
 
 
 @njit(nogil=True)
-def _attend_rows(
-    query: Any,
-    keys: Any,
-    values: Any,
-    own_index: Any,
-    prefix_keys: Any,
-    prefix_values: Any,
-    slot: Any,
-    prompt_length: Any,
-    scale: Any,
-    window: int,
-    output: Any,
-    begin: int,
-    end: int,
-) -> None:
+def _attend_rows(query: Any, kept: Kept, scale: Any, window: int, output: Any, begin: int, end: int) -> None:
+    keys, values, own_index, prefix_keys, prefix_values, slot, prompt_length = kept
     kv_heads, head_dim = keys.shape[1], query.shape[2]
     shared = query.shape[1] // kv_heads
     columns = 0
@@ -145,19 +135,19 @@ def _attend_rows(
         first = max(0, length + own_end - window)  # of the tokens this one may see
         prompt_begin, own_begin = min(first, length), max(0, first - length)
         seen = length - prompt_begin
+        over_own = scores[:, seen:]
         for head in range(kv_heads):
-            of_head = slice(head * shared, (head + 1) * shared)
             for j in range(shared):
                 for i in range(head_dim):
                     scaled[j, i] = query[row, head * shared + j, i] * scale
-            _scores(scaled, prefix_keys[prompt, head], prompt_begin, length, scores)
-            _scores(scaled, keys[row, head], own_begin, own_end, scores[:, seen:])
+            _scores(scaled, prefix_keys[prompt, head, prompt_begin:length], scores)
+            _scores(scaled, keys[row, head, own_begin:own_end], over_own)
             for j in range(shared):
                 _softmax(scores[j, : seen + own_end - own_begin], exponent, power)
-            result = output[row, of_head]
+            result = output[row, head * shared : (head + 1) * shared]
             result[:] = _zero
-            _take(scores, prefix_values[prompt, head], prompt_begin, length, result)
-            _take(scores[:, seen:], values[row, head], own_begin, own_end, result)
+            _take(scores, prefix_values[prompt, head, prompt_begin:length], result)
+            _take(over_own, values[row, head, own_begin:own_end], result)
 
 
 @njit(nogil=True)
@@ -177,44 +167,15 @@ def _parts(own_index: Any, prompt_length: Any, parts: int) -> Any:
 
 
 @njit(parallel=True)
-def attend(
-    query: Any,
-    keys: Any,
-    values: Any,
-    own_index: Any,
-    prefix_keys: Any,
-    prefix_values: Any,
-    slot: Any,
-    prompt_length: Any,
-    scale: Any,
-    window: int,
-    output: Any,
-    parts: int,
-) -> None:
+def attend(query: Any, kept: Kept, scale: Any, window: int, output: Any, parts: int) -> None:
     """What one token of each row takes from the values of all it may see, into `output` (rows, heads, value_dim).
 
-    query (rows, heads, head_dim); keys, values (rows or more, kv_heads, columns, dim), whose first own_index[r] + 1
-    columns of row r hold its tokens, this one's included; prefix_keys, prefix_values (slots, kv_heads, columns, dim),
-    of which prompt_length[r] columns at slot[r] are the row's prompt. `window` is how many tokens a token may see,
-    itself included. All float32 and int64; `parts` runs of rows are computed side by side.
+    query: (rows, heads, head_dim), float32 as the output; `window` is how many tokens a token may see, itself included;
+    `parts` runs of rows are computed side by side.
     """
-    bounds = _parts(own_index, prompt_length, parts)
+    bounds = _parts(kept.own_index, kept.prompt_length, parts)
     for part in prange(parts):
-        _attend_rows(
-            query,
-            keys,
-            values,
-            own_index,
-            prefix_keys,
-            prefix_values,
-            slot,
-            prompt_length,
-            scale,
-            window,
-            output,
-            bounds[part],
-            bounds[part + 1],
-        )
+        _attend_rows(query, kept, scale, window, output, bounds[part], bounds[part + 1])
 
 
 @njit(nogil=True)

@@ -70,8 +70,7 @@ def _compiled(query: Tensor, layer: SlotLayer, step: Step, scale: float, window:
     """(rows, 1, heads, head_dim), by one pass over each row's own tokens and its prompt's."""
     rows, heads = query.shape[:2]
     output = query.new_empty((rows, 1, heads, layer.values.shape[-1]))
-    kernels.attend(
-        query[:, :, 0].contiguous().numpy(),
+    kept = kernels.Kept(
         layer.keys.numpy(),
         layer.values.numpy(),
         step.own_index.numpy(),
@@ -79,11 +78,10 @@ def _compiled(query: Tensor, layer: SlotLayer, step: Step, scale: float, window:
         layer.prefix_values.numpy(),
         layer.cache.prompt_slot,
         step.sharing.prompt_length.numpy(),
-        np.float32(scale),
-        window or _UNLIMITED,
-        output[:, 0].numpy(),
-        kernels.threads(torch.get_num_threads()),
     )
+    parts = kernels.threads(torch.get_num_threads())
+    window = window or _UNLIMITED
+    kernels.attend(query[:, :, 0].contiguous().numpy(), kept, np.float32(scale), window, output[:, 0].numpy(), parts)
     return output
 
 

@@ -33,8 +33,7 @@ class Step:
 
     def attend(self, scale: float = 0.125, window: int = UNLIMITED, parts: int = 2) -> Any:
         output = np.full((*self.query.shape[:2], self.values.shape[-1]), np.nan, np.float32)
-        kernels.attend(
-            self.query,
+        kept = kernels.Kept(
             self.keys,
             self.values,
             self.own_index,
@@ -42,11 +41,8 @@ class Step:
             self.prefix_values,
             self.slot,
             self.prompt_length,
-            np.float32(scale),
-            window,
-            output,
-            kernels.threads(parts),
         )
+        kernels.attend(self.query, kept, np.float32(scale), window, output, kernels.threads(parts))
         return output
 
     def formula(self, scale: float = 0.125, window: int = UNLIMITED) -> Any:
