@@ -110,7 +110,7 @@ class InputVersions(dg.ConfigurableResource):
 def _observe_inputs(
     instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition
 ) -> dict[str, dict[str, str]]:
-    """Observe what the run goes by; the versions that are wanted, by asset and partition key."""
+    """Observe what the run goes by; what is wanted instead, where that is another, by asset and partition key."""
     from onoff_core.grid.problem_versions import current_problems_version, inputs_version
     from onoff_core.store import Store
 
@@ -130,7 +130,7 @@ def _observe_inputs(
     observe(instance, {**wanted, **real})
     if run.tags.get(INPUTS_TAG) != inputs_version(partition):
         instance.add_run_tags(run.run_id, {INPUTS_TAG: inputs_version(partition)})
-    return wanted
+    return {asset: wanted[asset] for asset in real if asset in wanted}
 
 
 def _made_from(store: "Store", partition: Partition, assets: Collection[str]) -> dict[str, dict[str, str]]:

@@ -1,6 +1,6 @@
 """`token_distributions`: what the model could have said at every token, and how unsure it was."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -14,8 +14,6 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
 from onoff_core.study import Partition
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from onoff_core.grid.evidence import DistributionEvidence, Evidence
     from onoff_core.store import Generation, Store
 
@@ -90,7 +88,8 @@ def token_distributions_checks(partition: Partition, store: "Store") -> "Mapping
 
 def read_evidence(scored: "Generation", generation: "Generation") -> "DistributionEvidence":
     """Of token distributions and the samples they were made from; memory holds a batch of the former."""
-    from onoff_core.grid.evidence import DistributionEvidence
+    from onoff_core.grid.evidence import DISTRIBUTION_COLUMNS, SAMPLE_COLUMNS, DistributionEvidence
+    from onoff_core.tables import SCHEMAS
 
     manifest = generation.manifest()
     found = DistributionEvidence(
@@ -98,25 +97,9 @@ def read_evidence(scored: "Generation", generation: "Generation") -> "Distributi
         comparable=manifest.settings["temperature"] == 1,
         full_precision=scored.manifest().facts["torch_dtype"] == "float32",
     )
-    for index in sorted(scored.fragment_indices() | generation.fragment_indices()):
-        found.add(_samples(scored, index), _distributions(generation, index))
+    sampled, distributed = scored.fragment_indices(), generation.fragment_indices()
+    for index in sorted(sampled | distributed):  # no rows where there is no fragment, so that the check says so
+        samples = scored.read_fragment(index, SAMPLE_COLUMNS) if index in sampled else SCHEMAS["samples"].empty_table()
+        batches = generation.batches(index, DISTRIBUTION_COLUMNS, _ROWS_AT_ONCE) if index in distributed else ()
+        found.add(samples, batches)
     return found
-
-
-def _samples(generation: "Generation", index: int) -> "pa.Table":
-    """What is compared of a fragment; no rows where there is no such fragment, so that the check says so."""
-    from onoff_core.grid.evidence import SAMPLE_COLUMNS
-    from onoff_core.tables import SCHEMAS
-
-    if index not in generation.fragment_indices():
-        return SCHEMAS[generation.asset].empty_table()
-    return generation.read_fragment(index, SAMPLE_COLUMNS)
-
-
-def _distributions(generation: "Generation", index: int) -> "Iterable[pa.RecordBatch]":
-    """A fragment's rows, batch by batch; none where there is no such fragment."""
-    from onoff_core.grid.evidence import DISTRIBUTION_COLUMNS
-
-    if index not in generation.fragment_indices():
-        return ()
-    return generation.batches(index, DISTRIBUTION_COLUMNS, _ROWS_AT_ONCE)

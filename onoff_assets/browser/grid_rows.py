@@ -7,9 +7,9 @@ from typing import Any
 from onoff_core.errors import OnoffError
 from onoff_core.store import Current, Store, connect_catalog, current_generations
 from onoff_core.study import Partition, Study
+from onoff_core.tables import MADE_FROM
 
 ASSETS = ("samples", "rewards", "statistics", "token_distributions")
-SOURCES = {"rewards": "samples", "statistics": "rewards", "token_distributions": "samples"}
 Key = tuple[str, str]
 Known = Mapping[tuple[str, tuple[str, ...]], Current]
 
@@ -96,8 +96,9 @@ def _state(key: Key, asset: str, known: Known) -> str:
     current = known.get((asset, key))
     if current is None:
         return "missing"
-    source = known.get((SOURCES.get(asset, ""), key))
-    if source is None or current.inputs.get(SOURCES[asset]) == source.fingerprint:
+    followed = MADE_FROM[asset][0]  # the problems have no key of this kind, so samples follow nothing here
+    source = known.get((followed, key))
+    if source is None or current.inputs.get(followed) == source.fingerprint:
         return "complete"
     return "stale"
 
