@@ -25,6 +25,7 @@ from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_part
 from onoff_core.errors import StoreError
 from onoff_core.store import Store, publish_catalog
 
+_ROOT = Path(__file__).parent.parent
 _LENGTHS = {2_000: 300, 20_000: 350}  # tokens -> milliseconds promised
 _DATASETS, _MODELS = 25, 40
 _CLICK = """async (position) => {
@@ -74,7 +75,7 @@ def _write_wide(store: Store, datasets: int, models: int) -> None:
 
 def _clicks(browser: Any, store: Store, repeats: int) -> list[Figure]:
     figures = []
-    with _served(store) as address:
+    with served(store) as address:
         for length, promised in _LENGTHS.items():
             milliseconds, moved = _click_through(browser, address, length, max(5, 5 * repeats))
             target = f"<= {promised} ms"
@@ -110,7 +111,7 @@ def _click_through(browser: Any, address: str, length: int, clicks: int) -> tupl
 def _first_page(browser: Any, store: Store, repeats: int) -> float:
     """Median of the seconds from the address entered to the grid shown, in a browser that has nothing cached."""
     times = []
-    with _served(store) as address:
+    with served(store) as address:
         for _ in range(1 + max(1, repeats)):  # the first one also loads the app's modules
             page = browser.new_page()
             page.set_default_timeout(120_000)
@@ -138,22 +139,31 @@ def chromium() -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _served(store: Store) -> Iterator[str]:
-    """The real app over a store; its address."""
+def served(store: Store, folder: Path = _ROOT) -> Iterator[str]:
+    """The real app over a store, started in a folder; its address."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "onoff_core.cli.main", "browse", "--store", str(store.root)]
-    root = Path(__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    process = subprocess.Popen([*command, "--", "--server.port", str(port)], cwd=root, env=environment)
+    environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
+    environment.pop("ONOFF_STORE", None)
+    process = subprocess.Popen([*command, "--", "--server.port", str(port)], cwd=folder, env=environment)
+    address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(240):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5).read()
-                break
-            time.sleep(0.25)
-        yield f"http://127.0.0.1:{port}"
+        _wait_for(address, process)
+        yield address
     finally:
         process.terminate()
         process.wait(20)
+
+
+def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
+    for _ in range(240):
+        if process.poll() is not None:
+            raise RuntimeError("the app ended at once")
+        try:
+            urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
+            return
+        except OSError:
+            time.sleep(0.25)
+    raise RuntimeError("the app did not start within a minute")

@@ -2,22 +2,15 @@
 
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import browser
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_core.store import Store, publish_catalog
-from tests.conftest import ROOT
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> ![i](http://127.0.0.1:9/i.png)"
@@ -102,55 +95,20 @@ def page(made_store: Store, monkeypatch: pytest.MonkeyPatch) -> Page:
 @pytest.fixture(scope="session")
 def server(made_store: Store) -> Iterator[str]:
     """The real app over the made-up store, started in the checkout; its address."""
-    with served(made_store, ROOT) as address:
+    with browser.served(made_store) as address:
         yield address
-
-
-@contextmanager
-def served(store: Store, folder: Path) -> Iterator[str]:
-    """The real app over a store, started in a folder; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "onoff_core.cli.main", "browse", "--store", str(store.root)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("ONOFF_STORE", None)
-    process = subprocess.Popen([*command, "--", "--server.port", str(port)], cwd=folder, env=environment)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(address, process)
-        yield address
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
-    for _ in range(240):
-        assert process.poll() is None, "the app ended at once"
-        try:
-            urllib.request.urlopen(f"{address}/_stcore/health", timeout=5).read()
-            return
-        except OSError:
-            time.sleep(0.25)
-    raise AssertionError("the app did not start within a minute")
 
 
 @pytest.fixture(scope="module")  # and no longer: while it runs, Playwright's event loop is the thread's running one
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, headless. Where ONOFF_REQUIRE_CHROMIUM is set, as in CI, it must be there."""
-    executable = shutil.which("chromium")
-    if executable is None and os.environ.get("ONOFF_REQUIRE_CHROMIUM"):
+    is_missing = shutil.which("chromium") is None
+    if is_missing and os.environ.get("ONOFF_REQUIRE_CHROMIUM"):
         pytest.fail("ONOFF_REQUIRE_CHROMIUM is set and there is no chromium")
-    if executable is None:
+    if is_missing:
         pytest.skip("no chromium on this machine; apt-get install chromium, or run .ci/run")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=flags)
-        yield browser
-        browser.close()
+    with browser.chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -9,10 +9,11 @@ from urllib.parse import urlencode
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.browser import served
 from benchmarks.synthetic import PIECES
 from onoff_assets.browser.pieces import label_of
 from onoff_core.store import Store
-from tests.browser.conftest import HOSTILE, HOSTILE_ID, responses, served
+from tests.browser.conftest import HOSTILE, HOSTILE_ID, responses
 
 OPEN = {"dataset": "d", "model": "m", "problem": "p0"}
 
