@@ -34,8 +34,7 @@ def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
     """Every partition of the study and of the store, by data set and model."""
     keys = {(key[0], key[1]) for asset in ("samples", "statistics") for key in store.partitions(asset)}
     partitions = {} if study is None else {(p.dataset, p.model): p for p in study.partitions.values()}
-    known = current_generations(store, publish=False) if keys else {}
-    updated, runs, statistics = _read_catalog(store) if keys else ({}, {}, {})
+    known, updated, runs, statistics = _read_catalog(store) if keys else ({}, {}, {}, {})
     rows = []
     for dataset, model in sorted(keys | set(partitions)):
         key = (dataset, model)
@@ -57,9 +56,12 @@ def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
     return rows
 
 
-def _read_catalog(store: Store) -> tuple[dict[Key, float], dict[Key, dict[str, str]], dict[Key, tuple[Any, ...]]]:
-    """(when each partition last changed, asset -> Dagster run, its statistics)."""
+def _read_catalog(
+    store: Store,
+) -> tuple[Known, dict[Key, float], dict[Key, dict[str, str]], dict[Key, tuple[Any, ...]]]:
+    """Of one snapshot: (what is current, when each partition last changed, asset -> Dagster run, its statistics)."""
     with connect_catalog(store, publish=False) as connection:
+        known = current_generations(store, connection)
         updated = connection.execute(
             "SELECT dataset, model, epoch(max(completed_at)) FROM generations "
             "WHERE dataset IS NOT NULL AND model IS NOT NULL GROUP BY ALL"
@@ -75,7 +77,7 @@ def _read_catalog(store: Store) -> tuple[dict[Key, float], dict[Key, dict[str, s
     for dataset, model, asset, run in made:
         runs.setdefault((dataset, model), {})[asset] = run
     last = {(row[0], row[1]): row[2] for row in updated}
-    return last, runs, {(row[0], row[1]): tuple(row[2:]) for row in statistics}
+    return known, last, runs, {(row[0], row[1]): tuple(row[2:]) for row in statistics}
 
 
 def _states(store: Store, key: Key, known: Known, partition: Partition | None) -> dict[str, str]:

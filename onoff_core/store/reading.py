@@ -5,6 +5,7 @@ cursor is on the newest snapshot, and belongs to one thread.
 """
 
 import atexit
+import contextlib
 import json
 import logging
 import shutil
@@ -123,13 +124,16 @@ class Current:
         return Current(manifest.fingerprint, manifest.inputs, bool(manifest.facts.get("imported")))
 
 
-def current_generations(store: Store, publish: bool = True) -> dict[tuple[str, tuple[str, ...]], Current]:
+def current_generations(
+    store: Store, connection: duckdb.DuckDBPyConnection | None = None
+) -> dict[tuple[str, tuple[str, ...]], Current]:
     """(asset, partition) -> its current generation, for all at once.
 
     From the catalog and the notes of what is not published yet, so that a thousand partitions cost one query.
+    `connection`: of `connect_catalog`, for who reads more from the same snapshot.
     """
-    with connect_catalog(store, publish) as connection:
-        rows = connection.execute(
+    with contextlib.nullcontext(connection) if connection is not None else connect_catalog(store) as catalog:
+        rows = catalog.execute(
             "SELECT asset, dataset, model, fingerprint, inputs, facts->'imported' FROM generations"
         ).fetchall()
     found = {

@@ -25,4 +25,4 @@ def test_a_filled_grid_is_complete_for_the_ui_and_the_tick(tmp_path: Path, tiny_
         assert grid.ui_status() == {key: dict.fromkeys(CHAIN, "fresh") for key in ("one|tiny", "two|tiny")}
     store = Store(str(tmp_path / "store"))
     assert store.changes() == []  # all of it is in the published catalog
-    assert len([key for key in current_generations(store, publish=False) if key[0] in CHAIN]) == 2 * len(CHAIN)
+    assert len([key for key in current_generations(store) if key[0] in CHAIN]) == 2 * len(CHAIN)

@@ -17,7 +17,12 @@ LETTERS = dict(zip(ASSETS, "SRAT", strict=True))
 def show() -> None:
     st.title("Grid")
     reader, (study, reason) = common.reader(), common.study()
+    place = st.empty()
+    if "grid-partition" not in st.session_state:  # meanwhile a browser that is new here fetches the table's code
+        with place:
+            link_table("Reading the results ...", [], [], key="reading")
     rows = grid_rows(reader.store, study)
+    place.empty()
     if all(row.updated is None for row in rows):
         common.no_partitions(reader)
     if not rows:
