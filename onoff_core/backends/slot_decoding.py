@@ -35,7 +35,7 @@ class SlotLoop:
     ) -> None:
         self.loaded, self.sampling, self.seed, self.on_tokens = loaded, sampling, seed, on_tokens
         self.queue = deque(requests)
-        self.cache = SlotCache(loaded.model, min(max_rows, len(requests)))
+        self.cache = SlotCache(loaded.model, min(max_rows, len(requests)), sampling.max_length)
         self.rows: list[Draft | None] = [None] * self.cache.rows
         self.unfinished = Counter(request.prompt_ids for request in requests)
         self.slots: dict[tuple[int, ...], int] = {}  # of the prompts that are computed

@@ -95,7 +95,7 @@ class SlotLayer(CacheLayerMixin):
 
     def reserve(self, columns: int) -> None:
         if columns > self.keys.shape[2]:
-            wanted = max(columns, self.keys.shape[2] * 3 // 2, _COLUMNS_AT_LEAST)
+            wanted = max(columns, min(max(self.keys.shape[2] * 3 // 2, _COLUMNS_AT_LEAST), self.cache.longest))
             self.keys, self.values = _grown(self.keys, 2, wanted), _grown(self.values, 2, wanted)
 
     def move_row(self, source: int, target: int, columns: int) -> None:
@@ -130,10 +130,11 @@ def _grown(tensor: Tensor, dim: int, size: int) -> Tensor:
 class SlotCache(Cache):
     """All layers, and the bookkeeping they share: which row answers which prompt, and how long it is."""
 
-    def __init__(self, model: PreTrainedModel, rows: int) -> None:
+    def __init__(self, model: PreTrainedModel, rows: int, longest: int) -> None:
+        """`longest`: no row will have more tokens of its own, so no more columns are made than that."""
         super().__init__(layers=[])
         self.layers: list[SlotLayer] = []
-        self.rows, self.device = rows, model.device
+        self.rows, self.longest, self.device = rows, longest, model.device
         self.row_range = torch.arange(rows, device=self.device)
         self.prompt_slot = np.zeros(rows, dtype=np.int64)  # of each row
         self.length = np.zeros(rows, dtype=np.int64)  # generated tokens whose keys are kept, of each row

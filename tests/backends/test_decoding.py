@@ -146,6 +146,14 @@ def test_rows_of_uneven_length_are_read_in_blocks(tiny_loaded: LoadedModel, monk
     assert {key: r.token_ids for key, r in blocks.items()} == {key: r.token_ids for key, r in plain.items()}
 
 
+def test_no_more_columns_are_kept_than_the_longest_response_can_fill(tiny_loaded: LoadedModel) -> None:
+    sampling = SamplingSettings(max_length=70)
+    loop = SlotLoop(tiny_loaded, requests(2, 2), sampling, 0, 4, silent)
+    longest = max(len(response.token_ids) for response in loop.run())
+    assert longest > slots._COLUMNS_AT_LEAST + 1  # so that the columns grew
+    assert loop.cache.layers[0].keys.shape[2] <= 70
+
+
 def test_continuous_batching_draws_the_same_tokens(tiny_loaded: LoadedModel) -> None:
     """What a GPU runs, here on the CPU: our uniform numbers, and a stop string the library does not know."""
     sampling = SamplingSettings(max_length=16, temperature=1.3, top_k=50, top_p=0.9, stop_strings=("a",))
