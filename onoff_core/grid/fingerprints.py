@@ -23,7 +23,7 @@ ASSETS = ("samples", "rewards", "statistics", "token_distributions")
 CODE_VERSIONS = {
     "problems": "1",
     "samples": "1",
-    "rewards": "3",
+    "rewards": "4",
     "statistics": "2",
     "token_distributions": "1",
     "leaderboard": "1",

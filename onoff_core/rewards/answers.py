@@ -29,17 +29,25 @@ class Answer:
     value: Any | None  # sympy; None where it is words or cannot be parsed
     is_percent: bool = False  # then `value` is the number before the sign
     base: int | None = None  # of a numeral such as 1011_2; then `value` is its digits read in that base
+    is_conditional: bool = False  # `3 when x = 0` is neither 3 nor 0: compared by key alone
 
     @property
     def is_parsed(self) -> bool:
-        return self.is_words or self.value is not None
+        return self.is_words or self.is_conditional or self.value is not None
 
 
 @lru_cache(maxsize=4096)
 def parse_answer(answer: str) -> Answer:
-    """Read an answer; one that cannot be read has neither words nor value."""
+    """Read an answer; one that cannot be read, or nests too deep to be, has neither words nor value."""
+    try:
+        return _read(answer)
+    except RecursionError:
+        return Answer("", False, None)
+
+
+def _read(answer: str) -> Answer:
     text, was_wrapped = unwrapped(normalise(answer))
-    text = _with_base_below(text)
+    text = _FOR_ALL.sub("", _with_base_below(text))
     if _TIME.match(WRAPPED.sub("", text)):
         return Answer(re.sub(r"[\\{}.\s]", "", WRAPPED.sub("", text)).lower(), True, None)
     if _LONG_RATIO.match(text):
@@ -48,11 +56,41 @@ def parse_answer(answer: str) -> Answer:
     if quantity == text and _is_words(text, was_wrapped):
         return Answer(_key(_AND.sub(",", text)), True, None)
     key = _key(text)
+    if _is_conditional(text):
+        return Answer(key, False, None, is_conditional=True)
     text, is_percent = _without_percent(quantity)
     numeral = _NUMERAL.match(text.replace(" ", ""))
     if numeral:
         return _numeral(key, *numeral.groups())
     return Answer(_key(text) if not is_percent else key, False, _value(text), is_percent)
+
+
+_FOR_ALL = re.compile(  # it holds always, so it is no condition
+    r"(?<=\S)\s*,?\s*(?:\\(?:text|mathrm)\s*\{\s*)?(?<![A-Za-z])for (?:all|any|every)(?: real)?"
+    r"\s*\}?\s*[A-Za-z]\s*\}?\s*$"
+)
+_RELATION = r"(?:[=<>]|\\(?:le|ge|ne|neq|in|to|equiv|approx)(?![A-Za-z]))"
+_CONDITION = re.compile(  # no capitals but the first: IF may be a segment
+    r"(?<![A-Za-z\\])(?:"
+    r"(?:[Ww]hen|[Ww]henever|[Ii]f|iff|[Uu]nless|[Pp]rovided|[Aa]ssuming|except|otherwise|gives|yields|then)(?![A-Za-z])"
+    # these need not say when: 5 for two people; and a t is a product, as in u + at = v
+    rf"|(?:[Ff]or|[Aa]t|[Aa]s|with|[Ww]here|[Gg]iven|since|such\s+that)[\s}}]+(?=[A-Za-z\d\\(])"
+    rf"[^=<>]*?(?<![A-Za-z])[A-Za-z(][^=<>]*?{_RELATION})"
+)
+_SAYS_SOMETHING = re.compile(r"\d|\\|(?<![A-Za-z])[A-Za-z](?![A-Za-z])")
+
+
+def _is_conditional(text: str) -> bool:
+    """Whether an answer holds under a condition only; the parser would multiply its words and take what it equals.
+
+    `\\text{Cost for } n = 5` names what is 5: before the condition there has to be an answer, or nothing.
+    """
+    bare = WRAPPED.sub("", text)
+    match = _CONDITION.search(bare)
+    if match is None:
+        return False
+    before = bare[: match.start()].strip(" {(")
+    return not before or _SAYS_SOMETHING.search(before) is not None
 
 
 _UNIT_WORD = re.compile(

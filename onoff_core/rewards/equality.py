@@ -39,7 +39,7 @@ def same(gold: Answer, answer: Answer) -> bool:
     """Whether two parsed answers are equal."""
     if gold.key and gold.key == answer.key and (gold.base, gold.is_percent) == (answer.base, answer.is_percent):
         return True
-    if is_clock(gold.key):
+    if is_clock(gold.key) or gold.is_conditional or answer.is_conditional:
         return False
     if gold.is_words or answer.is_words:
         return _same_words(gold, answer)

@@ -9,7 +9,8 @@ from onoff_core.rewards import STATUSES, GradingTask, grade
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases.jsonl").read_text().splitlines()]
 TRAPS = {
     "several boxes", "a part is not the answer", "thousands", "interval", "set", "ordered", "matrix", "words",
-    "x= before the value", "decimal", "percent", "mixed number", "unit", "base", "gold that cannot be parsed",
+    "x= before the value", "decimal", "percent", "mixed number", "unit", "base", "condition",
+    "gold that cannot be parsed",
 }  # fmt: skip
 
 
