@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from onoff_core.study import TaskSettings
 
 _FORMATS = get_args(TaskSettings.model_fields["format_type"].annotation)
 _SHOWN_FAULTS = 10
+_MOST_INDEX = 2**31 - 1  # as in every table of responses
 
 
 class LinesError(OnoffError):
@@ -56,10 +58,8 @@ def run(args: argparse.Namespace) -> int:
     from onoff_core.progress import Progress
     from onoff_core.rewards import GradingTask, grade
 
+    _check_places(args.output, args.statistics)
     lines = read_lines(args.input)
-    for path in (args.output, args.statistics):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise LinesError(f"{path}: there is no folder {path.parent}; make it first")
     tasks = [GradingTask(line.response, line.answer, line.problem_id) for line in lines]
     verdicts = grade(tasks, args.format_type, Progress("grading", len(tasks)).add)
     graded = [
@@ -79,10 +79,24 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _check_places(output: Path, statistics: Path | None) -> None:
+    """Refuse what could not be written in the end, before an hour of grading."""
+    for path in filter(None, (output, statistics)):
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise LinesError(f"{path}: there is no folder {path.parent}; make it first")
+        if path.exists() and not path.is_file():
+            raise LinesError(f"{path}: is a folder, a pipe or a device; name a file")
+        if not os.access(path.resolve().parent, os.W_OK):
+            raise LinesError(f"{path}: the folder {path.resolve().parent} cannot be written to")
+    if statistics is not None and statistics.resolve() == output.resolve():
+        raise LinesError(f"{output}: --output and --statistics are the same file; name two")
+
+
 def read_lines(path: Path) -> list[_Line]:
-    """The file's lines; blank ones are passed over. All faults are named by line number in one error."""
-    if not path.is_file():
-        raise LinesError(f"{path}: no such file")
+    """The lines of a file or a pipe; blank ones are passed over. All faults are named by line number in one error."""
+    if not path.exists() or path.is_dir():
+        raise LinesError(f"{path}: is a folder; name a file" if path.is_dir() else f"{path}: no such file")
     lines, faults = [], []
     seen: dict[tuple[str, int], int] = {}
     answers: dict[str, tuple[str, int]] = {}
@@ -109,7 +123,7 @@ def read_lines(path: Path) -> list[_Line]:
 
 
 def _line(raw: bytes, number: int, next_index: "Counter[str]") -> _Line:
-    fields = json.loads(raw.decode("utf-8"))
+    fields = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))  # some editors begin a file with a mark
     if not isinstance(fields, dict):
         raise ValueError('must be an object, such as {"response": "... \\\\boxed{5}", "answer": "5"}')
     problem_id = fields.get("problem_id")
@@ -122,6 +136,8 @@ def _line(raw: bytes, number: int, next_index: "Counter[str]") -> _Line:
         index = next_index[str(problem_id)]
     elif isinstance(index, bool) or not isinstance(index, int):
         raise ValueError(f"sample_index must be a whole number, not {json.dumps(index)}")
+    if not 0 <= index <= _MOST_INDEX:
+        raise ValueError(f"sample_index must be from 0 to {_MOST_INDEX}, not {index}")
     next_index[str(problem_id)] = max(next_index[str(problem_id)], index + 1)
     return _Line(fields, _response(fields), _answer(fields), str(problem_id), index)
 
@@ -136,6 +152,8 @@ def _response(fields: dict[str, Any]) -> str:
 def _answer(fields: dict[str, Any]) -> str:
     """The gold answer; a number is one too, and 27.0 is 27."""
     answer = fields.get("answer")
+    if isinstance(answer, float) and not math.isfinite(answer):
+        raise ValueError(f"`answer` must be a text or a number, not {answer}")
     if isinstance(answer, float) and answer.is_integer():
         answer = int(answer)
     if isinstance(answer, bool) or not isinstance(answer, str | int | float):
@@ -166,10 +184,11 @@ def _statistics(lines: Sequence[_Line], verdicts: Sequence[Any]) -> dict[str, An
 
 def _write(path: Path, text: str) -> None:
     """All of it or nothing, and never half over a file that was there."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    place = path.resolve()  # a link stays one
+    scratch = place.with_name(f".{place.name}.{os.getpid()}")
     try:
         scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
+        scratch.replace(place)
     except OSError as error:
         scratch.unlink(missing_ok=True)
         raise LinesError(f"{path}: cannot be written: {error}") from error

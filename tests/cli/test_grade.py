@@ -1,6 +1,7 @@
 """`onoff grade`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,9 @@ def test_structured(tmp_path: Path) -> None:
         ({"response": "x", "answer": True}, "line 2: `answer` must be a text or a number"),
         ({"response": "x", "answer": "1", "problem_id": [1]}, "line 2: problem_id must be"),
         ({"response": "x", "answer": "1", "sample_index": "0"}, "line 2: sample_index must be"),
+        ({"response": "x", "answer": "1", "sample_index": 2**31}, "line 2: sample_index must be from 0 to 2147483647"),
+        ({"response": "x", "answer": "1", "sample_index": -1}, "line 2: sample_index must be from 0"),
+        (b'{"response": "x", "answer": NaN}', "line 2: `answer` must be a text or a number, not nan"),
         ({"response": "x", "answer": "2", "problem_id": "a"}, "line 2: problem 'a' has another answer on line 1"),
         (
             {"response": "x", "answer": "1", "problem_id": "a", "sample_index": 0},
@@ -82,6 +86,48 @@ def test_unreadable_lines_are_named_and_nothing_is_written(
     assert message in error
     assert "line 3" in error
     assert output.read_text() == "before"
+
+
+def test_a_file_from_an_editor_that_begins_with_a_mark(tmp_path: Path) -> None:
+    source = written(tmp_path / "in.jsonl", [b"\xef\xbb\xbf" + json.dumps(line).encode() + b"\r" for line in LINES[:1]])
+    assert main(["grade", str(source), "--output", str(tmp_path / "out.jsonl")]) == 0
+    assert json.loads((tmp_path / "out.jsonl").read_text())["status"] == "correct"
+
+
+def test_a_pipe_is_read(tmp_path: Path) -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, json.dumps(LINES[0]).encode())
+    os.close(write_end)
+    assert main(["grade", f"/dev/fd/{read_end}", "--output", str(tmp_path / "out.jsonl")]) == 0
+    os.close(read_end)
+    assert json.loads((tmp_path / "out.jsonl").read_text())["status"] == "correct"
+
+
+def test_output_may_be_the_input_and_a_link_stays_one(tmp_path: Path) -> None:
+    source, link = written(tmp_path / "in.jsonl", LINES[:1]), tmp_path / "link.jsonl"
+    link.symlink_to(source)
+    assert main(["grade", str(source), "--output", str(link)]) == 0
+    assert link.is_symlink()
+    assert json.loads(source.read_text()) == {
+        **LINES[0], "reward": 1, "status": "correct", "extracted_answer": r"\frac{1}{2}"
+    }  # fmt: skip
+
+
+def test_what_cannot_be_written_is_said_before_grading(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onoff_core.rewards.grade", lambda *_: pytest.fail("graded"))
+    source, pipe, output = written(tmp_path / "in.jsonl", LINES[:1]), tmp_path / "pipe", tmp_path / "out.jsonl"
+    os.mkfifo(pipe)
+    for place in (pipe, tmp_path):
+        assert main(["grade", str(source), "--output", str(place)]) == 1
+        assert "is a folder, a pipe or a device; name a file" in capsys.readouterr().err
+    assert pipe.is_fifo()
+    assert main(["grade", str(source), "--output", str(output), "--statistics", str(output)]) == 1
+    assert "are the same file" in capsys.readouterr().err
+    monkeypatch.setattr("os.access", lambda *_: False)
+    assert main(["grade", str(source), "--output", str(output)]) == 1
+    assert f"the folder {tmp_path} cannot be written to" in capsys.readouterr().err
 
 
 def test_places_that_are_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
