@@ -96,7 +96,7 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
         gold = dict(zip(problems["problem_id"].to_pylist(), problems["answer"].to_pylist(), strict=True))
         progress = Progress("grading", samples.manifest().num_rows, log)
         indices, there = sorted(samples.fragment_indices()), generation.fragment_indices()
-        with Grader(partition.task.format_type) as grader:
+        with Grader(partition.task.format_type, reward_type=partition.task.reward_type) as grader:
             for index in indices:
                 if index not in there:
                     table = _grade(samples.read_fragment(index), gold, grader, progress)

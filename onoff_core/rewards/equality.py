@@ -3,7 +3,8 @@
 The gold answer is always the first argument: math-verify's comparison is not symmetric (`x=5` against `5`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import sympy
@@ -29,10 +30,14 @@ def is_equal(gold: Answer, text: str) -> bool:
     answer = parse_answer(text)
     if same(gold, answer):
         return True
-    if gold.value is not None and _is_plain_number(gold.value):
+    if answer.key and gold.value is not None and _is_plain_number(gold.value):  # no key: nests too deep to be read
         shorter = without_letter_unit(text)
         return shorter is not None and same(gold, parse_answer(shorter))
     return False
+
+
+# Whether an answer, as it was written, earns the reward: what `task.reward_type` names.
+REWARDS: dict[str, Callable[[Answer, str], bool]] = {"math_verify": is_equal}
 
 
 def same(gold: Answer, answer: Answer) -> bool:
@@ -233,6 +238,7 @@ def _numerically_near(gold: Any, answer: Any) -> bool | None:
         return None
 
 
+@lru_cache(maxsize=4096)  # where many answers are compared with one another, each is computed once
 def _at_a_point(value: Any) -> complex | None:
     """The value where every symbol has a fixed positive number of its own, chosen by its name."""
     symbols = sorted(value.free_symbols, key=lambda symbol: str(symbol.name))

@@ -38,9 +38,10 @@ class Grader:
         num_workers: int | None = None,
         deadline_seconds: float = 5.0,
         memory_bytes: int = 1 << 30,
+        reward_type: str = "math_verify",
     ) -> None:
         self.format_type = format_type
-        self._pool = Pool(num_workers, deadline_seconds, memory_bytes)
+        self._pool = Pool(num_workers, deadline_seconds, memory_bytes, reward_type)
 
     def __enter__(self) -> "Grader":
         return self
@@ -96,7 +97,7 @@ class Grader:
             if answer is not None:
                 question.statuses[answer] = _STATUS_OF[value]
                 on_graded(len(question.answers[answer]))
-            if number == question.first_number:
+            if number == question.first_number and question.unanswered:
                 on_graded(len(question.unanswered))
 
         for (question, _), number in reversed(list(zip(asked, range(len(asked)), strict=True))):

@@ -77,10 +77,10 @@ def _cpu_seconds(process_id: int) -> float | None:
 class _Worker:
     """One process, what it was given, and since when it has been silent."""
 
-    def __init__(self, memory_bytes: int) -> None:
+    def __init__(self, memory_bytes: int, reward_type: str) -> None:
         path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "onoff_core.rewards.worker", str(memory_bytes)],
+            [sys.executable, "-m", "onoff_core.rewards.worker", str(memory_bytes), reward_type],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},  # one hash seed: one verdict
@@ -143,16 +143,20 @@ class _Worker:
 class Pool:
     """Runs jobs in processes of its own; a context manager that leaves no process behind.
 
-    `deadline_seconds` is what one item may take, `memory_bytes` what a process may use beyond its libraries. Processes
-    start when
-    there is work for them, and are kept from one `run` to the next. One pool belongs to one thread at a time.
+    `deadline_seconds` is what one item may take, `memory_bytes` what a process may use beyond its libraries,
+    `reward_type` a name in `equality.REWARDS`. Processes start when there is work for them, and are kept from one
+    `run` to the next. One pool belongs to one thread at a time.
     """
 
     def __init__(
-        self, num_workers: int | None = None, deadline_seconds: float = 5.0, memory_bytes: int = 1 << 30
+        self,
+        num_workers: int | None = None,
+        deadline_seconds: float = 5.0,
+        memory_bytes: int = 1 << 30,
+        reward_type: str = "math_verify",
     ) -> None:
         self.num_workers = num_workers or _usable_cpus()
-        self.deadline_seconds, self.memory_bytes = deadline_seconds, memory_bytes
+        self.deadline_seconds, self.memory_bytes, self.reward_type = deadline_seconds, memory_bytes, reward_type
         self._workers: list[_Worker] = []
         self._selector = selectors.DefaultSelector()
         self._numbers = itertools.count()
@@ -194,7 +198,7 @@ class Pool:
             responsive = sum(not worker.robbed for worker in self._workers)
             if responsive >= self.num_workers or len(self._workers) >= 2 * self.num_workers:
                 break
-            worker = _Worker(self.memory_bytes)
+            worker = _Worker(self.memory_bytes, self.reward_type)
             self._workers.append(worker)
             assert worker.process.stdout is not None
             self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
@@ -321,7 +325,7 @@ class Pool:
             self._remove(worker)
             raise GradingError(
                 f"a grading process could not start (exit status {worker.process.returncode}); its own message stands "
-                "above. Try: python -m onoff_core.rewards.worker 1073741824 </dev/null"
+                f"above. Try: python -m onoff_core.rewards.worker 1073741824 {self.reward_type} </dev/null"
             )
         self._blame(worker, retry=True)
         self._replace(worker)

@@ -1,4 +1,6 @@
-"""The grading process: reads a batch of jobs a line, writes an outcome a line. `python -m onoff_core.rewards.worker`.
+"""The grading process: reads a batch of jobs a line, writes an outcome a line.
+
+    python -m onoff_core.rewards.worker MEMORY_BYTES REWARD_TYPE
 
 A process of its own, not a fork: it starts alike under every Dagster executor, from any thread and whatever the main
 module is. The parent keeps the time (`pool`); here stands only what a process must do for itself: a limit on its
@@ -21,8 +23,12 @@ import resource
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    from onoff_core.rewards.answers import Answer
 
 CPU_SECONDS = 60  # per item; far above every deadline, there only for a worker without a parent
 _RETIRE_SHARE = 0.75  # of the memory limit
@@ -32,11 +38,13 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it then ends us
     batches, outcomes = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not be taken for an outcome
-    memory_bytes = int(sys.argv[1])
+    memory_bytes, reward_type = int(sys.argv[1]), sys.argv[2]
     warnings.simplefilter("ignore")
     logging.getLogger("math_verify").setLevel(logging.ERROR)  # it warns that we keep the time ourselves
     from onoff_core.rewards.answers import parse_answer
+    from onoff_core.rewards.equality import REWARDS
 
+    earns_reward = REWARDS[reward_type]
     parse_answer(r"\frac{x}{2}")  # the parser builds its tables at its first use
     retire_at = _peak_bytes() + int(memory_bytes * _RETIRE_SHARE)
     address_space = _address_space() + memory_bytes
@@ -45,18 +53,21 @@ def main() -> None:
     try:
         for batch in batches:
             for job in json.loads(batch):
-                if not _work(job, outcomes, retire_at):
+                if not _work(job, earns_reward, outcomes, retire_at):
                     _say(outcomes, {"retired": True})
                     return
             _say(outcomes, {"done": True})
     except MemoryError:
         _say(outcomes, {"exhausted": True})
+    except BrokenPipeError:
+        os._exit(1)  # the parent was killed: nobody is left who would read of it
 
 
-def _work(job: dict[str, Any], outcomes: BinaryIO, retire_at: int) -> bool:
+def _work(
+    job: dict[str, Any], earns_reward: Callable[["Answer", str], bool], outcomes: BinaryIO, retire_at: int
+) -> bool:
     """Do one job; False where this process has come to use too much memory to go on."""
     from onoff_core.rewards.answers import parse_answer
-    from onoff_core.rewards.equality import is_equal
 
     if "gold" in job:
         _limit_cpu()
@@ -67,7 +78,7 @@ def _work(job: dict[str, Any], outcomes: BinaryIO, retire_at: int) -> bool:
     known = [(number, text) for number, text in job.get("known", ())]
     for number, text in job["items"]:
         _limit_cpu()
-        value = is_equal(gold, text) if "gold" in job else _class_of(text, known)
+        value = earns_reward(gold, text) if "gold" in job else _class_of(text, known)
         _say(outcomes, {"job": job["job"], "n": number, "value": value})
         if _peak_bytes() > retire_at:
             return False

@@ -56,3 +56,10 @@ def test_gold_is_the_first_argument(grader: Grader) -> None:
     forth, back = grader.grade([*boxed("2x+3", gold="y=2x+3"), *boxed("x^2+y^2=13", gold="13", problem="q")])
     assert (forth.status, back.status) == ("correct", "correct")
     assert grader.grade(boxed("13", gold="x^2+y^2=13"))[0].status == "wrong"
+
+
+def test_what_nests_too_deep_to_be_read_ends_no_process(grader: Grader, capfd: pytest.CaptureFixture[str]) -> None:
+    deep = r"\sqrt{" * 1000 + "2" + "}" * 1000
+    assert [verdict.status for verdict in grader.grade(boxed(deep, "5", gold="5"))] == ["wrong", "correct"]
+    assert [verdict.status for verdict in grader.grade(boxed("5", gold=deep))] == ["gold_unparsed"]
+    assert "RecursionError" not in capfd.readouterr().err

@@ -4,13 +4,14 @@ import multiprocessing
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, get_args
 
 import dagster as dg
 import pytest
 
 from onoff_core.rewards import Grader, GradingError, GradingTask, grade
 from onoff_core.rewards.pool import Job, Pool
+from onoff_core.study import TaskSettings
 
 HOSTILE = {
     "tower": r"9^{9^{9^9}}",
@@ -108,6 +109,18 @@ def test_a_process_that_cannot_start_is_an_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("sys.executable", "/bin/false")
     with pytest.raises(GradingError, match="could not start"):
         grade_a_few()
+
+
+def test_the_reward_type_reaches_the_processes(capfd: pytest.CaptureFixture[str]) -> None:
+    with Grader("boxed", num_workers=1, reward_type="vibes") as grader, pytest.raises(GradingError, match="vibes"):
+        grader.grade(ordinary()[:1])
+    assert "KeyError: 'vibes'" in capfd.readouterr().err
+
+
+def test_every_reward_type_that_may_be_set_is_there() -> None:
+    from onoff_core.rewards.equality import REWARDS
+
+    assert set(get_args(TaskSettings.model_fields["reward_type"].annotation)) == set(REWARDS)
 
 
 def test_alarms_of_others_are_left_alone() -> None:
