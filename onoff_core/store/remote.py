@@ -17,9 +17,9 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import duckdb
 
@@ -90,8 +90,10 @@ class S3Files:
         with self._explained(name, "read", FileNotFoundError):
             if self._fs.size(self._key(name)) <= _READ_AT_ONCE:
                 return io.BytesIO(self._fs.cat_file(self._key(name)))
-            file: BinaryIO = self._fs.open(self._key(name), "rb")
-            return file
+            from onoff_core.store.remote_reading import ExplainedFile
+
+            file = ExplainedFile(self._fs.open(self._key(name), "rb"), self._key(name), self._explained_part)
+            return cast(BinaryIO, file)
 
     def write_bytes(self, name: str, content: bytes) -> None:
         with self._explained(name, "written"):
@@ -216,17 +218,25 @@ class S3Files:
         return False
 
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
-        connection.register_filesystem(self._fs)
+        from onoff_core.store.remote_reading import ExplainedFileSystem
+
+        connection.register_filesystem(ExplainedFileSystem(self._fs, self._explained_part))
+
+    def _explained_part(self, key: str) -> AbstractContextManager[None]:
+        """For what reads at the key's part of the store, whenever it gets to it; what is not there stays that."""
+        name = key.removeprefix("s3://").removeprefix(self._key(""))
+        return self._explained(name, "read", FileNotFoundError)
 
     @contextmanager
     def _explained(self, name: str, verb: str, *but: type[Exception]) -> Iterator[None]:
+        from aiohttp import ClientError  # a body that ended early, once s3fs has given up
         from botocore.exceptions import BotoCoreError
 
         try:
             yield
         except but:
             raise
-        except (OSError, BotoCoreError) as error:
+        except (OSError, BotoCoreError, ClientError) as error:
             raise StoreError(
                 f"{self.location(name)}: cannot be {verb} ({error}); are store.path and the AWS_ environment right?"
             ) from error

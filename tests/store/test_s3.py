@@ -1,7 +1,12 @@
 """The whole path of a partition with `store.path` an S3 URL, on both servers."""
 
+import random
+import socket
+import threading
 from collections.abc import Callable
 
+import duckdb
+import pyarrow as pa
 import pytest
 import s3fs
 
@@ -17,7 +22,7 @@ from onoff_core.store import CATALOG_NAME, Store, connect_catalog, publish_catal
 from onoff_core.store.upkeep import verify
 from onoff_core.study import load_study
 from tests.conftest import MakeProject
-from tests.store.making import fragment_table, make_generation
+from tests.store.making import filled, fragment_table, make_generation
 
 
 @pytest.mark.parametrize("kind", ["moto", "localbucket"])
@@ -55,6 +60,75 @@ def test_a_server_that_went_away_is_a_clear_error(
     ):
         with pytest.raises(StoreError, match=r"cannot be (read|written) \(.*are store.path and the AWS_ environment"):
             act()
+
+
+CUT_AFTER = 2 << 20  # bytes from the server; more than a catalog has, less than a large fragment
+
+
+def cutting_proxy(target: str) -> str:
+    """A way to the server at `target` on which every connection is lost after `CUT_AFTER` bytes."""
+    host, port = target.removeprefix("http://").split(":")
+    listening = socket.create_server(("127.0.0.1", 0))
+
+    def pump(source: socket.socket, sink: socket.socket, left: int) -> None:
+        try:
+            while left > 0 and (data := source.recv(min(left, 65536))):
+                sink.sendall(data)
+                left -= len(data)
+            for end in (source, sink):
+                end.shutdown(socket.SHUT_RDWR)
+        except OSError:  # the other direction has closed them
+            pass
+
+    def serve() -> None:
+        while True:
+            client, _ = listening.accept()
+            server = socket.create_connection((host, int(port)))
+            for source, sink, left in ((client, server, 1 << 40), (server, client, CUT_AFTER)):
+                threading.Thread(target=pump, args=(source, sink, left), daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    return f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+def large_table(problem_id: str) -> pa.Table:
+    """A row group of some 3 MB: random digits are not to be compressed below half of their size."""
+    return filled(
+        "samples", [{"problem_id": problem_id, "response": random.Random(problem_id).randbytes(3 << 20).hex()}]
+    )
+
+
+def test_a_connection_lost_while_a_large_fragment_is_read_is_a_clear_error(
+    moto: str, bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is neither a traceback nor damage: a fragment that is whole is not set aside for it."""
+    url = f"{bucket('moto')}/results"
+    whole = Store(url)
+    made = whole.generation("samples", ("d1", "m1"), "f1")
+    made.write_fragment(0, [large_table("p0"), large_table("p1")])
+    made.complete({}, {}, {})
+    whole.make_current(made)
+    publish_catalog(whole)
+
+    monkeypatch.setenv("AWS_ENDPOINT_URL", cutting_proxy(moto))
+    monkeypatch.setattr(s3fs.S3FileSystem, "retries", 1)  # s3fs begins again by itself five times, and then gives up
+    s3fs.S3FileSystem.clear_instance_cache()
+    store = Store(url)
+    samples = store.require("samples", ("d1", "m1"))
+    wrong = r"f1/00000\.parquet: cannot be read \(.*are store.path and the AWS_ environment right"
+    for act in (
+        lambda: samples.read_fragment(0),
+        lambda: samples.read_rows(0, {"problem_id": "p1"}),
+        lambda: list(samples.batches(0, ["response"], 1)),
+        samples.damage,
+        samples.set_aside_damaged,
+        lambda: store.generation("samples", ("d1", "m1"), "f1").complete({}, {}, {}),
+    ):
+        with pytest.raises(StoreError, match=wrong):
+            act()
+    with connect_catalog(store) as connection, pytest.raises(duckdb.Error, match=f"StoreError: .*{wrong}"):
+        connection.execute("SELECT sum(length(response)) FROM samples")
+    assert whole.files.children(made.folder) == ["00000.parquet", "manifest.json"]
 
 
 @pytest.mark.parametrize("kind", ["moto", "localbucket"])
