@@ -4,6 +4,7 @@ A write either happened whole or did not happen. Names are relative to the root,
 same for S3.
 """
 
+import errno
 import hashlib
 import os
 import re
@@ -21,6 +22,7 @@ from onoff_core.errors import StoreError
 
 TEMPORARY = ".tmp-"
 _BLOCK = 1 << 20
+_READABLE = 0o644  # a scratch file is its owner's alone; who may look into the store's folder may read what is in it
 
 
 @dataclass
@@ -47,7 +49,8 @@ class Files(Protocol):
 
     def exists(self, name: str) -> bool: ...
 
-    def size(self, name: str) -> int: ...
+    def size(self, name: str) -> int:
+        """FileNotFoundError where it is not there."""
 
     def read_bytes(self, name: str) -> bytes: ...
 
@@ -127,7 +130,15 @@ class LocalFiles:
         return True
 
     def size(self, name: str) -> int:
-        return self.path(name).stat().st_size
+        return self._status(name).st_size
+
+    def _status(self, name: str) -> os.stat_result:
+        try:
+            return self.path(name).stat()
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
 
     def read_bytes(self, name: str) -> bytes:
         try:
@@ -155,6 +166,7 @@ class LocalFiles:
         with self._scratch(name) as scratch:
             scratch.write_bytes(content)
             _sync(scratch)
+            scratch.chmod(_READABLE)
             try:
                 os.link(scratch, target)  # unlike a rename this fails where something is there
             except FileExistsError:
@@ -189,7 +201,7 @@ class LocalFiles:
             handle, scratch_name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
             os.close(handle)
         except OSError as error:
-            raise StoreError(f"{target.parent}: cannot be written ({error.strerror}); is store.path right?") from error
+            raise _not_writable(target.parent, error) from error
         scratch = Path(scratch_name)
         try:
             yield scratch
@@ -203,7 +215,7 @@ class LocalFiles:
 
     def _put(self, scratch: Path, target: Path) -> None:
         _sync(scratch)
-        scratch.chmod(0o644)
+        scratch.chmod(_READABLE)
         os.replace(scratch, target)
         _sync(target.parent)
 
@@ -212,9 +224,11 @@ class LocalFiles:
         return None if version is None else (self.path(name), version)
 
     def version(self, name: str) -> str | None:
+        if not self.exists(name):
+            return None
         try:
-            status = self.path(name).stat()
-        except (FileNotFoundError, NotADirectoryError):
+            status = self._status(name)
+        except FileNotFoundError:  # just now
             return None
         return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 
@@ -241,11 +255,13 @@ class LocalFiles:
         path = self.path(name)
         try:
             if path.is_dir():
-                shutil.rmtree(path)
+                shutil.rmtree(path.resolve())  # somebody may have moved it to another disk and left a link
+                if path.is_symlink():
+                    path.unlink()
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            raise StoreError(f"{path}: cannot be removed ({error.strerror})") from error
+            raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from error
 
     def rename(self, name: str, new: str) -> None:
         try:
@@ -286,7 +302,7 @@ class LocalFiles:
             yield False
             return
         except OSError as error:
-            raise StoreError(f"{path}: cannot be written ({error.strerror}); is store.path right?") from error
+            raise _not_writable(path, error) from error
         try:
             yield True
         finally:
@@ -304,12 +320,43 @@ def open_files(path: str) -> Files:
             "choose a path without them, or a link to this one"
         )
     if "://" not in path:
+        if os.path.islink(path) and not os.path.exists(path):
+            raise StoreError(
+                f"store.path {path!r}: is a link to {os.readlink(path)}, which is not there; is the disk mounted?"
+            )
         if os.path.exists(path) and not os.path.isdir(path):
             raise StoreError(f"store.path {path!r}: is no folder; a store is a folder, or an s3:// URL")
         return LocalFiles(Path(path))
     from onoff_core.store.remote import S3Files
 
     return S3Files(path)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A folder outside the store for as long as the block."""
+    folder = make_scratch_folder()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def make_scratch_folder() -> Path:
+    """A folder outside the store, which the caller has to remove."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="onoff-"))
+    except OSError as error:
+        raise StoreError(
+            f"no folder for scratch files ({error.strerror}); free some space, or set TMPDIR to a folder that "
+            "can be written"
+        ) from error
+
+
+def _not_writable(path: Path, error: OSError) -> StoreError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    mend = "free some space" if full else "is store.path right?"
+    return StoreError(f"{path}: cannot be written ({error.strerror}); {mend}")
 
 
 def sha256_of(file: BinaryIO) -> str:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from onoff_core.errors import StoreError
 from onoff_core.store.files import Files, sha256_of
-from onoff_core.store.manifest import Fragment, Manifest
+from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest
 from onoff_core.store.parquet import (
     batches_of,
     column_names_of,
@@ -189,7 +189,7 @@ class Generation:
             inputs=dict(inputs),
             settings=dict(settings),
             fragments=tuple(self._fragment(index) for index in sorted(wanted)),
-            completed_at=time.time(),
+            completed_at=min(max(time.time(), 0.0), END_OF_TIME),  # a clock that is far off must not spoil the result
             facts={**self.facts, **facts},
         )
         self.files.write_bytes(f"{self.folder}/manifest.json", manifest.to_json())
@@ -225,8 +225,6 @@ class Generation:
 
     def _damage_of(self, name: str, expected: Fragment | None) -> str | None:
         path = f"{self.folder}/{name}"
-        if not self.files.exists(path):
-            return "not there"
         try:
             if expected is not None:
                 if (size := self.files.size(path)) != expected.num_bytes:
@@ -236,6 +234,8 @@ class Generation:
                         return "its checksum is not the manifest's"
             with self.files.open(path) as file:
                 rows, there = num_rows_of(file), column_names_of(file)
+        except FileNotFoundError:
+            return "not there"
         except (pa.ArrowException, OSError) as error:
             return f"not readable ({error})"
         lacking = [field.name for field in SCHEMAS[self.asset] if not field.nullable and field.name not in there]

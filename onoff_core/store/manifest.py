@@ -19,7 +19,7 @@ from onoff_core.tables import SCHEMA_VERSION
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _EXACTLY = ConfigDict(strict=True, extra="forbid")
-_END_OF_TIME = 253_402_300_799  # seconds since 1970, the end of the year 9999
+END_OF_TIME = 253_402_300_799  # seconds since 1970, the end of the year 9999
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Manifest:
     settings: dict[str, Any]  # what the fingerprint is of, for people
     fragments: tuple[Fragment, ...]
     # Seconds since 1970, UTC; for people: nothing is ordered by it.
-    completed_at: Annotated[float, Field(ge=0, le=_END_OF_TIME)]
+    completed_at: Annotated[float, Field(ge=0, le=END_OF_TIME)]
     facts: dict[str, Any] = field(default_factory=dict)  # measured while it was made: seconds, tokens per second, seed
 
     @property

@@ -15,7 +15,6 @@ import atexit
 import io
 import re
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any, BinaryIO, cast
 import duckdb
 
 from onoff_core.errors import StoreError
-from onoff_core.store.files import Replacement
+from onoff_core.store.files import Replacement, make_scratch_folder, scratch_folder
 
 _READ_AT_ONCE = 4 << 20  # bytes; below that one request is faster than several for parts
 _VERSIONS = ".catalog"
@@ -70,7 +69,7 @@ class S3Files:
             return bool(self._fs.exists(self._key(name)))
 
     def size(self, name: str) -> int:
-        with self._explained(name, "read"):
+        with self._explained(name, "read", FileNotFoundError):
             return int(self._fs.info(self._key(name))["size"])
 
     def read_bytes(self, name: str) -> bytes:
@@ -114,16 +113,16 @@ class S3Files:
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix="onoff-") as folder, self._explained(name, "written"):
-            scratch = Path(folder) / Path(name).name
+        with scratch_folder() as folder, self._explained(name, "written"):
+            scratch = folder / Path(name).name
             scratch.touch()
             yield scratch
             self._created(lambda: self._fs.put_file(str(scratch), self._key(name), mode="create"))
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[Replacement]:
-        with tempfile.TemporaryDirectory(prefix="onoff-") as folder:
-            scratch = Path(folder) / name
+        with scratch_folder() as folder:
+            scratch = folder / name
             latest = self._latest()
             if latest:
                 self._download(f"{_VERSIONS}/{_version_name(latest)}", scratch)
@@ -158,9 +157,9 @@ class S3Files:
         while (version := self.version(name)) is not None:
             if self._fetched is not None and self._fetched[1] == version:
                 return self._fetched
-            folder = tempfile.mkdtemp(prefix="onoff-")
+            folder = make_scratch_folder()
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            copy = Path(folder) / name
+            copy = folder / name
             self._download(f"{_VERSIONS}/{version}", copy)
             if copy.stat().st_size:  # not emptied meanwhile, because newer ones came
                 self._fetched = (copy, version)
