@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from onoff_core.errors import OnoffError
-from onoff_core.store import Current, Store, connect_catalog, current_generations
+from onoff_core.store import Current, Store, current_generations, reading_catalog
 from onoff_core.study import Partition, Study
 from onoff_core.tables import MADE_FROM
 
@@ -60,7 +60,7 @@ def _read_catalog(
     store: Store,
 ) -> tuple[Known, dict[Key, float], dict[Key, dict[str, str]], dict[Key, tuple[Any, ...]]]:
     """Of one snapshot: (what is current, when each partition last changed, asset -> Dagster run, its statistics)."""
-    with connect_catalog(store, publish=False) as connection:
+    with reading_catalog(store, publish=False) as connection:
         known = current_generations(store, connection)
         updated = connection.execute(
             "SELECT dataset, model, epoch(max(completed_at)) FROM generations "

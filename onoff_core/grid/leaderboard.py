@@ -6,7 +6,7 @@ from itertools import combinations
 from onoff_core.grid.fingerprints import CODE_VERSIONS, fingerprint_of
 from onoff_core.grid.status import CurrentGenerations
 from onoff_core.statistics import PairedDifference, paired_difference
-from onoff_core.store import Store, connect_catalog
+from onoff_core.store import Store, reading_catalog
 
 Row = tuple[str, str, float | None, float | None, float | None, int, float | None]
 
@@ -29,7 +29,7 @@ def leaderboard_version(known: CurrentGenerations) -> str:
 
 def leaderboard_rows(store: Store) -> list[Row]:
     """(dataset, model, accuracy, interval low, high, responses, mean tokens), the best of each data set first."""
-    with connect_catalog(store) as connection:
+    with reading_catalog(store) as connection:
         rows: list[Row] = connection.execute(
             "SELECT dataset, model, accuracy, interval_low, interval_high, num_samples, mean_num_tokens "
             "FROM statistics ORDER BY dataset, accuracy DESC NULLS LAST, model"
@@ -40,7 +40,7 @@ def leaderboard_rows(store: Store) -> list[Row]:
 def comparisons(store: Store) -> list[Comparison]:
     """The paired difference of every two models of a data set, over the problems that both have verdicts on."""
     means: dict[str, dict[str, dict[str, float]]] = {}
-    with connect_catalog(store) as connection:
+    with reading_catalog(store) as connection:
         for dataset, model, problem, mean in connection.execute(
             "SELECT dataset, model, problem_id, avg(reward) FROM rewards WHERE reward IS NOT NULL "
             "GROUP BY ALL ORDER BY ALL"

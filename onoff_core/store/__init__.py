@@ -17,7 +17,7 @@ nothing of models or settings.
 from onoff_core.store.catalog import CATALOG_NAME, publish_catalog
 from onoff_core.store.generation import Generation
 from onoff_core.store.manifest import Fragment, Manifest
-from onoff_core.store.reading import Catalog, Current, connect_catalog, current_generations
+from onoff_core.store.reading import Catalog, Current, connect_catalog, current_generations, reading_catalog
 from onoff_core.store.store import Store
 
 __all__ = [
@@ -31,4 +31,5 @@ __all__ = [
     "connect_catalog",
     "current_generations",
     "publish_catalog",
+    "reading_catalog",
 ]

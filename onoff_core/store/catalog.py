@@ -8,7 +8,6 @@ another version, everything is read anew. On S3 there is no lock: who comes seco
 
 import json
 import logging
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ import pyarrow as pa
 
 from onoff_core.errors import StoreError
 from onoff_core.store import schema
-from onoff_core.store.files import Files
+from onoff_core.store.files import Files, scratch_folder
 from onoff_core.store.generation import Generation
 from onoff_core.store.manifest import Manifest
 from onoff_core.store.parquet import conform
@@ -29,7 +28,7 @@ from onoff_core.tables import SCHEMAS
 logger = logging.getLogger(__name__)
 
 CATALOG_NAME = "catalog.duckdb"
-_LOCK = ".catalog.lock"
+CATALOG_LOCK = ".catalog.lock"
 _ATTEMPTS = 50  # S3 only: publications in a row that others were faster with
 _BATCH = 100  # generations whose rows are in memory at once
 _SLACK_BYTES = 8 << 20  # a file may grow to twice its size when made anew and this much before it is compacted
@@ -42,7 +41,7 @@ Template = Callable[[str], str]  # asset -> path of its empty file, absolute or 
 def publish_catalog(store: Store, rebuild: bool = False) -> None:
     """Bring the catalog up to the current generations; `rebuild` reads all of them instead of those that changed."""
     began = time.monotonic()
-    with store.files.lock(_LOCK):
+    with store.files.lock(CATALOG_LOCK):
         for _ in range(_ATTEMPTS):
             known = not rebuild and store.files.version(CATALOG_NAME) is not None
             changes = store.changes()
@@ -78,21 +77,31 @@ def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
             replacement.path.unlink(missing_ok=True)
             _rebuild(replacement.path, store, template)
         else:
-            work = sorted({(change.asset, change.partition) for change in changes if change.asset in SCHEMAS})
-            with _opened(replacement.path, store.files) as connection:
-                _replace(connection, store, work, template)
-                fresh = connection.execute("SELECT fresh_bytes FROM onoff_catalog").fetchall()[0][0]
-            if replacement.path.stat().st_size > 2 * fresh + _SLACK_BYTES:
-                _compact(replacement.path, store.files, template)
+            try:
+                _go_on(replacement.path, store, changes, template)
+            except duckdb.Error as error:  # damaged inside; anything else the rebuilding meets, too
+                logger.warning("cannot go on from the former catalog (%s); making it anew", str(error).splitlines()[0])
+                replacement.path.unlink()
+                _rebuild(replacement.path, store, template)
     return replacement.kept
+
+
+def _go_on(path: Path, store: Store, changes: list[Change], template: Template) -> None:
+    """Bring a copy of the last snapshot up to these changes."""
+    work = sorted({(change.asset, change.partition) for change in changes if change.asset in SCHEMAS})
+    with _opened(path, store.files) as connection:
+        _replace(connection, store, work, template)
+        fresh = connection.execute("SELECT fresh_bytes FROM onoff_catalog").fetchall()[0][0]
+    if path.stat().st_size > 2 * fresh + _SLACK_BYTES:
+        _compact(path, store.files, template)
 
 
 def _is_ours(store: Store) -> bool:
     fetched = store.files.fetch(CATALOG_NAME)
     if fetched is None:
         return False
-    with tempfile.TemporaryDirectory() as folder:  # a name of its own: other connections of this process may be open
-        link = Path(folder) / CATALOG_NAME
+    with scratch_folder() as folder:  # a name of its own: other connections of this process may be open
+        link = folder / CATALOG_NAME
         link.symlink_to(fetched[0].absolute())
         return _version_is_ours(link)
 
@@ -102,11 +111,14 @@ def _version_is_ours(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        with duckdb.connect(path, read_only=True) as connection:
-            return connection.execute("SELECT version FROM onoff_catalog").fetchall() == [(schema.CATALOG_VERSION,)]
-    except duckdb.Error as error:
-        logger.warning("the catalog is of another version or damaged; making it anew (%s)", str(error).splitlines()[0])
-        return False
+        with duckdb.connect() as connection:
+            connection.execute(f"ATTACH {schema.quoted(str(path))} AS catalog (READ_ONLY)")
+            usable, error = schema.usable(connection, "catalog", path), "not of this version, or cut off"
+    except duckdb.Error as raised:
+        usable, error = False, str(raised).splitlines()[0]
+    if not usable:
+        logger.warning("the catalog is of another version or damaged; making it anew (%s)", error)
+    return usable
 
 
 def _is_settled(store: Store, change: Change) -> bool:

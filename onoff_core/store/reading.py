@@ -5,20 +5,20 @@ cursor is on the newest snapshot, and belongs to one thread.
 """
 
 import atexit
-import contextlib
 import json
 import logging
 import shutil
-import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import duckdb
 
 from onoff_core.errors import StoreError
 from onoff_core.store import schema
 from onoff_core.store.catalog import CATALOG_NAME, fill_private, publish_catalog
+from onoff_core.store.files import make_scratch_folder
 from onoff_core.store.manifest import Manifest
 from onoff_core.store.store import Store
 
@@ -37,22 +37,36 @@ def connect_catalog(store: Store, publish: bool = True) -> duckdb.DuckDBPyConnec
     return _connect_anew(store) if publish else _connect_private(store)
 
 
+@contextmanager
+def reading_catalog(store: Store, publish: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """As `connect_catalog`, for queries of ours: where they fail the catalog is damaged, and the error says so."""
+    with connect_catalog(store, publish) as connection:
+        try:
+            yield connection
+        except duckdb.Error as error:
+            raise StoreError(
+                f"{store.files.location(CATALOG_NAME)}: damaged ({str(error).splitlines()[0]}); remove this file: it "
+                "is made again from the results"
+            ) from error
+
+
 def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:
-    """None where there is no catalog, or one of another version, or a damaged one."""
+    """None where there is no catalog, or one of another version, or one seen to be damaged."""
     fetched = store.files.fetch(CATALOG_NAME)
     if fetched is None:
         return None
     connection = duckdb.connect()
     try:
         connection.execute(f"ATTACH {schema.quoted(str(fetched[0]))} AS catalog (READ_ONLY)")
-        version = connection.execute("SELECT version FROM catalog.onoff_catalog").fetchall()
-    except duckdb.Error as error:
+        usable = schema.usable(connection, "catalog", fetched[0])
+    except (duckdb.Error, FileNotFoundError) as error:
         logger.warning("%s is not readable as it is: %s", store.files.location(CATALOG_NAME), error)
         connection.close()
         return None
-    if version != [(schema.CATALOG_VERSION,)]:
+    if not usable:
         connection.close()
-        return None
+        replaced = store.files.version(CATALOG_NAME) != fetched[1]  # then two files were compared
+        return _connect(store) if replaced else None
     _use(connection, store)
     return connection
 
@@ -73,7 +87,7 @@ def _connect_anew(store: Store) -> duckdb.DuckDBPyConnection:
 
 
 def _connect_private(store: Store) -> duckdb.DuckDBPyConnection:
-    folder = Path(tempfile.mkdtemp(prefix="onoff-"))
+    folder = make_scratch_folder()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     connection = duckdb.connect()
     connection.execute("ATTACH ':memory:' AS catalog")
@@ -130,9 +144,9 @@ def current_generations(
     """(asset, partition) -> its current generation, for all at once.
 
     From the catalog and the notes of what is not published yet, so that a thousand partitions cost one query.
-    `connection`: of `connect_catalog`, for who reads more from the same snapshot.
+    `connection`: of `reading_catalog`, for who reads more from the same snapshot.
     """
-    with contextlib.nullcontext(connection) if connection is not None else connect_catalog(store) as catalog:
+    with nullcontext(connection) if connection is not None else reading_catalog(store) as catalog:
         rows = catalog.execute(
             "SELECT asset, dataset, model, fingerprint, inputs, facts->'imported' FROM generations"
         ).fetchall()

@@ -14,6 +14,7 @@ partition's files before DuckDB sees the others.
 import hashlib
 import io
 import uuid
+from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -23,11 +24,12 @@ from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
 CATALOG_VERSION = 2
+_HEADERS_BYTES = 3 * 4096  # of a DuckDB file, before its blocks
 COPIED = ("problems", "rewards", "statistics")
 VIEWS = ("samples", "token_distributions", "vocabulary")
 PARTITION_COLUMNS = {"problems": ("dataset",), "vocabulary": ("model",)}
 TABLES_IN_CATALOG = ("generations", "fragments", *COPIED)
-_TEMPLATES = "schema"
+TEMPLATES = "schema"
 _MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, dropped or not
 
 _NAME_COMMENTS = {"dataset": "short name, from onoff.yaml", "model": "short name, from onoff.yaml"}
@@ -96,6 +98,17 @@ def _create_own(
     connection.execute(f"COMMENT ON TABLE {table} IS {quoted(comment)}")
     for name, (_, text) in columns.items():
         connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
+
+
+def usable(connection: duckdb.DuckDBPyConnection, database: str, path: Path) -> bool:
+    """Whether the opened file at `path` is a catalog of this version, and not cut off: DuckDB opens that one, too, and
+    fails where it misses the first block."""
+    if connection.execute(f"SELECT version FROM {database}.onoff_catalog").fetchall() != [(CATALOG_VERSION,)]:
+        return False
+    ((blocks,),) = connection.execute(
+        "SELECT total_blocks * block_size FROM pragma_database_size() WHERE database_name = ?", [database]
+    ).fetchall()
+    return path.stat().st_size >= _HEADERS_BYTES + blocks
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str, by_dataset: bool) -> None:
@@ -169,8 +182,8 @@ def template_name(files: Files, asset: str) -> str:
     """
     content = template_content(asset)
     prefix = f"{asset}-{hashlib.sha256(content).hexdigest()[:16]}-"
-    there = [name for name in files.children(_TEMPLATES) if name.startswith(prefix) and name.endswith(".parquet")]
-    name = f"{_TEMPLATES}/{there[0] if there else f'{prefix}{uuid.uuid4().hex[:16]}.parquet'}"
+    there = [name for name in files.children(TEMPLATES) if name.startswith(prefix) and name.endswith(".parquet")]
+    name = f"{TEMPLATES}/{there[0] if there else f'{prefix}{uuid.uuid4().hex[:16]}.parquet'}"
     if files.find_bytes(name) != content:
         files.write_bytes(name, content)
     return name

@@ -1,9 +1,12 @@
 """A full disk, a store one can only read, a writer that dies while publishing: clear errors, and nothing lost."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -234,3 +237,103 @@ def test_foreign_notes_and_folders_do_not_stop_a_publication(local: Store, caplo
     with connect_catalog(local) as connection:
         assert connection.execute("SELECT count(*) FROM generations").fetchall() == [(6,)]
     assert [found for found in verify(local) if getattr(found, "damaged", False)] == []
+
+
+@pytest.mark.parametrize("left", [0.5, 0.95])
+def test_a_catalog_that_is_cut_off_is_made_again(local: Store, left: float, caplog: pytest.LogCaptureFixture) -> None:
+    """DuckDB opens it all the same, and fails at the first block that it misses, or only at the next publication."""
+    make_partition(local)
+    publish_catalog(local)
+    catalog = local.files.path(CATALOG_NAME)
+    whole = catalog.read_bytes()
+    for act in (current_generations, publish_catalog):
+        catalog.write_bytes(whole[: int(len(whole) * left)])
+        act(local)
+        assert catalog.stat().st_size == len(whole)
+    catalog.write_bytes(whole[: int(len(whole) * left)])
+    make_generation(local, "rewards", KEY, "cccc2")
+    publish_catalog(local)
+    assert current_generations(local)["rewards", KEY].fingerprint == "cccc2"
+    assert "cut off" in caplog.text
+
+
+def test_a_catalog_that_is_damaged_inside_stops_no_publication_and_is_a_clear_error(local: Store) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    catalog = local.files.path(CATALOG_NAME)
+    content = bytearray(catalog.read_bytes())
+    for block in range(12_288 + 262_144, len(content), 262_144):  # all but the first one, which an opening reads
+        content[block + 5000 : block + 5005] = b"wrong"
+    catalog.write_bytes(content)
+    with pytest.raises(StoreError, match=r"catalog\.duckdb: damaged \(.*remove this file: it is made again"):
+        current_generations(local)
+    make_generation(local, "rewards", KEY, "cccc2")
+    publish_catalog(local)
+    assert current_generations(local)["rewards", KEY].fingerprint == "cccc2"
+
+
+def test_two_users_of_one_store_may_read_and_go_on_with_what_the_other_began(local: Store) -> None:
+    """Whatever their umask: who may look into the folder may read every file in it."""
+    former = os.umask(0o077)
+    try:
+        make_partition(local)
+        local.generation("samples", KEY, "ffff").begin({"seed": 1})
+        publish_catalog(local)
+    finally:
+        os.umask(former)
+    files = [path for path in Path(local.root).rglob("*") if path.is_file() and not path.name.endswith(".lock")]
+    assert len(files) > 20
+    assert {oct(path.stat().st_mode & 0o777) for path in files} == {"0o644"}
+
+
+def test_a_link_to_nothing_is_no_empty_store(tmp_path: Path) -> None:
+    """As where the disk with the results is not mounted."""
+    (tmp_path / "store").symlink_to(tmp_path / "disk" / "results")
+    with pytest.raises(StoreError, match=r"is a link to .*disk/results, which is not there; is the disk mounted\?"):
+        Store(str(tmp_path / "store"))
+
+
+def test_a_catalog_that_may_not_be_looked_at_is_a_clear_error(local: Store) -> None:
+    make_partition(local)
+    local.files.path(CATALOG_NAME).symlink_to(CATALOG_NAME)  # as without permission (root has all of those)
+    with pytest.raises(StoreError, match=r"catalog\.duckdb: cannot be read \(Too many levels"):
+        connect_catalog(local)
+    with pytest.raises(StoreError, match=r"catalog\.duckdb: cannot be read \(Too many levels"):
+        local.files.size(CATALOG_NAME)
+
+
+def test_without_room_for_scratch_files_it_says_so(
+    local: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(StoreError, match=r"no folder for scratch files .*set TMPDIR"):
+        publish_catalog(local)  # which looks whether the catalog is ours
+    local.files.remove(CATALOG_NAME)
+    with pytest.raises(StoreError, match=r"no folder for scratch files .*set TMPDIR"):
+        connect_catalog(local, publish=False)
+
+
+@pytest.mark.parametrize("now", [-5.0, 4e11])
+def test_a_clock_that_is_far_off_spoils_no_result(local: Store, monkeypatch: pytest.MonkeyPatch, now: float) -> None:
+    monkeypatch.setattr(time, "time", lambda: now)
+    make_partition(local)
+    publish_catalog(local)
+    monkeypatch.undo()
+    assert len(current_generations(local)) == 6
+    assert local.require("samples", KEY).manifest().num_rows == 12
+
+
+@pytest.mark.parametrize(("number", "mend"), [(errno.ENOSPC, "free some space"), (errno.EACCES, "is store.path right")])
+def test_what_to_do_depends_on_what_is_wrong(
+    local: Store, monkeypatch: pytest.MonkeyPatch, number: int, mend: str
+) -> None:
+    """A disk may have no room for one more name, either."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    with pytest.raises(StoreError, match=f"cannot be written \\({os.strerror(number)}\\); {mend}"):
+        local.generation("samples", KEY, "f1").begin({})
