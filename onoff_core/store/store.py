@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 
 # How many names of a partition follow the asset's in a path.
 _DEPTH = {"problems": 1, "vocabulary": 1, "samples": 2, "rewards": 2, "statistics": 2, "token_distributions": 2}
-_NOTES = "changed"
+NOTES = "changed"
+NOTES_LOCK = ".changed.lock"  # of who writes a note, so that scratch files of who died are known
 _REMEMBERED = 1000  # former generations in a pointer
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # of a dataset, a model, a fingerprint: one part of a path
 
@@ -98,7 +99,8 @@ class Store:
                 return
             # First the note: whoever dies between the two leaves a note too many, never one too few.
             note = {"asset": asset, "partition": partition, "fingerprint": generation.fingerprint}
-            self.files.write_bytes(f"{_NOTES}/{uuid.uuid4().hex}.json", json.dumps(note).encode())
+            with self.files.lock(NOTES_LOCK):
+                self.files.write_bytes(f"{NOTES}/{uuid.uuid4().hex}.json", json.dumps(note).encode())
             previous = [other for other in order if other != generation.fingerprint][:_REMEMBERED]
             pointer = {"fingerprint": generation.fingerprint, "previous": previous}
             self.files.write_bytes(_pointer(asset, partition), json.dumps(pointer).encode())
@@ -106,19 +108,38 @@ class Store:
     def changes(self) -> list[Change]:
         """What is not published yet."""
         found = []
-        for name in self.files.children(_NOTES):
+        for name in self.files.children(NOTES):
             try:
-                content = self.files.find_bytes(f"{_NOTES}/{name}")
+                content = self.files.find_bytes(f"{NOTES}/{name}")
                 if content is not None:  # else another publication was faster
                     found.append(_change(name, json.loads(content)))
             except (StoreError, ValueError, KeyError, TypeError) as error:  # ours are whole, so it is no reason to stop
-                logger.warning("%s is a foreign file (%s); left alone", self.files.location(f"{_NOTES}/{name}"), error)
+                logger.warning("%s is a foreign file (%s); left alone", self.files.location(f"{NOTES}/{name}"), error)
         return found
 
     def forget_changes(self, published: list[Change]) -> None:
         """Drop notes of what is published."""
         for change in published:
-            self.files.remove(f"{_NOTES}/{change.name}")
+            self.files.remove(f"{NOTES}/{change.name}")
+
+    def forget_dead_changes(self) -> int:
+        """Drop notes of writers that died before they changed their partition's pointer; how many.
+
+        On S3, without locks, nobody can tell them from those of writers at work, and they stay.
+        """
+        if not self.files.locks:
+            return 0
+        dead = []
+        for change in self.changes():
+            folder = "/".join((change.asset, *change.partition))
+            with self.files.try_lock(f"{folder}/.current.lock") as free:  # else a writer is between the two
+                try:
+                    if free and change.fingerprint not in self.order(change.asset, change.partition):
+                        dead.append(change)
+                except StoreError as error:  # no pointer tells; the rest is tidied nevertheless
+                    logger.warning("a note is left alone: %s", error)
+        self.forget_changes(dead)
+        return len(dead)
 
     @contextmanager
     def writing(self, generation: Generation) -> Iterator[None]:

@@ -6,12 +6,14 @@ condition, so a clock that is wrong keeps too much and never removes what is in 
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from onoff_core.errors import StoreError
-from onoff_core.store.catalog import publish_catalog
+from onoff_core.store.catalog import CATALOG_LOCK, publish_catalog
 from onoff_core.store.generation import ASIDE_SUFFIX, Generation
-from onoff_core.store.store import Store
+from onoff_core.store.schema import TEMPLATES
+from onoff_core.store.store import NOTES, NOTES_LOCK, Store
 from onoff_core.tables import MADE_FROM, SCHEMAS
 
 _OURS = ("manifest.json", "begun.json")
@@ -51,6 +53,8 @@ def _verify_pointer(store: Store, asset: str, partition: tuple[str, ...]) -> Ite
 
 def _verify_generation(store: Store, generation: Generation) -> Iterator[Finding]:
     where, names = store.files.location(generation.folder), store.files.children(generation.folder)
+    if not names:  # whoever made it, or removed it, died
+        return
     if not any(name in _OURS or name.endswith(".parquet") for name in names):
         yield Finding(where, "a foreign folder", False, "left alone")
         return
@@ -106,7 +110,8 @@ def removable(
 def _why(generation: Generation, order: list[str], older_than_days: float | None, unfinished: bool) -> str | None:
     """Why a generation may go; None where it may not."""
     if not generation.is_complete or generation.fingerprint not in order:
-        ours = generation.is_complete or generation.is_begun or bool(generation.fragment_indices())
+        names = generation.files.children(generation.folder)  # none: whoever made the folder, or removed it, died
+        ours = not names or generation.is_complete or generation.is_begun or bool(generation.fragment_indices())
         return "unfinished" if unfinished and ours and older_than_days is None else None
     if older_than_days is not None and time.time() - generation.manifest().completed_at < older_than_days * 86_400:
         return None
@@ -134,8 +139,11 @@ def _add_with_inputs(store: Store, generation: Generation, needed: set[str]) -> 
 
 
 def _num_bytes(store: Store, generation: Generation) -> int:
-    names = store.files.children(generation.folder)
-    return sum(store.files.size(f"{generation.folder}/{name}") for name in names)
+    total = 0
+    for name in store.files.children(generation.folder):
+        with suppress(FileNotFoundError):  # another prune was faster
+            total += store.files.size(f"{generation.folder}/{name}")
+    return total
 
 
 def prune(store: Store, removals: list[Removal]) -> list[Removal]:
@@ -181,7 +189,7 @@ def _partitions_like(store: Store, asset: str, partition: tuple[str, ...]) -> li
 
 
 def remove_leftovers(store: Store) -> int:
-    """Remove scratch files of writers that died; how many. Those of a writer at work are left to it."""
+    """Remove scratch files and notes of writers that died; how many. Those of a writer at work are left to it."""
     removed = 0
     for asset in SCHEMAS:
         for partition in store.partitions(asset):
@@ -191,10 +199,11 @@ def remove_leftovers(store: Store) -> int:
             for generation in store.generations(asset, partition):
                 with store.writing_if_free(generation) as free:
                     removed += _remove_leftovers_in(store, generation.folder) if free else 0
-    if not store.files.exists(""):
-        return removed
-    with store.files.try_lock(".catalog.lock") as free:
-        return removed + (_remove_leftovers_in(store, "") if free else 0)
+    if store.files.exists(""):
+        for lock, folder in ((CATALOG_LOCK, ""), (CATALOG_LOCK, TEMPLATES), (NOTES_LOCK, NOTES)):
+            with store.files.try_lock(lock) as free:
+                removed += _remove_leftovers_in(store, folder) if free else 0
+    return removed + store.forget_dead_changes()
 
 
 def _remove_leftovers_in(store: Store, folder: str) -> int:

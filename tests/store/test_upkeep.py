@@ -1,5 +1,6 @@
 """Verify and prune, in every place and as commands; and a damaged fragment made again alone."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,64 @@ def test_leftovers_of_dead_writers_go_and_those_of_a_writer_at_work_stay(local: 
     local.files.path(".tmp-catalog").write_bytes(b"x")
     assert remove_leftovers(local) == 2
     assert not list(local.files.path("").rglob(".tmp-*"))
+
+
+def test_what_writers_left_who_died_at_their_note_goes(local: Store) -> None:
+    """Also their scratch files beside the notes and the catalog's templates, and folders with nothing in them."""
+    make_partition(local)
+    publish_catalog(local)
+    note = {"asset": "samples", "partition": KEY, "fingerprint": "ffff"}  # and no pointer names it
+    local.files.write_bytes("changed/dead.json", json.dumps(note).encode())
+    for folder in ("changed", "schema"):
+        local.files.path(f"{folder}/.tmp-dead").write_bytes(b"x")
+    local.files.path("samples/d1/m1/ffff").mkdir()
+    with local.files.lock("samples/d1/m1/.current.lock"), local.files.lock(".changed.lock"):  # a writer at work
+        assert remove_leftovers(local) == 1
+        assert [change.name for change in local.changes()] == ["dead.json"]
+    assert remove_leftovers(local) == 2
+    assert local.changes() == []
+    assert not list(local.files.path("").rglob(".tmp-*"))
+    assert findings(local) == []
+    assert folders(local) == []
+    assert folders(local, unfinished=True) == ["samples/d1/m1/ffff"]
+    assert prune(local, removable(local, unfinished=True))
+    assert not local.files.path("samples/d1/m1/ffff").exists()
+
+
+def test_a_note_of_a_writer_at_work_is_left(local: Store) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    make_generation(local, "samples", KEY, "bbbb2")
+    assert remove_leftovers(local) == 0
+    publish_catalog(local)
+    with connect_catalog(local) as connection:
+        found = connection.execute("SELECT fingerprint FROM generations WHERE asset = 'samples'").fetchall()
+    assert found == [("bbbb2",)]
+
+
+def test_prune_goes_through_a_link_to_another_disk(local: Store, tmp_path: Path) -> None:
+    make_partition(local, version="1")
+    folder = local.files.path("samples/d1/m1/bbbb1")
+    folder.rename(tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    make_partition(local, version="2")
+    removals = removable(local)
+    assert prune(local, removals) == removals
+    assert not folder.is_symlink()
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_file_that_another_prune_removed_is_no_error(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_partition(local, version="1")
+    make_partition(local, version="2")
+    children = local.files.children
+
+    def one_more(name: str) -> list[str]:
+        return [*children(name), "just removed"] if name.endswith("bbbb1") else children(name)
+
+    monkeypatch.setattr(local.files, "children", one_more)
+    (removal,) = [removal for removal in removable(local) if removal.generation.fingerprint == "bbbb1"]
+    assert removal.num_bytes > 0
 
 
 def test_the_commands(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
