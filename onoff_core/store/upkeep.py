@@ -4,6 +4,7 @@ Nothing here is ordered by a clock: which generation came before which is in the
 condition, so a clock that is wrong keeps too much and never removes what is in use.
 """
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,9 +13,12 @@ from dataclasses import dataclass
 from onoff_core.errors import StoreError
 from onoff_core.store.catalog import CATALOG_LOCK, publish_catalog
 from onoff_core.store.generation import ASIDE_SUFFIX, Generation
+from onoff_core.store.reading import reading_catalog
 from onoff_core.store.schema import TEMPLATES
 from onoff_core.store.store import NOTES, NOTES_LOCK, Store
 from onoff_core.tables import MADE_FROM, SCHEMAS
+
+logger = logging.getLogger(__name__)
 
 _OURS = ("manifest.json", "begun.json")
 
@@ -149,10 +153,21 @@ def _num_bytes(store: Store, generation: Generation) -> int:
 def prune(store: Store, removals: list[Removal]) -> list[Removal]:
     """Remove these, so far as they may still go; those that are gone.
 
-    The catalog is published first, so that its newest snapshot names none of their files.
+    The catalog is published first, so that its newest snapshot names none of their files. Where there is no room for
+    that, what the former one does not name goes nevertheless: it may be what makes room.
     """
-    if removals:
+    if not removals:
+        return []
+    try:
         publish_catalog(store)
+    except StoreError as error:
+        with reading_catalog(store, publish=False) as connection:
+            named = {folder for (folder,) in connection.execute("SELECT folder FROM generations").fetchall()}
+        unnamed = [removal for removal in removals if removal.generation.folder not in named]
+        if not unnamed:
+            raise
+        logger.warning("%s. Until then only what that catalog does not name is removed", error)
+        removals = unnamed
     return [removal for removal in removals if remove(store, removal)]
 
 

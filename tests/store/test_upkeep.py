@@ -1,11 +1,14 @@
 """Verify and prune, in every place and as commands; and a damaged fragment made again alone."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from onoff_core.cli.main import main
+from onoff_core.errors import StoreError
 from onoff_core.grid.materialize import materialize_rewards, materialize_samples
 from onoff_core.store import Store, connect_catalog, publish_catalog
 from onoff_core.store.upkeep import Finding, prune, removable, remove, remove_leftovers, verify
@@ -201,6 +204,28 @@ def test_prune_goes_through_a_link_to_another_disk(local: Store, tmp_path: Path)
     assert prune(local, removals) == removals
     assert not folder.is_symlink()
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_prune_makes_room_where_there_is_none_to_publish(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the last catalog names stays, for its readers."""
+    for version in "12":
+        make_generation(local, "samples", KEY, f"bbbb{version}")
+    publish_catalog(local)
+    make_generation(local, "samples", KEY, "bbbb3")
+    removals = removable(local)
+    assert {removal.generation.fingerprint for removal in removals} == {"bbbb1", "bbbb2"}
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    assert [removal.generation.fingerprint for removal in prune(local, removals)] == ["bbbb1"]
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(12,)]
+    with pytest.raises(StoreError, match="No space left on device"):
+        prune(local, removable(local))
+    monkeypatch.undo()
+    assert [removal.generation.fingerprint for removal in prune(local, removable(local))] == ["bbbb2"]
 
 
 def test_a_file_that_another_prune_removed_is_no_error(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
