@@ -9,7 +9,6 @@ import contextlib
 import os
 import re
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Figure
+from benchmarks.ports import free_port
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_core.errors import StoreError
 from onoff_core.store import Store, publish_catalog
@@ -141,9 +141,7 @@ def chromium() -> Iterator[Any]:
 @contextlib.contextmanager
 def served(store: Store, folder: Path = _ROOT) -> Iterator[str]:
     """The real app over a store, started in a folder; its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "onoff_core.cli.main", "browse", "--store", str(store.root)]
     environment = {**os.environ, "PYTHONPATH": str(_ROOT)}
     environment.pop("ONOFF_STORE", None)

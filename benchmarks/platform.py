@@ -8,7 +8,6 @@ are opened in Debian's chromium.
 import json
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import yaml
 
 from benchmarks.browser import chromium
 from benchmarks.figures import Figure, interleaved, seconds
+from benchmarks.ports import free_port
 
 ROOT = Path(__file__).parent.parent
 PARTITION = "arithmetic|smollm2-135m"
@@ -190,9 +190,7 @@ def _opening(browser: Any, address: str, shown: str) -> float:
 @contextmanager
 def _webserver(project: Path, environment: dict[str, str]) -> Iterator[str]:
     """A webserver over the grid, its definitions loaded; its address."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).parent / "dagster-webserver"), "-m", "onoff_assets.definitions"]
     process = subprocess.Popen(
         [*command, "-h", "127.0.0.1", "-p", str(port)], env=environment, cwd=project,

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.ports import free_port
 from tests.conftest import ROOT, write_study
 
 # The shipped instance with shorter waits, so that a test does not spend its time waiting for a daemon to look again.
@@ -27,12 +27,6 @@ FASTER: dict[str, Any] = {
     },
 }
 IN_PROGRESS = {"NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING"}
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class DagsterDev:

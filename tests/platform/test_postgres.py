@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
+from benchmarks.ports import free_port
 from tests.conftest import ROOT
-from tests.platform.running import DagsterDev, free_port
+from tests.platform.running import DagsterDev
 
 pytestmark = [pytest.mark.dagster_cli, pytest.mark.timeout(900)]
 

@@ -11,16 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.ports import free_port
 from onoff_core.store import Store
 
 PLACES = ("local", "moto", "localbucket")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def _serve(command: list[str], port: int, log: Path) -> Iterator[str]:
@@ -46,7 +40,7 @@ def _serve(command: list[str], port: int, log: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """moto's server; it keeps objects in memory."""
-    port = _free_port()
+    port = free_port()
     log = tmp_path_factory.mktemp("moto") / "log"
     program = Path(sys.executable).with_name("moto_server")
     yield from _serve([str(program), "-H", "127.0.0.1", "-p", str(port)], port, log)
@@ -55,7 +49,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def localbucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """localbucket; it keeps objects as files."""
-    port = _free_port()
+    port = free_port()
     folder = tmp_path_factory.mktemp("localbucket")
     program = Path(sys.executable).with_name("localbucket")
     yield from _serve([str(program), str(folder), "--port", str(port)], port, folder.parent / "localbucket.log")
