@@ -17,9 +17,15 @@ def _page(name: str) -> Callable[[], None]:
 
 st.set_page_config(page_title="onoff", page_icon="🔦", layout="wide")
 st.html(Path(components.__file__).with_name("page.css"))
-PAGES = {
-    name: st.Page(_page(name), title=name.capitalize(), url_path=name, default=name == "grid")
-    for name in ("grid", "response", "problem", "compare", "tokens")
+GRID = st.Page(_page("grid"), title="Grid", url_path="", default=True)
+OTHERS = {
+    name: st.Page(_page(name), title=name.capitalize(), url_path=name)
+    for name in ("response", "problem", "compare", "tokens")
 }
-st.session_state["pages"] = PAGES
-st.navigation(list(PAGES.values()), position="top").run()
+# Streamlit serves the default page at / alone and calls /grid not found; who types it means the grid.
+TYPED = st.Page(
+    lambda: st.switch_page(GRID, query_params=st.query_params.to_dict()),
+    title="Grid", url_path="grid", visibility="hidden",
+)  # fmt: skip
+st.session_state["pages"] = {"grid": GRID, **OTHERS}
+st.navigation([GRID, *OTHERS.values(), TYPED], position="top").run()

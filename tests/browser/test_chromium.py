@@ -1,6 +1,8 @@
 """The real app in a real browser: click, read, follow, walk, and a response that wants to be more than text."""
 
 import http.client
+import io
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from urllib.parse import urlencode
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from benchmarks.browser import served
 from benchmarks.synthetic import PIECES
@@ -52,6 +55,30 @@ def test_a_click_shows_the_stored_row(tab: Any, server: str, made_store: Store) 
     assert "outside the top 5" in shown[-1][1]
     tab.wait_for_url(re.compile("token=3"))
     assert tab.faults == []
+
+
+def test_the_grids_name_in_the_address_opens_it(tab: Any, server: str) -> None:
+    """Streamlit serves the default page at / alone."""
+    go(tab, server, "grid", dataset="d", model="bare")
+    tab.locator("#table td a").first.wait_for()
+    tab.get_by_text("d|bare").first.wait_for()
+    assert tab.get_by_role("dialog").count() == 0
+    assert tab.url.split("/")[-1] == "?dataset=d&model=bare"
+    assert tab.locator("[data-testid=stTopNavLink]").all_inner_texts() == [
+        "Grid", "Response", "Problem", "Compare", "Tokens",
+    ]  # fmt: skip
+
+
+def test_an_unsure_tokens_underline_lies_on_its_fill(tab: Any, server: str) -> None:
+    """The line has the text's colour; under a dark fill it would be white on the white page."""
+    go(tab, server, "response", **OPEN, sample=0, token=1)
+    wait_for_bars(tab, 1)
+    token = tab.locator("#t3")  # " is": no letter reaches the line
+    style = token.evaluate("e => [getComputedStyle(e).backgroundColor, getComputedStyle(e).color]")
+    fill, ink = (tuple(map(int, re.findall(r"\d+", colour)[:3])) for colour in style)
+    image = Image.open(io.BytesIO(token.screenshot())).convert("RGB")
+    column = [image.getpixel((image.width // 4, y)) for y in range(image.height - 1)]
+    assert [colour for colour, _ in itertools.groupby(column) if colour in (fill, ink)][-3:] == [fill, ink, fill]
 
 
 def test_a_deep_link_opens_the_same_token(tab: Any, server: str) -> None:
