@@ -45,7 +45,7 @@ class Progress:
         """`sampling 24/96 responses, 102 tokens/s, 1 min 40 s left`"""
         parts = [f"{self.what} {self.done}/{self.total} {self.unit}"]
         if self.tokens_per_second is not None:
-            parts.append(f"{self.tokens_per_second:,.0f} tokens/s")
+            parts.append(f"{self.tokens_per_second:,.{0 if self.tokens_per_second >= 10 else 1}f} tokens/s")
         if self.done >= self.total:
             parts.append(f"took {duration(self.seconds)}")
         elif self.done:

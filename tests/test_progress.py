@@ -56,3 +56,10 @@ def test_no_bar_where_nobody_looks(caplog: pytest.LogCaptureFixture, clock: list
 )
 def test_duration(seconds: float, said: str) -> None:
     assert duration(seconds) == said
+
+
+def test_a_slow_rate_is_not_told_as_none(clock: list[float]) -> None:
+    shown = Progress("sampling", 4)
+    clock[0] += 10
+    shown.add_tokens(4)
+    assert shown.line() == "sampling 0/4 responses, 0.4 tokens/s"
