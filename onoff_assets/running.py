@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from onoff_assets.study import study
-from onoff_core.errors import OnoffError
+from onoff_core.errors import DatasetError, MissingInputError, OnoffError, PartitionError, SettingsError
 from onoff_core.study import Outputs, Partition
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ _TRANSIENT_ERRNO = {
     errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENETDOWN,
     errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ECONNREFUSED,
 }  # fmt: skip
+# The fault is in a file or an order of the user's and the message names it: the traces of what it was raised from would
+# only bury it, twice, in the terminal.
+_TOLD_WHOLE = (SettingsError, PartitionError, DatasetError, MissingInputError)
 _NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fsspec", "botocore"}
 
 
@@ -55,7 +58,8 @@ def run(context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
                 description=f"{where}: {_memory_advice(context)} ({error})", allow_retries=False
             ) from error
         if isinstance(error, OnoffError):
-            raise dg.Failure(description=f"{where}: {error}", allow_retries=False) from error
+            told = isinstance(error, _TOLD_WHOLE)
+            raise dg.Failure(description=f"{where}: {error}", allow_retries=False) from (None if told else error)
         raise
 
 

@@ -46,7 +46,7 @@ def _json_lines(path: Path) -> Rows:
         try:
             row = json.loads(line)
         except json.JSONDecodeError as error:
-            raise ValueError(f"line {number}: {error}") from error
+            raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from error
         if not isinstance(row, dict):
             raise ValueError(f"line {number} is not an object")
         rows.append(row)

@@ -104,6 +104,24 @@ def test_a_lasting_error_fails_at_once_and_says_what_to_do(
     assert says in failure(result)
 
 
+def test_a_fault_in_a_users_file_is_told_without_what_it_was_raised_from(
+    made: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sentence is the last thing in the terminal; a fault that may be the library's keeps its traces."""
+
+    def caused(kind: type[Exception]) -> Exception:
+        error = kind("line 2")
+        error.__cause__ = ValueError("line 1")
+        return error
+
+    for kind, kept in ((DatasetError, None), (StoreError, "StoreError")):
+        fail_first(monkeypatch, 99, lambda kind=kind: caused(kind))
+        result = made.materialize(KEY, "samples", raises=False)
+        [event] = [event for event in result.all_events if event.event_type_value == "STEP_FAILURE"]
+        cause = event.event_specific_data.error.cause
+        assert (cause and cause.cls_name) == kept
+
+
 def test_offline_mode_is_a_setting_and_not_a_hiccup(made: Platform) -> None:
     from huggingface_hub.errors import OfflineModeIsEnabled
 

@@ -109,7 +109,7 @@ FAULTS = [
     ("a.jsonl", '{"question": "a?", "answer": "1"}\n{"question": " ", "answer": "1"}', "row 1: no question"),
     ("a.jsonl", '{"question": "a?", "answer": "1"}\n{"question": null, "answer": "1"}', "row 1: no question"),
     ("a.jsonl", '{"question": "a?", "answer": "1"}\n{"question": "b?"}', "row 1: no column 'answer'"),
-    ("a.jsonl", '{"question": "a?", "answer": "1"}\n{"question": "b?"', "cannot be read as jsonl: line 2"),
+    ("a.jsonl", '{"question": "a?", "answer": "1"}\n{"question": "b?"', "as jsonl: line 2, column 18: Expecting ',' d"),
     ("a.jsonl", "[1]", "line 1 is not an object"),
     ("a.jsonl", "", "holds no rows"),
     ("a.jsonl", '{"q": "a?", "a": "1"}', "no column 'question' and no column 'answer'; there are: q, a"),
