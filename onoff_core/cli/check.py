@@ -12,8 +12,8 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "check",
         help="read onoff.yaml and say what was understood",
-        description="Check the settings without loading a data set or a model: every key, and whether the files, "
-        "folders and packages that are named are there.",
+        description="Check the settings: every key, whether the files, folders and packages that are named are there, "
+        "and every row of the data sets in files. Nothing is asked of the hub, and no model is loaded.",
     )
     command.set_defaults(run=run)
 
@@ -37,12 +37,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _datasets(study: Study) -> list[str]:
     """Print where the problems come from; what is wrong."""
-    from onoff_core.problems.loading import problems_source
+    from onoff_core.problems.loading import load_problems, problems_source
 
     rows, wrong = [], []
     for name, settings in study.datasets.items():
         try:
             source = problems_source(name, settings, study.base_dir)
+            if settings.path or settings.data_dir:
+                load_problems(name, settings, study.base_dir)
         except DatasetError as error:
             source = "?"
             wrong.append(f"dataset {name}: {error}")

@@ -90,7 +90,7 @@ def test_check_says_what_was_understood(
     }
     datasets = {"arithmetic": {"num_examples": 2}, "gsm8k": None, "mine": {"path": "mine.csv"}}
     folder = make_project(datasets=datasets, models=models)
-    (folder / "mine.csv").write_text("")
+    (folder / "mine.csv").write_text("question,answer\n1+1?,2\n")
     assert main(["check"]) == 0
     printed = capsys.readouterr().out
     assert f"{folder / 'onoff.yaml'}: 9 partitions" in printed
@@ -126,6 +126,17 @@ def test_check_names_all_that_is_not_there(make_project: MakeProject, capsys: py
         "model c: model_name: ",
     ):
         assert said in captured.err
+
+
+def test_check_reads_the_rows_of_files(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = make_project(
+        datasets={"mine": {"path": "mine.csv"}, "named": {"path": "mine.csv", "answer_column": "gold"}}
+    )
+    (folder / "mine.csv").write_text("question,answer\n1+1?,2\n2+2?,\n")
+    assert main(["check"]) == 1
+    said = capsys.readouterr().err
+    assert f"dataset mine: {folder / 'mine.csv'}, row 1: no answer" in said
+    assert f"dataset named: {folder / 'mine.csv'}: no column 'gold' (answer_column)" in said
 
 
 def test_check_says_where_a_research_files_results_also_go(
