@@ -35,10 +35,10 @@ def leaderboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         metadata={
             "dagster/row_count": len(rows),
             "paired differences": markdown_table(
-                ["data set", "better", "other", "difference", "from", "to", "problems"], pairs
+                ["data set", "model", "minus", "difference", "95 % low", "95 % high", "problems"], pairs
             ),
             "leaderboard": markdown_table(
-                ["data set", "model", "accuracy", "from", "to", "responses", "mean tokens"],
+                ["data set", "model", "accuracy", "95 % low", "95 % high", "responses", "mean tokens"],
                 [list(row) for row in rows],
             ),
         },
