@@ -107,7 +107,7 @@ def test_a_lasting_error_fails_at_once_and_says_what_to_do(
 def test_a_fault_in_a_users_file_is_told_without_what_it_was_raised_from(
     made: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its sentence is the last thing in the terminal; a fault that may be the library's keeps its traces."""
+    """The terminal shows it twice; a fault that may be the library's keeps its traces."""
 
     def caused(kind: type[Exception]) -> Exception:
         error = kind("line 2")
