@@ -31,12 +31,12 @@ class GridRow:
 
 
 def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
-    """Every partition of the study and of the store, by data set and model."""
+    """Every partition of the study, in its order, and then the store's others by data set and model."""
     keys = {(key[0], key[1]) for asset in ("samples", "statistics") for key in store.partitions(asset)}
     partitions = {} if study is None else {(p.dataset, p.model): p for p in study.partitions.values()}
     known, updated, runs, statistics = _read_catalog(store) if keys else ({}, {}, {}, {})
     rows = []
-    for dataset, model in sorted(keys | set(partitions)):
+    for dataset, model in [*partitions, *sorted(keys - set(partitions))]:
         key = (dataset, model)
         accuracy, low, high, num_samples = statistics.get(key, (None, None, None, None))
         rows.append(

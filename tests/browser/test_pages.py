@@ -38,7 +38,16 @@ def test_every_page_shows_without_an_exception(page: Page, name: str) -> None:
 def test_an_empty_store_says_what_to_run(page: Page, tmp_path: Path, name: str) -> None:
     test = page(name, store=Store(str(tmp_path / "none")))
     assert not test.exception
-    assert "make demo" in texts(test) or "dagster asset materialize" in test.code[0].value
+    assert len(test.code) == 1
+    assert "--partition 'arithmetic|smollm2-135m'" in test.code[0].value
+
+
+def test_what_to_run_is_of_the_study_that_is_there(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    empty, own = Store(str(tmp_path / "none")), tmp_path / "own.yaml"
+    monkeypatch.setenv("ONOFF_CONFIG", str(own))
+    assert page("response", store=empty).code[0].value == "make demo"
+    own.write_text("{datasets: {mine: {path: mine.csv}}, models: {small: {model_name: owner/name}}}")
+    assert "--partition 'mine|small'" in page("response", store=empty).code[0].value
 
 
 def cells(test: Any, caption: str) -> list[list[dict[str, Any]]]:

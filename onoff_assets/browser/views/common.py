@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from onoff_assets.browser.grid_rows import ASSETS
 from onoff_assets.browser.links import Link, choose, read_link
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
@@ -66,17 +67,16 @@ def link_here() -> Link:
 
 
 def no_partitions(store_reader: Reader) -> None:
-    st.info(
-        escaped(
-            f"There are no results in {store_reader.store.root} yet. Make some with: make demo, or one partition with:"
-        )
-    )
-    st.code(
-        "dagster asset materialize --select samples,rewards,statistics,token_distributions "
-        "--partition 'arithmetic|smollm2-135m' -m onoff_assets.definitions",
-        language=None,
-        wrap_lines=True,
-    )
+    """Say so, and how the study's first partition is made; without a study there is only the demo's."""
+    st.info(escaped(f"There are no results in {store_reader.store.root} yet. Make some with:"))
+    known, _ = study()
+    command = "make demo" if known is None else materialize_command(ASSETS, next(iter(known.partitions)))
+    st.code(command, language=None, wrap_lines=True)
+
+
+def materialize_command(assets: Sequence[str], key: str) -> str:
+    """What makes these assets of a partition."""
+    return f"dagster asset materialize --select {','.join(assets)} --partition '{key}' -m onoff_assets.definitions"
 
 
 def choose_partition(store_reader: Reader, link: Link) -> Key | None:

@@ -23,9 +23,8 @@ def show() -> None:
             link_table("Reading the results ...", [], [], key="reading")
     rows = grid_rows(reader.store, study)
     place.empty()
-    if all(row.updated is None for row in rows):
-        common.no_partitions(reader)
     if not rows:
+        common.no_partitions(reader)
         return
     if reason is not None:
         why = reason.replace("\n", "; ")
@@ -96,11 +95,10 @@ def _details(rows: list[GridRow]) -> None:
         for asset, state in row.states.items()
     ]
     link_table("State of each asset", ["asset", "state", "made by run", "in Dagster"], cells, key="states")
-    wanting = ",".join(asset for asset, state in row.states.items() if state not in ("complete", "imported"))
+    wanting = [asset for asset, state in row.states.items() if state not in ("complete", "imported")]
     if wanting:
         common.note("What is not complete is filled by:")
-        command = f"dagster asset materialize --select {wanting} --partition '{key}' -m onoff_assets.definitions"
-        st.code(command, language=None, wrap_lines=True)
+        st.code(common.materialize_command(wanting, key), language=None, wrap_lines=True)
     pages = [Cell(name.capitalize(), page=name, query=query) for name in ("response", "problem", "compare", "tokens")]
     common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
 
