@@ -105,8 +105,8 @@ def usable(connection: duckdb.DuckDBPyConnection, database: str, path: Path) -> 
     fails where it misses the first block."""
     if connection.execute(f"SELECT version FROM {database}.onoff_catalog").fetchall() != [(CATALOG_VERSION,)]:
         return False
-    ((blocks,),) = connection.execute(
-        "SELECT total_blocks * block_size FROM pragma_database_size() WHERE database_name = ?", [database]
+    ((blocks,),) = connection.execute(  # the name in the text: DuckDB loads pandas to pass parameters
+        f"SELECT total_blocks * block_size FROM pragma_database_size() WHERE database_name = {quoted(database)}"
     ).fetchall()
     return path.stat().st_size >= _HEADERS_BYTES + blocks
 

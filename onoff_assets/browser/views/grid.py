@@ -40,11 +40,11 @@ def show() -> None:
 
 
 def _matrix(rows: list[GridRow]) -> None:
-    models = sorted({row.model for row in rows})
+    models = list(dict.fromkeys(row.model for row in rows))
     by_key = {(row.dataset, row.model): row for row in rows}
     now = time.time()
     table = []
-    for dataset in sorted({row.dataset for row in rows}):
+    for dataset in dict.fromkeys(row.dataset for row in rows):
         cells = [_cell(by_key.get((dataset, model)), now) for model in models]
         table.append([Cell(dataset), *cells])
     common.go(link_table("Accuracy", ["data set", *models], table, key="grid"))
