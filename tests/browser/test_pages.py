@@ -40,6 +40,7 @@ def test_an_empty_store_says_what_to_run(page: Page, tmp_path: Path, name: str) 
     assert not test.exception
     assert len(test.code) == 1
     assert "--partition 'arithmetic|smollm2-135m'" in test.code[0].value
+    assert "results" in test.info[0].value
 
 
 def test_what_to_run_is_of_the_study_that_is_there(page: Page, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

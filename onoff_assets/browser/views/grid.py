@@ -31,6 +31,8 @@ def show() -> None:
         common.note(f"Without a study ({why}), stale means: made from older results than the current ones.")
     finished = sum(all(state in ("complete", "imported") for state in row.states.values()) for row in rows)
     common.note(f"{len(rows)} partitions, {finished} complete in {reader.store.root}. A click opens the responses.")
+    if all(row.updated is None for row in rows):
+        st.info("No partition has results yet. The command at the end of this page makes the one chosen there.")
     common.note(
         "In each cell: accuracy with its 95 % interval; responses and age; then samples (S), rewards (R), statistics "
         "(A) and token distributions (T), each " + ", ".join(f"{mark} {state}" for state, mark in MARKS.items()) + "."
