@@ -66,7 +66,8 @@ def paired_difference(first: dict[str, float], second: dict[str, float]) -> Pair
     interval is Agresti and Min's (2005, "Simple improved confidence intervals for comparing matched proportions",
     Statistics in Medicine 24): Wald's on the differences and two more problems, half of one won,
     half of one lost and one drawn, so that it has a width when all differences are equal; with Student's quantile for
-    m - 1 degrees of freedom.
+    m - 1 degrees of freedom. Where nearly all problems are drawn it is too short: with 100 of them, each won with
+    probability 0.02 and never lost, it covers the truth in 86.6 % of cases.
     """
     common = sorted(first.keys() & second.keys())
     if not common:
