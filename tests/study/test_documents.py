@@ -21,7 +21,7 @@ def test_the_readmes_datasets_and_models_are_valid(tmp_path: Path) -> None:
     (datasets,), (models,) = readme_snippets("datasets"), readme_snippets("models")
     (tmp_path / "onoff.yaml").write_text(datasets + models)
     study = load_study(tmp_path / "onoff.yaml")
-    assert list(study.datasets) == ["aime2025", "math", "mine", "theirs"]
+    assert list(study.datasets) == ["aime2025", "math", "mine", "theirs", "short"]
     partition = study.partition("theirs|qwen3-8b")
     assert partition.model_settings.backend_specific.torch_dtype == "bfloat16"
     assert (partition.task.template_type, partition.sampling.max_length) == ("model", 16384)
