@@ -33,6 +33,7 @@ class Cell:
     ramp: str = "w"
     indent: int = 0
     mono: bool = False
+    breaks: bool = False  # at any letter, where it is too long, as `mono` does
     number: bool = False
     page: str | None = None
     query: dict[str, str] = field(default_factory=dict)

@@ -66,7 +66,7 @@ def _unsure(key: Key, summary: TokenSummary, vocabulary: Vocabulary) -> None:
         examples = [
             Cell(
                 f"{problem}, {sample}, {position}",
-                mono=True,  # long ids are wrapped
+                breaks=True,  # ids may be long
                 page="response",
                 query=Link(*key, None, problem, sample, position).query(),
             )
