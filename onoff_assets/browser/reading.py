@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from onoff_assets.browser.bars import Distribution
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.pieces import Piece, label_of, response_pieces
-from onoff_core.errors import MissingInputError, StoreError
+from onoff_core.errors import MissingInputError, StoreError, materialize_command
 from onoff_core.store import Generation, Store
 
 Value = TypeVar("Value")
@@ -183,8 +183,8 @@ class Reader:
         made = self._made_from(found, "samples", responses.samples)
         if made is None:
             raise MissingInputError(
-                f"token_distributions of {'|'.join(key)} are of an older generation of samples; run: dagster asset "
-                f"materialize --select token_distributions --partition '{'|'.join(key)}' -m onoff_assets.definitions"
+                f"token_distributions of {'|'.join(key)} are of an older generation of samples; run: "
+                + materialize_command(["token_distributions"], "|".join(key))
             )
         return made
 

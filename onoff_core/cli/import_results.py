@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from onoff_core.cli.partition import add_partition_arguments, named_partition
+from onoff_core.errors import materialize_command
 from onoff_core.study import load_study
 
 
@@ -37,8 +38,5 @@ def run(args: argparse.Namespace) -> int:
     if differing:
         print(f"note: {differing} references differ from the data set's answers; rewards go by the data set's")
     print("next: grade them with (without `samples`, which would draw new ones)")
-    print(
-        f"  dagster asset materialize --select rewards,statistics,token_distributions --partition '{partition.key}' "
-        "-m onoff_assets.definitions"
-    )
+    print(f"  {materialize_command(('rewards', 'statistics', 'token_distributions'), partition.key)}")
     return 0

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from onoff_core.errors import MissingInputError
+from onoff_core.errors import MissingInputError, materialize_command
 from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
@@ -34,6 +34,5 @@ def require(store: "Store", key: tuple[str, str], *assets: str) -> None:
         missing = [asset for asset in chain if asset != "problems" and store.current(asset, key) is None]
         raise MissingInputError(
             f"{' and '.join(absent)} of {'|'.join(key)} {'is' if len(absent) == 1 else 'are'} not there yet in "
-            f"{store.root}; run: dagster asset materialize --select {','.join(missing)} --partition '{'|'.join(key)}' "
-            "-m onoff_assets.definitions"
+            f"{store.root}; run: {materialize_command(missing, '|'.join(key))}"
         )

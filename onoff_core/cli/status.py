@@ -4,7 +4,7 @@ import argparse
 from typing import Any
 
 from onoff_core.cli.printing import table
-from onoff_core.errors import ModelError
+from onoff_core.errors import ModelError, materialize_command
 from onoff_core.study import load_study
 
 _MARKS = {
@@ -67,10 +67,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"{name}: {note}")
     if unfinished is not None:
         print("next: fill one with")
-        print(
-            f"  dagster asset materialize --select {','.join(wanting)} --partition '{unfinished}' "
-            "-m onoff_assets.definitions"
-        )
+        print(f"  {materialize_command(wanting, unfinished)}")
     elif rows:
         print("next: onoff browse, or onoff show 'DATASET|MODEL'")
     return 0

@@ -112,8 +112,7 @@ def _version_is_ours(path: Path) -> bool:
         return False
     try:
         with duckdb.connect() as connection:
-            connection.execute(f"ATTACH {schema.quoted(str(path))} AS catalog (READ_ONLY)")
-            usable, error = schema.usable(connection, "catalog", path), "not of this version, or cut off"
+            usable, error = schema.attach(connection, path), "not of this version, or cut off"
     except duckdb.Error as raised:
         usable, error = False, str(raised).splitlines()[0]
     if not usable:

@@ -121,23 +121,21 @@ class LocalFiles:
         return str(self.path(name).absolute())
 
     def exists(self, name: str) -> bool:
-        try:
-            os.stat(f"{self._root}/{name}")  # asked thousands of times, which a Path would make slow
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except OSError as error:  # what may not be looked at is not "not there"
-            raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
-        return True
+        return self._status(name) is not None
 
     def size(self, name: str) -> int:
-        return self._status(name).st_size
+        status = self._status(name)
+        if status is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path(name)))
+        return status.st_size
 
-    def _status(self, name: str) -> os.stat_result:
+    def _status(self, name: str) -> os.stat_result | None:
+        """None where it is not there."""
         try:
-            return self.path(name).stat()
-        except FileNotFoundError:
-            raise
-        except OSError as error:
+            return os.stat(f"{self._root}/{name}")  # asked thousands of times, which a Path would make slow
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:  # what may not be looked at is not "not there"
             raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
 
     def read_bytes(self, name: str) -> bytes:
@@ -224,11 +222,8 @@ class LocalFiles:
         return None if version is None else (self.path(name), version)
 
     def version(self, name: str) -> str | None:
-        if not self.exists(name):
-            return None
-        try:
-            status = self._status(name)
-        except FileNotFoundError:  # just now
+        status = self._status(name)
+        if status is None:
             return None
         return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
 

@@ -57,8 +57,7 @@ def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:
         return None
     connection = duckdb.connect()
     try:
-        connection.execute(f"ATTACH {schema.quoted(str(fetched[0]))} AS catalog (READ_ONLY)")
-        usable = schema.usable(connection, "catalog", fetched[0])
+        usable = schema.attach(connection, fetched[0])
     except (duckdb.Error, FileNotFoundError) as error:
         logger.warning("%s is not readable as it is: %s", store.files.location(CATALOG_NAME), error)
         connection.close()

@@ -100,13 +100,14 @@ def _create_own(
         connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
 
 
-def usable(connection: duckdb.DuckDBPyConnection, database: str, path: Path) -> bool:
-    """Whether the opened file at `path` is a catalog of this version, and not cut off: DuckDB opens that one, too, and
-    fails where it misses the first block."""
-    if connection.execute(f"SELECT version FROM {database}.onoff_catalog").fetchall() != [(CATALOG_VERSION,)]:
+def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
+    """Attach the file at `path` as `catalog`, to be read; whether it is one of this version, and not cut off: DuckDB
+    opens that one, too, and fails where it misses the first block. Raises `duckdb.Error` where it cannot be opened."""
+    connection.execute(f"ATTACH {quoted(str(path))} AS catalog (READ_ONLY)")
+    if connection.execute("SELECT version FROM catalog.onoff_catalog").fetchall() != [(CATALOG_VERSION,)]:
         return False
-    ((blocks,),) = connection.execute(  # the name in the text: DuckDB loads pandas to pass parameters
-        f"SELECT total_blocks * block_size FROM pragma_database_size() WHERE database_name = {quoted(database)}"
+    ((blocks,),) = connection.execute(
+        "SELECT total_blocks * block_size FROM pragma_database_size() WHERE database_name = 'catalog'"
     ).fetchall()
     return path.stat().st_size >= _HEADERS_BYTES + blocks
 

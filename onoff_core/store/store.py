@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from onoff_core.errors import MissingInputError, StoreError
+from onoff_core.errors import MissingInputError, StoreError, materialize_command
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
 from onoff_core.store.manifest import Manifest
@@ -84,16 +84,14 @@ class Store:
         if generation is None:
             key = "|".join(partition)
             raise MissingInputError(
-                f"{asset} of {key} is not there yet in {self.root}; run: "
-                f"dagster asset materialize --select {asset} --partition '{key}' -m onoff_assets.definitions"
+                f"{asset} of {key} is not there yet in {self.root}; run: {materialize_command([asset], key)}"
             )
         return generation
 
     def make_current(self, generation: Generation) -> None:
         """Let readers see this generation from now on; in the catalog from its next publication on."""
         asset, partition = generation.asset, generation.partition
-        folder = "/".join((asset, *partition))
-        with self.files.lock(f"{folder}/.current.lock"):
+        with self.files.lock(current_lock(asset, partition)):
             order = self.order(asset, partition)
             if order[:1] == [generation.fingerprint] and not generation.completed_here:
                 return
@@ -131,8 +129,9 @@ class Store:
             return 0
         dead = []
         for change in self.changes():
-            folder = "/".join((change.asset, *change.partition))
-            with self.files.try_lock(f"{folder}/.current.lock") as free:  # else a writer is between the two
+            with self.files.try_lock(
+                current_lock(change.asset, change.partition)
+            ) as free:  # else a writer is between the two
                 try:
                     if free and change.fingerprint not in self.order(change.asset, change.partition):
                         dead.append(change)
@@ -191,6 +190,11 @@ def _change(name: str, note: Any) -> Change:
     if len(partition) != _DEPTH[asset]:
         raise ValueError(f"{partition!r} is no partition of {asset}")
     return Change(name, asset, tuple(_names(list(partition))), _names([fingerprint])[0])
+
+
+def current_lock(asset: str, partition: tuple[str, ...]) -> str:
+    """Held by who changes a partition's pointer, from the note of the change on."""
+    return "/".join((asset, *partition, ".current.lock"))
 
 
 def _pointer(asset: str, partition: tuple[str, ...]) -> str:

@@ -15,7 +15,7 @@ from onoff_core.store.catalog import CATALOG_LOCK, publish_catalog
 from onoff_core.store.generation import ASIDE_SUFFIX, Generation
 from onoff_core.store.reading import reading_catalog
 from onoff_core.store.schema import TEMPLATES
-from onoff_core.store.store import NOTES, NOTES_LOCK, Store
+from onoff_core.store.store import NOTES, NOTES_LOCK, Store, current_lock
 from onoff_core.tables import MADE_FROM, SCHEMAS
 
 logger = logging.getLogger(__name__)
@@ -209,7 +209,7 @@ def remove_leftovers(store: Store) -> int:
     for asset in SCHEMAS:
         for partition in store.partitions(asset):
             folder = "/".join((asset, *partition))
-            with store.files.try_lock(f"{folder}/.current.lock") as free:
+            with store.files.try_lock(current_lock(asset, partition)) as free:
                 removed += _remove_leftovers_in(store, folder) if free else 0
             for generation in store.generations(asset, partition):
                 with store.writing_if_free(generation) as free:

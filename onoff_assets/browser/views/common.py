@@ -10,7 +10,7 @@ from onoff_assets.browser.grid_rows import ASSETS
 from onoff_assets.browser.links import Link, choose, read_link
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
-from onoff_core.errors import OnoffError, SettingsError
+from onoff_core.errors import OnoffError, SettingsError, materialize_command
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
 
@@ -72,11 +72,6 @@ def no_partitions(store_reader: Reader) -> None:
     known, _ = study()
     command = "make demo" if known is None else materialize_command(ASSETS, next(iter(known.partitions)))
     st.code(command, language=None, wrap_lines=True)
-
-
-def materialize_command(assets: Sequence[str], key: str) -> str:
-    """What makes these assets of a partition."""
-    return f"dagster asset materialize --select {','.join(assets)} --partition '{key}' -m onoff_assets.definitions"
 
 
 def choose_partition(store_reader: Reader, link: Link) -> Key | None:

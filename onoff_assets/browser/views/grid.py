@@ -9,6 +9,7 @@ from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import ASSETS, GridRow, grid_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common
+from onoff_core.errors import materialize_command
 
 MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆"}
 LETTERS = dict(zip(ASSETS, "SRAT", strict=True))
@@ -100,7 +101,7 @@ def _details(rows: list[GridRow]) -> None:
     wanting = [asset for asset, state in row.states.items() if state not in ("complete", "imported")]
     if wanting:
         common.note("What is not complete is filled by:")
-        st.code(common.materialize_command(wanting, key), language=None, wrap_lines=True)
+        st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
     pages = [Cell(name.capitalize(), page=name, query=query) for name in ("response", "problem", "compare", "tokens")]
     common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
 
