@@ -188,5 +188,13 @@ def current_generations(
     if (
         store.files.locks
     ):  # a folder that somebody removed by hand; on S3 looking for each would cost more than it tells
-        found = {key: now for key, now in found.items() if store.generation(*key, now.fingerprint).is_complete}
+        found = {key: now for key, now in found.items() if _is_there(store, *key, now.fingerprint)}
     return found
+
+
+def _is_there(store: Store, asset: str, partition: tuple[str, ...], fingerprint: str) -> bool:
+    try:
+        return store.generation(asset, partition, fingerprint).is_complete
+    except StoreError as error:  # a catalog that somebody else made may name what can be no name
+        logger.warning("left out: %s", error)
+        return False
