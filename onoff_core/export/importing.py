@@ -23,7 +23,7 @@ from onoff_core.tables import SCHEMAS, UNKNOWN
 from onoff_core.tasks import Prompt, render_prompt
 
 if TYPE_CHECKING:
-    from onoff_core.backends.loading import LoadedModel
+    from onoff_core.backends.contract import Tokenizer
 
 _RESPONSES_PER_FRAGMENT = 512
 
@@ -33,7 +33,7 @@ def import_results(partition: Partition, store: Store, path: Path, own: bool = F
 
     Its questions have to be the data set's, unless `own` says to take questions and references from the file.
     """
-    from onoff_core.backends.tokenizing import load_tokenizer
+    from onoff_core.backends import open_tokenizer
 
     results = read_results(path)
     problems, of_dataset = _problems(partition, results, path, own)
@@ -45,8 +45,8 @@ def import_results(partition: Partition, store: Store, path: Path, own: bool = F
         if generation.is_complete:
             return already(store, generation, logging.getLogger("onoff").info)
         keep_problems(store, partition.dataset, of_dataset, version, replace_current=not own)
-        tokenizer = load_tokenizer(partition.model, partition.model_settings, partition.base_dir)
-        keep_vocabulary(store, partition.model, tokenizer.vocabulary.pieces, tokenizer.vocabulary.special)
+        tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
+        keep_vocabulary(store, partition.model, tokenizer.vocabulary)
         for index, chunk in enumerate(_chunks(list(zip(problems, results, strict=True)))):
             generation.write_fragment(index, [_table(partition, tokenizer, chunk)])
         facts = {
@@ -98,7 +98,7 @@ def _chunks(pairs: Sequence[tuple[Problem, Result]]) -> Iterator[list[tuple[Prob
     yield chunk
 
 
-def _table(partition: Partition, tokenizer: "LoadedModel", chunk: Sequence[tuple[Problem, Result]]) -> pa.Table:
+def _table(partition: Partition, tokenizer: "Tokenizer", chunk: Sequence[tuple[Problem, Result]]) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for problem, result in chunk:
         prompt = render_prompt(problem.question, partition.task, tokenizer.chat_template)

@@ -6,39 +6,21 @@ whole response.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache
 
-from onoff_core.backends.loading import LoadedModel
-from onoff_core.backends.packing import packed_linears
-from onoff_core.backends.token_statistics import Columns, token_statistics
+from onoff_core.backends.huggingface.cpu.packing import packed_linears
+from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.huggingface.token_statistics import Columns, token_statistics
+from onoff_core.backends.requests import TokenScores
 from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings
 
 # A segment's logits are at most so many numbers (64 MB in float32): what bounds memory, whatever the response's length.
 _LOGITS_PER_SEGMENT = 16_000_000
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int32]
-
-
-@dataclass(frozen=True)
-class TokenScores:
-    """What the model thought at every token of one response: nats, of the distribution at the settings' temperature."""
-
-    logprob: Floats  # (num_tokens,) of the token that was sampled
-    rank: Ints  # (num_tokens,) of that token, 1 is the most probable
-    entropy: Floats  # (num_tokens,) over the whole vocabulary
-    varentropy: Floats  # (num_tokens,) variance of the surprisal, nats^2
-    logsumexp: Floats  # (num_tokens,) logit = logprob + logsumexp, logits after division by the temperature
-    tail_mass: Floats  # (num_tokens,) probability outside the top-k
-    topk_ids: Ints | None  # (num_tokens, k) by falling probability; None: the whole vocabulary in the order of ids
-    topk_logprobs: Floats  # (num_tokens, k) never renormalised
 
 
 def score(
@@ -70,10 +52,9 @@ def shares_prefix(loaded: LoadedModel) -> bool:
     It cannot where layers keep a running state (Mamba and its kin): those models score each response with its prompt,
     in one piece.
     """
-    if "shares_prefix" not in loaded.remembered:
-        loaded.remembered["shares_prefix"] = _try_prefix(loaded)
-    shares: bool = loaded.remembered["shares_prefix"]
-    return shares
+    if loaded.learnt.shares_prefix is None:
+        loaded.learnt.shares_prefix = _try_prefix(loaded)
+    return loaded.learnt.shares_prefix
 
 
 def _try_prefix(loaded: LoadedModel) -> bool:
@@ -148,4 +129,4 @@ def _token_scores(loaded: LoadedModel, columns: Columns) -> TokenScores:
         raise ModelError(
             f"the logits of models.{loaded.name} at position {position} are not finite; try torch_dtype: float32"
         )
-    return TokenScores(**columns) if "topk_ids" in columns else TokenScores(**columns, topk_ids=None)
+    return TokenScores(columns)

@@ -5,9 +5,6 @@ depends on the row's own logits and its own number only. The log-probability tha
 temperature 1 and before any truncation.
 """
 
-import hashlib
-
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,12 +12,6 @@ from onoff_core.study import SamplingSettings
 
 _BLOCK = 256  # tokens whose weights are summed before the search; within the chosen block they are looked at one by one
 _NUCLEUS_GUESS = 1024  # a nucleus is looked for among so many most probable tokens before all are sorted
-
-
-def uniform_stream(seed: int, problem_id: str, sample_index: int) -> np.random.Generator:
-    """The uniform numbers of one response, one a token: they depend on (seed, problem_id, sample_index) only."""
-    digest = hashlib.sha256(f"{seed}\x1f{problem_id}\x1f{sample_index}".encode()).digest()
-    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
 
 
 @torch.inference_mode()

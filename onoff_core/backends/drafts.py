@@ -1,42 +1,42 @@
-"""What is asked of a decoder, and a response as it grows: the one place that knows when a response ends."""
+"""A response as it grows: its uniform numbers, and the one place that knows when a response ends."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import hashlib
+from typing import Protocol
 
-from onoff_core.backends.drawing import uniform_stream
-from onoff_core.backends.loading import LoadedModel
+import numpy as np
+
+from onoff_core.backends.requests import Request, Response
+from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.study import SamplingSettings
 
-OnTokens = Callable[[int], None]  # is told how many tokens were drawn
+
+def uniform_stream(seed: int, problem_id: str, sample_index: int) -> np.random.Generator:
+    """The uniform numbers of one response, one a token: they depend on (seed, problem_id, sample_index) only."""
+    digest = hashlib.sha256(f"{seed}\x1f{problem_id}\x1f{sample_index}".encode()).digest()
+    return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
 
 
-@dataclass(frozen=True)
-class Request:
-    """One response to draw."""
+class Model(Protocol):
+    """What decides where a response of a model ends."""
 
-    problem_id: str
-    sample_index: int
-    prompt_ids: tuple[int, ...]
+    @property
+    def max_positions(self) -> int | None: ...
 
+    @property
+    def stop_token_ids(self) -> frozenset[int]: ...
 
-@dataclass
-class Response:
-    """One response, as it ended."""
-
-    request: Request
-    token_ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)  # nats, raw model at temperature 1
-    finish_reason: str = "length"  # stop, length, stop_string
+    @property
+    def vocabulary(self) -> Vocabulary: ...
 
 
 class Draft:
     """A response that is being drawn, with its own uniform numbers."""
 
-    def __init__(self, request: Request, loaded: LoadedModel, sampling: SamplingSettings, seed: int) -> None:
+    def __init__(self, request: Request, model: Model, sampling: SamplingSettings, seed: int) -> None:
         self.response = Response(request)
         self._uniforms = uniform_stream(seed, request.problem_id, request.sample_index)
-        self._loaded = loaded
-        longest = loaded.max_positions
+        self._model = model
+        longest = model.max_positions
         room = sampling.max_length if longest is None else longest - len(request.prompt_ids)
         self.max_tokens = min(sampling.max_length, room)
         self._stops = [text.encode() for text in sampling.stop_strings]
@@ -66,10 +66,10 @@ class Draft:
         return True
 
     def _end(self, token: int) -> str | None:
-        if token in self._loaded.stop_token_ids:
+        if token in self._model.stop_token_ids:
             return "stop"
         if self._stops:
-            self._tail += self._loaded.vocabulary.pieces[token]
+            self._tail += self._model.vocabulary.pieces[token]
             if any(stop in self._tail for stop in self._stops):
                 return "stop_string"
             self._tail = self._tail[-self._keep :]

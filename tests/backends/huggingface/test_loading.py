@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import torch
 
-from onoff_core.backends.loading import load_model, release_model
-from onoff_core.backends.tokenizing import load_tokenizer
+from onoff_core.backends.huggingface.loading import load_model, release_model
+from onoff_core.backends.huggingface.tokenizer import load_tokenizer
 from onoff_core.errors import ModelError
 from onoff_core.study import BackendOptions, ModelSettings
 from tests.tiny import save_tiny_llama, tiny_tokenizer
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def settings(folder: Path | str, **options: Any) -> ModelSettings:
@@ -202,7 +202,7 @@ def test_a_package_without_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_conversion_is_made_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The cache's part of it, with a conversion that takes no time; the real one is the embedded model itself."""
-    from onoff_core.backends import embedded
+    from onoff_core.backends.huggingface import embedded
 
     monkeypatch.setenv("ONOFF_CACHE", str(tmp_path / "cache"))
     calls: list[str] = []
@@ -221,7 +221,7 @@ def test_the_conversion_is_made_once_and_whole(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_interrupted_conversion_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from onoff_core.backends import embedded
+    from onoff_core.backends.huggingface import embedded
 
     monkeypatch.setenv("ONOFF_CACHE", str(tmp_path))
 
@@ -256,7 +256,7 @@ def test_the_embedded_model_is_loaded_from_safetensors(real_loaded: Any) -> None
 HUB_SCRIPT = """
 import sys
 from pathlib import Path
-from onoff_core.backends.loading import load_model
+from onoff_core.backends.huggingface.loading import load_model
 from onoff_core.study import BackendOptions, ModelSettings
 loaded = load_model("m", ModelSettings(model_name="someone/tiny", revision=sys.argv[1] or None,
                                        backend_specific=BackendOptions(device="cpu")), Path())

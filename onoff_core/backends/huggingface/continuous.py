@@ -19,9 +19,11 @@ from transformers import ContinuousBatchingConfig, GenerationConfig
 from transformers.generation import LogitsProcessorList
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessor
 
-from onoff_core.backends.drawing import draw, uniform_stream
-from onoff_core.backends.loading import LoadedModel
-from onoff_core.backends.responses import Draft, OnTokens, Request, Response
+from onoff_core.backends.contract import OnTokens
+from onoff_core.backends.drafts import Draft, uniform_stream
+from onoff_core.backends.huggingface.drawing import draw
+from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
 
 _RESOLUTION = 2**31  # a uniform number travels as a 31-bit integer
@@ -29,8 +31,8 @@ _BATCH_TOKENS = 512  # prompts and new tokens that go through the model at once,
 _SHRINK = 32.0  # a log-probability travels divided by this
 
 
-def why_not_continuous(loaded: LoadedModel) -> str | None:
-    """Why continuous batching cannot serve this model, or None where it can."""
+def supports(loaded: LoadedModel) -> str | None:
+    """None where continuous batching can serve this model, else the reason why it cannot."""
     config = loaded.model.config.get_text_config()
     kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
     if kinds:

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 
-from onoff_core.backends import kernels
-from onoff_core.backends.slots import SlotLayer, Step
+from onoff_core.backends.huggingface.cpu import kernels
+from onoff_core.backends.huggingface.cpu.slots import SlotLayer, Step
 
 ATTENTION_NAME = "onoff_slots"
 _UNLIMITED = 2**62  # more tokens than any sequence has

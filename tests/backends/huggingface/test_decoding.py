@@ -19,15 +19,15 @@ from transformers import (
     Qwen3Config,
 )
 
-from onoff_core.backends import slots
-from onoff_core.backends.continuous_decoding import continuous_batches
-from onoff_core.backends.decoding import decode
-from onoff_core.backends.generate_decoding import generate_batches
-from onoff_core.backends.loading import LoadedModel, load_model
-from onoff_core.backends.packing import packed_linears
-from onoff_core.backends.responses import Request, Response
-from onoff_core.backends.scoring import score, shares_prefix
-from onoff_core.backends.slot_decoding import SlotLoop, why_not_slots
+from onoff_core.backends.huggingface.continuous import continuous_batches
+from onoff_core.backends.huggingface.cpu import slots
+from onoff_core.backends.huggingface.cpu.loop import SlotLoop, supports
+from onoff_core.backends.huggingface.cpu.packing import packed_linears
+from onoff_core.backends.huggingface.decoding import decode
+from onoff_core.backends.huggingface.generate import generate_batches
+from onoff_core.backends.huggingface.loading import LoadedModel, load_model
+from onoff_core.backends.huggingface.scoring import score, shares_prefix
+from onoff_core.backends.requests import Request, Response
 from onoff_core.study import BackendOptions, DistributionSettings, ModelSettings, SamplingSettings
 from tests.tiny import tiny_config, tiny_tokenizer
 
@@ -94,7 +94,7 @@ def test_every_family_decodes_by_slots_as_by_generate(
     """Sampled, not greedy: equal tokens mean equal logits to within a uniform number's distance to a boundary."""
     if not compiled:
         request.getfixturevalue("tensor_operations")
-    assert why_not_slots(family) is None
+    assert supports(family) is None
     sampling = SamplingSettings(max_length=24, temperature=1.2, top_k=80, top_p=0.95)
     ours = by_key(SlotLoop(family, requests(), sampling, 3, 7, silent).run())
     plain = by_key(generate_batches(family, requests(), sampling, 3, 20, silent))
@@ -108,7 +108,7 @@ def test_sampler_and_scorer_agree_in_every_family(family: LoadedModel) -> None:
     sampling = SamplingSettings(max_length=20, temperature=1.0)
     for response in by_key(decode(family, requests(2, 2), sampling, 0)).values():
         (scores,) = score(family, response.request.prompt_ids, [response.token_ids], DistributionSettings(top_k=3))
-        assert abs(scores.logprob - torch.tensor(response.logprobs).numpy()).max() < 1e-4
+        assert abs(scores["logprob"] - torch.tensor(response.logprobs).numpy()).max() < 1e-4
 
 
 def test_a_response_does_not_depend_on_its_neighbours(tiny_loaded: LoadedModel) -> None:
@@ -171,13 +171,13 @@ def test_a_model_with_a_running_state_falls_back_on_generate(tmp_path: Path) -> 
     config = MambaConfig(vocab_size=len(tokenizer), hidden_size=32, state_size=4, num_hidden_layers=2)
     config.eos_token_id, config.pad_token_id = tokenizer.eos_token_id, tokenizer.pad_token_id
     loaded = saved(AutoModelForCausalLM.from_config(config), tokenizer, tmp_path / "mamba")
-    assert why_not_slots(loaded) is not None
+    assert supports(loaded) is not None
     assert not shares_prefix(loaded)
     sampling = SamplingSettings(max_length=10, temperature=1.0, batch_size=4)
     same_length = [Request(f"p{n}", s, tuple(range(20 + n, 25 + n))) for n in range(3) for s in range(2)]
     for response in by_key(decode(loaded, same_length, sampling, 0)).values():
         (scores,) = score(loaded, response.request.prompt_ids, [response.token_ids], DistributionSettings(top_k=3))
-        assert abs(scores.logprob - torch.tensor(response.logprobs).numpy()).max() < 1e-3
+        assert abs(scores["logprob"] - torch.tensor(response.logprobs).numpy()).max() < 1e-3
 
 
 def test_packed_products_are_the_usual_ones_and_are_put_away(tiny_loaded: LoadedModel) -> None:
@@ -202,7 +202,9 @@ def test_a_response_ends_where_the_models_positions_do(tmp_path: Path) -> None:
     loaded.stop_token_ids = frozenset()
     (response,) = decode(loaded, [Request("p", 0, tuple(range(20, 30)))], SamplingSettings(max_length=50), 0)
     assert (len(response.token_ids), response.finish_reason) == (6, "length")
-    assert len(next(score(loaded, response.request.prompt_ids, [response.token_ids], DistributionSettings())).rank) == 6
+    assert (
+        len(next(score(loaded, response.request.prompt_ids, [response.token_ids], DistributionSettings()))["rank"]) == 6
+    )
 
 
 @pytest.mark.real_model

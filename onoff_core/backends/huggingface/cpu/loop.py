@@ -12,12 +12,14 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from onoff_core.backends.drawing import draw
-from onoff_core.backends.loading import LoadedModel
-from onoff_core.backends.packing import packed_linears
-from onoff_core.backends.responses import Draft, OnTokens, Request, Response
-from onoff_core.backends.slot_attention import attention_by_slots
-from onoff_core.backends.slots import SlotCache
+from onoff_core.backends.contract import OnTokens
+from onoff_core.backends.drafts import Draft
+from onoff_core.backends.huggingface.cpu.attention import attention_by_slots
+from onoff_core.backends.huggingface.cpu.packing import packed_linears
+from onoff_core.backends.huggingface.cpu.slots import SlotCache
+from onoff_core.backends.huggingface.drawing import draw
+from onoff_core.backends.huggingface.loading import LoadedModel, Support
+from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
 
 
@@ -116,16 +118,15 @@ class SlotLoop:
         return result.logits[:, -1].float()
 
 
-def why_not_slots(loaded: LoadedModel) -> str | None:
-    """Why this model cannot be decoded by `SlotLoop`, or None where it can; found out once a model.
+def supports(loaded: LoadedModel) -> str | None:
+    """None where `SlotLoop` can decode this model, else the reason why it cannot; found out once a model.
 
     Layers with a state of another kind than keys and values are known by the configuration. Whatever else a model's
     attention may do is found by trying: one step by slots must give the logits that a plain forward pass gives.
     """
-    if "why_not_slots" not in loaded.remembered:
-        loaded.remembered["why_not_slots"] = _kind_of_layers(loaded) or _try_slots(loaded)
-    reason: str | None = loaded.remembered["why_not_slots"]
-    return reason
+    if loaded.learnt.cpu_support is None:
+        loaded.learnt.cpu_support = Support(_kind_of_layers(loaded) or _try_slots(loaded))
+    return loaded.learnt.cpu_support.reason_against
 
 
 def _kind_of_layers(loaded: LoadedModel) -> str | None:

@@ -11,9 +11,11 @@ import torch
 from torch import Tensor
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
-from onoff_core.backends.drawing import draw
-from onoff_core.backends.loading import LoadedModel
-from onoff_core.backends.responses import Draft, OnTokens, Request, Response
+from onoff_core.backends.contract import OnTokens
+from onoff_core.backends.drafts import Draft
+from onoff_core.backends.huggingface.drawing import draw
+from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
 
 

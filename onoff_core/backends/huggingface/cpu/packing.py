@@ -15,11 +15,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from onoff_core.backends.loading import LoadedModel
+from onoff_core.backends.huggingface.loading import LoadedModel
 
 logger = logging.getLogger(__name__)
 
-_REMEMBERED = "packed_linears"
 _PACKED_FOR_ROWS = 64  # the layout is chosen for about so many rows; any number works
 _MIN_WEIGHTS = 64 * 64  # below this a product costs less than choosing how to do it
 _TOLERANCE = 1e-4
@@ -40,9 +39,9 @@ class _PackedLinear:
 @contextmanager
 def packed_linears(loaded: LoadedModel) -> Iterator[None]:
     """Run the model's linear layers on packed weights inside this block, where that is possible."""
-    if _REMEMBERED not in loaded.remembered:
-        loaded.remembered[_REMEMBERED] = _pack(loaded)
-    packed: list[tuple[nn.Linear, _PackedLinear]] = loaded.remembered[_REMEMBERED]
+    if loaded.learnt.packed_linears is None:
+        loaded.learnt.packed_linears = _pack(loaded)
+    packed = loaded.learnt.packed_linears
     for linear, stand_in in packed:
         linear.forward = stand_in  # type: ignore[assignment, method-assign]
     try:

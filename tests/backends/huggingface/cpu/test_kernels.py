@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from onoff_core.backends import kernels
+from onoff_core.backends.huggingface.cpu import kernels
 
 UNLIMITED = 2**62
 

@@ -12,26 +12,16 @@ from collections.abc import Iterator, Sequence
 
 import torch
 
-from onoff_core.backends.continuous_decoding import continuous_batches, why_not_continuous
-from onoff_core.backends.generate_decoding import generate_batches
-from onoff_core.backends.loading import LoadedModel
-from onoff_core.backends.responses import OnTokens, Request, Response
-from onoff_core.backends.slot_decoding import SlotLoop, why_not_slots
+from onoff_core.backends.contract import OnTokens
+from onoff_core.backends.huggingface import continuous, cpu
+from onoff_core.backends.huggingface.generate import generate_batches
+from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.memory import is_out_of_memory
+from onoff_core.backends.requests import Request, Response
 from onoff_core.errors import ModelError
 from onoff_core.study import SamplingSettings
 
-__all__ = ["Request", "Response", "decode"]
-
 logger = logging.getLogger(__name__)
-
-_NO_MEMORY = (
-    "DefaultCPUAllocator",
-    "not enough memory",
-    "could not create a memory object",
-    "out of memory",
-    "is more than available memory",
-)
-_MAX_ROWS = "max_rows"  # what a run has learnt of how many rows fit, in `LoadedModel.remembered`
 
 
 def decode(
@@ -48,7 +38,7 @@ def decode(
     """
     waiting = {(request.problem_id, request.sample_index): request for request in requests}
     while waiting:
-        rows = min(sampling.batch_size, loaded.remembered.get(_MAX_ROWS, sampling.batch_size))
+        rows = min(sampling.batch_size, loaded.learnt.max_rows or sampling.batch_size)
         try:
             for response in _decoder(loaded, list(waiting.values()), sampling, seed, rows, on_tokens):
                 del waiting[response.request.problem_id, response.request.sample_index]
@@ -62,7 +52,7 @@ def decode(
                     f"models.{loaded.name}: out of memory with a single response in flight; "
                     "lower sampling.max_length, or load it on a larger or on several devices (device_map: auto)"
                 ) from error
-            loaded.remembered[_MAX_ROWS] = rows // 2
+            loaded.learnt.max_rows = rows // 2
             logger.warning("%s: out of memory with %d rows; going on with %d", loaded.name, rows, rows // 2)
         _free_memory()
 
@@ -80,20 +70,13 @@ def _decoder(
     On CUDA, transformers' continuous batching: paged caches and CUDA graphs are worth more there than anything done in
     Python a step. Elsewhere our own loop, which was twice as fast on a CPU. `generate` where neither can.
     """
-    if loaded.device.type == "cuda" and why_not_continuous(loaded) is None:
-        return continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
-    reason = why_not_slots(loaded)
+    if loaded.device.type == "cuda" and continuous.supports(loaded) is None:
+        return continuous.continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
+    reason = cpu.supports(loaded)
     if reason is None:
-        return SlotLoop(loaded, requests, sampling, seed, rows, on_tokens).run()
+        return cpu.decode(loaded, requests, sampling, seed, rows, on_tokens)
     logger.info("%s: %s; decoding with transformers' generate, batch by batch", loaded.name, reason)
     return generate_batches(loaded, requests, sampling, seed, rows, on_tokens)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """CUDA has an exception of its own; what the CPU's allocator and the thread of continuous batching raise is a
-    RuntimeError that only its text tells.
-    """
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or any(text in str(error) for text in _NO_MEMORY)
 
 
 def _free_memory() -> None:

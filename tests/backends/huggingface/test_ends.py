@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from onoff_core.backends.decoding import Request, Response, decode
-from onoff_core.backends.loading import load_model
+from onoff_core.backends.huggingface.decoding import decode
+from onoff_core.backends.huggingface.loading import load_model
+from onoff_core.backends.requests import Request, Response
 from onoff_core.study import BackendOptions, ModelSettings, SamplingSettings
 from tests.tiny import save_tiny_llama
 

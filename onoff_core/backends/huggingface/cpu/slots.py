@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from onoff_core.backends import kernels
+from onoff_core.backends.huggingface.cpu import kernels
 
 _COLUMNS_AT_LEAST = 64  # columns are added by half of what there is, and at least so many
 # Rows are read in blocks of their own width where that reads at most this share of the columns, and enough of them.
