@@ -1,7 +1,5 @@
 """Write files that are whole or not there, and NPZ members row by row."""
 
-import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from onoff_core import atomic
 from onoff_core.errors import ExchangeError
 
 # Probabilities hardly compress, zeros of a dense array do at any level: 6 (numpy's) is slower and saves nothing more.
@@ -21,20 +20,10 @@ _LEVEL = 1
 def replacing(target: Path) -> Iterator[Path]:
     """A scratch file to fill; after the block it stands in the target's place, and on an error nothing has changed."""
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-        os.close(handle)
-    except OSError as error:
-        raise ExchangeError(f"{target}: cannot be written ({error.strerror})") from error
-    scratch = Path(name)
-    try:
-        yield scratch
-        scratch.chmod(0o644)
-        os.replace(scratch, target)
+        with atomic.replacing(target, f".{target.name}-") as scratch:
+            yield scratch
     except OSError as error:
         raise ExchangeError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 class NpzWriter:

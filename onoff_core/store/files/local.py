@@ -1,105 +1,23 @@
-"""The few things the store asks of a place to keep files, and a local folder that has them.
-
-A write either happened whole or did not happen. Names are relative to the root, with forward slashes. `remote` has the
-same for S3.
-"""
+"""A folder on a disk, as a place for a store."""
 
 import errno
-import hashlib
+import logging
 import os
-import re
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO
 
 import duckdb
 
+from onoff_core import atomic
 from onoff_core.errors import StoreError
+from onoff_core.store.files.protocol import Replacement
+
+logger = logging.getLogger(__name__)
 
 TEMPORARY = ".tmp-"
-_BLOCK = 1 << 20
-_READABLE = 0o644  # a scratch file is its owner's alone; who may look into the store's folder may read what is in it
-
-
-@dataclass
-class Replacement:
-    """A copy of a file to change (nothing at `path` where there is no file yet). `kept` is set when it is in place."""
-
-    path: Path
-    kept: bool = False
-
-
-class Files(Protocol):
-    """What a store needs of its place."""
-
-    locks: bool  # whether `lock` keeps other processes out; where it does not, conditional writes decide who was first
-
-    @property
-    def root(self) -> Any:
-        """A `Path`, or what universal-pathlib has for it."""
-
-    def path(self, name: str) -> Any: ...
-
-    def location(self, name: str) -> str:
-        """The full path or URL, as DuckDB, pandas and people read it."""
-
-    def exists(self, name: str) -> bool: ...
-
-    def size(self, name: str) -> int:
-        """FileNotFoundError where it is not there."""
-
-    def read_bytes(self, name: str) -> bytes: ...
-
-    def find_bytes(self, name: str) -> bytes | None:
-        """The content; None where there is no such file."""
-
-    def open(self, name: str) -> BinaryIO:
-        """FileNotFoundError where it is not there; a `StoreError` where it cannot be read."""
-
-    def write_bytes(self, name: str, content: bytes) -> None: ...
-
-    def create_bytes(self, name: str, content: bytes) -> bool:
-        """Write if nothing is there; whether it did. Of several at once exactly one does."""
-
-    def writing(self, name: str) -> AbstractContextManager[Path]:
-        """A scratch file to fill; at the end of the block it stands under its name, whole. On an error nothing does."""
-
-    def replacing(self, name: str) -> AbstractContextManager[Replacement]:
-        """A copy to change, which then takes the file's place, unless (`kept` false) somebody else was faster."""
-
-    def fetch(self, name: str) -> tuple[Path, str] | None:
-        """(a local file with the content, its version); None where there is none."""
-
-    def version(self, name: str) -> str | None:
-        """Differs whenever the file was replaced; None where there is none."""
-
-    def children(self, name: str) -> list[str]:
-        """The names in a folder, sorted, without hidden ones; empty where there is no such folder."""
-
-    def folders(self, name: str) -> list[str]:
-        """Those of the children that are folders."""
-
-    def leftovers(self, name: str) -> list[str]:
-        """Unfinished writes that died, in this very folder."""
-
-    def remove(self, name: str) -> None: ...
-
-    def rename(self, name: str, new: str) -> None: ...
-
-    def lock(self, name: str) -> AbstractContextManager[None]: ...
-
-    def try_lock(self, name: str) -> AbstractContextManager[bool]:
-        """Hold a lock if nobody else does; says whether it is held."""
-
-    def is_locked(self, name: str) -> bool:
-        """Whether somebody holds a lock in this very folder. Where there are no locks nobody can tell: False."""
-
-    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
-        """Let a connection read `location`s."""
 
 
 class LocalFiles:
@@ -109,6 +27,7 @@ class LocalFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._said: set[str] = set()  # folders outside, of which it was said that they are read
 
     @property
     def root(self) -> Path:
@@ -138,7 +57,35 @@ class LocalFiles:
         except OSError as error:  # what may not be looked at is not "not there"
             raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
 
+    def outside(self, name: str) -> str | None:
+        real, root = os.path.realpath(f"{self._root}/{name}"), os.path.realpath(self._root)
+        return None if real == root or real.startswith(root.rstrip("/") + "/") else real
+
+    def _refuse_outside(self, folder: Path) -> None:
+        """Nothing outside the store's folder is ever written or removed."""
+        real = self.outside(os.path.relpath(folder, self._root))
+        if real is not None:
+            raise StoreError(
+                f"{folder}: leads through a link out of the store, to {real}; nothing is written or removed there. Put "
+                "the folder back, mount the other disk in its place, or let the whole store's folder be the link"
+            )
+
+    def _say_outside(self, name: str) -> None:
+        """What lies outside is not read without saying so; a single file there is not read at all."""
+        real = self.outside(name)
+        if real is None:
+            return
+        if self.path(name).is_symlink():
+            raise StoreError(
+                f"{self.path(name)}: a link out of the store, to {real}; not read. Put the file itself in its place"
+            )
+        folder = os.path.dirname(real)
+        if folder not in self._said:
+            self._said.add(folder)
+            logger.warning("%s is read through a link, from %s outside the store", self.path(name).parent, folder)
+
     def read_bytes(self, name: str) -> bytes:
+        self._say_outside(name)
         try:
             return self.path(name).read_bytes()
         except OSError as error:
@@ -148,6 +95,7 @@ class LocalFiles:
         return self.read_bytes(name) if self.exists(name) else None
 
     def open(self, name: str) -> BinaryIO:
+        self._say_outside(name)
         try:
             return self.path(name).open("rb")
         except FileNotFoundError:
@@ -163,20 +111,13 @@ class LocalFiles:
         target = self.path(name)
         with self._scratch(name) as scratch:
             scratch.write_bytes(content)
-            _sync(scratch)
-            scratch.chmod(_READABLE)
-            try:
-                os.link(scratch, target)  # unlike a rename this fails where something is there
-            except FileExistsError:
-                return False
-            _sync(target.parent)
-        return True
+            return atomic.put_if_absent(scratch, target)
 
     @contextmanager
     def writing(self, name: str) -> Iterator[Path]:
         with self._scratch(name) as scratch:
             yield scratch
-            self._put(scratch, self.path(name))
+            atomic.put(scratch, self.path(name))
 
     @contextmanager
     def replacing(self, name: str) -> Iterator[Replacement]:
@@ -188,19 +129,17 @@ class LocalFiles:
                 scratch.unlink()
             replacement = Replacement(scratch)
             yield replacement
-            self._put(scratch, target)
+            atomic.put(scratch, target)
             replacement.kept = True
 
     @contextmanager
     def _scratch(self, name: str) -> Iterator[Path]:
         target = self.path(name)
+        self._refuse_outside(target.parent)
         try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            handle, scratch_name = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
-            os.close(handle)
+            scratch = atomic.scratch_beside(target, TEMPORARY)
         except OSError as error:
             raise _not_writable(target.parent, error) from error
-        scratch = Path(scratch_name)
         try:
             yield scratch
         except OSError as error:
@@ -209,13 +148,8 @@ class LocalFiles:
                 "mend the permissions, and run the same again: what is finished is not computed a second time"
             ) from error
         finally:
-            scratch.unlink(missing_ok=True)
-
-    def _put(self, scratch: Path, target: Path) -> None:
-        _sync(scratch)
-        scratch.chmod(_READABLE)
-        os.replace(scratch, target)
-        _sync(target.parent)
+            for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):  # DuckDB's, where it could not finish
+                left.unlink(missing_ok=True)
 
     def fetch(self, name: str) -> tuple[Path, str] | None:
         version = self.version(name)
@@ -246,19 +180,20 @@ class LocalFiles:
             raise StoreError(f"{self.path(name)}: cannot be listed ({error.strerror})") from error
 
     def remove(self, name: str) -> None:
-        """Remove a file or a folder with all in it."""
+        """Remove a file or a folder with all in it; of a link the link alone."""
         path = self.path(name)
+        self._refuse_outside(path.parent)
         try:
-            if path.is_dir():
-                shutil.rmtree(path.resolve())  # somebody may have moved it to another disk and left a link
-                if path.is_symlink():
-                    path.unlink()
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from error
 
     def rename(self, name: str, new: str) -> None:
+        for path in (self.path(name), self.path(new)):
+            self._refuse_outside(path.parent)
         try:
             os.replace(self.path(name), self.path(new))
         except OSError as error:
@@ -289,6 +224,7 @@ class LocalFiles:
         import filelock  # only writers need it, and it takes long to import
 
         path = self.path(name)
+        self._refuse_outside(path.parent)
         lock = filelock.FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -307,64 +243,7 @@ class LocalFiles:
         """DuckDB reads local files by itself."""
 
 
-def open_files(path: str) -> Files:
-    """The place that `store.path` names."""
-    if re.search(r"[*?\[]", path if "://" in path else os.path.abspath(path)):
-        raise StoreError(
-            f"store.path {path!r}: DuckDB takes * ? [ in a path for patterns and would read other folders' files too; "
-            "choose a path without them, or a link to this one"
-        )
-    if "://" not in path:
-        if os.path.islink(path) and not os.path.exists(path):
-            raise StoreError(
-                f"store.path {path!r}: is a link to {os.readlink(path)}, which is not there; is the disk mounted?"
-            )
-        if os.path.exists(path) and not os.path.isdir(path):
-            raise StoreError(f"store.path {path!r}: is no folder; a store is a folder, or an s3:// URL")
-        return LocalFiles(Path(path))
-    from onoff_core.store.remote import S3Files
-
-    return S3Files(path)
-
-
-@contextmanager
-def scratch_folder() -> Iterator[Path]:
-    """A folder outside the store for as long as the block."""
-    folder = make_scratch_folder()
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def make_scratch_folder() -> Path:
-    """A folder outside the store, which the caller has to remove."""
-    try:
-        return Path(tempfile.mkdtemp(prefix="onoff-"))
-    except OSError as error:
-        raise StoreError(
-            f"no folder for scratch files ({error.strerror}); free some space, or set TMPDIR to a folder that "
-            "can be written"
-        ) from error
-
-
 def _not_writable(path: Path, error: OSError) -> StoreError:
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     mend = "free some space" if full else "is store.path right?"
     return StoreError(f"{path}: cannot be written ({error.strerror}); {mend}")
-
-
-def sha256_of(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while block := file.read(_BLOCK):
-        digest.update(block)
-    return digest.hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Have the disk hold a file's content, or a folder's names."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

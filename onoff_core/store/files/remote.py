@@ -23,7 +23,8 @@ from typing import Any, BinaryIO, cast
 import duckdb
 
 from onoff_core.errors import StoreError
-from onoff_core.store.files import Replacement, make_scratch_folder, scratch_folder
+from onoff_core.store.files.protocol import Replacement
+from onoff_core.store.files.scratch import make_scratch_folder, scratch_folder
 
 _READ_AT_ONCE = 4 << 20  # bytes; below that one request is faster than several for parts
 _VERSIONS = ".catalog"
@@ -64,6 +65,9 @@ class S3Files:
     def _key(self, name: str) -> str:
         return self.location(name).removeprefix("s3://")
 
+    def outside(self, name: str) -> str | None:
+        return None  # there are no links
+
     def exists(self, name: str) -> bool:
         with self._explained(name, "read"):
             return bool(self._fs.exists(self._key(name)))
@@ -89,7 +93,7 @@ class S3Files:
         with self._explained(name, "read", FileNotFoundError):
             if self._fs.size(self._key(name)) <= _READ_AT_ONCE:
                 return io.BytesIO(self._fs.cat_file(self._key(name)))
-            from onoff_core.store.remote_reading import ExplainedFile
+            from onoff_core.store.files.remote_reading import ExplainedFile
 
             file = ExplainedFile(self._fs.open(self._key(name), "rb"), self._key(name), self._explained_part)
             return cast(BinaryIO, file)
@@ -217,7 +221,7 @@ class S3Files:
         return False
 
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
-        from onoff_core.store.remote_reading import ExplainedFileSystem
+        from onoff_core.store.files.remote_reading import ExplainedFileSystem
 
         connection.register_filesystem(ExplainedFileSystem(self._fs, self._explained_part))
 
