@@ -42,7 +42,7 @@ def _what(text: str) -> tuple[str, ...]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.export import ExportOptions, export_distributions, export_results
+    from onoff_core.exchange import ExportOptions, export_distributions, export_results
     from onoff_core.store import Store
 
     study = load_study()

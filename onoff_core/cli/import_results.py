@@ -27,7 +27,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.export.importing import import_results
+    from onoff_core.exchange.importing import import_results
     from onoff_core.store import Store
 
     study = load_study()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onoff_core.errors import StoreError
-from onoff_core.export.files import replacing
+from onoff_core.exchange.files import replacing
 from onoff_core.store import Generation, Store
 
 RESULTS_NAME, STATISTICS_NAME = "results.json", "statistics.json"

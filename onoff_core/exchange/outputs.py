@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from onoff_core.export.distributions import ExportOptions, export_distributions
-from onoff_core.export.results import export_results
+from onoff_core.exchange.distributions import ExportOptions, export_distributions
+from onoff_core.exchange.results import export_results
 from onoff_core.store import Store
 from onoff_core.study import Outputs, Partition
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from onoff_core.errors import ExchangeError
-from onoff_core.export.results import RESULTS_NAME
+from onoff_core.exchange.results import RESULTS_NAME
 from onoff_core.problems import Problem
 
 # A template around a question is recognised by the question in it; a short question may stand in another by chance.

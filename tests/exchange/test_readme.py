@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.export.handmade import KEY, handmade_store
+from tests.exchange.handmade import KEY, handmade_store
 
 
 def test_the_loading_snippet(tmp_path: Path) -> None:
-    from onoff_core.export import export_distributions
+    from onoff_core.exchange import export_distributions
 
     section = (ROOT / "README.md").read_text("utf-8").partition("## From the research scripts, and back")[2]
     snippet = re.findall(r"```python\n(.*?)```", section, re.DOTALL)[0]

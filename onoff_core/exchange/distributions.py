@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from onoff_core.distributions.load import JSON_NAME, NPZ_NAME
 from onoff_core.errors import StoreError
-from onoff_core.export.files import NpzWriter, replacing
-from onoff_core.export.token_strings import legacy_token_strings, token_strings
+from onoff_core.exchange.files import NpzWriter, replacing
+from onoff_core.exchange.load import JSON_NAME, NPZ_NAME
+from onoff_core.exchange.token_strings import legacy_token_strings, token_strings
 from onoff_core.store import Generation, Store
 
 _COLUMNS = ["problem_id", "sample_index", "entropy", "logsumexp", "topk_ids", "topk_logprobs"]

@@ -8,16 +8,16 @@ import pytest
 
 from onoff_core.cli.main import main
 from onoff_core.errors import ExchangeError, MissingInputError
-from onoff_core.export import export_results
-from onoff_core.export.importing import import_results
-from onoff_core.export.results_file import Result, match_problems, read_results
+from onoff_core.exchange import export_results
+from onoff_core.exchange.importing import import_results
+from onoff_core.exchange.results_file import Result, match_problems, read_results
 from onoff_core.grid.materialize import materialize_rewards, materialize_statistics, materialize_token_distributions
 from onoff_core.grid.status import partition_status
 from onoff_core.problems import Problem
 from onoff_core.store import Store
 from onoff_core.study import Partition, load_study
 from tests.conftest import MakeProject
-from tests.export.conftest import Finished, quiet
+from tests.exchange.conftest import Finished, quiet
 
 GOLDEN = Path(__file__).parent / "golden"
 STATISTICS = GOLDEN / "statistics.json"

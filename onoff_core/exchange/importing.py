@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from onoff_core.export.results_file import Result, match_problems, own_problems, read_results
+from onoff_core.exchange.results_file import Result, match_problems, own_problems, read_results
 from onoff_core.grid import fingerprints
 from onoff_core.grid.materialize import Made, already, finish, keep_problems, keep_vocabulary
 from onoff_core.problems import Problem, load_problems, problems_version
