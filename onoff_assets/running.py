@@ -68,7 +68,7 @@ def _write_outputs(partition: Partition, store: "Store", asset: str, say: Callab
     if study().outputs != Outputs():
         from onoff_core.exchange.outputs import write_outputs
 
-        for path in write_outputs(study().outputs, partition, store, asset):
+        for path in write_outputs(study().outputs, partition, store, asset, say):
             say(f"wrote {path}")
 
 

@@ -7,6 +7,7 @@ arrays, however long they are.
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -16,9 +17,12 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from onoff_core.errors import StoreError
-from onoff_core.exchange.files import NpzWriter, replacing
+from onoff_core.errors import ExchangeError, StoreError
+from onoff_core.exchange.files import WRITTEN_BY, NpzWriter, Say, info, replacing
 from onoff_core.exchange.load import JSON_NAME, NPZ_NAME
+from onoff_core.exchange.options import ExportOptions
+from onoff_core.exchange.results import STATISTICS_NAME
+from onoff_core.exchange.scripts_shape import DistributionStatistics, distribution_entry
 from onoff_core.exchange.token_strings import legacy_token_strings, token_strings
 from onoff_core.store import Generation, Store
 
@@ -27,15 +31,8 @@ _NUMBERS_AT_ONCE = 1_000_000  # of a block of rows; a handful of such blocks are
 _SPOOL_BYTES = 8_000_000
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class ExportOptions:
-    """How distributions are written."""
-
-    use_logits: bool = False  # logits (divided by the temperature) instead of probabilities
-    dense: bool = False  # (num_tokens, vocab_size) arrays of top-k distributions too, 0 (or -inf) outside
-    legacy_token_strings: bool = False  # each token decoded alone and stripped
+Blocks = Iterator[pa.RecordBatch]
+Responses = Iterator[tuple[Row, Blocks]]
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,32 @@ class _Shape:
     dense: bool  # whether one dense array a response is written
 
     @property
+    def width(self) -> int:
+        """How many tokens of each position are kept."""
+        return min(self.top_k or self.vocab_size, self.vocab_size)
+
+    @property
     def rows_at_once(self) -> int:
-        return max(1, _NUMBERS_AT_ONCE // (self.vocab_size if self.dense else self.top_k or self.vocab_size))
+        return max(1, _NUMBERS_AT_ONCE // (self.vocab_size if self.dense else self.width))
 
 
 def export_distributions(
-    store: Store, key: tuple[str, str], folder: Path, options: ExportOptions | None = None
+    store: Store,
+    key: tuple[str, str],
+    folder: Path,
+    options: ExportOptions | None = None,
+    say: Say = info,
+    *,
+    statistics: bool = False,
 ) -> list[Path]:
-    """Write both files of a partition's current token distributions into a folder; the files written."""
+    """Write both files of a partition's current token distributions into a folder; the files written.
+
+    `statistics` (shape `scripts` only) writes the file's statistics into a `statistics.json` too. `say` is told of
+    what was renamed because another program had written it.
+    """
     options = options or ExportOptions()
+    if options.dense and options.shape == "scripts":
+        raise ExchangeError("dense arrays are of the shape 'described'; the shape 'scripts' has indices and values")
     distributions = store.require("token_distributions", key)
     samples = store.generation("samples", key, distributions.manifest().inputs["samples"])
     if not samples.is_complete:
@@ -66,20 +80,28 @@ def export_distributions(
     pieces = store.require("vocabulary", key[1:]).read()["piece"].to_pylist()
     manifest = distributions.manifest()
     top_k = manifest.settings["top_k"]
-    shape = _Shape(manifest.facts["vocab_size"], top_k, options.dense or top_k is None)
-    prompts = _prompts(samples)
-    metadata = _metadata(samples, distributions, options, shape, len(prompts))
-    with (
-        replacing(folder / JSON_NAME) as json_scratch,
-        replacing(folder / NPZ_NAME) as npz_scratch,
-        NpzWriter(npz_scratch) as npz,
-        json_scratch.open("w", encoding="utf-8") as file,
-    ):
-        file.write(f'{{"metadata": {_dump(metadata, 1)},\n"prompts": {_dump(prompts, 1)},\n"results": [')
-        npz.add("vocab_size", np.array(shape.vocab_size))
-        _write_results(file, npz, _responses(samples, distributions, shape), pieces, options, shape)
-        file.write("\n]}\n")
-    return [folder / JSON_NAME, folder / NPZ_NAME]
+    dense = options.shape == "described" and (options.dense or top_k is None)
+    shape = _Shape(manifest.facts["vocab_size"], top_k, dense)
+    names = [JSON_NAME, NPZ_NAME, *([STATISTICS_NAME] if statistics and options.shape == "scripts" else [])]
+    with ExitStack() as stack:
+        scratches = [stack.enter_context(replacing(folder / name, say)) for name in names]
+        npz = stack.enter_context(NpzWriter(scratches[1]))
+        file = stack.enter_context(scratches[0].open("w", encoding="utf-8"))
+        file.write(f'{{"written_by": "{WRITTEN_BY}",\n')
+        writer = _Writer(file, npz, pieces, options, shape)
+        responses = _responses(samples, distributions, shape)
+        if options.shape == "scripts":
+            problems = store.generation("problems", key[:1], samples.manifest().inputs["problems"]).read().to_pylist()
+            totals = _write_scripts(writer, responses, problems, samples, distributions)
+            for scratch in scratches[2:]:
+                scratch.write_text(_dump({"written_by": WRITTEN_BY, **totals}, 1) + "\n", encoding="utf-8")
+        else:
+            prompts = _prompts(samples)
+            metadata = _metadata(samples, distributions, options, shape, len(prompts))
+            file.write(f'"metadata": {_dump(metadata, 1)},\n"prompts": {_dump(prompts, 1)},\n"results": [')
+            _write_described(writer, responses)
+            file.write("\n]}\n")
+    return [folder / name for name in names]
 
 
 def _metadata(
@@ -108,12 +130,10 @@ def _prompts(samples: Generation) -> list[str]:
     return [next(group)["prompt"] for _, group in groupby(rows, key=lambda row: row["problem_id"])]
 
 
-def _responses(
-    samples: Generation, distributions: Generation, shape: _Shape
-) -> Iterator[tuple[Row, Iterator[pa.RecordBatch]]]:
+def _responses(samples: Generation, distributions: Generation, shape: _Shape) -> Responses:
     """Each response with the blocks of its tokens' rows, which must be used up before the next one is asked for."""
     for index in sorted(samples.fragment_indices()):
-        columns = ["problem_id", "sample_index", "response", "token_ids", "finish_reason"]
+        columns = ["problem_id", "sample_index", "prompt", "response", "token_ids", "finish_reason"]
         rows = _Rows(distributions, index, shape.rows_at_once)
         for response in samples.read_fragment(index, columns).to_pylist():
             yield response, rows.of(response)
@@ -157,69 +177,113 @@ class _Rows:
         return self.rest
 
 
-def _write_results(
-    file: TextIO,
-    npz: NpzWriter,
-    responses: Iterator[tuple[Row, Iterator[pa.RecordBatch]]],
-    pieces: list[bytes],
-    options: ExportOptions,
-    shape: _Shape,
-) -> None:
-    by_problem = groupby(responses, key=lambda pair: pair[0]["problem_id"])
-    for i, (_, group) in enumerate(by_problem):
-        file.write(("," if i else "") + '\n{"samples": [')
+@dataclass(frozen=True)
+class _Writer:
+    """The two files that are written, and how."""
+
+    file: TextIO
+    npz: NpzWriter
+    pieces: list[bytes]
+    options: ExportOptions
+    shape: _Shape
+
+    def token_strings(self, response: Row) -> list[str]:
+        own = [self.pieces[token_id] for token_id in response["token_ids"]]
+        if self.options.legacy_token_strings or self.options.shape == "scripts":
+            return legacy_token_strings(own)
+        return token_strings(own, response["response"], response["finish_reason"] == "stop")
+
+    def dense(self, key: str, num_tokens: int, blocks: Blocks) -> list[float]:
+        """Write one array of a response, `(num_tokens, vocab_size)`; its entropies, in nats."""
+        entropies: list[float] = []
+        with self.npz.member(key, (num_tokens, self.shape.vocab_size), np.float32) as write:
+            for block in blocks:
+                entropies += _entropies(block)
+                write(_dense(block, self.options, self.shape.vocab_size))
+        return entropies
+
+    def indexed(self, key: str, mark: str, num_tokens: int, blocks: Blocks) -> list[float]:
+        """Write a response's token ids and their values, `(num_tokens, k)`, the most probable first; its entropies."""
+        entropies: list[float] = []
+        size = num_tokens, self.shape.width
+        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as later:  # a zip takes one member at a time
+            with self.npz.member(f"{key}{mark}indices", size, np.int32) as write:
+                for block in blocks:
+                    entropies += _entropies(block)
+                    indices, values = _most_probable_first(block, self.options)
+                    write(indices)
+                    later.write(values.tobytes())
+            later.seek(0)
+            with self.npz.member(f"{key}{mark}values", size, np.float32) as write:
+                while part := later.read(_SPOOL_BYTES):
+                    write(np.frombuffer(part, np.float32))
+        return entropies
+
+
+def _write_described(writer: _Writer, responses: Responses) -> None:
+    writer.npz.add("vocab_size", np.array(writer.shape.vocab_size))
+    for i, (_, group) in enumerate(groupby(responses, key=lambda pair: pair[0]["problem_id"])):
+        writer.file.write(("," if i else "") + '\n{"samples": [')
         for j, (response, blocks) in enumerate(group):
-            key = f"results[{i}].samples[{j}].distributions"
-            entropies = _write_arrays(npz, key, len(response["token_ids"]), blocks, options, shape)
-            own = [pieces[token_id] for token_id in response["token_ids"]]
-            strings = (
-                legacy_token_strings(own)
-                if options.legacy_token_strings
-                else token_strings(own, response["response"], response["finish_reason"] == "stop")
+            key, num_tokens = f"results[{i}].samples[{j}].distributions", len(response["token_ids"])
+            entropies = (
+                writer.dense(key, num_tokens, blocks)
+                if writer.shape.dense
+                else writer.indexed(key, ".", num_tokens, blocks)
             )
             entry = {
                 "text": response["response"],
-                "token_strings": strings,
+                "token_strings": writer.token_strings(response),
                 "distributions": f"{NPZ_NAME}:{key}",
                 "entropies": entropies,
             }
-            file.write((",\n" if j else "\n") + _dump(entry))
-        file.write("\n]}")
+            writer.file.write((",\n" if j else "\n") + _dump(entry))
+        writer.file.write("\n]}")
 
 
-def _write_arrays(
-    npz: NpzWriter,
-    key: str,
-    num_tokens: int,
-    blocks: Iterator[pa.RecordBatch],
-    options: ExportOptions,
-    shape: _Shape,
-) -> list[float]:
-    """Write one response's arrays; its entropies, in nats."""
-    entropies: list[float] = []
-    if shape.dense:
-        with npz.member(key, (num_tokens, shape.vocab_size), np.float32) as write:
-            for block in blocks:
-                entropies += _entropies(block)
-                write(_dense(block, options, shape.vocab_size))
-        return entropies
-    width = min(shape.top_k or shape.vocab_size, shape.vocab_size)
-    with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES) as later:  # a zip takes one member at a time
-        with npz.member(f"{key}.indices", (num_tokens, width), np.int32) as write:
-            for block in blocks:
-                entropies += _entropies(block)
-                write(_flat(block, "topk_ids").reshape(block.num_rows, width))
-                later.write(_values(block, options).tobytes())
-        later.seek(0)
-        with npz.member(f"{key}.values", (num_tokens, width), np.float32) as write:
-            while part := later.read(_SPOOL_BYTES):
-                write(np.frombuffer(part, np.float32))
-    return entropies
+def _write_scripts(
+    writer: _Writer, responses: Responses, problems: list[Row], samples: Generation, distributions: Generation
+) -> Row:
+    """The rest of a JSON in the scripts' shape, and its arrays; the statistics written."""
+    questions = {row["problem_id"]: row["question"] for row in problems}
+    statistics, shape, options = DistributionStatistics(), writer.shape, writer.options
+    writer.file.write('"results": [')
+    for i, (problem_id, group) in enumerate(groupby(responses, key=lambda pair: pair[0]["problem_id"])):
+        for j, (response, blocks) in enumerate(group):
+            if j == 0:
+                head = {"example_id": i, "question": questions[problem_id], "prompt": response["prompt"]}
+                writer.file.write(("," if i else "") + f'\n{_dump(head)[:-1]}, "samples": [')
+            index = statistics.num_samples
+            entropies = writer.indexed(f"dist_{index}", "_", len(response["token_ids"]), blocks)
+            writer.npz.add(f"dist_{index}_vocab_size", np.array([shape.vocab_size], np.int32))
+            writer.npz.add(f"dist_{index}_top_k", np.array([shape.width], np.int32))
+            strings = writer.token_strings(response)
+            entry = distribution_entry(response, strings, entropies, index, shape.vocab_size, shape.width)
+            writer.file.write((",\n" if j else "\n") + _dump(entry))
+            statistics.add(len(response["token_ids"]))
+        statistics.num_examples = i + 1
+        writer.file.write("\n]}")
+    model, temperature = samples.manifest().settings["model"], distributions.manifest().settings["temperature"]
+    totals = statistics.totals(model, temperature, shape.top_k, options.use_logits, options.input_file)
+    rest = {"statistics": totals, "distributions_file": NPZ_NAME, "num_distributions": statistics.num_samples}
+    writer.file.write(f"\n],\n{_dump(rest, 1)[1:]}\n")
+    return totals
 
 
 def _flat(block: pa.RecordBatch, column: str) -> NDArray[Any]:
     values: NDArray[Any] = block[column].flatten().to_numpy(zero_copy_only=False)
     return values
+
+
+def _most_probable_first(
+    block: pa.RecordBatch, options: ExportOptions
+) -> tuple[NDArray[np.integer[Any]], NDArray[np.float32]]:
+    """`(rows, k)` token ids and their values."""
+    values = _values(block, options)
+    if not block["topk_ids"].null_count:
+        return _flat(block, "topk_ids").reshape(values.shape), values
+    order = np.argsort(-values, axis=1, kind="stable")  # the whole vocabulary, kept in the order of ids
+    return order, np.take_along_axis(values, order, axis=1)
 
 
 def _values(block: pa.RecordBatch, options: ExportOptions) -> NDArray[np.float32]:
