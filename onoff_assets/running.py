@@ -66,9 +66,9 @@ def run(context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
 def _write_outputs(partition: Partition, store: "Store", asset: str, say: Callable[[str], None]) -> None:
     """A research file names folders for the scripts' files; an `onoff.yaml` names none."""
     if study().outputs != Outputs():
-        from onoff_core.export.outputs import write_outputs
+        from onoff_core.exchange.outputs import write_outputs
 
-        for path in write_outputs(study().outputs, partition, store, asset):
+        for path in write_outputs(study().outputs, partition, store, asset, say):
             say(f"wrote {path}")
 
 

@@ -20,9 +20,14 @@ LAYERS: list[set[str]] = [
     {"sampling", "rewards", "statistics", "distributions"},
     {"store"},
     {"grid"},
-    {"export"},
+    {"exchange"},
     {"cli"},
 ]
+# Names that notebooks know from where they once were: (module, what it may import from above itself, when asked).
+FORMER_NAMES = {
+    ("distributions/__init__.py", "onoff_core.exchange"),
+    ("distributions/__init__.py", "onoff_core.exchange.load"),
+}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HEAVY = ("torch", "transformers", "datasets", "streamlit")
 
@@ -100,6 +105,8 @@ def test_core_imports_point_down(path: Path) -> None:
     for module in imported_modules(path):
         assert module.split(".")[0] not in {"dagster", "streamlit", "onoff_assets"}, module
         parts = module.split(".")
+        if (str(path.relative_to(ROOT / "onoff_core")), module) in FORMER_NAMES:
+            continue
         if parts[0] == "onoff_core" and len(parts) > 1 and parts[1] != own:
             assert LEVEL[parts[1]] < LEVEL[own], f"{own} imports {module}, which is not below it"
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from benchmarks.synthetic import write_partition
-from onoff_core.export.importing import import_results
+from onoff_core.exchange.importing import import_results
 from onoff_core.grid.materialize import (
     materialize_rewards,
     materialize_statistics,

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from onoff_core.export.importing import import_results
+from onoff_core.exchange.importing import import_results
 from onoff_core.store import Store
 from onoff_core.study import load_study
-from tests.export.test_results import GOLDEN
+from tests.exchange.test_results import GOLDEN
 from tests.platform.conftest import Platform
 
 KEY = "golden|tiny"

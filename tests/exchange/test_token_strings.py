@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from onoff_core.export.token_strings import legacy_token_strings, token_strings
+from onoff_core.exchange.token_strings import legacy_token_strings, token_strings
 
 
 def cut(data: bytes, places: list[int]) -> list[bytes]:

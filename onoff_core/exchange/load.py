@@ -1,14 +1,15 @@
 """Read `distributions.json` and its NPZ: `onoff export` wrote them, or the research scripts did.
 
 The JSON is read and checked whole; an array is read from the NPZ when it is touched, one at a time, and is not kept.
-Nothing is ever unpickled. numpy is all this needs.
+Nothing is ever unpickled. No store and no model is needed.
 """
 
 import json
+import logging
 import re
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from onoff_core.errors import ExchangeError
 JSON_NAME, NPZ_NAME = "distributions.json", "distributions.npz"
 _REFERENCE = re.compile(r"(?P<file>[^:]+\.npz):(?P<key>.+)")
 _OLD_KEY = re.compile(r"dist_\d+")
+_OLD_ARRAY = re.compile(r"(dist_\d+)(_indices)?")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -99,13 +103,17 @@ class _Arrays:
 
 
 class Sample(Mapping[str, Any]):
-    """One response: `text`, `token_strings`, `entropies` as the JSON has them; `distributions` is read when touched."""
+    """One response: `text`, `token_strings`, `entropies` as the JSON has them; `distributions` is read when touched.
+
+    What the scripts call `response` and `per_token_entropy` is there under both names.
+    """
 
     def __init__(self, fields: Mapping[str, Any], place: str, arrays: _Arrays, key: str) -> None:
         self._fields = dict(fields)
         self._place, self._arrays, self._archive, self._key = place, arrays, arrays.archive, key
-        if "entropies" not in self._fields and "per_token_entropy" in self._fields:
-            self._fields["entropies"] = self._fields["per_token_entropy"]
+        for ours, theirs in (("text", "response"), ("entropies", "per_token_entropy")):
+            if ours not in self._fields and theirs in self._fields:
+                self._fields[ours] = self._fields[theirs]
         self._fields.setdefault("distributions", key)
 
     def __iter__(self) -> Iterator[str]:
@@ -157,37 +165,98 @@ def load_distributions(path: str | Path) -> dict[str, Any]:
     folder that holds one. Raises `ExchangeError`.
 
     `data["results"][i]["samples"][j]` has `text`, `token_strings`, `entropies` and `distributions`: an array
-    `(num_tokens, vocab_size)`, or a `TopK` that stands for one where only the most probable tokens were kept.
+    `(num_tokens, vocab_size)`, or a `TopK` that stands for one where only the most probable tokens were kept. Samples
+    with an `error` have neither and are left out; `data["failed"]` names each with its place in the file, and so does
+    a warning.
     """
     file = Path(path) / JSON_NAME if Path(path).is_dir() else Path(path)
     raw = _read_json(file)
-    metadata = _mapping(raw.get("metadata", {}), file, "metadata")
-    archive = _Archive(file.parent / Path(str(metadata.get("distributions_file") or NPZ_NAME)).name)
+    said = "metadata" if "metadata" in raw else "statistics"  # the scripts' name for the same
+    metadata = _mapping(raw.get(said, {}), file, said)
+    archive = _Archive(_npz_of(file, raw, metadata))
     logits = metadata.get("distribution_type") == "logits" or metadata.get("use_logits") is True
     exact = "vocab_size" in archive.keys
     arrays = _Arrays(archive, _vocab_size(metadata, archive), exact, -np.inf if logits else 0.0)
-    results, number = [], 0
+    results, failed = _results(raw, file, arrays)
+    for place, error in failed:
+        logger.warning("%s: %s failed where it was made and is left out: %s", file, place, error)
+    return {
+        **raw,
+        "metadata": metadata,
+        "prompts": _prompts(raw, results, file),
+        "results": results,
+        "failed": [{"place": place, "error": error} for place, error in failed],
+    }
+
+
+def _npz_of(file: Path, raw: Mapping[str, Any], metadata: Mapping[str, Any]) -> Path:
+    """The NPZ beside a JSON: the one of its own name where it was renamed, else the one it names."""
+    own = file.with_suffix(".npz")
+    if file.name != JSON_NAME and own.is_file():
+        return own
+    named = metadata.get("distributions_file") or raw.get("distributions_file") or NPZ_NAME
+    return file.parent / Path(str(named)).name
+
+
+def _results(raw: Mapping[str, Any], file: Path, arrays: _Arrays) -> tuple[list[dict[str, Any]], list[tuple[str, str]]]:
+    """(results with their samples, where samples failed and why)."""
+    entries, failed = [], []
     for i, result in enumerate(_list(raw, "results", file, "")):
-        place = f"results[{i}]"
-        samples = []
+        place, samples = f"results[{i}]", []
         for j, fields in enumerate(_list(_mapping(result, file, place), "samples", file, place)):
             where = f"{place}.samples[{j}]"
-            _check_lengths(_mapping(fields, file, where), file, where)
-            key = _key_of(fields, number, archive, f"{file}: {where}")
-            samples.append(Sample(fields, where, arrays, key))
-            number += 1
-        results.append({**result, "samples": samples})
-    prompts = raw.get("prompts", [])
-    if "prompts" in raw and (not isinstance(prompts, list) or len(prompts) != len(results)):
+            if _mapping(fields, file, where).get("error") is not None:
+                failed.append((where, str(fields["error"])))
+                continue
+            _check_lengths(fields, file, where)
+            samples.append((where, fields))
+        entries.append((result, samples))
+    keys = iter(_keys([pair for _, samples in entries for pair in samples], arrays.archive, file))
+    results = []
+    for result, samples in entries:
+        whole = [
+            Sample(fields, where, _own(arrays, fields, key := next(keys), file, where), key)
+            for where, fields in samples
+        ]
+        results.append({**result, "samples": whole})
+    return results, failed
+
+
+def _prompts(raw: Mapping[str, Any], results: list[dict[str, Any]], file: Path) -> list[Any]:
+    """One a result: as a list of its own, or in each result, as the scripts have them."""
+    prompts = raw.get("prompts")
+    if prompts is None:
+        return [result["prompt"] for result in results] if all("prompt" in result for result in results) else []
+    if not isinstance(prompts, list) or len(prompts) != len(results):
         raise ExchangeError(f"{file}: prompts must be a list as long as results, which has {len(results)} entries")
-    return {**raw, "metadata": metadata, "prompts": prompts, "results": results}
+    return prompts
+
+
+def _own(arrays: _Arrays, fields: Mapping[str, Any], key: str, file: Path, place: str) -> _Arrays:
+    """The arrays with the vocabulary's size that a response says itself, in the NPZ or by its shape."""
+    if arrays.exact:
+        return arrays
+    if f"{key}_vocab_size" in arrays.archive.keys:
+        found = arrays.archive.read(f"{key}_vocab_size")
+        size: Any = found.ravel()[0].item() if found.size == 1 else found.tolist()
+        return replace(arrays, vocab_size=_checked_size(size, f"{arrays.archive.path}: {key}_vocab_size"), exact=True)
+    shape = fields.get("distribution_shape")
+    if shape is None:
+        return arrays
+    if not isinstance(shape, list) or len(shape) != 2:
+        raise ExchangeError(f"{file}: {place} has a distribution_shape that is not [tokens, vocabulary]: {shape!r}")
+    return replace(arrays, vocab_size=_checked_size(shape[1], f"{file}: {place}: the vocabulary's size"), exact=True)
 
 
 def _vocab_size(metadata: Mapping[str, Any], archive: _Archive) -> int | None:
-    """As one of the files says; None where neither does."""
+    """As one of the files says for all its arrays; None where neither does."""
     size = archive.read("vocab_size").tolist() if "vocab_size" in archive.keys else metadata.get("vocab_size")
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 < size < 2**31):
-        raise ExchangeError(f"{archive.path}: vocab_size should be the number of tokens, not {size!r}")
+    return None if size is None else _checked_size(size, f"{archive.path}: vocab_size")
+
+
+def _checked_size(size: Any, what: str) -> int:
+    if not isinstance(size, int) or isinstance(size, bool) or not 0 < size < 2**31:
+        raise ExchangeError(f"{what} should be the number of tokens, not {size!r}")
     return size
 
 
@@ -226,19 +295,49 @@ def _check_lengths(fields: Mapping[str, Any], file: Path, place: str) -> None:
         raise ExchangeError(f"{file}: {place} has {len(entropies)} entropies, but {count} token_strings")
 
 
-def _key_of(fields: Mapping[str, Any], number: int, archive: _Archive, place: str) -> str:
-    """The NPZ's key of a response: as its entry says, else by counting, as the research scripts did."""
+def _keys(samples: list[tuple[str, Mapping[str, Any]]], archive: _Archive, file: Path) -> list[str]:
+    """The NPZ's key of each response: by its `distribution_index`, or as its entry refers to it. Where no entry of the
+    file says anything, by counting, as the scripts numbered them; a response that was removed since would shift all
+    that follow it, so there have to be as many responses as arrays.
+    """
+    said = [_said_key(fields, f"{file}: {place}", archive) for place, fields in samples]
+    if not any(said):
+        there = {found[1] for key in archive.keys if (found := _OLD_ARRAY.fullmatch(key))}
+        if there and len(there) != len(samples):
+            raise ExchangeError(
+                f"{file}: has {len(samples)} responses and {archive.path} has arrays of {len(there)}, and no "
+                "distribution_index says which belong together; take the two files as they were written"
+            )
+        said = [f"dist_{number}" for number in range(len(samples))]
+    for (place, _), key in zip(samples, said, strict=True):
+        if key is None:
+            raise ExchangeError(f"{file}: {place} does not say which arrays are its own, as other responses there do")
+        if not _holds(archive, key):
+            raise ExchangeError(
+                f"{file}: {place}: its arrays are not in {archive.path} (looked for {key}); the two files do not "
+                "belong together"
+            )
+    return [key for key in said if key is not None]
+
+
+def _said_key(fields: Mapping[str, Any], place: str, archive: _Archive) -> str | None:
+    """The key that an entry names; None where it names none, or one of the other form of names than the NPZ has."""
+    index = fields.get("distribution_index")
+    if index is not None:
+        if not isinstance(index, int) or isinstance(index, bool) or index < 0:
+            raise ExchangeError(f"{place}: distribution_index should be a number 0, 1, ..., not {index!r}")
+        return f"dist_{index}"
     reference = fields.get("distributions")
-    found = _REFERENCE.fullmatch(reference) if isinstance(reference, str) else None
-    old = _OLD_KEY.search(reference) if isinstance(reference, str) else None
-    for key in (found["key"] if found else None, old.group() if old else None, f"dist_{number}"):
-        if key is not None and (
-            key in archive.keys
-            or {f"{key}.indices", f"{key}.values"} <= archive.keys
-            or {f"{key}_indices", f"{key}_values"} <= archive.keys
-        ):
-            return key
-    raise ExchangeError(
-        f"{place}: its arrays are not in {archive.path} (looked for {found['key'] if found else f'dist_{number}'}); "
-        "the two files do not belong together"
+    if not isinstance(reference, str):
+        return None
+    found, old = _REFERENCE.fullmatch(reference), _OLD_KEY.search(reference)
+    named = [match for match in (found["key"] if found else None, old.group() if old else None) if match]
+    held = [key for key in named if _holds(archive, key)]
+    counted = any(_OLD_ARRAY.fullmatch(key) for key in archive.keys)
+    return next(iter(held or (named if old or not counted else [])), None)
+
+
+def _holds(archive: _Archive, key: str) -> bool:
+    return key in archive.keys or any(
+        {f"{key}{mark}indices", f"{key}{mark}values"} <= archive.keys for mark in ("_", ".")
     )

@@ -1,6 +1,5 @@
 """A research file as it stands: one partition by the usual command, and the scripts' files where it names them."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ import yaml
 
 from onoff_core.distributions import load_distributions
 from tests.conftest import ROOT
+from tests.exchange.independent_reader import read_responses
 
 
 def research_file(folder: Path, model_folder: Path) -> Path:
@@ -59,11 +59,9 @@ def test_the_usual_command_writes_the_output_folders(tmp_path: Path, tiny_folder
     command += ["--select", "samples,rewards,statistics,token_distributions", "--partition", key]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
-    results = json.loads((tmp_path / "outputs" / "samples" / "results.json").read_text("utf-8"))
-    assert [len(entry["samples"]) for entry in results["results"]] == [2, 2]
-    assert (tmp_path / "outputs" / "samples" / "statistics.json").is_file()
+    responses, statistics = read_responses(tmp_path / "outputs" / "samples")
+    assert [r.sample_id for r in responses] == [0, 1, 0, 1]
+    assert (statistics["dataset"], statistics["num_examples"]) == ("arithmetic (test)", 2)
     data = load_distributions(tmp_path / "outputs" / "dist")
     assert data["metadata"]["distribution_type"] == "logits"
-    assert [s["text"] for r in data["results"] for s in r["samples"]] == [
-        text for entry in results["results"] for text in entry["samples"]
-    ]
+    assert [s["text"] for r in data["results"] for s in r["samples"]] == [r.response for r in responses]

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from onoff_core.errors import StoreError
-from onoff_core.export.files import replacing
+from onoff_core.exchange.files import WRITTEN_BY, Say, info, replacing
+from onoff_core.exchange.options import ExportOptions
+from onoff_core.exchange.scripts_shape import ResultsStatistics, result_entry
 from onoff_core.store import Generation, Store
 
 RESULTS_NAME, STATISTICS_NAME = "results.json", "statistics.json"
@@ -15,11 +17,15 @@ RESULTS_NAME, STATISTICS_NAME = "results.json", "statistics.json"
 Row = dict[str, Any]
 
 
-def export_results(store: Store, key: tuple[str, str], folder: Path) -> list[Path]:
+def export_results(
+    store: Store, key: tuple[str, str], folder: Path, options: ExportOptions | None = None, say: Say = info
+) -> list[Path]:
     """Write both files of a partition (dataset, model) into a folder; the files written.
 
-    Samples and rewards are those its current statistics were made of, so the three always agree.
+    Samples and rewards are those its current statistics were made of, so the three always agree. `say` is told of what
+    was renamed because another program had written it.
     """
+    options = options or ExportOptions()
     statistics = store.require("statistics", key)
     inputs = statistics.manifest().inputs
     rewards = _complete(store.generation("rewards", key, inputs["rewards"]))
@@ -28,17 +34,31 @@ def export_results(store: Store, key: tuple[str, str], folder: Path) -> list[Pat
     problems = {
         row["problem_id"]: row for row in _complete(store.generation("problems", key[:1], version)).read().to_pylist()
     }
-    counts: list[int] = []
-    with replacing(folder / RESULTS_NAME) as scratch, scratch.open("w", encoding="utf-8") as file:
-        file.write('{"results": [')
-        for problem_id, rows in groupby(_joined(samples, rewards), key=lambda row: row["problem_id"]):
-            entry = _result(problems[problem_id], list(rows))
-            file.write(("\n" if not counts else ",\n") + _dump(entry))
-            counts.append(len(entry["samples"]))
-        summary = _statistics(statistics.read().to_pylist()[0], counts)
-        file.write(f'\n],\n"statistics": {_dump(summary, indent=1)}}}\n')
-    with replacing(folder / STATISTICS_NAME) as scratch:
-        scratch.write_text(_dump(summary, indent=1) + "\n", encoding="utf-8")
+    by_problem = (
+        (problems[problem_id], list(rows))
+        for problem_id, rows in groupby(_joined(samples, rewards), key=lambda row: row["problem_id"])
+    )
+    with (
+        replacing(folder / RESULTS_NAME, say) as scratch,
+        replacing(folder / STATISTICS_NAME, say) as statistics_scratch,
+        scratch.open("w", encoding="utf-8") as file,
+    ):
+        file.write(f'{{"written_by": "{WRITTEN_BY}",\n"results": [')
+        if options.shape == "scripts":
+            summary = ResultsStatistics(key, options.split, samples.manifest(), rewards.manifest())
+            for number, (problem, rows) in enumerate(by_problem):
+                file.write(("\n" if not number else ",\n") + _dump(result_entry(number, problem, rows)))
+                summary.add(rows)
+            totals = summary.totals()
+        else:
+            counts: list[int] = []
+            for problem, rows in by_problem:
+                file.write(("\n" if not counts else ",\n") + _dump(_result(problem, rows)))
+                counts.append(len(rows))
+            totals = _statistics(statistics.read().to_pylist()[0], counts)
+        file.write(f'\n],\n"statistics": {_dump(totals, indent=1)}}}\n')
+        content = _dump({"written_by": WRITTEN_BY, **totals}, indent=1)
+        statistics_scratch.write_text(content + "\n", encoding="utf-8")
     return [folder / RESULTS_NAME, folder / STATISTICS_NAME]
 
 
@@ -54,7 +74,7 @@ def _complete(generation: Generation) -> Generation:
 def _joined(samples: Generation, rewards: Generation) -> Iterator[Row]:
     """Responses with their verdicts, in the store's order, a fragment at a time."""
     for index in sorted(samples.fragment_indices()):
-        responses = samples.read_fragment(index, ["problem_id", "sample_index", "response"]).to_pylist()
+        responses = samples.read_fragment(index, ["problem_id", "sample_index", "prompt", "response"]).to_pylist()
         verdicts = rewards.read_fragment(index).to_pylist()
         if [_identity(row) for row in responses] != [_identity(row) for row in verdicts]:
             raise StoreError(

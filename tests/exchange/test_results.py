@@ -6,18 +6,19 @@ from typing import Any
 
 import pytest
 
+from onoff_core import __version__
 from onoff_core.cli.main import main
 from onoff_core.errors import ExchangeError, MissingInputError
-from onoff_core.export import export_results
-from onoff_core.export.importing import import_results
-from onoff_core.export.results_file import Result, match_problems, read_results
+from onoff_core.exchange import export_results
+from onoff_core.exchange.importing import import_results
+from onoff_core.exchange.results_file import Result, match_problems, read_results
 from onoff_core.grid.materialize import materialize_rewards, materialize_statistics, materialize_token_distributions
 from onoff_core.grid.status import partition_status
 from onoff_core.problems import Problem
 from onoff_core.store import Store
 from onoff_core.study import Partition, load_study
 from tests.conftest import MakeProject
-from tests.export.conftest import Finished, quiet
+from tests.exchange.conftest import Finished, quiet
 
 GOLDEN = Path(__file__).parent / "golden"
 STATISTICS = GOLDEN / "statistics.json"
@@ -33,7 +34,8 @@ def test_both_files_have_the_scripts_form(finished: Finished, tmp_path: Path) ->
     written = export_results(finished.store, finished.key, tmp_path / "out")
     assert [path.name for path in written] == ["results.json", "statistics.json"]
     results, statistics = (json.loads(path.read_text()) for path in written)
-    assert list(results) == ["results", "statistics"]
+    assert list(results) == ["written_by", "results", "statistics"]
+    assert results["written_by"] == statistics.pop("written_by") == f"onoff {__version__}"
     assert results["statistics"] == statistics
     samples = finished.store.require("samples", finished.key).read().to_pylist()
     assert [s for entry in results["results"] for s in entry["samples"]] == [row["response"] for row in samples]
@@ -101,8 +103,10 @@ def test_the_golden_file_comes_out_as_it_went_in(make_project: MakeProject) -> N
         materialize(partition, store, quiet)
     assert main(["export", "--output", "out", "--what", "samples"]) == 0
     ours, golden = ((folder / "results.json").read_text("utf-8") for folder in (Path("out"), GOLDEN))
-    assert ours.partition('"statistics"')[0] == golden.partition('"statistics"')[0]
+    unmarked = ours.replace(f'"written_by": "onoff {__version__}",\n', "")
+    assert unmarked.partition('"statistics"')[0] == golden.partition('"statistics"')[0]
     statistics, wanted = (json.loads(path.read_text("utf-8")) for path in (Path("out/statistics.json"), STATISTICS))
+    assert statistics.pop("written_by") == f"onoff {__version__}"
     assert json.loads(ours)["statistics"] == statistics
     assert statistics.items() >= json.loads(golden)["statistics"].items()
     assert list(statistics) == list(wanted)
