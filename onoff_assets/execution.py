@@ -6,13 +6,12 @@ lasting (settings, data, model, memory: the same run would fail again, so the st
 
 import errno
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from onoff_assets.study import study
 from onoff_core.errors import DatasetError, MissingInputError, OnoffError, PartitionError, SettingsError
-from onoff_core.study import Outputs, Partition
+from onoff_core.study import Outputs, Partition, Study
 
 if TYPE_CHECKING:
     from onoff_core.grid.materialize import Made
@@ -33,42 +32,42 @@ _TOLD_WHOLE = (SettingsError, PartitionError, DatasetError, MissingInputError)
 _NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fsspec", "botocore"}
 
 
-def open_store(run_id: str | None = None) -> "Store":
+def open_store(study: Study, run_id: str | None = None) -> "Store":
     """The study's store; with a run's id, each generation that is completed through it names that run."""
     from onoff_core.store import Store
 
-    return Store(study().store_path, {} if run_id is None else {"dagster_run_id": run_id})
+    return Store(study.store_path, {} if run_id is None else {"dagster_run_id": run_id})
 
 
-def run(context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
+def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
     """Materialize the context's partition; a failure names it and what to do, and is retried if that helps."""
     where = f"{context.asset_key.to_user_string()} of {context.partition_key}"
     try:
-        partition, store = study().partition(str(context.partition_key)), open_store(context.run.run_id)
+        partition, store = study.partition(str(context.partition_key)), open_store(study, context.run.run_id)
         made = materialize(partition, store, context.log.info)
-        _write_outputs(partition, store, made.generation.asset, context.log.info)
+        _write_outputs(study, partition, store, made.generation.asset, context.log.info)
         return made
     except Exception as error:
         if is_transient(error):
             wait = FIRST_WAIT_SECONDS * 2**context.retry_number
             context.log.warning(f"{where}: {error}. This may pass; trying again in {wait:.0f} s")
             raise dg.RetryRequested(max_retries=MAX_RETRIES, seconds_to_wait=wait) from error
-        if is_out_of_memory(error):
-            raise dg.Failure(
-                description=f"{where}: {_memory_advice(context)} ({error})", allow_retries=False
-            ) from error
         if isinstance(error, OnoffError):
             told = isinstance(error, _TOLD_WHOLE)
             raise dg.Failure(description=f"{where}: {error}", allow_retries=False) from (None if told else error)
+        if is_out_of_memory(error):
+            raise dg.Failure(
+                description=f"{where}: {_memory_advice(study, context)} ({error})", allow_retries=False
+            ) from error
         raise
 
 
-def _write_outputs(partition: Partition, store: "Store", asset: str, say: Callable[[str], None]) -> None:
+def _write_outputs(study: Study, partition: Partition, store: "Store", asset: str, say: Callable[[str], None]) -> None:
     """A research file names folders for the scripts' files; an `onoff.yaml` names none."""
-    if study().outputs != Outputs():
+    if study.outputs != Outputs():
         from onoff_core.export.outputs import write_outputs
 
-        for path in write_outputs(study().outputs, partition, store, asset):
+        for path in write_outputs(study.outputs, partition, store, asset):
             say(f"wrote {path}")
 
 
@@ -104,68 +103,18 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
-def _memory_advice(context: dg.AssetExecutionContext) -> str:
-    partition = study().partition(str(context.partition_key))
-    return (
-        f"out of memory with batch_size {partition.sampling.batch_size} and max_length {partition.sampling.max_length}"
-        f"; lower sampling.batch_size for models.{partition.model} or datasets.{partition.dataset} and run again: "
-        "what was written is kept"
-    )
-
-
-def browser_link(partition: Partition) -> str:
-    """The browser's page of a partition."""
-    from urllib.parse import urlencode
-
-    query = urlencode({"dataset": partition.dataset, "model": partition.model})
-    return f"{study().automation.browser_url.rstrip('/')}/response?{query}"
-
-
-def table_metadata(context: dg.AssetExecutionContext, made: "Made") -> dict[str, Any]:
-    """What every asset shows of its table: rows, columns, where it lies, and where to look at it."""
-    from onoff_core.tables import SCHEMAS
-
-    generation, manifest = made.generation, made.manifest
-    columns = [
-        dg.TableColumn(
-            name=field.name,
-            type=str(field.type),
-            description=field.metadata[b"comment"].decode(),
-            constraints=dg.TableColumnConstraints(nullable=field.nullable),
+def _memory_advice(study: Study, context: dg.AssetExecutionContext) -> str:
+    """What to change: decoding holds `batch_size` responses at a time, scoring one, however long it is."""
+    partition = study.partition(str(context.partition_key))
+    sampling, of = partition.sampling, f"models.{partition.model} or datasets.{partition.dataset}"
+    elsewhere = f"choose another device, device_map or torch_dtype in models.{partition.model}.backend_specific"
+    if context.asset_key.to_user_string() == "samples":
+        return (
+            f"out of memory with batch_size {sampling.batch_size} and max_length {sampling.max_length}; lower "
+            f"sampling.batch_size for {of}, or {elsewhere}, and run again: what was written is kept"
         )
-        for field in SCHEMAS[generation.asset]
-    ]
-    return {
-        "dagster/row_count": manifest.num_rows,
-        "dagster/column_schema": dg.TableSchema(columns=columns),
-        "look at it": dg.MetadataValue.url(browser_link(study().partition(str(context.partition_key)))),
-        "generation": generation.fingerprint,
-        "path": dg.MetadataValue.path(str(generation.files.path(generation.folder))),
-        "computed now": made.computed,
-    }
-
-
-def rounded(value: float | None, digits: int = 4) -> float | None:
-    return None if value is None else round(value, digits)
-
-
-def present(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Without what there is no number for."""
-    return {name: value for name, value in metadata.items() if value is not None}
-
-
-def markdown_table(header: list[str], rows: list[list[object]]) -> dg.MarkdownMetadataValue:
-    """A table of plain values; text is shown as it is, never as Markdown."""
-    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
-    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
-    return dg.MetadataValue.md("\n".join(lines))
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    for character in "\\`*_{}[]()#+-.!|$~":
-        text = text.replace(character, f"\\{character}")
-    return text.replace("\n", " ↵ ")
+    return (
+        f"out of memory with responses of up to {sampling.max_length} tokens (sampling.batch_size does not matter "
+        f"here); {elsewhere} and run again: what was written is kept. A shorter sampling.max_length for {of} helps "
+        "too, and asks for new samples"
+    )
