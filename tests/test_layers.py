@@ -19,10 +19,16 @@ LAYERS: list[set[str]] = [
     {"backends"},
     {"sampling", "rewards", "statistics", "distributions"},
     {"store"},
+    {"checks"},
     {"grid"},
-    {"export"},
+    {"exchange"},
     {"cli"},
 ]
+# Names that notebooks know from where they once were: (module, what it may import from above itself, when asked).
+FORMER_NAMES = {
+    ("distributions/__init__.py", "onoff_core.exchange"),
+    ("distributions/__init__.py", "onoff_core.exchange.load"),
+}
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 HEAVY = ("torch", "transformers", "datasets", "streamlit")
 
@@ -100,8 +106,37 @@ def test_core_imports_point_down(path: Path) -> None:
     for module in imported_modules(path):
         assert module.split(".")[0] not in {"dagster", "streamlit", "onoff_assets"}, module
         parts = module.split(".")
+        if (str(path.relative_to(ROOT / "onoff_core")), module) in FORMER_NAMES:
+            continue
         if parts[0] == "onoff_core" and len(parts) > 1 and parts[1] != own:
             assert LEVEL[parts[1]] < LEVEL[own], f"{own} imports {module}, which is not below it"
+
+
+ENGINES_OF_TORCH = ROOT / "onoff_core" / "backends" / "huggingface"
+
+
+TORCH_AND_KIN = {"torch", "transformers", "accelerate", "numba", "safetensors"}
+
+
+def all_modules() -> list[Path]:
+    return [path for package in ("onoff_core", "onoff_assets") for path in sorted((ROOT / package).rglob("*.py"))]
+
+
+def test_only_the_engine_of_transformers_knows_torch() -> None:
+    for path in all_modules():
+        if not path.is_relative_to(ENGINES_OF_TORCH):
+            for module in imported_modules(path):
+                assert module.split(".")[0] not in TORCH_AND_KIN, f"{path}: {module}"
+                assert not module.startswith("onoff_core.backends.huggingface"), f"{path}: {module}"
+
+
+def test_the_decode_loop_of_the_cpu_has_one_door() -> None:
+    inside = ENGINES_OF_TORCH / "cpu"
+    for path in all_modules():
+        if not path.is_relative_to(inside):
+            rooms = {m for m in imported_modules(path) if m.startswith("onoff_core.backends.huggingface.cpu.")}
+            # scoring runs the same packed products, over a cache of its own
+            assert rooms <= {"onoff_core.backends.huggingface.cpu.packing"}, f"{path}: {rooms}"
 
 
 def test_browser_never_loads_a_model() -> None:
