@@ -11,7 +11,8 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -33,6 +34,7 @@ _ATTEMPTS = 50  # S3 only: publications in a row that others were faster with
 _BATCH = 100  # generations whose rows are in memory at once
 _SLACK_BYTES = 8 << 20  # a file may grow to twice its size when made anew and this much before it is compacted
 _MEMORY = "200MB"
+_PLACES = ("model_name", "model_source", "imported_from")  # in settings and facts, what may be a path
 _NOT_WHOLE = (
     "not published, the file was not whole when it was opened again; is the disk full? The results are safe, and the "
     "catalog is the former one; free some space, and the next publication has everything"
@@ -254,7 +256,8 @@ def _columns(generation: Generation, manifest: Manifest) -> list[str]:
 def _generation_row(generation: Generation, manifest: Manifest, columns: list[str]) -> dict[str, object]:
     dataset, model = schema.names_of(generation.asset, manifest.partition)
     as_json = {
-        name: json.dumps(getattr(manifest, name), ensure_ascii=False) for name in ("inputs", "settings", "facts")
+        name: json.dumps(_without_places(getattr(manifest, name)), ensure_ascii=False)
+        for name in ("inputs", "settings", "facts")
     }
     return {
         "asset": generation.asset,
@@ -267,6 +270,18 @@ def _generation_row(generation: Generation, manifest: Manifest, columns: list[st
         "folder": generation.folder,
         "schema_version": manifest.schema_version,
         "columns": columns,
+    }
+
+
+def _without_places(values: Any) -> Any:
+    """Of folders and files of the machine that made it, only their own names: a catalog holds no absolute path."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        name: PurePosixPath(value).name
+        if name in _PLACES and isinstance(value, str) and value.startswith("/")
+        else _without_places(value)
+        for name, value in values.items()
     }
 
 
