@@ -47,7 +47,7 @@ def _make(grid: Grid) -> dg.MaterializeResult:
                 ["data set", "model", "minus", "difference", "95 % low", "95 % high", "problems"], pairs
             ),
             "leaderboard": markdown_table(
-                ["data set", "model", "accuracy", "95 % low", "95 % high", "responses", "mean tokens"],
+                ["data set", "model", "accuracy", "95 % low", "95 % high", "responses", "mean tokens", "stale"],
                 [list(row) for row in rows],
             ),
         },

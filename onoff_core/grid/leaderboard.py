@@ -1,14 +1,13 @@
 """Every partition's statistics side by side, and the models of a data set compared problem by problem."""
 
 from dataclasses import dataclass
-from itertools import combinations
 
 from onoff_core.grid.fingerprints import CODE_VERSIONS, fingerprint_of
 from onoff_core.grid.status import CurrentGenerations
-from onoff_core.statistics import PairedDifference, paired_difference
+from onoff_core.statistics import PairedDifference
 from onoff_core.store import Store, reading_catalog
 
-Row = tuple[str, str, float | None, float | None, float | None, int, float | None]
+Row = tuple[str, str, float | None, float | None, float | None, int, float | None, str | None]
 
 
 @dataclass(frozen=True)
@@ -28,30 +27,29 @@ def leaderboard_version(known: CurrentGenerations) -> str:
 
 
 def leaderboard_rows(store: Store) -> list[Row]:
-    """(dataset, model, accuracy, interval low, high, responses, mean tokens), the best of each data set first."""
+    """(dataset, model, accuracy, interval low, high, responses, mean tokens, why it is stale), the best of each data
+    set first; without what is no longer in the study.
+    """
     with reading_catalog(store) as connection:
         rows: list[Row] = connection.execute(
-            "SELECT dataset, model, accuracy, interval_low, interval_high, num_samples, mean_num_tokens "
-            "FROM statistics ORDER BY dataset, accuracy DESC NULLS LAST, model"
+            "SELECT dataset, model, accuracy, interval_low, interval_high, num_samples, mean_num_tokens, stale_because "
+            "FROM leaderboard WHERE in_study IS NOT FALSE ORDER BY dataset, accuracy DESC NULLS LAST, model"
         ).fetchall()
     return rows
 
 
 def comparisons(store: Store) -> list[Comparison]:
-    """The paired difference of every two models of a data set, over the problems that both have verdicts on."""
-    means: dict[str, dict[str, dict[str, float]]] = {}
+    """The paired difference of every two models of a data set, over the problems that both have verdicts on; without
+    what is stale or no longer in the study.
+    """
     with reading_catalog(store) as connection:
-        for dataset, model, problem, mean in connection.execute(
-            "SELECT dataset, model, problem_id, avg(reward) FROM rewards WHERE reward IS NOT NULL "
-            "GROUP BY ALL ORDER BY ALL"
-        ).fetchall():
-            means.setdefault(dataset, {}).setdefault(model, {})[problem] = mean
-    found = []
-    for dataset, models in means.items():
-        for first, second in combinations(models, 2):
-            paired = paired_difference(models[first], models[second])
-            if paired is not None and paired.difference < 0:
-                first, second, paired = second, first, paired_difference(models[second], models[first])
-            if paired is not None:
-                found.append(Comparison(dataset, first, second, paired))
-    return found
+        rows = connection.execute(
+            "SELECT dataset, first, second, num_problems, difference, standard_error, interval_low, interval_high "
+            "FROM comparisons WHERE in_study IS NOT FALSE AND is_stale IS NOT TRUE ORDER BY dataset, first, second"
+        ).fetchall()
+    return [
+        Comparison(
+            dataset, first, second, PairedDifference(problems, difference, error, None if low is None else (low, high))
+        )
+        for dataset, first, second, problems, difference, error, low, high in rows
+    ]

@@ -5,7 +5,7 @@ from typing import Literal
 
 from onoff_core.grid import fingerprints
 from onoff_core.grid.recorded import as_recorded
-from onoff_core.store import Current, Store
+from onoff_core.store import Current, Judged, Store
 from onoff_core.store.provenance import is_imported
 from onoff_core.study import Partition
 from onoff_core.tables import TABLES
@@ -48,11 +48,24 @@ def partition_status(
     if problems_version is None and samples is not None:
         problems_version = samples.inputs["problems"]
     imported = samples.fingerprint if samples is not None and samples.imported else None
-    wanted = {} if problems_version is None else wanted_fingerprints(partition, problems_version, imported)
-    if samples is not None and wanted.get("samples", samples.fingerprint) != samples.fingerprint:
-        wanted = wanted_fingerprints(as_recorded(partition, store), problems_version or "", imported)
+    wanted: dict[str, str] = {}
+    if problems_version is not None:
+        wanted = wanted_now(partition, problems_version, store, samples)
     states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in fingerprints.ASSETS}
     return states if imported is None else {**states, "samples": "imported"}
+
+
+def wanted_now(
+    partition: Partition, problems_version: str, store: Store, samples: Current | Judged | None
+) -> dict[str, str]:
+    """The fingerprint under which each asset belongs, beside these current samples: imported ones stay, and ones made
+    under a path before are known by it.
+    """
+    imported = samples.fingerprint if samples is not None and samples.imported else None
+    wanted = wanted_fingerprints(partition, problems_version, imported)
+    if samples is None or wanted["samples"] == samples.fingerprint:
+        return wanted
+    return wanted_fingerprints(as_recorded(partition, store), problems_version, imported)
 
 
 def is_behind(known: CurrentGenerations, asset: str, key: tuple[str, str]) -> bool:

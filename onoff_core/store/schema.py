@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
-CATALOG_VERSION = 2
+CATALOG_VERSION = 3
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
-TABLES_IN_CATALOG = ("generations", "fragments", *COPIED)
+TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard", "comparisons")
 TEMPLATES = "schema"
 _MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, dropped or not
 
@@ -43,6 +43,33 @@ _GENERATIONS = {
     "folder": ("VARCHAR", "below the store's root"),
     "schema_version": ("INTEGER", "of the manifest"),
     "columns": ("VARCHAR[]", "of its Parquet files"),
+    "in_study": ("BOOLEAN", "whether the study that published last names its data set and model; null: nobody said"),
+    "is_stale": ("BOOLEAN", "whether that study's settings would make it anew; null: not of it, or it cannot be told"),
+    "stale_because": ("VARCHAR", "why it is stale, or why that cannot be told"),
+}
+_MARKS = ("in_study", "is_stale")
+LEADERBOARD = {
+    "dataset": ("VARCHAR", "short name, from onoff.yaml"),
+    "model": ("VARCHAR", "short name, from onoff.yaml"),
+    "accuracy": ("DOUBLE", "mean over problems of the problem's mean reward"),
+    "interval_low": ("DOUBLE", "95 % interval of the accuracy"),
+    "interval_high": ("DOUBLE", "95 % interval of the accuracy"),
+    "num_problems": ("INTEGER", "problems with at least one verdict"),
+    "num_samples": ("INTEGER", "responses with a verdict"),
+    "mean_num_tokens": ("DOUBLE", "tokens"),
+    **{name: _GENERATIONS[name] for name in (*_MARKS, "stale_because")},
+}
+_COMPARISONS = {
+    "dataset": ("VARCHAR", "short name, from onoff.yaml"),
+    "first": ("VARCHAR", "the better model"),
+    "second": ("VARCHAR", "the other"),
+    "difference": ("DOUBLE", "mean over the problems that both have of the difference of mean rewards"),
+    "standard_error": ("DOUBLE", "clustered by problem"),
+    "interval_low": ("DOUBLE", "95 % interval of the difference"),
+    "interval_high": ("DOUBLE", "95 % interval of the difference"),
+    "num_problems": ("INTEGER", "problems that both have verdicts on"),
+    "in_study": ("BOOLEAN", "whether both are of the study that published last"),
+    "is_stale": ("BOOLEAN", "whether the rewards of one of them are stale"),
 }
 _FRAGMENTS = {
     "asset": ("VARCHAR", "of its generation"),
@@ -75,17 +102,25 @@ def names_of(asset: str, partition: tuple[str, ...]) -> tuple[str | None, str | 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Everything but the views, empty."""
-    connection.execute("CREATE TABLE onoff_catalog (version INTEGER, fresh_bytes BIGINT)")
-    connection.execute("COMMENT ON TABLE onoff_catalog IS 'of this file itself: its version, its size when made anew'")
-    connection.execute("INSERT INTO onoff_catalog VALUES (?, 0)", [CATALOG_VERSION])
+    connection.execute("CREATE TABLE onoff_catalog (version INTEGER, fresh_bytes BIGINT, judged_by VARCHAR)")
+    connection.execute(
+        "COMMENT ON TABLE onoff_catalog IS "
+        "'of this file itself: its version, its size when made anew, the study that in_study and is_stale are of'"
+    )
+    connection.execute("INSERT INTO onoff_catalog VALUES (?, 0, NULL)", [CATALOG_VERSION])
     connection.execute(f"CREATE OR REPLACE MACRO store_root() AS {_STORE_ROOT}")
     _create_own(connection, "generations", _GENERATIONS, "one row per current generation: what made each result")
     _create_own(connection, "fragments", _FRAGMENTS, "one row per Parquet file of the current generations")
     for asset in COPIED:
         columns = ", ".join(f"{_name(column)} VARCHAR" for column in partition_columns(asset))
         own = ", ".join(f"{_name(column)} {kind}" for column, kind in _types(connection, asset))
-        connection.execute(f"CREATE TABLE {asset} ({columns}, {own})")
+        marks = "".join(f", {name} BOOLEAN" for name in _MARKS) if asset == "statistics" else ""
+        connection.execute(f"CREATE TABLE {asset} ({columns}, {own}{marks})")
         _comment(connection, "TABLE", asset)
+    for name in _MARKS:
+        connection.execute(f"COMMENT ON COLUMN statistics.{name} IS {quoted(_GENERATIONS[name][1])}")
+    _create_own(connection, "leaderboard", LEADERBOARD, "the statistics side by side, the best of each data set first")
+    _create_own(connection, "comparisons", _COMPARISONS, "every two models of a data set, compared problem by problem")
 
 
 def _create_own(

@@ -15,6 +15,7 @@ from typing import Any
 from onoff_core.errors import MissingInputError, StoreError, materialize_command
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
+from onoff_core.store.judging import Judge
 from onoff_core.store.manifest import NAME, Manifest, plain_json
 from onoff_core.tables import TABLES
 
@@ -38,12 +39,14 @@ class Change:
 class Store:
     """Results below one root: a folder, or an `s3://` URL.
 
-    `facts` go into the manifest of every generation that is completed through this object: who made it.
+    `facts` go into the manifest of every generation that is completed through this object: who made it. `judge` says
+    at publications which results are of its study, and which are stale.
     """
 
-    def __init__(self, path: str, facts: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: str, facts: Mapping[str, Any] | None = None, judge: Judge | None = None) -> None:
         self.files: Files = open_files(path)
         self.facts = dict(facts or {})
+        self.judge = judge
 
     @property
     def root(self) -> Any:
