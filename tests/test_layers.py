@@ -19,6 +19,7 @@ LAYERS: list[set[str]] = [
     {"backends"},
     {"sampling", "rewards", "statistics", "distributions"},
     {"store"},
+    {"checks"},
     {"grid"},
     {"exchange"},
     {"cli"},
