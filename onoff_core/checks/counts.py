@@ -1,4 +1,4 @@
-"""What is counted of token distributions before they are judged."""
+"""What `counting` finds in a partition's token distributions, and `token_distributions` judges."""
 
 import math
 from dataclasses import dataclass, field
