@@ -6,7 +6,7 @@ it requests at once what a run left that died and is about to be retried. What t
 cannot be missed, and a table that is up to date is not made again because its input was looked at.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import dagster as dg
 
@@ -34,13 +34,17 @@ class OfPartitions(dg.AutomationCondition):
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         candidates, true = context.candidate_subset, context.get_empty_subset()
         if not candidates.is_empty:
-            keys = candidates.expensively_compute_partition_keys() if candidates.is_partitioned else {None}
+            keys = self._keys(candidates.expensively_compute_partition_keys()) if candidates.is_partitioned else {None}
             found = self.find(context.key.to_user_string(), keys, context.asset_graph_view.instance)
             if candidates.is_partitioned:
                 true = candidates.compute_intersection_with_partition_keys({key for key in found if key is not None})
             elif found:
                 true = candidates
         return dg.AutomationResult(context, true)
+
+    def _keys(self, keys: Iterable[str]) -> set[str | None]:
+        """Without those of datasets and models that have left the study."""
+        return {key for key in keys if key in self.study.partitions}
 
 
 class BehindItsInputs(OfPartitions):

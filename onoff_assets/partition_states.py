@@ -1,7 +1,7 @@
 """What the instance and the store know of every partition, as the planning function wants it."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -79,7 +79,23 @@ def about_to_be_retried(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     coming = [run for run in instance.get_runs(failed) if run.tags.get(tags.WILL_RETRY, unmarked) == "true"]
     made = [run.tags[tags.RETRY_RUN] for run in coming if tags.RETRY_RUN in run.tags]
     over = {run.run_id for run in (instance.get_runs(dg.RunsFilter(run_ids=made)) if made else ()) if run.is_finished}
-    return [run for run in coming if run.tags.get(tags.RETRY_RUN) not in over]
+    unretried = _backfills_that_retry_nothing(instance, coming)
+
+    def is_coming(run: dg.DagsterRun) -> bool:
+        if tags.RETRY_RUN in run.tags:
+            return run.tags[tags.RETRY_RUN] not in over
+        return run.tags.get(tags.BACKFILL) not in unretried
+
+    return [run for run in coming if is_coming(run)]
+
+
+def _backfills_that_retry_nothing(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> set[str]:
+    """The backfills of these runs that are over or gone: Dagster marks their runs for a retry and makes none."""
+    from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES  # there is no public way
+
+    ids = {run.tags[tags.BACKFILL] for run in runs if tags.BACKFILL in run.tags}
+    found = {name: instance.get_backfill(name) for name in ids}
+    return {name for name, one in found.items() if one is None or one.status in BULK_ACTION_TERMINAL_STATUSES}
 
 
 def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: BaseAssetGraph) -> set[str]:

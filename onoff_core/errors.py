@@ -42,3 +42,7 @@ class MissingInputError(StoreError):
 
 class ExchangeError(OnoffError):
     """A file of the research scripts' kind (results, distributions) that does not hold what it should."""
+
+
+class PlatformError(OnoffError):
+    """Something that Dagster needs is not there, such as its home, or was asked of it in a way it does not know."""

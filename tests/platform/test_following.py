@@ -8,7 +8,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
+from onoff_assets.partition_states import about_to_be_retried
 from tests.conftest import write_study
 from tests.platform.conftest import Platform, at
 
@@ -150,6 +152,18 @@ def test_what_is_about_to_be_retried_is_left_to_its_retry(
         tags = {**tags, "dagster/auto_retry_run_id": a_run(made, ("statistics",), None, status=retry).run_id}
     a_run(made, ("rewards", "statistics"), TWO, status=dg.DagsterRunStatus.FAILURE, tags=tags)
     assert Ticks(made).tick() == ({"rewards": {TWO}, "statistics": {TWO}} if requested else {})
+
+
+@pytest.mark.parametrize("status", [BulkActionStatus.COMPLETED, BulkActionStatus.CANCELED, BulkActionStatus.REQUESTED])
+def test_a_run_of_a_backfill_that_is_over_is_not_about_to_be_retried(made: Platform, status: BulkActionStatus) -> None:
+    """Dagster marks it for a retry and makes none; while the backfill goes on, it makes one."""
+    backfill = PartitionBackfill("b", status, from_failure=False, tags={}, backfill_timestamp=0.0)
+    made.instance.add_backfill(backfill)
+    for backfill_id in ("b", "deleted"):
+        tags = {"dagster/will_retry": "true", "dagster/backfill": backfill_id}
+        a_run(made, ("samples",), TWO, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+    coming = {run.tags["dagster/backfill"] for run in about_to_be_retried(made.instance)}
+    assert coming == ({"b"} if status is BulkActionStatus.REQUESTED else set())
 
 
 def test_a_leaderboard_that_is_about_to_be_retried_is_left_to_its_retry(made: Platform) -> None:
