@@ -77,10 +77,24 @@ def nightly_schedule(study: Study, job: UnresolvedAssetJobDefinition) -> dg.Sche
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Requests:
         assert context.repository_def is not None
+        if _is_on(context.instance, "fill_gaps"):  # both at once would ask twice for what neither has seen begin
+            yield dg.SkipReason("the sensor fill_gaps is on, and asks for all that is missing or stale")
+            return
         graph, tick = context.repository_def.asset_graph, context.scheduled_execution_time.isoformat()
         yield from request_due_partitions(study, context.instance, graph, context.log, tick)
 
     return nightly
+
+
+def _is_on(instance: dg.DagsterInstance, sensor: str) -> bool:
+    """Whether a sensor that is off at first was turned on."""
+    from dagster._core.definitions.run_request import InstigatorType  # there is no public way
+    from dagster._core.scheduler.instigation import InstigatorStatus
+
+    states = instance.all_instigator_state(
+        instigator_type=InstigatorType.SENSOR, instigator_statuses={InstigatorStatus.RUNNING}
+    )
+    return any(state.instigator_name == sensor for state in states)
 
 
 def fill_gaps_sensor(study: Study, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:

@@ -3,12 +3,12 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph  # not public
 
 from onoff_assets import tags
+from onoff_assets.cancellations import Key, canceled
 from onoff_assets.input_versions import latest_versions, observe, settings_versions
 from onoff_core.errors import ModelError
 from onoff_core.grid.fingerprints import ASSETS
@@ -18,7 +18,6 @@ from onoff_core.grid.status import imported_samples, wanted_fingerprints
 from onoff_core.store import Store
 from onoff_core.study import Partition, Study
 
-Key = TypeVar("Key", str, str | None)  # a partition's; None: of the leaderboard
 _IN_PROGRESS = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
@@ -137,11 +136,16 @@ def _still_there(store: Store, partition: Partition, made: dict[str, str]) -> di
 def _with_history(
     instance: dg.DagsterInstance, study: Study, store: Store, states: list[PartitionState]
 ) -> list[PartitionState]:
-    """When each partition that is due was last made, and how often it failed with the inputs it has now."""
+    """When each partition that is due was last made, and how it ended before with the inputs it has now."""
     inputs = {state.key: inputs_version(study.partitions[state.key]) for state in states if state.due}
-    failed = failures(instance, inputs)
+    failed, stopped = failures(instance, inputs), canceled(instance, inputs)
     return [
-        dataclasses.replace(state, made_at=_made_at(store, study.partitions[state.key]), failures=failed[state.key])
+        dataclasses.replace(
+            state,
+            made_at=_made_at(store, study.partitions[state.key]),
+            failures=failed[state.key],
+            canceled=state.key in stopped,
+        )
         if state.due
         else state
         for state in states

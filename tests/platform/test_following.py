@@ -172,6 +172,24 @@ def test_a_leaderboard_that_is_about_to_be_retried_is_left_to_its_retry(made: Pl
     assert Ticks(made).tick() == {}
 
 
+@pytest.mark.parametrize("assets", [("rewards", "statistics"), ("samples", "rewards", "statistics")])
+def test_what_was_canceled_is_left_alone(made: Platform, assets: tuple[str, ...]) -> None:
+    """Until an input changes, or someone asks for it."""
+    made.leaderboard()
+    made.materialize(TWO, "samples")
+    a_run(made, assets, TWO, status=dg.DagsterRunStatus.CANCELED)
+    assert Ticks(made).tick() == {}
+    a_run(made, assets, TWO, status=dg.DagsterRunStatus.FAILURE, tags={"dagster/will_retry": "false"})
+    assert Ticks(made).tick() == {"rewards": {TWO}, "statistics": {TWO}}
+
+
+def test_a_canceled_leaderboard_is_left_until_a_row_changes(made: Platform) -> None:
+    a_run(made, ("leaderboard",), None, status=dg.DagsterRunStatus.CANCELED)
+    assert Ticks(made).tick() == {}
+    made.materialize(TWO)
+    assert Ticks(made).tick() == {"leaderboard": {None}}
+
+
 def test_what_is_in_progress_is_left_alone(made: Platform) -> None:
     made.leaderboard()
     made.materialize(TWO, "samples")
