@@ -39,6 +39,10 @@ class ExchangeError(OnoffError):
     """A file of the research scripts' kind (results, distributions) that does not hold what it should."""
 
 
+class PlatformError(OnoffError):
+    """Something that Dagster needs is not there, such as its home, or was asked of it in a way it does not know."""
+
+
 def causes(error: BaseException | None) -> Iterator[BaseException]:
     """The error, and then each that the one before was raised from."""
     while error is not None:
