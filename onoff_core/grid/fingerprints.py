@@ -45,8 +45,8 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
             "backend_type": partition.model_settings.backend_type,
             "torch_dtype": backend.torch_dtype,
         },
-        "task": partition.task.model_dump(mode="json", exclude={"reward_type"}),
-        "sampling": partition.sampling.model_dump(mode="json", exclude={"batch_size"}),
+        "task": partition.task.deciding({"reward_type"}),
+        "sampling": partition.sampling.deciding({"batch_size"}),
     }
 
 
@@ -57,7 +57,7 @@ def reward_settings(partition: Partition) -> dict[str, Any]:
 
 def distribution_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's token distributions besides the samples. `use_logits` is the export's matter."""
-    return partition.distribution.model_dump(mode="json", exclude={"use_logits"})
+    return partition.distribution.deciding({"use_logits"})
 
 
 def sampling_settings_version(partition: Partition) -> str:
