@@ -42,7 +42,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_loaded(tiny_folder: Path) -> Any:
     """The small random Llama, loaded by the real loading code."""
-    from onoff_core.backends.loading import load_model
+    from onoff_core.backends.huggingface.loading import load_model
     from onoff_core.study import BackendOptions, ModelSettings
 
     settings = ModelSettings(model_name=str(tiny_folder), backend_specific=BackendOptions(device="cpu"))
@@ -52,7 +52,7 @@ def tiny_loaded(tiny_folder: Path) -> Any:
 @pytest.fixture
 def real_loaded() -> Iterator[Any]:
     """The embedded SmolLM2-135M-Instruct in float32."""
-    from onoff_core.backends.loading import load_model
+    from onoff_core.backends.huggingface.loading import load_model
     from onoff_core.study import BackendOptions, ModelSettings
 
     settings = ModelSettings(

@@ -5,9 +5,7 @@ a JSON file, `"written_by": "onoff <version>"`, and the comment of an NPZ, which
 """
 
 import logging
-import os
 import re
-import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from onoff_core import __version__
+from onoff_core import __version__, atomic
 from onoff_core.errors import ExchangeError
 
 # Probabilities hardly compress, zeros of a dense array do at any level: 6 (numpy's) is slower and saves nothing more.
@@ -40,21 +38,11 @@ def replacing(target: Path, say: Say = info) -> Iterator[Path]:
     What stood there is renamed where it was not written by us, and `say` is told.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-")
-        os.close(handle)
-    except OSError as error:
-        raise ExchangeError(f"{target}: cannot be written ({error.strerror})") from error
-    scratch = Path(name)
-    try:
-        yield scratch
-        scratch.chmod(0o644)
-        _set_aside(target, say)
-        os.replace(scratch, target)
+        with atomic.replacing(target, f".{target.name}-") as scratch:
+            yield scratch
+            _set_aside(target, say)
     except OSError as error:
         raise ExchangeError(f"{target}: cannot be written ({error.strerror or error})") from error
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _set_aside(target: Path, say: Say) -> None:

@@ -26,7 +26,7 @@ from onoff_core.tables import SCHEMAS, UNKNOWN
 from onoff_core.tasks import Prompt, render_prompt
 
 if TYPE_CHECKING:
-    from onoff_core.backends.loading import LoadedModel
+    from onoff_core.backends.contract import Tokenizer
 
 _RESPONSES_PER_FRAGMENT = 512
 
@@ -64,7 +64,7 @@ def import_results(
         prompts = _Prompts(partition)
         for index, chunk in enumerate(_chunks(list(zip(problems, results, strict=True)))):
             generation.write_fragment(index, [_table(prompts, chunk)])
-        keep_vocabulary(store, partition.model, prompts.pieces, prompts.special)
+        keep_vocabulary(store, partition.model, prompts.tokenizer.vocabulary)
         facts = {
             "imported": True,
             "imported_from": str(path),
@@ -135,10 +135,10 @@ class _Prompts:
     """The prompt of each result: the file's own where it has one, else what the study renders; and how they differ."""
 
     def __init__(self, partition: Partition) -> None:
-        from onoff_core.backends.tokenizing import load_tokenizer
+        from onoff_core.backends import open_tokenizer
 
         self.task = partition.task
-        self.tokenizer: LoadedModel = load_tokenizer(partition.model, partition.model_settings, partition.base_dir)
+        self.tokenizer: Tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
         self.pieces, self.special = self.tokenizer.vocabulary.pieces, self.tokenizer.vocabulary.special
         self.num_given = self.num_rendered = self.num_differing = 0
         self.first_differing: str | None = None  # problem, and from which character on

@@ -200,9 +200,10 @@ def test_what_is_left_to_the_model_decides_the_samples(tmp_path: Path) -> None:
     assert left.sampling.left_to_model == ("top_k", "top_p")  # temperature and do_sample stand in the file
     zero = (("00_sample/sampling/generation_defaults", "model"), ("00_sample/sampling/top_k", 0))
     assert only(real_study(tmp_path, *zero)).sampling.left_to_model == ("top_p",)
-    settings = [sampling_settings(partition)["sampling"] for partition in (given, left)]
-    assert "generation_defaults" not in settings[0]
-    assert settings[1]["left_to_model"] == ["top_k", "top_p"]
+    without, settings = (sampling_settings(partition) for partition in (given, left))
+    assert "generation_defaults" not in without["sampling"]
+    assert "left_to_model" not in without
+    assert (settings["sampling"]["generation_defaults"], settings["left_to_model"]) == ("model", ["top_k", "top_p"])
 
 
 def test_settings_that_were_added_are_not_in_the_fingerprints_of_before() -> None:
