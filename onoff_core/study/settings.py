@@ -162,6 +162,8 @@ class DatasetSettings(Section):
     sampling: dict[str, Any] | None = None
     sampling_config: Name | None = None
 
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"encoding", "separator"})
+
     @model_validator(mode="after")
     def _one_place(self) -> "DatasetSettings":
         places = [name for name in ("path", "data_dir", "hub") if getattr(self, name) is not None]
