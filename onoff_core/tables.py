@@ -143,7 +143,7 @@ _DATASET, _MODEL, _GRID = ("dataset",), ("model",), ("dataset", "model")
 
 # What is kept beside the results, so that readers need neither data sets nor tokenizers.
 _BESIDE = (
-    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy"),
+    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy", "2"),
     Table("vocabulary", _VOCABULARY, "one row per token id", (), _MODEL, "view"),
 )
 # The assets of a partition, in the order in which they are made. To add one: an entry here, its module in
