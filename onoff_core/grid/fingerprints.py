@@ -43,8 +43,9 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
             "torch_dtype": backend.torch_dtype,
             **script,
         },
-        "task": partition.task.model_dump(mode="json", exclude={"reward_type"}),
-        "sampling": partition.sampling.model_dump(mode="json", exclude={"batch_size"}),
+        "task": partition.task.deciding({"reward_type"}),
+        "sampling": partition.sampling.deciding({"batch_size"}),
+        **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
     }
 
 
@@ -60,7 +61,7 @@ def distribution_settings(partition: Partition) -> dict[str, Any]:
     """
     kind = scorer_kind(partition.model_settings)
     scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
-    return {**partition.distribution.model_dump(mode="json", exclude={"use_logits"}), **scorer}
+    return {**partition.distribution.deciding({"use_logits"}), **scorer}
 
 
 def sampling_settings_version(partition: Partition) -> str:

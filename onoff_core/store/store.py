@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from onoff_core.errors import MissingInputError, StoreError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
 from onoff_core.store.judging import Judge

@@ -85,6 +85,8 @@ class Study:
     partitions: dict[str, Partition]  # by key, in the order of the file
     automation: AutomationSettings = field(default_factory=AutomationSettings)
     outputs: Outputs = field(default_factory=Outputs)
+    results_file: Path | None = None  # whose samples these are, in a research file that draws none; None: drawn here
+    notes: tuple[str, ...] = ()  # where a key of a research file is read otherwise than by the scripts, a line each
 
     def partition(self, key: str) -> Partition:
         """The partition of a key `dataset|model`; a `PartitionError` says which part is unknown and what there is."""
