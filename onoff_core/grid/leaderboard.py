@@ -44,12 +44,14 @@ def comparisons(store: Store) -> list[Comparison]:
     """
     with reading_catalog(store) as connection:
         rows = connection.execute(
-            "SELECT dataset, first, second, num_problems, difference, standard_error, interval_low, interval_high "
-            "FROM comparisons WHERE in_study IS NOT FALSE AND is_stale IS NOT TRUE ORDER BY dataset, first, second"
+            "SELECT dataset, first, second, num_problems, difference, standard_error, interval_low, interval_high, "
+            "p_value FROM comparisons WHERE in_study IS NOT FALSE AND is_stale IS NOT TRUE "
+            "ORDER BY dataset, first, second"
         ).fetchall()
     return [
         Comparison(
-            dataset, first, second, PairedDifference(problems, difference, error, None if low is None else (low, high))
+            dataset, first, second,
+            PairedDifference(problems, difference, error, None if low is None else (low, high), p_value),
         )
-        for dataset, first, second, problems, difference, error, low, high in rows
-    ]
+        for dataset, first, second, problems, difference, error, low, high, p_value in rows
+    ]  # fmt: skip

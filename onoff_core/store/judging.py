@@ -91,6 +91,21 @@ _JUDGED = pa.schema(
 )
 
 
+_COMPARED = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("first", pa.string()),
+        ("second", pa.string()),
+        ("difference", pa.float64()),
+        ("standard_error", pa.float64()),
+        ("interval_low", pa.float64()),
+        ("interval_high", pa.float64()),
+        ("p_value", pa.float64()),
+        ("num_problems", pa.int32()),
+    ]
+)
+
+
 def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | None) -> dict[Key, Judged]:
     """Everything, or what is of these data sets (None among them: of none)."""
     rows = connection.execute(
@@ -152,7 +167,7 @@ def _compare(connection: duckdb.DuckDBPyConnection, graded: set[tuple[str, ...]]
             if graded is None or any((dataset, model) in graded for model in pair):
                 rows += _compared(dataset, pair, means)
     if rows:
-        connection.register("compared", pa.Table.from_pylist(rows))
+        connection.register("compared", pa.Table.from_pylist(rows, schema=_COMPARED))
         connection.execute("INSERT INTO comparisons BY NAME SELECT * FROM compared")
         connection.unregister("compared")
 
@@ -182,6 +197,7 @@ def _compared(dataset: str, pair: tuple[str, str], means: Mapping[str, dict[str,
             "standard_error": paired.standard_error,
             "interval_low": low,
             "interval_high": high,
+            "p_value": paired.p_value,
             "num_problems": paired.num_problems,
         }
     ]

@@ -67,6 +67,7 @@ _COMPARISONS = {
     "standard_error": ("DOUBLE", "clustered by problem"),
     "interval_low": ("DOUBLE", "95 % interval of the difference"),
     "interval_high": ("DOUBLE", "95 % interval of the difference"),
+    "p_value": ("DOUBLE", "two-sided, of no difference"),
     "num_problems": ("INTEGER", "problems that both have verdicts on"),
     "in_study": ("BOOLEAN", "whether both are of the study that published last"),
     "is_stale": ("BOOLEAN", "whether the rewards of one of them are stale"),
