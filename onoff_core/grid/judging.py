@@ -18,6 +18,7 @@ Key = tuple[str, tuple[str, ...]]  # asset, partition
 def open_store(study: Study, facts: Mapping[str, Any] | None = None) -> Store:
     """The study's store; what is published through it says which results are the study's, and which are stale."""
     store = Store(study.store_path, facts)
+    store.max_bytes = study.max_bytes
     store.judge = StudyJudge(study, store)
     return store
 

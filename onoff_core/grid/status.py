@@ -11,7 +11,7 @@ from onoff_core.study import Partition
 from onoff_core.tables import TABLES
 
 CurrentGenerations = Mapping[tuple[str, tuple[str, ...]], Current]
-AssetStatus = Literal["complete", "imported", "partial", "stale", "missing"]
+AssetStatus = Literal["complete", "imported", "partial", "stale", "missing", "dropped"]
 
 
 def imported_samples(store: Store, key: tuple[str, str]) -> str | None:
@@ -38,7 +38,8 @@ def partition_status(
     """The state of each asset, by name.
 
     complete: made from what the settings say now; stale: made from something else; partial: begun and not finished;
-    missing: nothing there. `problems_version` None: the data set cannot be read, so nothing can be stale for its sake.
+    missing: nothing there; dropped: it was complete, and was removed on purpose. `problems_version` None: the data set
+    cannot be read, so nothing can be stale for its sake.
     imported (samples only): brought in by `onoff import`; what follows is complete where it was made from them.
     `known`: what `current_generations` gave, for who asks about many partitions.
     """
@@ -90,4 +91,6 @@ def _state(store: Store, asset: str, key: tuple[str, str], current: Current | No
         return "complete"
     if wanted is not None and store.generation(asset, key, wanted).fragment_indices():
         return "partial"
-    return "missing" if current is None else "stale"
+    if current is not None:
+        return "stale"
+    return "missing" if store.dropped(asset, key) is None else "dropped"

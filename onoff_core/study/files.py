@@ -1,5 +1,6 @@
 """The files that settings stand in: find them, read them, and the store's place that they name."""
 
+import math
 import os
 import re
 from collections.abc import Hashable
@@ -13,6 +14,7 @@ from onoff_core.study.checking import shown
 from onoff_core.study.settings import StoreSettings
 
 CONFIG_NAME = "onoff.yaml"
+_MOST_VALUES = 100_000
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -80,9 +82,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: not valid YAML: nested too deeply") from error
+    if _num_values(raw, {}) > _MOST_VALUES:
+        raise SettingsError(f"{path}: its aliases (*name) repeat each other into more than {_MOST_VALUES:,} values")
     if not isinstance(raw, dict):
         raise SettingsError(f"{path}: must hold settings by name (name: value)")
     return raw
+
+
+def _num_values(value: Any, counted: dict[int, float]) -> float:
+    """How many values there are when every alias is written out; without end where one contains itself.
+
+    `counted`: by the identity of what was looked at already, so that this takes no longer than the file is.
+    """
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in counted:
+        counted[id(value)] = math.inf  # as long as it is not counted: whoever comes here again is within it
+        inner = value.values() if isinstance(value, dict) else value
+        counted[id(value)] = 1 + sum(_num_values(one, counted) for one in inner)
+    return counted[id(value)]
 
 
 def _marked(error: yaml.MarkedYAMLError) -> str:

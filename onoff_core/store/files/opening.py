@@ -16,6 +16,8 @@ def open_files(path: str) -> Files:
             f"store.path {path!r}: DuckDB takes * ? [ in a path for patterns and would read other folders' files too; "
             "choose a path without them, or a link to this one"
         )
+    if not path.isprintable():
+        raise StoreError(f"store.path {path!r}: has a character that cannot be seen, such as a line's end; rename it")
     if "://" not in path:
         if os.path.islink(path) and not os.path.exists(path):
             raise StoreError(
