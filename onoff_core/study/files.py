@@ -33,6 +33,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge keys (`<<`), each value once: merges of merges would else list the same ones again and again."""
+        super().flatten_mapping(node)
+        last: dict[tuple[int, int], tuple[yaml.Node, yaml.Node]] = {}
+        for key_node, value_node in node.value:
+            pair = (id(key_node), id(value_node))
+            last.pop(pair, None)
+            last[pair] = (key_node, value_node)
+        node.value = list(last.values())
+
 
 def _fault(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
