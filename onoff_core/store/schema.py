@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
-CATALOG_VERSION = 2
+CATALOG_VERSION = 3
 _HEADERS_BYTES = 3 * 4096  # of a DuckDB file, before its blocks
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")

@@ -16,6 +16,7 @@ from onoff_core.study.settings import (
     FakeScript,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     StoreSettings,
     TaskSettings,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "Outputs",
     "Partition",
     "SamplingSettings",
+    "StatisticsSettings",
     "StoreSettings",
     "Study",
     "TaskSettings",

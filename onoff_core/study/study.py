@@ -12,6 +12,7 @@ from onoff_core.study.settings import (
     DistributionSettings,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     TaskSettings,
 )
 
@@ -41,6 +42,7 @@ class Partition:
     sampling: SamplingSettings
     distribution: DistributionSettings
     base_dir: Path  # relative paths in dataset_settings and model_settings start here
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
 
     @property
     def key(self) -> str:
