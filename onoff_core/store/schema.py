@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
-CATALOG_VERSION = 2
+CATALOG_VERSION = 3
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
 TABLES_IN_CATALOG = ("generations", "fragments", *COPIED)
