@@ -4,7 +4,7 @@ Every message says what was wrong, where, and what to do. Anything else that is 
 its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 def materialize_command(assets: Iterable[str], key: str) -> str:
@@ -42,3 +42,10 @@ class MissingInputError(StoreError):
 
 class ExchangeError(OnoffError):
     """A file of the research scripts' kind (results, distributions) that does not hold what it should."""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and then each that the one before was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -1,7 +1,8 @@
 """Running out of memory, whoever says so."""
 
 import errno
-from collections.abc import Iterator
+
+from onoff_core.errors import causes
 
 # torch has an exception of its own for GPUs. What the CPU's allocator, the libraries below torch and the thread of
 # continuous batching raise is a RuntimeError, which only its text tells from others.
@@ -20,7 +21,7 @@ _TEXTS = (
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether the error, or one that it was raised from, says that the machine's or a GPU's memory did not suffice."""
-    return any(_says_so(one) for one in _chain(error))
+    return any(_says_so(one) for one in causes(error))
 
 
 def _says_so(error: BaseException) -> bool:
@@ -29,9 +30,3 @@ def _says_so(error: BaseException) -> bool:
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

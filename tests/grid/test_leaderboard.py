@@ -42,9 +42,10 @@ def test_rows_and_pairs(graded: tuple[Study, Store]) -> None:
 
 
 def test_the_asset_shows_them(graded: tuple[Study, Store]) -> None:
+    from onoff_assets.observing import InputVersions
+
     from onoff_assets import study as loaded
     from onoff_assets.assets.leaderboard import leaderboard
-    from onoff_assets.observing import InputVersions
 
     loaded.study.cache_clear()
     try:

@@ -1,6 +1,5 @@
 """The planning function, by cases; and the states it is fed, from a real instance and store."""
 
-import importlib
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -8,6 +7,7 @@ import dagster as dg
 import pytest
 
 from onoff_core.grid.plan import PartitionState, plan
+from onoff_core.grid.problem_versions import inputs_version
 from tests.platform.conftest import CHAIN, Platform
 
 WANTED = dict.fromkeys(CHAIN, "now")
@@ -78,9 +78,7 @@ def a_run(platform: Platform, key: str, status: dg.DagsterRunStatus, tags: dict[
 def test_runs_under_way_and_failures_are_seen(platform: Callable[..., Platform]) -> None:
     """Started counts as in progress, so does a crash that will be retried; failures count only with the same inputs."""
     made = platform(datasets={name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b", "c", "d")})
-    study = made.module("study").study()
-    inputs_version = importlib.import_module("onoff_core.grid.problem_versions").inputs_version
-    tags = {key: {"onoff/inputs": inputs_version(partition)} for key, partition in study.partitions.items()}
+    tags = {key: {"onoff/inputs": inputs_version(partition)} for key, partition in made.study.partitions.items()}
     a_run(made, "a|tiny", dg.DagsterRunStatus.STARTED, {})
     a_run(made, "b|tiny", dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "true"})
     for _ in range(3):
@@ -99,19 +97,18 @@ def test_the_schedule_and_the_sensor_request_runs_of_the_job(platform: Callable[
         datasets={name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b", "c")},
         automation={"cron": "30 3 * * *", "enabled": True, "max_partitions": 2},
     )
-    automation, repository = made.module("automation"), made.defs.get_repository_def()
+    repository = made.defs.get_repository_def()
     nightly = repository.get_schedule_def("nightly")
     assert nightly.cron_schedule == "30 3 * * *"
     assert nightly.default_status is dg.DefaultScheduleStatus.RUNNING
-    assert automation.fill_gaps.default_status is dg.DefaultSensorStatus.STOPPED
+    fill_gaps = repository.get_sensor_def("fill_gaps")
+    assert fill_gaps.default_status is dg.DefaultSensorStatus.STOPPED
     context = dg.build_schedule_context(
         made.instance, scheduled_execution_time=datetime(2030, 1, 1, 3, 30, tzinfo=UTC), repository_def=repository
     )
     ticked = nightly.evaluate_tick(context)
     assert [request.partition_key for request in ticked.run_requests] == ["a|tiny", "b|tiny"]
-    sensed = automation.fill_gaps.evaluate_tick(
-        dg.build_sensor_context(instance=made.instance, repository_def=repository)
-    )
+    sensed = fill_gaps.evaluate_tick(dg.build_sensor_context(instance=made.instance, repository_def=repository))
     assert [request.partition_key for request in sensed.run_requests] == ["a|tiny", "b|tiny"]
 
 

@@ -86,8 +86,5 @@ def test_every_manifest_of_the_store_is_read_this_way() -> None:
     ]
     not_yet = {f"onoff_core/exchange/{name}.py" for name in ("distributions", "scripts_shape")} | {
         "onoff_core/cli/import_results.py",
-        "onoff_assets/observing.py",
-        "onoff_assets/assets/samples.py",
-        "onoff_assets/assets/token_distributions.py",
     }
     assert set(inside) - not_yet <= {"onoff_core/store/provenance.py"}

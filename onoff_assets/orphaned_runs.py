@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from onoff_assets import tags
+
 if TYPE_CHECKING:
     import psutil
 
-WORKER_TAG = "onoff/worker"  # machine, its boot, process id, and when the process began, for ids are used again
 _SECONDS = 30
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def this_worker() -> str:
-    """What `WORKER_TAG` says of the process that asks."""
+    """What `tags.WORKER` says of the process that asks."""
     import psutil
 
     return f"{socket.gethostname()} {_boot()} {os.getpid()} {_began(psutil.Process()):.0f}"
@@ -61,12 +62,12 @@ def end_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
     ended = []
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
     for run in instance.get_runs(filters=started):
-        if WORKER_TAG not in run.tags or not is_gone(run.tags[WORKER_TAG]):
+        if tags.WORKER not in run.tags or not is_gone(run.tags[tags.WORKER]):
             continue
         now = instance.get_run_by_id(run.run_id)  # the worker's last word may have come after the list was made
         if now is None or now.is_finished:
             continue
-        why = f"The run's worker ({run.tags[WORKER_TAG]}) is gone and left no word."
+        why = f"The run's worker ({run.tags[tags.WORKER]}) is gone and left no word."
         if now.status is dg.DagsterRunStatus.CANCELING:
             instance.report_run_canceled(now, why)
         else:

@@ -1,38 +1,34 @@
 """Keep Dagster's knowledge of the inputs exact: which version of problems and settings each partition has now.
 
 Dagster calls a partition stale when an input of it was observed with a new version after it was made. So somebody has
-to observe: every run observes its own partition before its first step (`InputVersions`, so that what is made later is
+to observe: every run observes its own partition before its first step (`input_versions`, so that what is made later is
 compared with what it was made from), and every tick of the schedule and the sensor observes what changed since, of all
 partitions that no run is at.
 """
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from onoff_assets.orphans import WORKER_TAG, this_worker
-from onoff_assets.study import study
+from onoff_assets import tags
+from onoff_assets.orphaned_runs import this_worker
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import sampling_settings_version
-from onoff_core.study import Partition
+from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
     from onoff_core.store import Store
 
-DATA_VERSION_TAG = "dagster/data_version"
-PARTITION_TAG = "dagster/partition"
-INPUTS_TAG = "onoff/inputs"  # the hash of all a run depends on, so that failures are counted by unchanged inputs
 _MAX_SECONDS = 20.0
 SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings")
 
 
 def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEventType) -> dict[str, str]:
     """The data version last recorded of every partition of an asset, by partition key."""
-    tags = instance.event_log_storage.get_latest_tags_by_partition(dg.AssetKey(asset), kind, [DATA_VERSION_TAG])
-    return {key: tag[DATA_VERSION_TAG] for key, tag in tags.items() if DATA_VERSION_TAG in tag}
+    found = instance.event_log_storage.get_latest_tags_by_partition(dg.AssetKey(asset), kind, [tags.DATA_VERSION])
+    return {key: tag[tags.DATA_VERSION] for key, tag in found.items() if tags.DATA_VERSION in tag}
 
 
 def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, str]]) -> int:
@@ -49,7 +45,7 @@ def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, st
                 return recorded
             if known.get(key) != version:
                 instance.report_runless_asset_event(
-                    dg.AssetObservation(asset, partition=key, tags={DATA_VERSION_TAG: version})
+                    dg.AssetObservation(asset, partition=key, tags={tags.DATA_VERSION: version})
                 )
                 recorded += 1
     return recorded
@@ -77,7 +73,7 @@ def settings_versions(partitions: Iterable[Partition], problems: Mapping[str, st
     return versions
 
 
-class InputVersions(dg.ConfigurableResource):
+def input_versions(study: Study) -> dg.ResourceDefinition:
     """Marks the run with its worker and with what it depends on; observes its own partition before its first step.
 
     A run without samples makes its tables from those that are there, which may be of former settings. So what it
@@ -85,36 +81,47 @@ class InputVersions(dg.ConfigurableResource):
     made reads stale.
     """
 
-    @contextmanager
-    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator["InputVersions"]:
+    def prepare(context: dg.InitResourceContext) -> Iterator[None]:
         run, instance = context.run, context.instance
         if run is None or instance is None:
-            yield self
+            yield None
             return
-        instance.add_run_tags(run.run_id, {WORKER_TAG: this_worker()})
-        key, wanted = run.tags.get(PARTITION_TAG), {}
-        if key in study().partitions:
-            wanted = _observe_inputs(instance, run, study().partitions[key])
-        elif run.asset_selection and dg.AssetKey("leaderboard") in run.asset_selection:
-            from onoff_core.grid.leaderboard import leaderboard_version
-            from onoff_core.store import Store, current_generations
-
-            version = leaderboard_version(current_generations(Store(study().store_path)))
-            instance.add_run_tags(run.run_id, {INPUTS_TAG: version})
+        wanted = _begin(study, run, instance)
         try:
-            yield self
+            yield None
         finally:
             observe(instance, wanted)
 
+    return dg.ResourceDefinition(
+        prepare, description="Observes which version of problems and settings a run goes by, and marks the run with it."
+    )
+
+
+def _begin(study: Study, run: dg.DagsterRun, instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+    """Mark the run and observe what it goes by; the versions to observe at its end, by asset and partition key."""
+    instance.add_run_tags(run.run_id, {tags.WORKER: this_worker()})
+    key = run.tags.get(tags.PARTITION)
+    if key in study.partitions:
+        return _observe_inputs(study, instance, run, study.partitions[key])
+    if run.asset_selection and dg.AssetKey("leaderboard") in run.asset_selection:
+        from onoff_core.grid.leaderboard import leaderboard_version
+        from onoff_core.store import Store, current_generations
+
+        version = leaderboard_version(current_generations(Store(study.store_path)))
+        instance.add_run_tags(run.run_id, {tags.INPUTS: version})
+    return {}
+
 
 def _observe_inputs(
-    instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition
+    study: Study, instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition
 ) -> dict[str, dict[str, str]]:
-    """Observe what the run goes by; what is wanted instead, where that is another, by asset and partition key."""
+    """Observe the versions the run goes by. Returns the versions the settings ask for where those are others, by asset
+    and partition key: they are to be observed when the run ends.
+    """
     from onoff_core.grid.problem_versions import current_problems_version, inputs_version
     from onoff_core.store import Store
 
-    store = Store(study().store_path)
+    store = Store(study.store_path)
     samples_too = run.asset_selection is None or dg.AssetKey("samples") in run.asset_selection
     problems: dict[str, str] = {}
     try:
@@ -128,8 +135,8 @@ def _observe_inputs(
         {} if samples_too else _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
     )
     observe(instance, {**wanted, **real})
-    if run.tags.get(INPUTS_TAG) != inputs_version(partition):
-        instance.add_run_tags(run.run_id, {INPUTS_TAG: inputs_version(partition)})
+    if run.tags.get(tags.INPUTS) != inputs_version(partition):
+        instance.add_run_tags(run.run_id, {tags.INPUTS: inputs_version(partition)})
     return {asset: wanted[asset] for asset in real if asset in wanted}
 
 
@@ -139,10 +146,11 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
     Nothing of imported samples: no setting makes those stale, or what is made from them.
     """
     from onoff_core.grid import fingerprints
+    from onoff_core.store.provenance import is_imported
 
     names = (partition.dataset, partition.model)
     samples, rewards = store.current("samples", names), store.current("rewards", names)
-    if samples is None or samples.manifest().facts.get("imported"):
+    if samples is None or is_imported(samples.manifest()):
         return {}
     made = {}
     if "rewards" in assets:

@@ -10,14 +10,18 @@ from collections.abc import Collection
 
 import dagster as dg
 
-from onoff_assets.study import study
+from onoff_assets import tags
 from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.study import Study
 
 Keys = Collection[str | None]  # partition keys; None: of an asset without partitions
 
 
 class OfPartitions(dg.AutomationCondition):
     """A condition that is a set of partitions, found by Python and thus in the code server."""
+
+    def __init__(self, study: Study) -> None:
+        self.study = study
 
     @property
     def description(self) -> str:
@@ -47,16 +51,16 @@ class BehindItsInputs(OfPartitions):
         return "behind_its_inputs"
 
     def find(self, asset: str, keys: Keys, instance: dg.DagsterInstance) -> Keys:
-        from onoff_assets.states import leaderboard_made_from
+        from onoff_assets.partition_states import leaderboard_made_from
         from onoff_core.grid.leaderboard import leaderboard_version
         from onoff_core.grid.status import is_behind
         from onoff_core.store import Store, current_generations
 
-        known = current_generations(Store(study().store_path))
+        known = current_generations(Store(self.study.store_path))
         if asset == "leaderboard":
             has_rows = any(made == "statistics" for made, _ in known)
             return {None} if has_rows and leaderboard_made_from(instance) != leaderboard_version(known) else ()
-        partitions = {key: study().partition(str(key)) for key in keys}
+        partitions = {key: self.study.partition(str(key)) for key in keys}
         return {key for key, one in partitions.items() if is_behind(known, asset, (one.dataset, one.model))}
 
 
@@ -68,10 +72,10 @@ class AboutToBeRetried(OfPartitions):
         return "about_to_be_retried"
 
     def find(self, asset: str, keys: Keys, instance: dg.DagsterInstance) -> Keys:
-        from onoff_assets.states import PARTITION_TAG, about_to_be_retried
+        from onoff_assets.partition_states import about_to_be_retried
 
-        runs = [run for run in about_to_be_retried(instance) if PARTITION_TAG in run.tags or _selects(run, asset)]
-        return {run.tags.get(PARTITION_TAG) for run in runs}.intersection(keys)
+        runs = [run for run in about_to_be_retried(instance) if tags.PARTITION in run.tags or _selects(run, asset)]
+        return {run.tags.get(tags.PARTITION) for run in runs}.intersection(keys)
 
 
 class FailedTooOften(OfPartitions):
@@ -82,16 +86,18 @@ class FailedTooOften(OfPartitions):
         return "failed_too_often"
 
     def find(self, asset: str, keys: Keys, instance: dg.DagsterInstance) -> Keys:
-        from onoff_assets.states import failures
+        from onoff_assets.partition_states import failures
         from onoff_core.grid.leaderboard import leaderboard_version
         from onoff_core.grid.problem_versions import inputs_version
         from onoff_core.store import Store, current_generations
 
         if asset == "leaderboard":
-            inputs = {None: leaderboard_version(current_generations(Store(study().store_path)))}
+            inputs: dict[str | None, str] = {
+                None: leaderboard_version(current_generations(Store(self.study.store_path)))
+            }
         else:
-            inputs = {key: inputs_version(study().partition(str(key))) for key in keys}
-        limit = study().automation.max_failures
+            inputs = {key: inputs_version(self.study.partition(str(key))) for key in keys}
+        limit = self.study.automation.max_failures
         return {key for key, number in failures(instance, inputs).items() if number > limit}
 
 
@@ -99,27 +105,41 @@ def _selects(run: dg.DagsterRun, asset: str) -> bool:
     return run.asset_selection is not None and dg.AssetKey(asset) in run.asset_selection
 
 
-# In this order: a run that ends while a tick looks is seen by one of the first two.
-nobody_is_at_it = (~dg.AutomationCondition.in_progress() & ~AboutToBeRetried() & ~FailedTooOften()).with_label(
-    "nobody_is_at_it"
-)
+def nobody_is_at_it(study: Study) -> dg.AutomationCondition:
+    """No run makes it now or is about to, and it has not failed too often.
 
-# Made again with, or after, the table it is made from, and not before all of that is there. A changed setting is the
-# schedule's matter: it may call for new samples first.
-follows_its_inputs = (
-    (BehindItsInputs() | dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested()))
-    & ~dg.AutomationCondition.any_deps_missing().allow(dg.AssetSelection.assets(*ASSETS))
-    & ~dg.AutomationCondition.any_deps_in_progress()
-    & nobody_is_at_it
-).with_label("follows_its_inputs")
+    In this order: a run that ends while a tick looks is seen by one of the first two.
+    """
+    free = ~dg.AutomationCondition.in_progress() & ~AboutToBeRetried(study) & ~FailedTooOften(study)
+    return free.with_label("nobody_is_at_it")
 
-# Made again when any partition's statistics have changed; a grid with gaps has a leaderboard too.
-follows_any_partition = (BehindItsInputs() & nobody_is_at_it).with_label("follows_any_partition")
 
-follow = dg.AutomationConditionSensorDefinition(
-    "follow_samples",
-    target=dg.AssetSelection.assets("rewards", "statistics", "leaderboard"),
-    default_status=dg.DefaultSensorStatus.RUNNING,
-    use_user_code_server=True,  # it loads the conditions above
-    description="Keeps rewards, statistics and the leaderboard up to date when samples change.",
-)
+def follows_its_inputs(study: Study) -> dg.AutomationCondition:
+    """Made again with, or after, the table it is made from, and not before all of that is there.
+
+    A changed setting is the schedule's matter: it may call for new samples first.
+    """
+    made_with_its_input = dg.AutomationCondition.any_deps_match(dg.AutomationCondition.will_be_requested())
+    condition = (
+        (BehindItsInputs(study) | made_with_its_input)
+        & ~dg.AutomationCondition.any_deps_missing().allow(dg.AssetSelection.assets(*ASSETS))
+        & ~dg.AutomationCondition.any_deps_in_progress()
+        & nobody_is_at_it(study)
+    )
+    return condition.with_label("follows_its_inputs")
+
+
+def follows_any_partition(study: Study) -> dg.AutomationCondition:
+    """Made again when any partition's statistics have changed; a grid with gaps has a leaderboard too."""
+    return (BehindItsInputs(study) & nobody_is_at_it(study)).with_label("follows_any_partition")
+
+
+def follow_samples() -> dg.AutomationConditionSensorDefinition:
+    """The sensor that asks the conditions above."""
+    return dg.AutomationConditionSensorDefinition(
+        "follow_samples",
+        target=dg.AssetSelection.assets("rewards", "statistics", "leaderboard"),
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        use_user_code_server=True,  # it loads the conditions above
+        description="Keeps rewards, statistics and the leaderboard up to date when samples change.",
+    )

@@ -3,18 +3,13 @@
 import dataclasses
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph  # not public
 
-from onoff_assets.observing import (
-    DATA_VERSION_TAG,
-    INPUTS_TAG,
-    PARTITION_TAG,
-    latest_versions,
-    observe,
-    settings_versions,
-)
+from onoff_assets import tags
+from onoff_assets.input_versions import latest_versions, observe, settings_versions
 from onoff_core.errors import ModelError
 from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.grid.plan import PartitionState
@@ -31,8 +26,6 @@ _IN_PROGRESS = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
-# Dagster marks a failed run a moment later with whether it will be tried again, and then with the run that does.
-_WILL_RETRY_TAG, _RETRY_TAG = "dagster/will_retry", "dagster/auto_retry_run_id"
 _RETRY_IS_MADE_WITHIN = timedelta(minutes=5)
 
 
@@ -71,24 +64,25 @@ def partition_states(
 def partitions_in_progress(instance: dg.DagsterInstance) -> set[str]:
     """The partitions of which a run is queued, running, or about to be retried."""
     runs = [*instance.get_runs(filters=dg.RunsFilter(statuses=_IN_PROGRESS)), *about_to_be_retried(instance)]
-    return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
+    return {run.tags[tags.PARTITION] for run in runs if tags.PARTITION in run.tags}
 
 
 def about_to_be_retried(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Failed runs that Dagster will try again, up to the end of the run that does so.
 
-    Up to its end, for who has asked what is in progress before that run was there, and asks this after it was made.
+    Up to its end: a caller that listed the runs in progress before the retry was made, and asks here after it was
+    made, would else see neither of the two.
     """
     lately = datetime.now(UTC) - _RETRY_IS_MADE_WITHIN
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately)
     unmarked = "true" if instance.run_retries_enabled else "false"  # not marked yet, or never
-    coming = [run for run in instance.get_runs(failed) if run.tags.get(_WILL_RETRY_TAG, unmarked) == "true"]
-    made = [run.tags[_RETRY_TAG] for run in coming if _RETRY_TAG in run.tags]
+    coming = [run for run in instance.get_runs(failed) if run.tags.get(tags.WILL_RETRY, unmarked) == "true"]
+    made = [run.tags[tags.RETRY_RUN] for run in coming if tags.RETRY_RUN in run.tags]
     over = {run.run_id for run in (instance.get_runs(dg.RunsFilter(run_ids=made)) if made else ()) if run.is_finished}
-    return [run for run in coming if run.tags.get(_RETRY_TAG) not in over]
+    return [run for run in coming if run.tags.get(tags.RETRY_RUN) not in over]
 
 
-def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: object) -> set[str]:
+def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: BaseAssetGraph) -> set[str]:
     """The partitions that backfills under way were asked for: the daemon makes their runs in its own time."""
     from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus  # there is no public way
 
@@ -142,10 +136,10 @@ def failures(instance: dg.DagsterInstance, inputs: Mapping[Key, str]) -> dict[Ke
     """How often each key's runs failed with these inputs."""
     counts = dict.fromkeys(inputs, 0)
     if counts:
-        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={INPUTS_TAG: sorted(set(inputs.values()))})
+        failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], tags={tags.INPUTS: sorted(set(inputs.values()))})
         for run in instance.get_runs(filters=failed):
-            key = cast(Key, run.tags.get(PARTITION_TAG))
-            if key in inputs and run.tags[INPUTS_TAG] == inputs[key]:
+            made_of = (run.tags.get(tags.PARTITION), run.tags[tags.INPUTS])
+            for key in [key for key, version in inputs.items() if (key, version) == made_of]:
                 counts[key] += 1
     return counts
 
@@ -154,7 +148,7 @@ def leaderboard_made_from(instance: dg.DagsterInstance) -> str | None:
     """The version that the last leaderboard was made from; None: there is none."""
     event = instance.get_latest_materialization_event(dg.AssetKey("leaderboard"))
     made = None if event is None else event.asset_materialization
-    return None if made is None or made.tags is None else made.tags.get(DATA_VERSION_TAG)
+    return None if made is None or made.tags is None else made.tags.get(tags.DATA_VERSION)
 
 
 def _made_at(store: Store, partition: Partition) -> float | None:
