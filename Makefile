@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c const
 # Without a GPU, torch's own index has a build a tenth the size: make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
 PARTITION := arithmetic|smollm2-135m
-ASSETS := samples,rewards,statistics,token_distributions
+ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; print(",".join(GRID_ASSETS))')
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 

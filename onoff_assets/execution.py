@@ -5,12 +5,13 @@ lasting (settings, data, model, memory: the same run would fail again, so the st
 """
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from onoff_core.errors import DatasetError, MissingInputError, OnoffError, PartitionError, SettingsError
+from onoff_core.backends.memory import is_out_of_memory
+from onoff_core.errors import DatasetError, MissingInputError, OnoffError, PartitionError, SettingsError, causes
 from onoff_core.study import Outputs, Partition, Study
 
 if TYPE_CHECKING:
@@ -65,25 +66,15 @@ def run(study: Study, context: dg.AssetExecutionContext, materialize: Materializ
 def _write_outputs(study: Study, partition: Partition, store: "Store", asset: str, say: Callable[[str], None]) -> None:
     """A research file names folders for the scripts' files; an `onoff.yaml` names none."""
     if study.outputs != Outputs():
-        from onoff_core.export.outputs import write_outputs
+        from onoff_core.exchange.outputs import write_outputs
 
-        for path in write_outputs(study.outputs, partition, store, asset):
+        for path in write_outputs(study.outputs, partition, store, asset, say):
             say(f"wrote {path}")
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether the error, or one it was raised from, is of a kind that passes by itself."""
-    return any(_passes(one) for one in _chain(error))
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Of the machine or of a GPU: torch has an exception of its own for GPUs and a plain one for the CPU."""
-    return any(
-        isinstance(one, MemoryError)
-        or type(one).__name__ == "OutOfMemoryError"
-        or (isinstance(one, RuntimeError) and "can't allocate memory" in str(one))
-        for one in _chain(error)
-    )
+    return any(_passes(one) for one in causes(error))
 
 
 def _passes(error: BaseException) -> bool:
@@ -95,12 +86,6 @@ def _passes(error: BaseException) -> bool:
     if library in _NETWORK_LIBRARIES and ("Connect" in name or "Timeout" in name):
         return True
     return isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO
-
-
-def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _memory_advice(study: Study, context: dg.AssetExecutionContext) -> str:

@@ -146,10 +146,11 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
     Nothing of imported samples: no setting makes those stale, or what is made from them.
     """
     from onoff_core.grid import fingerprints
+    from onoff_core.store.provenance import is_imported
 
     names = (partition.dataset, partition.model)
     samples, rewards = store.current("samples", names), store.current("rewards", names)
-    if samples is None or samples.manifest().facts.get("imported"):
+    if samples is None or is_imported(samples.manifest()):
         return {}
     made = {}
     if "rewards" in assets:

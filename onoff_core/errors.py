@@ -4,7 +4,7 @@ Every message says what was wrong, where, and what to do. Anything else that is 
 its traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 def materialize_command(assets: Iterable[str], key: str) -> str:
@@ -46,3 +46,10 @@ class ExchangeError(OnoffError):
 
 class PlatformError(OnoffError):
     """Something that Dagster needs is not there, such as its home, or was asked of it in a way it does not know."""
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error, and then each that the one before was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

@@ -1,4 +1,10 @@
-"""The columns of every table, with units: one source for files, catalog comments and the Dagster UI."""
+"""Every table with its columns and their units, and every asset with its tables.
+
+One source for files, manifests, the catalog and its comments, the Dagster UI and the browser.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
 
 import pyarrow as pa
 
@@ -106,26 +112,68 @@ _TOKEN_DISTRIBUTIONS = pa.schema(
     ]
 )
 
-SCHEMAS: dict[str, pa.Schema] = {
-    "problems": _PROBLEMS,
-    "vocabulary": _VOCABULARY,
-    "samples": _SAMPLES,
-    "rewards": _REWARDS,
-    "statistics": _STATISTICS,
-    "token_distributions": _TOKEN_DISTRIBUTIONS,
-}
-# What each table is made from and records in its manifest; the first is the one it follows.
-MADE_FROM: dict[str, tuple[str, ...]] = {
-    "samples": ("problems",),
-    "rewards": ("samples", "problems"),
-    "statistics": ("rewards", "samples"),
-    "token_distributions": ("samples",),
-}
-TABLES: dict[str, str] = {
-    "problems": "one row per problem",
-    "vocabulary": "one row per token id",
-    "samples": "one row per response",
-    "rewards": "one verdict per response",
-    "statistics": "one row per partition",
-    "token_distributions": "one row per token",
+
+@dataclass(frozen=True)
+class Table:
+    """What the store keeps of an asset under one name: Parquet fragments of one schema."""
+
+    name: str
+    schema: pa.Schema
+    meaning: str  # one row per ...
+    made_from: tuple[str, ...]  # the tables that its manifest names as inputs; the first is the one that it follows
+    partitioned_by: tuple[str, ...]  # the columns that name a partition, and the folders below the table's own
+    in_catalog: Literal["copy", "view"]  # a copy is fast to join and costs the catalog its size
+    code_version: str = "1"  # raised when the code comes to mean something else, which makes older results stale
+
+
+@dataclass(frozen=True)
+class Asset:
+    """What a user materializes of each partition: one table, and what else is made with it."""
+
+    name: str  # also of its first table
+    letter: str  # where there is room for one character
+    tables: tuple[Table, ...]
+
+    @property
+    def code_version(self) -> str:
+        return self.tables[0].code_version
+
+
+_DATASET, _MODEL, _GRID = ("dataset",), ("model",), ("dataset", "model")
+
+# What is kept beside the results, so that readers need neither data sets nor tokenizers.
+_BESIDE = (
+    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy"),
+    Table("vocabulary", _VOCABULARY, "one row per token id", (), _MODEL, "view"),
+)
+# The assets of a partition, in the order in which they are made. To add one: an entry here, its module in
+# `onoff_assets/assets`, its place in `onoff_assets/definitions.py`, and its tests.
+ASSETS = (
+    Asset(
+        "samples",
+        "S",
+        (Table("samples", _SAMPLES, "one row per response", ("problems",), _GRID, "view"),),
+    ),
+    Asset(
+        "rewards",
+        "R",
+        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "4"),),
+    ),
+    Asset(
+        "statistics",
+        "A",
+        (Table("statistics", _STATISTICS, "one row per partition", ("rewards", "samples"), _GRID, "copy", "2"),),
+    ),
+    Asset(
+        "token_distributions",
+        "T",
+        (Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),),
+    ),
+)
+GRID_ASSETS = tuple(asset.name for asset in ASSETS)
+TABLES = {table.name: table for table in (*_BESIDE, *(table for asset in ASSETS for table in asset.tables))}
+SCHEMAS = {table.name: table.schema for table in TABLES.values()}
+CODE_VERSIONS = {
+    **{table.name: table.code_version for table in TABLES.values()},
+    "leaderboard": "1",  # made of all partitions' statistics; it has no table of its own
 }

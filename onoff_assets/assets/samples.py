@@ -29,19 +29,20 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
     def samples(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """num_samples responses per problem, with the sampled token ids and their log-probabilities; one row each."""
         from onoff_core.grid.materialize import materialize_samples
+        from onoff_core.store.provenance import SamplesProvenance
 
         made = run(grid.study, context, materialize_samples)
-        facts = made.manifest.facts
+        how = SamplesProvenance.of(made.manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
             metadata={
                 **table_metadata(grid.study, context, made),
                 **present(
                     {
-                        "tokens_per_second": rounded(facts["tokens_per_second"], 1),
-                        "seconds": rounded(facts["seconds"], 1),
-                        "seed": facts["seed"],
-                        "model_revision": facts["model_revision"],
+                        "tokens_per_second": rounded(how.tokens_per_second, 1),
+                        "seconds": rounded(how.seconds, 1),
+                        "seed": how.seed,
+                        "model_revision": how.model_revision,
                     }
                 ),
                 "preview": _preview(made.generation),

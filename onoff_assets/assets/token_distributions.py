@@ -25,12 +25,13 @@ def build_token_distributions(
         """Per token: entropy over the whole vocabulary, log-probability, rank, top-k and the mass outside it."""
         from onoff_assets.plots import EntropyByPosition, entropy_plot
         from onoff_core.grid.materialize import materialize_token_distributions
+        from onoff_core.store.provenance import ScoresProvenance
 
         made = run(grid.study, context, materialize_token_distributions)
         entropy = EntropyByPosition()
         for table in made.generation.tables(["position", "entropy"]):
             entropy.add(table["position"].to_numpy(), table["entropy"].to_numpy())
-        facts = made.manifest.facts
+        how = ScoresProvenance.of(made.manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
             metadata={
@@ -39,9 +40,9 @@ def build_token_distributions(
                     {
                         "mean_entropy (nats)": rounded(entropy.mean),
                         "entropy by position": entropy_plot(entropy),
-                        "tokens_per_second": rounded(facts["tokens_per_second"], 1),
-                        "seconds": rounded(facts["seconds"], 1),
-                        "vocab_size": facts["vocab_size"],
+                        "tokens_per_second": rounded(how.tokens_per_second, 1),
+                        "seconds": rounded(how.seconds, 1),
+                        "vocab_size": how.vocab_size,
                     }
                 ),
             },

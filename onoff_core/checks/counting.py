@@ -11,6 +11,7 @@ import pyarrow as pa
 from onoff_core.checks.evidence import Key, keys_of
 from onoff_core.checks.token_distributions import DistributionCounts
 from onoff_core.store import Generation
+from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
 from onoff_core.tables import SCHEMAS
 
 ENTROPY_SLACK = 1e-3  # nats; float32 sums over a whole vocabulary
@@ -24,11 +25,11 @@ _ROWS_AT_ONCE = 256  # tokens; some 100 MB where the whole vocabulary is kept
 
 def count_distributions(scored: Generation, generation: Generation) -> DistributionCounts:
     """Read token distributions and the samples they were made from; memory holds a batch of the former."""
-    manifest = generation.manifest()
+    scores = ScoresProvenance.of(generation.manifest())
     counts = DistributionCounts(
-        vocab_size=manifest.facts["vocab_size"],
-        comparable=manifest.settings["temperature"] == 1,
-        full_precision=scored.manifest().facts["torch_dtype"] == "float32",
+        vocab_size=scores.vocab_size,
+        comparable=scores.temperature == 1,
+        full_precision=SamplesProvenance.of(scored.manifest()).torch_dtype == "float32",
     )
     sampled, distributed = scored.fragment_indices(), generation.fragment_indices()
     for index in sorted(sampled | distributed):  # no rows where there is no fragment, so that the check says so

@@ -12,10 +12,18 @@ if TYPE_CHECKING:
     from onoff_core.store import Store
 
 
-def every_problem_has_its_samples(samples: "pa.Table", problem_ids: Sequence[str], num_samples: int) -> Evidence:
-    """Each problem has samples 0 to num_samples - 1, each once, and there is no other row."""
-    expected = {(problem, index) for problem in problem_ids for index in range(num_samples)}
+def every_problem_has_its_samples(samples: "pa.Table", problem_ids: Sequence[str], num_samples: int | None) -> Evidence:
+    """Each problem has samples 0 to num_samples - 1, each once, and there is no other row.
+
+    Of imported samples (`num_samples` None) nobody knows how many were asked for: each problem that is there has
+    samples 0 to its last one.
+    """
     rows = Counter(keys_of(samples))
+    last: dict[str, int] = {}
+    for problem, index in rows:
+        last[problem] = max(index, last.get(problem, 0))
+    counts = {problem: last.get(problem, -1) + 1 if num_samples is None else num_samples for problem in problem_ids}
+    expected = {(problem, index) for problem, count in counts.items() for index in range(count)}
     missing, foreign = sorted(expected - rows.keys()), sorted(rows.keys() - expected)
     repeated = sorted(key for key, count in rows.items() if count > 1)
     wrong = [*missing, *foreign, *repeated]
@@ -72,13 +80,16 @@ SAMPLES_CHECKS = (
 
 def check_samples(store: "Store", key: tuple[str, str], max_truncated_share: float) -> Found:
     """The evidence on a partition's current samples, by check; the tables are read once."""
+    from onoff_core.store.provenance import SamplesProvenance
+
     generation = store.require("samples", key)
     manifest, table = generation.manifest(), generation.read()
     asked = store.generation("problems", (key[0],), manifest.inputs["problems"]).read()["problem_id"].to_pylist()
     vocabulary = store.require("vocabulary", (key[1],))
     ids = vocabulary.read()
     pieces, special = ids["piece"].to_pylist(), ids["special"].to_pylist()
-    num_samples = manifest.settings["sampling"]["num_samples"]
+    sampling = SamplesProvenance.of(manifest).sampling
+    num_samples = None if sampling is None else sampling.num_samples
     return {
         "every_problem_has_its_samples": every_problem_has_its_samples(table, asked, num_samples),
         "token_ids_decode_to_response": token_ids_decode_to_response(table, pieces, special, vocabulary.fingerprint),

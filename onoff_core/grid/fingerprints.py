@@ -14,20 +14,13 @@ import hashlib
 import json
 from typing import Any
 
+from onoff_core.backends import DEFAULT_SCORER, scorer_kind
 from onoff_core.backends.identity import model_identity
 from onoff_core.study import Partition
+from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
 
-ASSETS = ("samples", "rewards", "statistics", "token_distributions")
-
-# Raise an asset's number when its code comes to mean something else.
-CODE_VERSIONS = {
-    "problems": "1",
-    "samples": "1",
-    "rewards": "4",
-    "statistics": "2",
-    "token_distributions": "1",
-    "leaderboard": "1",
-}
+ASSETS = GRID_ASSETS
+__all__ = ["ASSETS", "CODE_VERSIONS"]
 
 
 def fingerprint_of(content: Any) -> str:
@@ -39,11 +32,13 @@ def fingerprint_of(content: Any) -> str:
 def sampling_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's samples besides the problems."""
     backend = partition.model_settings.backend_specific
+    script = {} if backend.script is None else {"script": list(backend.script.responses)}
     return {
         "model": {
             **model_identity(partition.model_settings, partition.base_dir),
             "backend_type": partition.model_settings.backend_type,
             "torch_dtype": backend.torch_dtype,
+            **script,
         },
         "task": partition.task.model_dump(mode="json", exclude={"reward_type"}),
         "sampling": partition.sampling.model_dump(mode="json", exclude={"batch_size"}),
@@ -56,8 +51,13 @@ def reward_settings(partition: Partition) -> dict[str, Any]:
 
 
 def distribution_settings(partition: Partition) -> dict[str, Any]:
-    """What decides a partition's token distributions besides the samples. `use_logits` is the export's matter."""
-    return partition.distribution.model_dump(mode="json", exclude={"use_logits"})
+    """What decides a partition's token distributions besides the samples. `use_logits` is the export's matter.
+
+    Which engine scores is told where it is another than the usual one.
+    """
+    kind = scorer_kind(partition.model_settings)
+    scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
+    return {**partition.distribution.model_dump(mode="json", exclude={"use_logits"}), **scorer}
 
 
 def sampling_settings_version(partition: Partition) -> str:

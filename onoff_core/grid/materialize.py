@@ -7,11 +7,14 @@ publishes the catalog at the end. `log` takes the lines a person should see.
 import logging
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
 
+from onoff_core.backends import open_sampler, open_scorer, open_tokenizer
+from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.problems import Problem, load_problems, problems_version
@@ -58,7 +61,6 @@ def _sample(
     partition: Partition, store: Store, generation: Generation, problems: tuple[Problem, ...], say: Log, log: Log | None
 ) -> tuple[list[int], dict[str, Any]]:
     """Draw what is missing of a generation; the numbers of its fragments, and the facts of the run."""
-    from onoff_core.backends.loading import load_model
     from onoff_core.sampling import chunks_of, sample_chunks
 
     sampling = partition.sampling
@@ -67,20 +69,22 @@ def _sample(
     there = generation.fragment_indices()
     missing = [chunk for chunk in chunks if chunk.index not in there]
     _say_resuming(say, chunks, missing)
-    loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
-    keep_vocabulary(store, partition.model, loaded.vocabulary.pieces, loaded.vocabulary.special)
-    progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
-    for chunk, table in sample_chunks(loaded, missing, partition.task, sampling, begun["seed"], progress.add_tokens):
-        generation.write_fragment(chunk.index, [table])
-        progress.add(table.num_rows)
-    return [chunk.index for chunk in chunks], {
-        "seed": begun["seed"],
-        "model_revision": loaded.revision,
-        "device": str(loaded.device),
-        "torch_dtype": str(loaded.model.dtype).removeprefix("torch."),
-        "seconds": progress.seconds,
-        "tokens_per_second": progress.tokens_per_second,
-    }
+    with closing(open_sampler(partition.model, partition.model_settings, partition.base_dir)) as sampler:
+        keep_vocabulary(store, partition.model, sampler.tokenizer.vocabulary)
+        progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
+        for chunk, table in sample_chunks(
+            sampler, missing, partition.task, sampling, begun["seed"], progress.add_tokens
+        ):
+            generation.write_fragment(chunk.index, [table])
+            progress.add(table.num_rows)
+        return [chunk.index for chunk in chunks], {
+            "seed": begun["seed"],
+            "model_revision": sampler.info.revision,
+            "device": sampler.info.device,
+            "torch_dtype": sampler.info.dtype,
+            "seconds": progress.seconds,
+            "tokens_per_second": progress.tokens_per_second,
+        }
 
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None) -> Made:
@@ -157,29 +161,28 @@ def materialize_token_distributions(partition: Partition, store: Store, log: Log
 def _extract(
     partition: Partition, samples: Generation, generation: Generation, say: Log, log: Log | None
 ) -> dict[str, Any]:
-    from onoff_core.backends.loading import load_model
     from onoff_core.distributions import extract_distributions
 
     chunks = sorted(samples.fragment_indices())
     there = generation.fragment_indices()
     missing = [index for index in chunks if index not in there]
     _say_resuming(say, chunks, missing)
-    loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
     progress = Progress("scoring", samples.manifest().num_rows, log)
 
     def scored(tokens: int) -> None:
         progress.add_tokens(tokens)
         progress.add()
 
-    for index in missing:
-        table = samples.read_fragment(index)
-        generation.write_fragment(index, extract_distributions(loaded, table, partition.distribution, scored))
-    return {
-        "vocab_size": loaded.vocab_size,
-        "device": str(loaded.device),
-        "seconds": progress.seconds,
-        "tokens_per_second": progress.tokens_per_second,
-    }
+    with closing(open_scorer(partition.model, partition.model_settings, partition.base_dir)) as scorer:
+        for index in missing:
+            table = samples.read_fragment(index)
+            generation.write_fragment(index, extract_distributions(scorer, table, partition.distribution, scored))
+        return {
+            "vocab_size": scorer.info.vocab_size,
+            "device": scorer.info.device,
+            "seconds": progress.seconds,
+            "tokens_per_second": progress.tokens_per_second,
+        }
 
 
 def is_whole(generation: Generation, say: Log = _info) -> bool:
@@ -204,8 +207,9 @@ def keep_problems(
             store.make_current(generation)
 
 
-def keep_vocabulary(store: Store, model: str, pieces: tuple[bytes, ...], special: tuple[bool, ...]) -> None:
+def keep_vocabulary(store: Store, model: str, vocabulary: Vocabulary) -> None:
     """Keep what token ids stand for, so that readers need no tokenizer."""
+    pieces, special = vocabulary.pieces, vocabulary.special
     table = pa.table(
         {"token_id": list(range(len(pieces))), "piece": list(pieces), "special": list(special)},
         schema=SCHEMAS["vocabulary"],
@@ -220,13 +224,11 @@ def keep_vocabulary(store: Store, model: str, pieces: tuple[bytes, ...], special
 
 
 def _mend_vocabulary(partition: Partition, store: Store) -> None:
-    """A damaged vocabulary needs the model, which complete samples do not load."""
+    """A damaged vocabulary needs the tokenizer, which complete samples do not load."""
     vocabulary = store.current("vocabulary", (partition.model,))
     if vocabulary is not None and vocabulary.damage():
-        from onoff_core.backends.loading import load_model
-
-        loaded = load_model(partition.model, partition.model_settings, partition.base_dir)
-        keep_vocabulary(store, partition.model, loaded.vocabulary.pieces, loaded.vocabulary.special)
+        tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
+        keep_vocabulary(store, partition.model, tokenizer.vocabulary)
 
 
 def _say_resuming(say: Log, chunks: Any, missing: Any) -> None:

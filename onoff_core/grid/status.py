@@ -5,8 +5,9 @@ from typing import Literal
 
 from onoff_core.grid import fingerprints
 from onoff_core.store import Current, Store
+from onoff_core.store.provenance import is_imported
 from onoff_core.study import Partition
-from onoff_core.tables import MADE_FROM
+from onoff_core.tables import TABLES
 
 CurrentGenerations = Mapping[tuple[str, tuple[str, ...]], Current]
 AssetStatus = Literal["complete", "imported", "partial", "stale", "missing"]
@@ -15,7 +16,7 @@ AssetStatus = Literal["complete", "imported", "partial", "stale", "missing"]
 def imported_samples(store: Store, key: tuple[str, str]) -> str | None:
     """The fingerprint of a partition's current samples where they were imported: no setting can make those stale."""
     current = store.current("samples", key)
-    return current.fingerprint if current is not None and current.manifest().facts.get("imported") else None
+    return current.fingerprint if current is not None and is_imported(current.manifest()) else None
 
 
 def wanted_fingerprints(partition: Partition, problems_version: str, imported: str | None = None) -> dict[str, str]:
@@ -56,7 +57,7 @@ def is_behind(known: CurrentGenerations, asset: str, key: tuple[str, str]) -> bo
 
     Settings are not looked at: who follows an input does not ask whether that input is the one that is wanted.
     """
-    followed = MADE_FROM[asset][0]
+    followed = TABLES[asset].made_from[0]
     source, made = known.get((followed, key)), known.get((asset, key))
     return source is not None and (made is None or made.inputs[followed] != source.fingerprint)
 

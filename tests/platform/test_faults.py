@@ -12,6 +12,7 @@ import dagster as dg
 import pytest
 
 from onoff_assets import execution, orphaned_runs, tags
+from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.errors import DatasetError, ModelError, StoreError
 from tests.platform.conftest import Platform
 
@@ -164,7 +165,7 @@ def test_offline_mode_is_a_setting_and_not_a_hiccup(made: Platform) -> None:
 def test_out_of_a_gpus_memory_is_told_by_name(made: Platform) -> None:
     import torch
 
-    assert execution.is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
 
 
 @pytest.fixture
