@@ -14,6 +14,7 @@ from onoff_core.errors import ModelError
 from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version, problems_versions
+from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.status import imported_samples, wanted_fingerprints
 from onoff_core.store import Store
 from onoff_core.study import Partition, Study
@@ -44,12 +45,12 @@ def partition_states(
         for key, partition in study.partitions.items()
         if key not in running and any(key in made[asset] for asset in ASSETS)
     ]
-    observe(instance, {**settings_versions(observed, versions.found), "problems": versions.found})
+    observe(instance, {**settings_versions(observed, versions.found, store), "problems": versions.found})
     busy = running | backfilled
     states = [
         PartitionState(
             key=key,
-            wanted=_wanted(partition, versions.found.get(partition.dataset)),
+            wanted=_wanted(partition, versions.found.get(partition.dataset), store),
             made=_still_there(store, partition, {asset: made[asset][key] for asset in ASSETS if key in made[asset]}),
             in_progress=key in busy,
         )
@@ -113,11 +114,11 @@ def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: BaseAsset
     return keys
 
 
-def _wanted(partition: Partition, problems_version: str | None) -> dict[str, str] | None:
+def _wanted(partition: Partition, problems_version: str | None, store: Store) -> dict[str, str] | None:
     if problems_version is None:
         return None
     try:
-        return wanted_fingerprints(partition, problems_version)
+        return wanted_fingerprints(as_recorded(partition, store), problems_version)
     except ModelError:  # said when it was observed; a run of the partition fails with it, other columns do not
         return None
 

@@ -69,6 +69,20 @@ _K_ESTIMATE = pa.list_(
         [pa.field("k", pa.int32(), nullable=False), pa.field("estimate", pa.float64()), pa.field("reason", pa.string())]
     )
 )
+_K_INTERVAL = pa.list_(
+    pa.struct(
+        [
+            pa.field("k", pa.int32(), nullable=False),
+            *(
+                pa.field(name, pa.float64())
+                for name in (
+                    *("other_problems_low", "other_problems_high", "same_problems_low", "same_problems_high"),
+                    *("lowest", "highest"),
+                )
+            ),
+        ]
+    )
+)
 _MISSING = pa.list_(
     pa.struct([pa.field("statistic", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 )
@@ -78,10 +92,28 @@ _STATISTICS = pa.schema(
         _column("num_samples", pa.int32(), "responses with a verdict"),
         _column("accuracy", pa.float64(), "mean over problems of the problem's mean reward", nullable=True),
         _column("standard_error", pa.float64(), "of the accuracy, clustered by problem", nullable=True),
-        _column("interval_low", pa.float64(), "95 % interval of the accuracy", nullable=True),
-        _column("interval_high", pa.float64(), "95 % interval of the accuracy", nullable=True),
+        _column(
+            "interval_low", pa.float64(), "95 % interval of the accuracy on other problems like these", nullable=True
+        ),
+        _column(
+            "interval_high", pa.float64(), "95 % interval of the accuracy on other problems like these", nullable=True
+        ),
+        _column("same_problems_low", pa.float64(), "95 % interval of it on these problems, drawn again", nullable=True),
+        _column(
+            "same_problems_high", pa.float64(), "95 % interval of it on these problems, drawn again", nullable=True
+        ),
+        _column("accuracy_lowest", pa.float64(), "were every response without a verdict wrong", nullable=True),
+        _column("accuracy_highest", pa.float64(), "were every response without a verdict right", nullable=True),
+        _column("within_variance", pa.float64(), "mean over problems of p (1 - p)", nullable=True),
+        _column("between_variance", pa.float64(), "variance over problems of p", nullable=True),
         _column("pass_at_k", _K_ESTIMATE, "unbiased, for k = 1, 2, 4, ...; null with a reason for k > n"),
         _column("maj_at_k", _K_ESTIMATE, "majority of k responses, over all subsets, ties averaged; null as pass_at_k"),
+        _column(
+            "pass_at_k_intervals", _K_INTERVAL, "95 %, and bounds, of each k; null where there is none", nullable=True
+        ),
+        _column(
+            "maj_at_k_intervals", _K_INTERVAL, "95 %, and bounds, of each k; null where there is none", nullable=True
+        ),
         _column("mean_num_tokens", pa.float64(), "tokens", nullable=True),
         _column("median_num_tokens", pa.float64(), "tokens", nullable=True),
         _column("num_tokens_q05", pa.float64(), "tokens, 5 % quantile", nullable=True),
@@ -92,6 +124,11 @@ _STATISTICS = pa.schema(
         _column("unanswered_share", pa.float64(), "responses without an answer", nullable=True),
         _column("timeout_share", pa.float64(), "responses whose grading ran out of time", nullable=True),
         _column("num_gold_unparsed", pa.int32(), "responses left out because the gold answer cannot be parsed"),
+        _column("num_timeouts", pa.int32(), "responses whose grading ran out of time: reward 0", nullable=True),
+        _column(
+            "num_missing", pa.int32(), "responses asked for and not there; 0 where that is not known", nullable=True
+        ),
+        _column("num_problems_unknown", pa.int32(), "problems without any verdict; in the bounds alone", nullable=True),
         _column("missing", _MISSING, "why each null above is null"),
     ]
 )
@@ -143,7 +180,7 @@ _DATASET, _MODEL, _GRID = ("dataset",), ("model",), ("dataset", "model")
 
 # What is kept beside the results, so that readers need neither data sets nor tokenizers.
 _BESIDE = (
-    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy"),
+    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy", "2"),
     Table("vocabulary", _VOCABULARY, "one row per token id", (), _MODEL, "view"),
 )
 # The assets of a partition, in the order in which they are made. To add one: an entry here, its module in
