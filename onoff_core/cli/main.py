@@ -20,7 +20,7 @@ from onoff_core.cli import (
     usage,
     verify,
 )
-from onoff_core.cli.extensions import extension_commands
+from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
 
@@ -35,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"onoff {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (*_COMMANDS, *extension_commands()):
+    for module in (*_COMMANDS, *extensions("onoff.commands")):
         module.add(commands)
     return top
 

@@ -2,7 +2,7 @@
 
 samples             problems' content, model and revision, task, sampling settings
 rewards             the samples' fingerprint, format and reward type
-statistics          the rewards' fingerprint
+statistics          the rewards' fingerprint; for which k, where that is not the usual
 token_distributions the samples' fingerprint, distribution settings
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
@@ -54,6 +54,11 @@ def reward_settings(partition: Partition) -> dict[str, Any]:
     return {"reward_type": partition.task.reward_type, "format_type": partition.task.format_type}
 
 
+def statistics_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's statistics besides the rewards; nothing where nothing is set."""
+    return partition.statistics.model_dump(mode="json", exclude_defaults=True)
+
+
 def distribution_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's token distributions besides the samples. `use_logits` is the export's matter.
 
@@ -84,8 +89,15 @@ def rewards_fingerprint(partition: Partition, samples: str) -> str:
     return _of("rewards", samples=samples, settings=reward_settings_version(partition))
 
 
-def statistics_fingerprint(rewards: str) -> str:
-    return _of("statistics", rewards=rewards)
+def statistics_fingerprint(partition: Partition, rewards: str) -> str:
+    settings = statistics_settings(partition)
+    return _of("statistics", rewards=rewards, **({"settings": fingerprint_of(settings)} if settings else {}))
+
+
+def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, str]) -> str:
+    """Of the models of the partition's data set; `problem_statistics` of each, by name."""
+    content = [statistics_settings(partition), sorted(problem_statistics.items())]
+    return _of("comparisons", content=fingerprint_of(content))
 
 
 def token_distributions_fingerprint(partition: Partition, samples: str) -> str:

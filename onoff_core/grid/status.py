@@ -27,7 +27,7 @@ def wanted_fingerprints(partition: Partition, problems_version: str, imported: s
     return {
         "samples": samples,
         "rewards": rewards,
-        "statistics": fingerprints.statistics_fingerprint(rewards),
+        "statistics": fingerprints.statistics_fingerprint(partition, rewards),
         "token_distributions": fingerprints.token_distributions_fingerprint(partition, samples),
     }
 

@@ -179,8 +179,8 @@ def _replace(
         _insert(connection, list(_current(store, batch)))
     judged = store.judge is not None and judging.apply(connection, store.judge, set(work), anew)
     changed = {asset for asset, _ in work}
-    if anew or judged or changed & {"rewards", "statistics"}:
-        judging.derive(connection, None if anew else {partition for asset, partition in work if asset == "rewards"})
+    if anew or judged or changed & {"statistics", "comparisons"}:
+        judging.derive(connection)
     for asset in schema.VIEWS:
         if anew or asset in changed:
             schema.create_view(connection, asset, template(asset), by_dataset=store.files.locks)

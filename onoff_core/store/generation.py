@@ -30,6 +30,13 @@ from onoff_core.tables import SCHEMA_VERSION, SCHEMAS
 _FRAGMENT_NAME = re.compile(r"\d{5,}\.parquet")
 ASIDE_SUFFIX = ".damaged"
 DROPPED = "dropped.json"  # in place of a manifest: it was complete, and its rows were removed on purpose
+# Tables that are made with an asset of another name.
+_MADE_WITH = {
+    "problems": "samples",
+    "vocabulary": "samples",
+    "problem_statistics": "statistics",
+    "comparisons": "statistics",
+}
 
 
 class Generation:
@@ -150,7 +157,7 @@ class Generation:
 
     @property
     def _mend(self) -> str:
-        made_with = {"problems": "samples", "vocabulary": "samples"}.get(self.asset, self.asset)
+        made_with = _MADE_WITH.get(self.asset, self.asset)
         return f"materialize {made_with} of {'|'.join(self.partition)} again: only what is damaged is made anew"
 
     def batches(self, index: int, columns: Sequence[str], num_rows: int) -> Iterator[pa.RecordBatch]:

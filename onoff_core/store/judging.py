@@ -1,13 +1,12 @@
 """What a study says of the results in a store: whether they are of it, and whether its settings would make them anew.
 
 The store knows no settings. Who does gives it a `Judge`, and each publication writes down what that said, so that SQL
-can tell present results from former ones. `leaderboard` and `comparisons` are tables made from what the catalog holds.
+can tell present results from former ones. `leaderboard` is a table made from what the catalog holds.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any, Protocol
 
 import duckdb
@@ -91,21 +90,6 @@ _JUDGED = pa.schema(
 )
 
 
-_COMPARED = pa.schema(
-    [
-        ("dataset", pa.string()),
-        ("first", pa.string()),
-        ("second", pa.string()),
-        ("difference", pa.float64()),
-        ("standard_error", pa.float64()),
-        ("interval_low", pa.float64()),
-        ("interval_high", pa.float64()),
-        ("p_value", pa.float64()),
-        ("num_problems", pa.int32()),
-    ]
-)
-
-
 def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | None) -> dict[Key, Judged]:
     """Everything, or what is of these data sets (None among them: of none)."""
     rows = connection.execute(
@@ -121,83 +105,22 @@ def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | No
     }
 
 
-def derive(connection: duckdb.DuckDBPyConnection, graded: set[tuple[str, ...]] | None) -> None:
-    """Bring `statistics`' marks, `leaderboard` and `comparisons` up to the other tables.
-
-    `graded`: the partitions whose rewards have changed; None: all.
-    """
-    _compare(connection, graded)
+def derive(connection: duckdb.DuckDBPyConnection) -> None:
+    """Bring the marks of `statistics` and `comparisons`, and `leaderboard`, up to the other tables."""
     connection.execute(
         "UPDATE statistics AS s SET in_study = g.in_study, is_stale = g.is_stale FROM generations AS g "
         "WHERE g.asset = 'statistics' AND g.dataset = s.dataset AND g.model = s.model "
         "AND (s.in_study, s.is_stale) IS DISTINCT FROM (g.in_study, g.is_stale)"
     )
-    named = ", ".join(schema.LEADERBOARD)
+    connection.execute(
+        "UPDATE comparisons AS c SET in_study = a.in_study AND b.in_study, is_stale = a.is_stale OR b.is_stale "
+        "FROM generations AS a, generations AS b WHERE a.asset = 'statistics' AND b.asset = 'statistics' "
+        "AND a.dataset = c.dataset AND b.dataset = c.dataset AND a.model = c.first_model AND b.model = c.second_model "
+        "AND (c.in_study, c.is_stale) IS DISTINCT FROM (a.in_study AND b.in_study, a.is_stale OR b.is_stale)"
+    )
     connection.execute("DELETE FROM leaderboard")
     connection.execute(
-        f"INSERT INTO leaderboard BY NAME SELECT {named} FROM statistics AS s JOIN "
+        f"INSERT INTO leaderboard BY NAME SELECT {', '.join(schema.LEADERBOARD)} FROM statistics JOIN "
         "(SELECT dataset, model, stale_because FROM generations WHERE asset = 'statistics') USING (dataset, model) "
         "ORDER BY dataset, accuracy DESC NULLS LAST, model"
     )
-    connection.execute(
-        "UPDATE comparisons AS c SET in_study = a.in_study AND b.in_study, is_stale = a.is_stale OR b.is_stale "
-        "FROM generations AS a, generations AS b WHERE a.asset = 'rewards' AND b.asset = 'rewards' "
-        "AND a.dataset = c.dataset AND b.dataset = c.dataset AND a.model = c.first AND b.model = c.second "
-        "AND (c.in_study, c.is_stale) IS DISTINCT FROM (a.in_study AND b.in_study, a.is_stale OR b.is_stale)"
-    )
-
-
-def _compare(connection: duckdb.DuckDBPyConnection, graded: set[tuple[str, ...]] | None) -> None:
-    """Each changed model with every other one of its data set, over the problems that both have verdicts on."""
-    for dataset, model in graded or ():
-        connection.execute("DELETE FROM comparisons WHERE dataset = ? AND ? IN (first, second)", [dataset, model])
-    if graded is None:
-        connection.execute("DELETE FROM comparisons")
-    datasets = sorted({key[0] for key in graded}) if graded is not None else _graded_datasets(connection)
-    rows = []
-    for dataset in datasets:
-        means: dict[str, dict[str, float]] = {}
-        for model, problem, mean in connection.execute(
-            "SELECT model, problem_id, avg(reward) FROM rewards WHERE dataset = ? AND reward IS NOT NULL "
-            "GROUP BY ALL ORDER BY ALL",
-            [dataset],
-        ).fetchall():
-            means.setdefault(model, {})[problem] = mean
-        for pair in combinations(means, 2):
-            if graded is None or any((dataset, model) in graded for model in pair):
-                rows += _compared(dataset, pair, means)
-    if rows:
-        connection.register("compared", pa.Table.from_pylist(rows, schema=_COMPARED))
-        connection.execute("INSERT INTO comparisons BY NAME SELECT * FROM compared")
-        connection.unregister("compared")
-
-
-def _graded_datasets(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    found = connection.execute("SELECT DISTINCT dataset FROM rewards ORDER BY ALL").fetchall()
-    return [dataset for (dataset,) in found]
-
-
-def _compared(dataset: str, pair: tuple[str, str], means: Mapping[str, dict[str, float]]) -> list[dict[str, object]]:
-    """The better one first; nothing where they have no problem in common."""
-    from onoff_core.statistics import paired_difference
-
-    first, second = pair
-    paired = paired_difference(means[first], means[second])
-    if paired is not None and paired.difference < 0:
-        first, second, paired = second, first, paired_difference(means[second], means[first])
-    if paired is None:
-        return []
-    low, high = paired.interval or (None, None)
-    return [
-        {
-            "dataset": dataset,
-            "first": first,
-            "second": second,
-            "difference": paired.difference,
-            "standard_error": paired.standard_error,
-            "interval_low": low,
-            "interval_high": high,
-            "p_value": paired.p_value,
-            "num_problems": paired.num_problems,
-        }
-    ]

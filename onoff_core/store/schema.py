@@ -25,7 +25,7 @@ from onoff_core.tables import SCHEMAS, TABLES
 CATALOG_VERSION = 3
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
-TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard", "comparisons")
+TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard")
 TEMPLATES = "schema"
 _MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, dropped or not
 
@@ -48,29 +48,21 @@ _GENERATIONS = {
     "stale_because": ("VARCHAR", "why it is stale, or why that cannot be told"),
 }
 _MARKS = ("in_study", "is_stale")
+MARKED = ("statistics", "comparisons")  # comparisons: whether both models are, and whether one of them is
 LEADERBOARD = {
     "dataset": ("VARCHAR", "short name, from onoff.yaml"),
     "model": ("VARCHAR", "short name, from onoff.yaml"),
     "accuracy": ("DOUBLE", "mean over problems of the problem's mean reward"),
     "interval_low": ("DOUBLE", "95 % interval of the accuracy"),
     "interval_high": ("DOUBLE", "95 % interval of the accuracy"),
+    "same_problems_low": ("DOUBLE", "95 % interval of the accuracy on these problems, drawn again"),
+    "same_problems_high": ("DOUBLE", "95 % interval of the accuracy on these problems, drawn again"),
+    "accuracy_lowest": ("DOUBLE", "every response without a verdict wrong"),
+    "accuracy_highest": ("DOUBLE", "every response without a verdict right"),
     "num_problems": ("INTEGER", "problems with at least one verdict"),
     "num_samples": ("INTEGER", "responses with a verdict"),
     "mean_num_tokens": ("DOUBLE", "tokens"),
     **{name: _GENERATIONS[name] for name in (*_MARKS, "stale_because")},
-}
-_COMPARISONS = {
-    "dataset": ("VARCHAR", "short name, from onoff.yaml"),
-    "first": ("VARCHAR", "the better model"),
-    "second": ("VARCHAR", "the other"),
-    "difference": ("DOUBLE", "mean over the problems that both have of the difference of mean rewards"),
-    "standard_error": ("DOUBLE", "clustered by problem"),
-    "interval_low": ("DOUBLE", "95 % interval of the difference"),
-    "interval_high": ("DOUBLE", "95 % interval of the difference"),
-    "p_value": ("DOUBLE", "two-sided, of no difference"),
-    "num_problems": ("INTEGER", "problems that both have verdicts on"),
-    "in_study": ("BOOLEAN", "whether both are of the study that published last"),
-    "is_stale": ("BOOLEAN", "whether the rewards of one of them are stale"),
 }
 _FRAGMENTS = {
     "asset": ("VARCHAR", "of its generation"),
@@ -115,13 +107,13 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     for asset in COPIED:
         columns = ", ".join(f"{_name(column)} VARCHAR" for column in partition_columns(asset))
         own = ", ".join(f"{_name(column)} {kind}" for column, kind in _types(connection, asset))
-        marks = "".join(f", {name} BOOLEAN" for name in _MARKS) if asset == "statistics" else ""
+        marks = "".join(f", {name} BOOLEAN" for name in _MARKS) if asset in MARKED else ""
         connection.execute(f"CREATE TABLE {asset} ({columns}, {own}{marks})")
         _comment(connection, "TABLE", asset)
-    for name in _MARKS:
-        connection.execute(f"COMMENT ON COLUMN statistics.{name} IS {quoted(_GENERATIONS[name][1])}")
+        if marks:
+            for name in _MARKS:
+                connection.execute(f"COMMENT ON COLUMN {asset}.{name} IS {quoted(_GENERATIONS[name][1])}")
     _create_own(connection, "leaderboard", LEADERBOARD, "the statistics side by side, the best of each data set first")
-    _create_own(connection, "comparisons", _COMPARISONS, "every two models of a data set, compared problem by problem")
 
 
 def _create_own(

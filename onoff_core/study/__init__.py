@@ -16,6 +16,7 @@ from onoff_core.study.settings import (
     FakeScript,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     StoreSettings,
     TaskSettings,
 )
@@ -34,6 +35,7 @@ __all__ = [
     "Partition",
     "PartitionKey",
     "SamplingSettings",
+    "StatisticsSettings",
     "StoreSettings",
     "Study",
     "TaskSettings",

@@ -13,6 +13,7 @@ from onoff_core.study.settings import (
     DistributionSettings,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     TaskSettings,
 )
 
@@ -55,6 +56,7 @@ class Partition:
     # Where the model's folder lay when the samples were made, where that is a part of their fingerprint; see
     # `grid.recorded`.
     recorded_folder: str | None = None
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
 
     @property
     def key(self) -> str:

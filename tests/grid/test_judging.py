@@ -1,5 +1,6 @@
 """What the catalog says of each result: whether it is of the study, whether it is stale, and why."""
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,19 @@ def make(store: Store, folder: Path, good: dict[str, float]) -> None:
             told = settings[asset](partition) if asset in settings else {}
             generation.complete(inputs[asset], told, {})
             store.make_current(generation)
+    best = sorted(good, key=lambda model: -good[model])
+    compared = store.generation("comparisons", ("arithmetic",), "-".join(best))
+    rows = [{"first_model": first, "second_model": second} for first, second in combinations(best, 2)]
+    compared.write_fragment(0, [filled("comparisons", rows)])
+    compared.complete({}, {}, {})
+    store.make_current(compared)
     publish_catalog(store)
 
 
 def marks(store: Store, table: str = "generations", order: str = "asset, model") -> list[tuple[Any, ...]]:
     with reading_catalog(store) as connection:
         why = "" if table in ("statistics", "comparisons") else ", stale_because"
-        names = {"generations": "asset, model", "comparisons": "first, second"}.get(table, "model")
+        names = {"generations": "asset, model", "comparisons": "first_model, second_model"}.get(table, "model")
         query = f"SELECT {names}, in_study, is_stale{why} FROM {table} WHERE dataset = 'arithmetic' ORDER BY ALL"
         return connection.execute(query).fetchall()
 
@@ -77,14 +84,13 @@ def made(tmp_path: Path) -> Store:
 
 
 def test_what_the_settings_say_is_in_the_study_and_fresh(made: Store) -> None:
-    assert len(marks(made)) == 8
+    assert len(marks(made)) == 9  # the comparisons are of all models
     assert {row[2:] for row in marks(made)} == {(True, False, None)}
     assert marks(made, "statistics") == [("large", True, False), ("small", True, False)]
     assert marks(made, "leaderboard") == [("large", True, False, None), ("small", True, False, None)]
     assert marks(made, "comparisons") == [("large", "small", True, False)]
     with reading_catalog(made) as connection:
         assert connection.execute("SELECT model FROM leaderboard").fetchall() == [("large",), ("small",)]
-        assert connection.execute("SELECT difference, num_problems FROM comparisons").fetchall() == [(0.5, PROBLEMS)]
 
 
 @pytest.mark.parametrize(
@@ -107,9 +113,9 @@ def test_a_changed_setting_marks_just_what_it_decides_and_says_which(
     assert {asset: said[asset] for asset in stale} == stale
     assert said.get("rewards") == because
     assert {row[3] for row in marks(store, "comparisons")} == {bool(because)}
-    assert [row[0] for row in leaderboard_rows(store)] == ["arithmetic"] * 2
+    assert [row.dataset for row in leaderboard_rows(store)] == ["arithmetic"] * 2
     assert bool(comparisons(store)) == (because is None)
-    assert {row[7] for row in leaderboard_rows(store)} == {said.get("statistics")}
+    assert {row.stale_because for row in leaderboard_rows(store)} == {said.get("statistics")}
 
 
 def test_a_removed_model_is_told_from_present_ones(made: Store, tmp_path: Path) -> None:
@@ -119,7 +125,7 @@ def test_a_removed_model_is_told_from_present_ones(made: Store, tmp_path: Path) 
     assert {row[2:] for row in marks(store) if row[1] == "small"} == {(True, False, None)}
     assert marks(store, "statistics") == [("large", False, None), ("small", True, False)]
     assert marks(store, "comparisons") == [("large", "small", False, None)]
-    assert [row[1] for row in leaderboard_rows(store)] == ["small"]
+    assert [row.model for row in leaderboard_rows(store)] == ["small"]
     assert comparisons(store) == []
     again = write(tmp_path, {"small": HUB, "large": {**HUB, "model_name": "owner/large"}})
     publish_catalog(again)
@@ -134,7 +140,7 @@ def test_other_problems_mark_all_that_was_made_from_the_former(made: Store, tmp_
     study = load_study(tmp_path / "onoff.yaml")
     current_problems_version("arithmetic", study.dataset("arithmetic"), study.base_dir, store)
     publish_catalog(store)
-    assert {row[2:4] for row in marks(store)} == {(True, True)}
+    assert {row[2:4] for row in marks(store) if row[0] != "comparisons"} == {(True, True)}
     assert {row[4] for row in marks(store) if row[0] == "samples"} == {"the data set has other problems now"}
 
 
@@ -155,7 +161,7 @@ def test_who_knows_no_study_says_nothing(made: Store) -> None:
     bare = Store(str(made.root))
     publish_catalog(bare, rebuild=True)
     assert {row[2:] for row in marks(bare)} == {(None, None, None)}
-    assert [row[1] for row in leaderboard_rows(bare)] == ["large", "small"]
+    assert [row.model for row in leaderboard_rows(bare)] == ["large", "small"]
     assert len(comparisons(bare)) == 1
     published = bare.files.version(CATALOG_NAME)
     publish_catalog(bare)
