@@ -68,7 +68,7 @@ def _version(package: str) -> str | None:
 
 @cache
 def _commit() -> str | None:
-    """Of the checkout this code runs from, with `+` where files differ from it; None: it is none, or there is no git."""
+    """Of the checkout this code runs from, with `+` where files differ from it; None: there is none, or no git."""
     root = Path(onoff_core.__file__).parent.parent
     if not (root / ".git").exists():
         return None
