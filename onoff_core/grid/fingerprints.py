@@ -45,14 +45,18 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
             "backend_type": partition.model_settings.backend_type,
             "torch_dtype": backend.torch_dtype,
         },
-        "task": partition.task.model_dump(mode="json", exclude={"reward_type"}),
+        "task": partition.task.model_dump(mode="json", exclude={"reward_type", "thinking"}),
         "sampling": partition.sampling.model_dump(mode="json", exclude={"batch_size"}),
     }
 
 
 def reward_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's rewards besides the samples and the gold answers."""
-    return {"reward_type": partition.task.reward_type, "format_type": partition.task.format_type}
+    task = partition.task
+    settings: dict[str, Any] = {"reward_type": task.reward_type, "format_type": task.format_type}
+    if task.thinking is not None:  # it came later: what was graded without it stays what it is
+        settings["thinking"] = task.thinking.model_dump(mode="json")
+    return settings
 
 
 def distribution_settings(partition: Partition) -> dict[str, Any]:

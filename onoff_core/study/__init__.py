@@ -16,6 +16,7 @@ from onoff_core.study.settings import (
     SamplingSettings,
     StoreSettings,
     TaskSettings,
+    ThinkingTags,
 )
 from onoff_core.study.study import Outputs, Partition, Study, partition_key, split_partition_key
 
@@ -32,6 +33,7 @@ __all__ = [
     "StoreSettings",
     "Study",
     "TaskSettings",
+    "ThinkingTags",
     "find_config",
     "load_study",
     "parse_study",

@@ -118,9 +118,9 @@ def test_the_reward_type_reaches_the_processes(capfd: pytest.CaptureFixture[str]
 
 
 def test_every_reward_type_that_may_be_set_is_there() -> None:
-    from onoff_core.rewards.equality import REWARDS
+    from onoff_core.rewards.comparisons import COMPARISONS
 
-    assert set(get_args(TaskSettings.model_fields["reward_type"].annotation)) == set(REWARDS)
+    assert set(get_args(TaskSettings.model_fields["reward_type"].annotation)) == set(COMPARISONS)
 
 
 def test_alarms_of_others_are_left_alone() -> None:
