@@ -21,20 +21,23 @@ _JOINT = re.compile(
 _AND_IN_WORDS = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{[\s,;]*and[\s,;]*\}")
 _NAME_BEFORE = re.compile(r"(?<![A-Za-z\\])([A-Za-z](?:_\{?\w\}?)?\s*=\s*)[\s$]*$")
 _PARAGRAPH = re.compile(r"\n\s*\n")
-# `either 2 or 5` over two boxes leaves open which; `2, or rather 5` corrects itself, and `2, or equivalently 4/2` repeats.
+# `either 2 or 5` over two boxes leaves open which; `2, or rather 5` corrects itself, `2, or equivalently 4/2` repeats.
 _OR = re.compile(
-    r"(?<![A-Za-z])(?:or|alternatively)(?![A-Za-z])"
-    r"(?!\s+(?:rather|better|equivalently|simply|more|in|i\.e|that is|to be|as|just|actually|precisely|simplified|written))",
+    r"(?<![A-Za-z])(?:or|alternatively)(?![A-Za-z])(?!\s+(?:rather|better|equivalently|simply|more|i\.e|that is|to be"
+    r"|in (?:decimals?|fractions?|other words|simplest|lowest|short)|as|just|actually|precisely|simplified|written))",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"[.!?](?=\s)(?!\s*(?:or|alternatively)\b)", re.IGNORECASE)
 _MOST_BETWEEN, _MOST_OF_A_NAME, _MOST_OF_A_PLACEHOLDER = 120, 20, 60  # characters
-_PLACEHOLDER = re.compile(
-    r"(?:[\s.$_…?]*\?{2,}|(?:[\s.$_…~]|\\[,;:! _]|\\(?:[lcv]?dots[bcimo]?|q?quad|square|Box|cdot|ldotp|blank|hfill)(?![A-Za-z])"
+_BLANK = (
+    r"(?:[\s.$_…~]|\\[,;:! _]|\\(?:[lcv]?dots[bcimo]?|q?quad|square|Box|cdot|ldotp|blank|hfill)(?![A-Za-z])"
     r"|\\(?:phantom|hspace|underline|text|mathrm)\s*\{[^A-Za-z\d{}]*\}|\\(?:phantom|hspace)\s*\{[^{}]*\})*"
-    r"|(?:\\(?:text|textbf|mathrm)\s*\{)?\s*(?:(?:your|the|my|final|numerical|insert)\s+)*(?:answer|result)(?:\s+(?:goes\s+)?here)?\s*\}?)",
-    re.IGNORECASE,
 )
+_STAND_IN = (
+    r"(?:\\(?:text|textbf|mathrm)\s*\{)?\s*(?:(?:your|the|my|final|numerical|insert)\s+)*(?:answer|result)"
+    r"(?:\s+(?:goes\s+)?here)?\s*\}?"
+)
+_PLACEHOLDER = re.compile(rf"\?{{2,}}|{_BLANK}|{_STAND_IN}", re.IGNORECASE)
 
 
 class Box(NamedTuple):
@@ -50,39 +53,62 @@ class Box(NamedTuple):
 
 
 class BoxedAnswer(NamedTuple):
-    """What the boxes of a response say; without an answer, why."""
+    """What the boxes of a response say; without an answer, why.
+
+    `alternatives` are the contents of boxes of which the response leaves open which it means. They are an answer only
+    where that makes no difference: where all say the same, or where several answers are asked for.
+    """
 
     answer: str | None
     reason: str | None
+    alternatives: tuple[str, ...] = ()
 
 
 def boxed_answer(text: str) -> BoxedAnswer:
     r"""The answer that a response gives in its boxes: the last one's content, or that of several that are one answer.
 
-    Boxes that say nothing (`\boxed{}`, `\boxed{...}`) are passed over. Neighbours joined by `and`, commas or `\quad` are
-    one answer with commas, as `\boxed{2} and \boxed{3}` is `2, 3`. Of an alternative over two boxes (`\boxed{2} or
+    Boxes that say nothing (`\boxed{}`, `\boxed{...}`) are passed over. Neighbours joined by `and`, commas or `\quad`
+    are one answer with commas, as `\boxed{2} and \boxed{3}` is `2, 3`. Of an alternative over two boxes (`\boxed{2} or
     \boxed{5}`) none is the answer.
     """
-    joined: list[Box] = []
+    joined: list[Box] = []  # the last first
     boxes = _boxes(text)
     for box in reversed(boxes):
-        if joined and box.end > joined[0].begin:  # the other stands within it
+        if joined and box.end > joined[-1].begin:  # the other stands within it
             continue
-        if joined and joined[0].begin - box.end > _MOST_BETWEEN:
+        if joined and joined[-1].begin - box.end > _MOST_BETWEEN:
             break
         content = box.content(text)
         if len(content) <= _MOST_OF_A_PLACEHOLDER and _PLACEHOLDER.fullmatch(content):
             continue
         if joined:
-            between = text[box.end : joined[0].begin]
-            if _is_alternative(between) and content != joined[0].content(text):
-                return BoxedAnswer(None, "boxes that are alternatives")
+            between = text[box.end : joined[-1].begin]
+            if _is_alternative(between) and content != joined[-1].content(text):
+                others = (other.content(text) for other in reversed(joined))
+                return BoxedAnswer(None, "boxes that are alternatives", (content, *others))
             if not _joins(between):
                 break
-        joined.insert(0, box)
+        joined.append(box)
     if not joined:
         return BoxedAnswer(None, "no box with anything in it" if boxes else "no box")
-    return BoxedAnswer(_one_answer(text, joined), None)
+    return BoxedAnswer(_one_answer(text, joined[::-1]), None)
+
+
+_EITHER = re.compile(r"(?i)\b(?:either|any one)\b")
+
+
+def whole_gold(answer: str, solution: str | None) -> str:
+    r"""The gold answer to grade by, of a problem whose answer was read out of the last box of its solution.
+
+    A solution may end with `$\boxed{-2}$ and $\boxed{1}$`, of which `1` is a part; so here all of what the boxes say
+    counts, as it does in a response. Not where the solution says that either will do.
+    """
+    if solution is None or last_boxed(solution) != answer:
+        return answer
+    said = boxed_answer(solution)
+    if _EITHER.search(solution[solution.rfind("boxed") :]):
+        return answer
+    return said.answer or ", ".join(said.alternatives) or answer
 
 
 def _boxes(text: str) -> list[Box]:

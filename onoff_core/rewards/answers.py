@@ -8,7 +8,7 @@ Imports sympy, so it belongs in the workers only.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from onoff_core.boxes import closing_braces
 from onoff_core.rewards import numerals, structure, words
 from onoff_core.rewards.normalise import WRAPPED, normalise, top_level_parts, unwrapped, without_repeated_name
 from onoff_core.rewards.parsing import value_of
-from onoff_core.rewards.units import Unit, currency_of, split_unit, unit_of
+from onoff_core.rewards.units import Unit, currency_of, split_unit, sum_of_quantities, unit_of
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,13 @@ def _read(answer: str) -> Answer:
     ratio = numerals.reduced_ratio(text)
     if ratio is not None:
         return Answer(ratio, True, None)
+    total = sum_of_quantities(text)
+    if total is not None:
+        return Answer(_key(text), False, value_of(total[0]), unit=total[1])
     number = _number_in_words(text)
     quantity, behind = split_unit(number or text)
     if number is None and quantity == text and _is_words(text, was_wrapped):
-        return _in_words(text, was_wrapped)
+        return _with_what_is_stated(_in_words(text), text, was_wrapped)
     key = _key(text)
     if _is_conditional(text):
         return Answer(key, False, None, is_conditional=True)
@@ -71,16 +74,23 @@ def _read(answer: str) -> Answer:
     if numeral:
         spelling, base, digits = numeral
         return Answer(key, False, value_of(spelling)) if digits is None else Answer(key, False, digits, base=base)
-    return _quantity(key if is_percent else _key(quantity), quantity, unit or currency_of(answer), is_percent, was_wrapped)
+    read = _quantity(key if is_percent else _key(quantity), quantity, unit or currency_of(answer), is_percent)
+    return _with_what_is_stated(read, text, was_wrapped)
 
 
-def _quantity(key: str, text: str, unit: Unit | None, is_percent: bool, was_wrapped: bool) -> Answer:
+def _with_what_is_stated(answer: Answer, text: str, was_wrapped: bool) -> Answer:
+    stated = words.stated_in(text, was_wrapped)
+    if stated is None or stated.value == text:
+        return answer
+    return replace(answer, stated=parse_answer(stated.value), choice=stated.choice)
+
+
+def _quantity(key: str, text: str, unit: Unit | None, is_percent: bool) -> Answer:
     written = without_repeated_name(structure.with_signs_written_out(structure.with_upright_brackets(text)))
     written = structure.with_columns_written_out(written)
     value = value_of(written)
     shorter = [structure.without_point_names(text), structure.without_angle_brackets(text)]
     as_gold = tuple(found for other in shorter if other is not None and (found := value_of(other)) is not None)
-    stated = words.stated_in(text, was_wrapped)
     is_list_of_names = value is None and all(map(structure.is_lone_name, top_level_parts(text)))
     return Answer(
         key,
@@ -89,23 +99,13 @@ def _quantity(key: str, text: str, unit: Unit | None, is_percent: bool, was_wrap
         is_percent,
         is_text=value is None and _is_well_formed(text),
         unit=unit,
-        stated=None if stated is None or stated.value == text else parse_answer(stated.value),
-        choice=None if stated is None else stated.choice,
         as_gold=as_gold,
     )
 
 
-def _in_words(text: str, was_wrapped: bool) -> Answer:
-    stated = words.stated_in(text, was_wrapped)
+def _in_words(text: str) -> Answer:
     meant = words.meant_by(WRAPPED.sub("", text))
-    return Answer(
-        _key(_AND.sub(",", text)),
-        True,
-        None,
-        stated=None if stated is None or stated.value == text else parse_answer(stated.value),
-        choice=None if stated is None else stated.choice,
-        as_gold=() if meant is None else (meant,),
-    )
+    return Answer(_key(_AND.sub(",", text)), True, None, as_gold=() if meant is None else (meant,))
 
 
 def _number_in_words(text: str) -> str | None:
@@ -159,7 +159,10 @@ _LETTERS = re.compile(r"\(?[A-Z]\)?|[A-Z]{3,}|[A-Z][a-z]{2,}|[Nn]o|yes")
 
 def _key(text: str) -> str:
     text = WRAPPED.sub("", text.replace(r"\!", ""))
-    text = re.sub("[{}]", "", text) if "\\" not in text.replace("\\ ", "") else text
+    if "\\" in text.replace("\\ ", ""):
+        text = re.sub(r"(?<!\\)\{\s*([A-Za-z\d*+-])\s*\}", r"\1", text)  # as TeX, to which x^{2} is x^2
+    else:
+        text = re.sub("[{}]", "", text)
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", _QUOTED.sub(r"\2", text.strip())).strip(".,;:")
 
 
@@ -187,7 +190,9 @@ def _is_well_formed(text: str) -> bool:
     says_something = re.search(r"[A-Za-z\d]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
     braces = len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text)) == len(closing_braces(text))
     rounds = text.count("(") + text.count("[") == text.count(")") + text.count("]")
-    is_open = _ENDS_OPEN.search(re.sub(r"\\[lc]?dots$|\\rangle$|\\\}$|\\%$|\\infty$|\\circ$|\\emptyset$", "x", text))
+    is_open = _ENDS_OPEN.search(
+        re.sub(r"\^\s*\{?[+*-]\}?$|\\[lc]?dots$|\\rangle$|\\\}$|\\%$|\\infty$|\\circ$|\\emptyset$", "x", text)
+    )
     return says_something and braces and rounds and not is_open and not _EMPTY_ARGUMENT.search(text)
 
 

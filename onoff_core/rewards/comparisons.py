@@ -11,18 +11,33 @@ import sympy
 from latex2sympy2_extended.logic import And
 from latex2sympy2_extended.sets import FiniteSet as WrittenSet
 from math_verify import verify
+from sympy.core.function import AppliedUndef
 from sympy.core.relational import _Inequality
 
+from onoff_core.rewards.alternatives import alternatives_in
 from onoff_core.rewards.answers import Answer, choices, parse_answer
 from onoff_core.rewards.normalise import normalise
-from onoff_core.rewards.numbers import COMPUTED, is_plain_number, numerically_near, same_number, same_where_real
+from onoff_core.rewards.numbers import (
+    COMPUTED,
+    is_plain_number,
+    numerically_near,
+    same_number,
+    same_when_computed,
+    same_where_real,
+)
 from onoff_core.rewards.numerals import is_clock
 from onoff_core.rewards.parsing import Chain, Named
-from onoff_core.rewards.units import Unit, without_letter_unit
+from onoff_core.rewards.units import Unit, split_letter_unit
 
 
 def is_equal(gold: Answer, text: str) -> bool:
-    """Whether an answer, as it was written, equals the gold answer."""
+    """Whether an answer, as it was written, equals the gold answer.
+
+    Where it leaves open which of several it is, each has to be right, or all of them are what is asked for.
+    """
+    alternatives = alternatives_in(text)
+    if alternatives:
+        return all(is_equal(gold, one) for one in alternatives) or is_equal(gold, ", ".join(alternatives))
     answer = parse_answer(text)
     return any(same(gold, reading) for reading in _readings(gold, answer, text)) or _is_the_choice(gold, answer)
 
@@ -42,9 +57,10 @@ def _readings(gold: Answer, answer: Answer, text: str) -> Iterator[Answer]:
     if answer.stated is not None and not answer.is_conditional and (gold.choice is None or answer.choice is None):
         yield answer.stated
     if answer.key and gold.value is not None and is_plain_number(gold.value):  # no key: nests too deep to be read
-        shorter = without_letter_unit(normalise(text))
+        shorter = split_letter_unit(normalise(text))
         if shorter is not None:
-            yield parse_answer(shorter)
+            number, unit = shorter
+            yield replace(parse_answer(number), unit=unit)
 
 
 def _is_the_choice(gold: Answer, answer: Answer) -> bool:
@@ -78,7 +94,7 @@ def same(gold: Answer, answer: Answer) -> bool:
     if gold.unit is not None and answer.unit is not None and gold.unit != answer.unit:
         if not gold.unit.agrees_with(answer.unit):
             return False
-        if gold.unit.dimension is not None and answer.unit.dimension is not None:
+        if gold.unit.dimension is not None and gold.unit.dimension == answer.unit.dimension:
             gold, answer = _in_base_units(gold), _in_base_units(answer)
     if gold.key and gold.key == answer.key and (gold.base, gold.is_percent) == (answer.base, answer.is_percent):
         return True
@@ -103,6 +119,8 @@ def _in_base_units(answer: Answer) -> Answer:
     value, name = answer.value, None
     if isinstance(value, Named):
         name, value = value.args
+    if isinstance(value, sympy.FiniteSet):
+        return replace(answer, key="", value=WrittenSet(*map(answer.unit.in_base_units, value.args)))
     if not isinstance(value, sympy.Expr):
         return replace(answer, key="")
     value = answer.unit.in_base_units(value)
@@ -115,17 +133,21 @@ def _same_angle(gold: Answer, answer: Answer) -> bool:
     if degrees.unit is None or radians.unit is not None or not degrees.unit.is_degrees:
         return False
     value = radians.value.args[1] if isinstance(radians.value, Named) else radians.value
-    is_in_radians = isinstance(value, sympy.Expr) and value.has(sympy.pi)
+    is_in_radians = isinstance(value, sympy.Expr | sympy.FiniteSet) and value.has(sympy.pi)
     angle = _in_base_units(degrees)
     return is_in_radians and bool(
         same_value(angle.value, radians.value) if degrees is gold else same_value(radians.value, angle.value)
     )
 
 
+# Words say these, while an interval or the empty set asks for a set as the answer: `no solution` is none.
+_ALL_NUMBERS = (sympy.S.Reals, sympy.S.Integers, sympy.S.Rationals, sympy.S.Complexes, sympy.S.Naturals)
+
+
 def _same_words(gold: Answer, answer: Answer) -> bool:
     if gold.as_gold and gold.as_gold == answer.as_gold:
         return True
-    if gold.value is sympy.S.Reals and answer.as_gold == (sympy.S.Reals,):
+    if any(gold.value is numbers for numbers in _ALL_NUMBERS) and answer.as_gold == (gold.value,):
         return True
     if not gold.key or not answer.key:
         return False
@@ -162,6 +184,8 @@ def same_value(gold: Any, answer: Any) -> bool:
     if _is_equation(gold) != _is_equation(answer):
         gold, answer = _stated(gold, is_gold=True), _stated(answer, is_gold=False)
         return gold is not None and answer is not None and same_value(gold, answer)
+    if _is_equation(gold):
+        return _same_equation(_shortened(gold), _shortened(answer))
     if isinstance(gold, sympy.FiniteSet) != isinstance(answer, sympy.FiniteSet):
         gold, answer = _union(gold), _union(answer)
     if isinstance(answer, sympy.Expr) and isinstance(gold, sympy.FiniteSet):
@@ -179,17 +203,15 @@ def same_value(gold: Any, answer: Any) -> bool:
                 return same_number(left, right, COMPUTED)
         if numerically_near(gold, answer) is False:
             return False
-        if same_where_real(gold, answer):
+        if same_where_real(gold, answer) or same_when_computed(gold, answer):
             return True
+    return _verified(gold, answer)
+
+
+def _verified(gold: Any, answer: Any) -> bool:
+    """What math-verify says; it keeps no time of its own here."""
     return bool(
-        verify(
-            _as_equation(gold),
-            _as_equation(answer),
-            timeout_seconds=None,
-            raise_on_error=False,
-            allow_set_relation_comp=True,
-            strict=True,
-        )
+        verify(gold, answer, timeout_seconds=None, raise_on_error=False, allow_set_relation_comp=True, strict=True)
     )
 
 
@@ -202,6 +224,30 @@ def _as_equation(value: Any) -> Any:
     if isinstance(value, Chain):
         return And(*map(_as_equation, value.args))
     return sympy.Eq(*value.args, evaluate=False) if isinstance(value, Named) else value
+
+
+def _shortened(equation: Any) -> Any:
+    """`x = 2 + 3 = 5` as `x = 5`; a chain that is not true, or names nothing, stays one."""
+    if not isinstance(equation, Chain) or not isinstance(equation.args[0], Named):
+        return equation
+    value = _stated(equation, is_gold=False)
+    return equation if value is None else Named(equation.args[0].args[0], value)
+
+
+def _same_equation(gold: Any, answer: Any) -> bool:
+    """Two equations: the same value for the same name, or math-verify finds the same solutions."""
+    if isinstance(gold, Chain) != isinstance(answer, Chain):
+        return False
+    if isinstance(gold, Named) and isinstance(answer, Named):
+        (name, value), (other_name, other_value) = gold.args, answer.args
+        if name == other_name and same_value(value, other_value):
+            return True
+        lone = (sympy.Symbol, AppliedUndef)
+        if isinstance(name, lone) and isinstance(other_name, lone) and name != other_name:
+            return bool(value.free_symbols or other_value.free_symbols) and _verified(
+                _as_equation(gold), _as_equation(answer)
+            )
+    return _verified(_as_equation(gold), _as_equation(answer))
 
 
 def _stated(value: Any, is_gold: bool) -> Any | None:

@@ -7,7 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from onoff_core.rewards.pool import Failure, Job, Pool
+from onoff_core.rewards.alternatives import undecided_answer
+from onoff_core.rewards.pool import Failure, Pool
+from onoff_core.rewards.processes import Job
 from onoff_core.rewards.verdict import Status, Verdict
 from onoff_core.study import ThinkingTags
 from onoff_core.tasks import Extraction, find_answer
@@ -119,7 +121,8 @@ class Grader:
         for question in questions:
             if question.gold_fault is not None:
                 continue
-            wrong = [answer for answer, status in question.statuses.items() if status == "wrong"]
+            statuses = question.statuses.items()
+            wrong = [answer for answer, status in statuses if status == "wrong" and answer not in question.undecided]
             if len(wrong) == 1:
                 question.classes[wrong[0]] = 1
             elif wrong:
@@ -154,12 +157,17 @@ class _Question:
         self.first_number = -1
         self.answers: dict[str, list[int]] = {}
         self.unanswered: dict[int, str | None] = {}  # index -> why
+        self.undecided: dict[str, str | None] = {}  # answer -> why it is none, unless it turns out to be right
         self.statuses: dict[str, Status] = {}
         self.reasons: dict[str, str] = {}
         self.classes: dict[str, int] = {}
 
     def add(self, index: int, found: Extraction) -> None:
-        if found.answer is None:
+        if found.alternatives:
+            undecided = undecided_answer(found.alternatives)
+            self.answers.setdefault(undecided, []).append(index)
+            self.undecided[undecided] = found.reason
+        elif found.answer is None:
             self.unanswered[index] = found.reason
         else:
             self.answers.setdefault(found.answer, []).append(index)
@@ -187,6 +195,10 @@ class _Question:
         found = [(index, Verdict("no_answer", None, None, reason)) for index, reason in self.unanswered.items()]
         for answer, indices in self.answers.items():
             status = self.statuses[answer]
+            if answer in self.undecided and status != "correct":
+                none = Verdict("no_answer", None, None, self.undecided[answer])
+                found.extend((index, none) for index in indices)
+                continue
             answer_class = 0 if status == "correct" else self.classes.get(answer)
             found.extend((index, Verdict(status, answer, answer_class, self.reasons.get(answer))) for index in indices)
         return found

@@ -44,10 +44,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WRAPPERS = r"text|textbf|textit|textrm|textnormal|textsf|mbox|hbox|mathrm|mathbf|mathit|mathsf|operatorname|emph"
 WRAPPED = re.compile(rf"\\(?:{_WRAPPERS})\s*(?=\{{)")
 
+_INEQUALITY = r"[^=,;<>]{1,40}(?:[<>]|\\(?:le|ge|leq|geq|lt|gt)(?![A-Za-z]))[^=,;<>]{1,40}?"
+
 _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\\$|\\(?:textdollar|pounds|euro)\b", " "),  # math marks, currencies
+        (r"\.{3,}|…", r"\\ldots "),
         (r"(?<=\d)\s*,\s*\\!\s*(?=\d{3})", ""),  # 111,\! 111: TeX's way of thousands, never a list
         (r"(?<=\d)\{,\}\s*(?=\d{3})", ""),  # 10{,}000
         (r"(?<!\d)(\d{1,3})(?:\\[,;: ]|~| )(?=\d{3}(?:\D|$))(?!\d{3}\s*/)", r"\1"),  # 10\,000 and 10 000
@@ -66,6 +69,10 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\^\s*\\circ\s*(?:\\(?:text|mathrm|rm)\s*\{\s*([CF])\s*\}|([CF])\b)", r"\\text{ deg\1\2}"),  # of temperature
         (r"\\(?:leqslant|leq)(?![A-Za-z])", r"\\le"),
         (r"\\(?:geqslant|geq)(?![A-Za-z])", r"\\ge"),
+        (
+            rf"({_INEQUALITY})\s*(?:\\(?:text|mbox|mathrm)\s*\{{\s*and\s*\}}|(?<![A-Za-z])and(?![A-Za-z]))\s*(?={_INEQUALITY})",
+            r"\1\\land ",
+        ),
         (r"\\(?:text|mbox|mathrm)\s*\{\s*(?:and|or)\s*\}", ","),
         (r"(?<=[\d})])\s*,?\s+(?:and|or)\s+(?=[\\\d(+-])", ","),
         (r",\s*,", ","),
@@ -116,6 +123,8 @@ _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
 _MIXED = re.compile(r"^(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)$")
 _PRODUCT = re.compile(r"(?<![A-Za-z_^}\d.,])(\d+)\s*\((?!\s*(?:in\s+)?base\b)(?=[^(),]*\))")
 _ASSIGNED = re.compile(r"^\s*([A-Za-z])\s*=(?!=)(.*)$", re.DOTALL)
+_SET_BUILDER = re.compile(r"\\\{[^{}]*?(?:\\mid(?![A-Za-z])|\||:|such that)")
+_OR = re.compile(r"\\(?:text|mbox|mathrm)\s*\{\s*or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])")
 _TRAILING = " \t.,;:"
 
 
@@ -126,6 +135,8 @@ def normalise(answer: str) -> str:
     if not _ENVIRONMENT.search(text):  # without rows, `\\\\frac` is a command that somebody escaped twice
         text = _ESCAPED_TWICE.sub(lambda match: "\\", text)
     text = _ROW_BREAK.sub(_ROW, text)
+    if _SET_BUILDER.search(text):
+        text = _OR.sub(r" \\lor ", text)
     for pattern, replacement in _STEPS:
         text = pattern.sub(replacement, text)
     for pattern, replace in _NUMBERS:
@@ -174,7 +185,7 @@ _CHOICES = tuple(
     for pattern in (
         rf"{_CHOOSE}\s*_\s*(?P<n>{_N})\s*\^\s*(?P<k>{_N})",
         rf"{_CHOOSE}\s*\^\s*(?P<k>{_N})\s*_\s*(?P<n>{_N})",
-        rf"(?:\{{\s*\}})?\s*(?<![\w)}}])[_^]\s*(?P<n>{_N})\s*{_CHOOSE}\s*_\s*(?P<k>{_N})",
+        rf"(?:\{{\s*\}}\s*|(?<![\w)}}]))[_^]\s*(?P<n>{_N})\s*{_CHOOSE}\s*_\s*(?P<k>{_N})",
         rf"{_CHOOSE}\s*\(\s*(?P<n>\d+)\s*,\s*(?P<k>\d+)\s*\)",
         r"(?<![\w.,])(?P<n>\d+)\s*C\s*_?\s*(?P<k>\d+)(?![\w.}]|\s*[_^])",
     )

@@ -64,6 +64,19 @@ def numerically_near(gold: Any, answer: Any) -> bool | None:
         return None
 
 
+def same_when_computed(gold: Any, answer: Any) -> bool:
+    """Whether two constants with decimals in them, such as lg 0.01, differ by no more than computing them does."""
+    if gold.free_symbols or answer.free_symbols or not (gold.has(sympy.Float) or answer.has(sympy.Float)):
+        return False
+    try:
+        left, right = _at_a_point(gold), _at_a_point(answer)
+    except MemoryError:
+        raise
+    except Exception:  # not every expression has a numeric value
+        return False
+    return left is not None and right is not None and abs(left - right) <= COMPUTED * max(abs(left), abs(right))
+
+
 # Where expressions in unknowns are compared by value: of both signs, below and above 1, and never a simple fraction.
 _PLACES = tuple(sympy.Rational(*place) for place in ((137, 83), (-61, 47), (29, 97), (-17, 101), (613, 89)))
 _MANY_DIGITS = 40

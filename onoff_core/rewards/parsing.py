@@ -5,13 +5,16 @@ number it finds in a text it cannot read (`-2x+20 apples` would become -2), and 
 Equations are taken apart here, since what they state depends on how their sides are written (`AB = 5` is a length).
 """
 
+import itertools
 import re
 from typing import Any
 
 import sympy
 from latex2sympy2_extended.latex2sympy2 import ConversionConfig, NormalizationConfig, latex2sympy, normalize_latex
+from latex2sympy2_extended.logic import And
 from latex2sympy2_extended.sets import FiniteSet as WrittenSet
 from math_verify.grader import should_treat_as_complex
+from sympy.logic.boolalg import Boolean
 
 from onoff_core.rewards.normalise import top_level_parts
 from onoff_core.rewards.structure import is_lone_name, set_condition, sides_of
@@ -54,6 +57,8 @@ def value_of(text: str) -> Any | None:
     builder = set_condition(text)
     if builder is not None:
         return _set_of(*builder)
+    if _LAND.search(text):
+        return _all_of([value_of(part) for part in _LAND.split(text)])
     parts = top_level_parts(text)
     if len(parts) > 1 and any("=" in part for part in parts):
         values = [_single(part) for part in parts]
@@ -61,12 +66,29 @@ def value_of(text: str) -> Any | None:
     return _single(text)
 
 
+_LAND = re.compile(r"\\land(?![A-Za-z])")
+
+
+def _all_of(conditions: list[Any]) -> Any | None:
+    """`x > 1 and x < 2`; where no number meets both, as in `x < 1 and x > 2`, each is meant by itself."""
+    if not all(isinstance(condition, Boolean) and len(condition.free_symbols) == 1 for condition in conditions):
+        return None
+    together = And(*conditions)
+    try:
+        is_empty = together.as_set() is sympy.S.EmptySet
+    except (NotImplementedError, TypeError, ValueError):
+        return None
+    return WrittenSet(*conditions) if is_empty else together
+
+
 def _single(text: str) -> Any | None:
     sides = sides_of(text)
     if sides is not None:
         return _equation(sides)
-    value = _expression(text)
-    is_member = isinstance(value, sympy.Eq) and value.lhs.is_Symbol and "\\in" in text  # the parser makes it an equation
+    value: Any = _expression(text)
+    is_member = (
+        isinstance(value, sympy.Eq) and value.lhs.is_Symbol and "\\in" in text
+    )  # the parser makes it an equation
     return Named(*value.args) if is_member else value
 
 
@@ -79,14 +101,14 @@ def _equation(sides: list[str]) -> Any | None:
         sides = sides[::-1]  # 5 = x
     named = is_lone_name(sides[0])
     values = [_expression(side) for side in sides]
-    if named and values[0] is None or named and isinstance(values[0], sympy.Tuple | sympy.Interval):
+    if (named and values[0] is None) or (named and isinstance(values[0], sympy.Tuple | sympy.Interval)):
         values[0] = sympy.Symbol(re.sub(r"[\s{}]", "", sides[0]))
     if any(not isinstance(value, sympy.Basic | sympy.MatrixBase) for value in values):
         return None
     values = [value.as_immutable() if isinstance(value, sympy.MatrixBase) else value for value in values]
     if len(sides) == 2:
         return Named(*values) if named else _equality(*values)
-    links = [_equality(left, right) for left, right in zip(values[:-1], values[1:], strict=True)]
+    links = [_equality(left, right) for left, right in itertools.pairwise(values)]
     if named:
         links[0] = Named(*values[:2])
     return Chain(*links)
@@ -104,25 +126,36 @@ def _equality(left: Any, right: Any) -> Any:
         return made
 
 
-def _set_of(name: str, domain: str | None, conditions: list[str]) -> Any | None:
-    """All numbers of a domain for which every condition holds; None where sympy cannot tell them."""
-    relations = [value_of(condition) for condition in conditions]
+def _set_of(name: str, domain: str | None, cases: list[list[str]]) -> Any | None:
+    """All numbers of a domain for which all conditions of a case hold; None where sympy cannot tell them."""
     symbol = sympy.Symbol(name, real=True)
-    found: Any = sympy.S.Reals
-    for relation in relations:
-        if isinstance(relation, sympy.Set):
+    found: Any = sympy.S.EmptySet
+    for conditions in cases:
+        relations: list[Any] = [value_of(condition) for condition in conditions]
+        if not relations or not all(_is_about(symbol, relation) for relation in relations):
             return None
-        if not isinstance(relation, sympy.Basic) or relation.free_symbols != {symbol}:
+        try:
+            found = sympy.Union(found, sympy.Intersection(*(relation.as_set() for relation in relations)))
+        except (NotImplementedError, TypeError, ValueError):  # not every condition has a set that sympy can name
             return None
-        found = sympy.Intersection(found, relation.as_set())
-    whole = {"Z": sympy.S.Integers, "N": sympy.S.Naturals, "Z^+": sympy.S.Naturals, "R^+": sympy.Interval.open(0, sympy.oo)}
+    whole = {
+        "Z": sympy.S.Integers,
+        "N": sympy.S.Naturals,
+        "Z^+": sympy.S.Naturals,
+        "R^+": sympy.Interval.open(0, sympy.oo),
+    }
     if domain is not None:
         if domain not in whole:
             return None
         found = sympy.Intersection(found, whole[domain])
     if isinstance(found, sympy.Range) and found.is_finite_set:
         found = WrittenSet(*found)
-    return found if relations else None
+    return found
+
+
+def _is_about(symbol: sympy.Symbol, relation: Any) -> bool:
+    """Whether it is a condition on the one symbol: an inequality, or several that hold together."""
+    return isinstance(relation, Boolean) and relation.free_symbols == {symbol}
 
 
 def _expression(text: str) -> Any | None:
@@ -149,9 +182,9 @@ def _expression(text: str) -> Any | None:
 def _parsed(text: str) -> Any | None:
     try:
         return _latex(normalize_latex(text, _NORMALISATION))
-    except MemoryError:
+    except (MemoryError, RecursionError):  # that it cannot be read here says nothing of whether it is well formed
         raise
-    except Exception:  # whatever the parser raises, recursion included, means that it cannot read this
+    except Exception:  # whatever else the parser raises means that it cannot read this
         return None
 
 

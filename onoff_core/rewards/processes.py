@@ -88,7 +88,9 @@ class Worker:
     def stuck(self) -> bool:
         """Whether others shall take over: no verdict rests on it, so that the clock counts too."""
         worked = self.worked()
-        return self.waited() > STUCK_SECONDS * (1 if worked is None else _BUSY_MACHINE) or (worked or 0.0) > STUCK_SECONDS
+        return (
+            self.waited() > STUCK_SECONDS * (1 if worked is None else _BUSY_MACHINE) or (worked or 0.0) > STUCK_SECONDS
+        )
 
     @property
     def idle(self) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 
 from onoff_core.rewards.normalise import top_level_parts
-from onoff_core.rewards.words import in_plain_text
+from onoff_core.rewards.words import in_plain_text, qualifies
 
 _SIGN = re.compile(r"\\(pm|mp)(?![A-Za-z])\s*")
 _MOST_SIGNS = 4
@@ -60,7 +60,7 @@ _REVERSED = re.compile(r"([\[\]])([^\[\]()]*[,;][^\[\]()]*)([\[\]])")
 
 def with_upright_brackets(text: str) -> str:
     """`]1,2[` -> `(1,2)`, `[1,2[` -> `[1,2)`: intervals as they are written in France."""
-    if "[" not in text or _nests(text, "[", "]"):
+    if ("[" not in text and "]" not in text) or _nests(text, "[", "]"):
         return text
 
     def upright(match: re.Match[str]) -> str:
@@ -89,13 +89,19 @@ _SET_BUILDER = re.compile(
 _MEMBER_OF_REALS = re.compile(r"^[A-Za-z]\s*\\in\s*(?:\\mathbb\s*\{?\s*R\s*\}?|R)$")
 
 
-def set_condition(text: str) -> tuple[str, str | None, list[str]] | None:
-    r"""`\{x \in \mathbb{R} \mid 1 < x, x < 2\}` -> name, domain (None: the reals), conditions; None for another text."""
+def set_condition(text: str) -> tuple[str, str | None, list[list[str]]] | None:
+    r"""`\{x \in \mathbb{R} \mid 1 < x, x < 2\}` -> name, domain (None: the reals), conditions; None for another text.
+
+    Of the conditions, one list has to hold as a whole: `1 < x, x < 2 \lor x > 5` has two.
+    """
     match = _SET_BUILDER.match(text)
     if not match:
         return None
     domain = re.sub(r"\\mathbb|[{}\s]", "", match["domain"] or "")
-    conditions = [part for part in top_level_parts(match["condition"]) if not _MEMBER_OF_REALS.match(part)]
+    conditions = [
+        [part for part in top_level_parts(cases) if not _MEMBER_OF_REALS.match(part)]
+        for cases in re.split(r"\\lor(?![A-Za-z])", match["condition"])
+    ]
     return match["name"], domain if domain not in ("", "R") else None, conditions
 
 
@@ -158,7 +164,8 @@ def sides_of(text: str) -> list[str] | None:
             depth -= 1
         elif character == "=" and depth == 0:
             before, behind = text[place - 1 : place], text[place + 1 : place + 2]
-            if before in ("<", ">", "!", ":", "=", "\\") and before or behind == "=":
+            is_factorial = re.search(r"[\d)]!$", text[:place]) is not None  # 3!=6
+            if (before and before in "<>!:=\\" and not is_factorial) or behind == "=":
                 return None
             sides.append(text[begin:place].strip())
             begin = place + 1
@@ -185,22 +192,31 @@ _GREEK = (
 _INDEX = r"(?:\s*_\s*(?:\{[^{}]*\}|\\?\w+))?"
 _MARKS = r"(?:'|\s*\^\s*(?:\{?\s*\*\s*\}?|\{?\s*\(\d\)\s*\}?|\{\s*'+\s*\}))*"
 _DECORATION = (
-    r"\\(?:overline|bar|hat|vec|tilde|widehat|widetilde|overrightarrow|overarc|mathcal|mathbb|mathfrak|mathscr|dot|ddot)"
+    r"\\(?:overline|bar|hat|vec|tilde|widehat|widetilde|overrightarrow|overarc"
+    r"|mathcal|mathbb|mathfrak|mathscr|dot|ddot)"
 )
-_ATOM = rf"(?:[A-Za-z]|\\(?:{_GREEK})(?![A-Za-z])|{_DECORATION}\s*(?:\{{\s*[A-Za-z]+\s*\}}|[A-Za-z])){_MARKS}{_INDEX}{_MARKS}"
+_ATOM = (
+    rf"(?:[A-Za-z]|\\(?:{_GREEK})(?![A-Za-z])|{_DECORATION}\s*(?:\{{\s*[A-Za-z]+\s*\}}|[A-Za-z]))"
+    rf"{_MARKS}{_INDEX}{_MARKS}"
+)
 _FIGURE = (
     r"(?:m\s*(?=\\))?(?:\\(?:angle|triangle|measuredangle|sphericalangle|overline|overarc|widehat|parallel)\s*)*\{?\s*"
     r"(?:[A-Z]'?(?:_\{?\w\}?)?){1,6}\s*\}?"
 )
 _ANGLE = rf"(?:m\s*)?\\(?:angle|measuredangle)\s*(?:\{{\s*)?{_ATOM}(?:\s*\}})?"
-_BARS = rf"(?:\||\\\|)\s*(?:{_FIGURE}|[zw]|\\(?:vec|mathbf|overrightarrow)\s*\{{?\w+\}}?|[A-Z](?:\s*\\c[au]p\s*[A-Z])+)\s*(?:\||\\\|)"
+_MEASURED = rf"{_FIGURE}|[zw]|\\(?:vec|mathbf|overrightarrow)\s*\{{?\w+\}}?|[A-Z](?:\s*\\c[au]p\s*[A-Z])+"
+_BARS = rf"(?:\||\\\|)\s*(?:{_MEASURED})\s*(?:\||\\\|)"
 _AREA = rf"\[\s*{_FIGURE}\s*\]"
-_DIFFERENCE = rf"(?:\\Delta\s*{_ATOM}|\\frac\s*\{{\s*d(?:\s*\^\s*\{{?\d\}}?)?\s*{_ATOM}\s*\}}\s*\{{\s*d\s*{_ATOM}(?:\s*\^\s*\{{?\d\}}?)?\s*\}})"
+_POWER = r"(?:\s*\^\s*\{?\d\}?)?"
+_DIFFERENCE = rf"(?:\\Delta\s*{_ATOM}|\\frac\s*\{{\s*d{_POWER}\s*{_ATOM}\s*\}}\s*\{{\s*d\s*{_ATOM}{_POWER}\s*\}})"
 _LONE = re.compile(rf"(?:{_ATOM}|{_FIGURE}|{_ANGLE}|{_BARS}|{_AREA}|{_DIFFERENCE})")
 _OF_ONE = re.compile(
-    rf"\\(?:sin|cos|tan|cot|sec|csc|arg|deg|det|dim|operatorname\s*\{{\w+\}})\s*(?:\(\s*)?(?:{_ATOM}|{_ANGLE}|{_FIGURE})\s*\)?"
+    r"\\(?:sin|cos|tan|cot|sec|csc|arg|deg|det|dim|operatorname\s*\{\w+\})"
+    rf"\s*(?:\(\s*)?(?:{_ATOM}|{_ANGLE}|{_FIGURE})\s*\)?"
 )
-_EXTREME = re.compile(r"\\(?:max|min|sup|inf|Re|Im|Pr|operatorname\s*\{(?:max|min|Var|Re|Im|lcm)\})(?![A-Za-z]).*", re.DOTALL)
+_EXTREME = re.compile(
+    r"\\(?:max|min|sup|inf|Re|Im|Pr|operatorname\s*\{(?:max|min|Var|Re|Im|lcm)\})(?![A-Za-z]).*", re.DOTALL
+)
 _APPLIED = re.compile(
     rf"(?P<name>{_ATOM}|[A-Z][A-Za-z]+|\\Pr|\\mathbb\s*\{{\s*[PE]\s*\}})(?P<inverse>\s*\^\s*\{{\s*-1\s*\}}|\^\s*\d)?\s*"
     r"(?P<argument>[(\[].*[)\]])",
@@ -229,6 +245,11 @@ def is_lone_name(side: str) -> bool:
     return applied["name"][:1] not in _NEVER_FUNCTIONS or (argument.strip() == "t" and applied["inverse"] is None)
 
 
+_WORDS_OF_A_NAME = re.compile(  # no 2x among them: that is reckoned with
+    r"(?:(?:[A-Za-z]{2,}|[A-Za-z]|\d+|\([A-Za-z0-9\s]*\)|\\(?:triangle|angle)\s*[A-Z]+|[A-Za-z]+(?:'s|-[a-z]+))[,.]?(?:\s+|$))+"
+)
+
+
 def _names_something(side: str) -> bool:
     """Words such as `Area`, or `Cost for 3 items`, perhaps with a name behind: `Area of ABC`."""
     plain = in_plain_text(side)
@@ -236,9 +257,8 @@ def _names_something(side: str) -> bool:
     word = re.match(r"(?:the )?[A-Za-z]{3,}\b", plain)
     if not has_wrapper and (list(plain) == sorted(plain) or set(plain) <= set("wxyz")):
         return False  # abcd is a product
-    return bool(word) and (has_wrapper or " " in plain or len(plain) > 3) and bool(
-        re.fullmatch(r"[A-Za-z0-9\s,.'()-]*(?:\\(?:triangle|angle)\s*)?[A-Za-z0-9\s'()-]*", plain)
-    )
+    is_name = bool(word) and (has_wrapper or " " in plain or len(plain) > 3)
+    return is_name and bool(_WORDS_OF_A_NAME.fullmatch(plain)) and not qualifies(plain)
 
 
 def _inside_parentheses(text: str) -> str | None:

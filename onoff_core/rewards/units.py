@@ -1,7 +1,7 @@
 r"""Units of measurement: what stands behind (or, of money, before) a quantity, and how one unit converts into another.
 
-`12 \text{ cm}^2` -> (`12`, cm²). A unit is measured (it has a dimension and converts exactly: hours and minutes, degrees
-and radians, dollars and cents) or only named (apples). Conversion factors are the international definitions.
+`12 \text{ cm}^2` -> (`12`, cm²). A unit is measured (it has a dimension and converts exactly: hours and minutes,
+degrees and radians, dollars and cents) or only named (apples). Conversion factors are the international definitions.
 """
 
 import re
@@ -13,7 +13,7 @@ import sympy
 from sympy import Rational
 
 from onoff_core.boxes import closing_braces
-from onoff_core.rewards.normalise import WRAPPED
+from onoff_core.rewards.normalise import WRAPPED, top_level_parts
 
 Dimension = tuple[tuple[str, int], ...]  # of a speed: (("length", 1), ("time", -1))
 
@@ -25,28 +25,27 @@ class Unit:
     words: frozenset[str]  # as written, in the singular, without what says nothing (`of`, `the`)
     dimension: Dimension | None = None  # None: only named
     factor: Any = None  # one of it in the base units of its dimension
-    offset: Any = sympy.Integer(0)  # of a temperature: base = factor * value + offset
+    offset: Any = 0  # of a temperature: base = factor * value + offset
 
     def in_base_units(self, value: Any) -> Any:
         return self.factor * value + self.offset
 
     @property
     def is_degrees(self) -> bool:
-        return self.words == frozenset({"degree"})
+        return self.dimension == _ANGLE and bool(self.factor == sympy.pi / 180)
 
     def agrees_with(self, other: "Unit") -> bool:
-        """Whether quantities of both can be compared at all."""
+        """Whether quantities of both can be compared at all. Degrees without C or F may be those of a temperature."""
         if self.dimension is not None and other.dimension is not None:
-            return self.dimension == other.dimension or {self.is_degrees, other.is_degrees} < {True, False} and (
-                _is_temperature(self) or _is_temperature(other)
-            )
+            is_temperature = _TEMPERATURE in (self.dimension, other.dimension)
+            return self.dimension == other.dimension or (is_temperature and (self.is_degrees or other.is_degrees))
         if self.dimension is not None or other.dimension is not None:
             return False
         return self.words <= other.words or other.words <= self.words
 
 
-def _is_temperature(unit: Unit) -> bool:
-    return unit.dimension == (("temperature", 1),)
+_ANGLE: Dimension = (("angle", 1),)
+_TEMPERATURE: Dimension = (("temperature", 1),)
 
 
 _RATIONAL = {  # base unit of the dimension: 1
@@ -92,12 +91,12 @@ def _table() -> dict[str, tuple[Dimension, Any, Any]]:
         known |= dict.fromkeys(names.split(), ((("length", 3),), Rational(factor), zero))
     for name, per_hour in (("mph", "201168/125"), ("kmh", "1000"), ("kph", "1000"), ("kmph", "1000")):
         known[name] = ((("length", 1), ("time", -1)), Rational(per_hour) / 3600, zero)
-    known |= dict.fromkeys(("rad", "radian"), ((("angle", 1),), sympy.Integer(1), zero))
-    known |= dict.fromkeys(("deg", "degree"), ((("angle", 1),), sympy.pi / 180, zero))
-    known |= dict.fromkeys(("turn", "revolution"), ((("angle", 1),), 2 * sympy.pi, zero))
+    known |= dict.fromkeys(("rad", "radian"), (_ANGLE, sympy.Integer(1), zero))
+    known |= dict.fromkeys(("deg", "degree"), (_ANGLE, sympy.pi / 180, zero))
+    known |= dict.fromkeys(("turn", "revolution"), (_ANGLE, 2 * sympy.pi, zero))
     kelvin = Rational(27315, 100)
-    known["degc"] = ((("temperature", 1),), sympy.Integer(1), kelvin)
-    known["degf"] = ((("temperature", 1),), Rational(5, 9), kelvin - Rational(160, 9))
+    known["degc"] = (_TEMPERATURE, sympy.Integer(1), kelvin)
+    known["degf"] = (_TEMPERATURE, Rational(5, 9), kelvin - Rational(160, 9))
     return known
 
 
@@ -112,6 +111,7 @@ def unit_of(text: str) -> Unit | None:
     """The unit that a text behind a quantity names; None for one that says nothing, such as `square units`."""
     text = _FRACTION.sub(r" \1/\2 ", text)
     text = re.sub(r"\^\s*\\circ\s*", " degrees ", text)
+    text = re.sub(r"(?i)degrees?\s*[\s{}\\]*(?:(c)(?:elsius)?|(f)(?:ahrenheit)?)(?![A-Za-z])", r" deg\1\2 ", text)
     plain = re.sub(r"\\(?:cdot|times)(?![A-Za-z])|\*", " ", WRAPPED.sub(" ", text))
     plain = re.sub(r"\^\s*\{?\s*(-?\d)\s*\}?", r"^\1", plain)
     tokens = re.findall(r"\^-?\d|/|¢|[A-Za-z]+", re.sub(r"[{}\\]", " ", plain))
@@ -142,7 +142,7 @@ def _measured(tokens: list[str]) -> tuple[Dimension, Any, Any] | None:
     sign, raised, count = 1, 1, 0
     for place, token in enumerate(tokens):
         word = _singular(token)
-        if token in ("/", "per"):
+        if token in ("/", "per") or (count and word in ("a", "an")):
             sign = -1
         elif word in ("square", "sq"):
             raised = 2
@@ -152,6 +152,8 @@ def _measured(tokens: list[str]) -> tuple[Dimension, Any, Any] | None:
             continue  # seen from the unit it stands behind
         elif word in _SAYS_NOTHING and word not in ("of", "in") and count == 0:
             continue
+        elif count and word == "in":
+            break
         elif word in _KNOWN or word.lower() in _KNOWN:
             dimension, one, shift = _KNOWN.get(word) or _KNOWN[word.lower()]
             power = sign * raised * _power_behind(tokens, place)
@@ -209,13 +211,14 @@ _BARE_UNIT = re.compile(
     re.DOTALL,
 )
 _POWER = re.compile(r"\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d)\s*$")
-_LETTER_UNIT = re.compile(r"^(.*[\d})])\s+(?:m|g|s|h|l|L|N|J|V|W|K)(?:\^\s*\{?[23]\}?)?$", re.DOTALL)
+_LETTER_UNIT = re.compile(r"^(.*[\d})])\s+((?:m|g|s|h|l|L|N|J|V|W|K)(?:\^\s*\{?[23]\}?)?)$", re.DOTALL)
 _LEADING_WORDS = re.compile(r"^(?:\\text\s*\{\s*)?(?:Rs|USD)\.?\s*\}?\s*(?=\d)")
 _ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:st|nd|rd|th)\s*\}{0,2}$")
 _UNIT_RATIO = re.compile(
     r"(?<=[\d})])\s*\\frac\s*\{\s*\\(?:text|mathrm)\s*\{[^{}]*\}\s*\}\s*\{\s*\\(?:text|mathrm)\s*\{[^{}]*\}[\s^{\d}]*\}$"
 )
 _DEGREE_SIGN = re.compile(r"^([^°]*[\d})a-z]\s*)\^\s*\\circ\s*$", re.DOTALL)
+_DEGREES = re.compile(r"\^\s*\\circ")
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 # 5 hundredths is not 5
 _PART = re.compile("(?:hal(?:f|ves)|(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?)")
@@ -224,7 +227,7 @@ _NO_UNIT = {"st", "nd", "rd", "th", "am", "pm"}
 
 def split_unit(text: str) -> tuple[str, str]:
     r"""A quantity and the text of the unit behind it, empty where there is none: `12 \text{ cm}^2`, `12 cm`,
-    `12 apples`. A lone letter is no unit: it may be an unknown (see `without_letter_unit`).
+    `12 apples`. A lone letter is no unit: it may be an unknown (see `split_letter_unit`).
     """
     text = _ORDINAL.sub("", _LEADING_WORDS.sub("", text))
     ratio = _UNIT_RATIO.search(text)
@@ -233,6 +236,9 @@ def split_unit(text: str) -> tuple[str, str]:
     while (shorter := _without_wrapped_unit(text)) != text:
         unit = f"{text[len(shorter) :]} {unit}"
         text = shorter
+    parts = top_level_parts(text)
+    if len(parts) > 1 and not _TRIGONOMETRY.search(text) and all(_DEGREE_SIGN.match(part) for part in parts):
+        return _DEGREES.sub("", text), f"degrees {unit}"  # of every member of a list
     degrees = _DEGREE_SIGN.match(text)
     if degrees and "\\circ" not in degrees.group(1) and not _TRIGONOMETRY.search(text):
         return degrees.group(1).strip(), f"degrees {unit}"
@@ -253,10 +259,32 @@ def split_unit(text: str) -> tuple[str, str]:
     return match["number"].strip(), f"{found} {unit}"
 
 
-def without_letter_unit(normalised: str) -> str | None:
-    """`5 m` -> `5`; None where there is no such unit. Only to be asked where the gold answer is a plain number."""
+def split_letter_unit(normalised: str) -> tuple[str, Unit | None] | None:
+    """`5 m` -> `5`, metres; None where there is no such unit. Only to be asked where the gold answer is a number."""
     match = _LETTER_UNIT.match(normalised)
-    return match.group(1).strip() if match else None
+    return None if match is None else (match.group(1).strip(), unit_of(match.group(2)))
+
+
+_PART_OF_A_SUM = re.compile(
+    r"\s*(\d+(?:\.\d+)?|\\frac\s*\{\d+\}\s*\{\d+\})\s*((?:\\(?:text|mathrm)\s*\{\s*)?[A-Za-z]+\.?\s*\}?)\s*(?:,|and)?"
+)
+
+
+def sum_of_quantities(text: str) -> tuple[str, Unit] | None:
+    """`1 hour 30 minutes` -> (`1 \\cdot 60+30`, minutes); None for what is no such sum."""
+    parts, place = [], 0
+    while place < len(text):
+        match = _PART_OF_A_SUM.match(text, place)
+        unit = unit_of(match.group(2)) if match else None
+        if match is None or unit is None or unit.dimension is None:
+            return None
+        parts.append((match.group(1), unit))
+        place = match.end()
+    if len(parts) < 2 or len({unit.dimension for _, unit in parts}) > 1:
+        return None
+    last = parts[-1][1]
+    factors = [unit.factor / last.factor for _, unit in parts]
+    return "+".join(rf"{number}\cdot({factor})" for (number, _), factor in zip(parts, factors, strict=True)), last
 
 
 def _without_wrapped_unit(text: str) -> str:

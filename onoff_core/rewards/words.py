@@ -13,10 +13,8 @@ from onoff_core.rewards.normalise import WRAPPED
 
 _UNITS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
 _SMALL = {word: value for value, word in enumerate(f"{_UNITS} seventeen eighteen nineteen".split())}
-_TENS = {
-    word: 10 * (value + 2)
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())
-}
+_NAMED_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = {word: 10 * value for value, word in enumerate(_NAMED_TENS.split(" "), start=2)}
 _LARGE = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _PARTS = {
     "half": 2, "halves": 2, "third": 3, "fourth": 4, "quarter": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8,
@@ -32,6 +30,8 @@ def number_in_words(text: str) -> str | None:
         return None
     sign = "-" if words[0] in ("minus", "negative") else ""
     words = words[1:] if sign else words
+    if words[:1] == ["a"] and words[1:2] and words[1] in ("hundred", *_LARGE):
+        words = ["one", *words[1:]]
     part = _PARTS.get(words[-1]) if len(words) > 1 else None
     if part is not None and words[-2] != "and":
         above = 1 if words[:-1] in (["a"], ["one"]) else _whole(words[:-1])
@@ -65,26 +65,31 @@ def _whole(words: list[str]) -> int | None:
 _NO_SOLUTION = re.compile(
     r"(?:there\s+(?:is|are)\s+)?(?:no|none|zero)?\s*(?:real\s+|integer\s+|such\s+)?(?:solutions?|roots?)?(?:\s+exists?)?"
 )
-_PHRASES = {
-    "all real numbers": sympy.S.Reals, "all reals": sympy.S.Reals, "any real number": sympy.S.Reals,
-    "all real": sympy.S.Reals, "the real numbers": sympy.S.Reals, "real numbers": sympy.S.Reals,
-    "the set of all real numbers": sympy.S.Reals, "the set of real numbers": sympy.S.Reals,
-    "every real number": sympy.S.Reals, "all real values": sympy.S.Reals, "all of the real numbers": sympy.S.Reals,
-    "all integers": sympy.S.Integers, "the integers": sympy.S.Integers, "any integer": sympy.S.Integers,
-    "the set of all integers": sympy.S.Integers, "the set of integers": sympy.S.Integers, "integers": sympy.S.Integers,
-    "all rational numbers": sympy.S.Rationals, "the rational numbers": sympy.S.Rationals,
-    "all complex numbers": sympy.S.Complexes, "the complex numbers": sympy.S.Complexes,
-    "all positive integers": sympy.S.Naturals, "the positive integers": sympy.S.Naturals,
-    "all natural numbers": sympy.S.Naturals, "the natural numbers": sympy.S.Naturals,
-    "any positive integer": sympy.S.Naturals, "all nonnegative integers": sympy.S.Naturals0,
-    "all positive real numbers": sympy.Interval.open(0, sympy.oo), "all positive reals": sympy.Interval.open(0, sympy.oo),
-    "all negative real numbers": sympy.Interval.open(-sympy.oo, 0), "all negative reals": sympy.Interval.open(-sympy.oo, 0),
-    "all nonnegative real numbers": sympy.Interval(0, sympy.oo), "all nonnegative reals": sympy.Interval(0, sympy.oo),
-    "the empty set": sympy.S.EmptySet, "empty set": sympy.S.EmptySet, "none": sympy.S.EmptySet, "empty": sympy.S.EmptySet,
-    "no values": sympy.S.EmptySet, "no value": sympy.S.EmptySet, "no such number": sympy.S.EmptySet,
-    "infinity": sympy.oo, "positive infinity": sympy.oo, "infinite": sympy.oo, "negative infinity": -sympy.oo,
-    "minus infinity": -sympy.oo,
-}  # fmt: skip
+_MEANINGS: tuple[tuple[sympy.Basic, str], ...] = (
+    (
+        sympy.S.Reals,
+        "all real numbers|all reals|any real number|all real|the real numbers|real numbers|the set of all real numbers"
+        "|the set of real numbers|every real number|all real values|all of the real numbers",
+    ),
+    (
+        sympy.S.Integers,
+        "all integers|the integers|any integer|every integer|the set of all integers|the set of integers|integers",
+    ),
+    (sympy.S.Rationals, "all rational numbers|the rational numbers|all rationals"),
+    (sympy.S.Complexes, "all complex numbers|the complex numbers"),
+    (
+        sympy.S.Naturals,
+        "all positive integers|the positive integers|any positive integer|all natural numbers|the natural numbers",
+    ),
+    (sympy.S.Naturals0, "all nonnegative integers|the nonnegative integers"),
+    (sympy.Interval.open(0, sympy.oo), "all positive real numbers|all positive reals|the positive real numbers"),
+    (sympy.Interval.open(-sympy.oo, 0), "all negative real numbers|all negative reals|the negative real numbers"),
+    (sympy.Interval(0, sympy.oo), "all nonnegative real numbers|all nonnegative reals"),
+    (sympy.S.EmptySet, "the empty set|empty set|none|empty|no values|no value|no such number"),
+    (sympy.oo, "infinity|positive infinity|infinite"),
+    (-sympy.oo, "negative infinity|minus infinity"),
+)
+_PHRASES = {phrase: meaning for meaning, phrases in _MEANINGS for phrase in phrases.split("|")}
 
 
 def meant_by(text: str) -> sympy.Basic | None:
@@ -107,16 +112,18 @@ class Stated:
     choice: str | None = None
 
 
-_CHOICE = re.compile(r"^\(\s*([A-J])\s*\)\s*[.:,]?\s*(\S.*)$|^([A-J])\s*[).:]\s*(\S.*)$", re.DOTALL)
+_CHOICE = re.compile(r"^\(\s*([A-J])\s*\)\s*[.:,]?\s*(\S.*)$|^([A-J])\s*[).:](?:\s+|(?=\S))(\S.*)$", re.DOTALL)
 _OPERATOR = re.compile(r"^(?:[-+*/^=_<>,|!(]|\\(?:cdot|times|div|cup|cap|to|le|ge|in|pm)(?![A-Za-z]))")
 _LEAD = re.compile(
-    r"^(?:(?:so|thus|hence|therefore|then|finally|and|now|that is|since|because|(?:we|i|you)\s+"
-    r"(?:get|have|find|obtain|conclude|see)(?:\s+that)?|it follows that|this (?:gives|means|yields)(?:\s+that)?)\b[\s,:]*)+",
+    r"^(?:(?:so|thus|hence|therefore|then|finally|and|now|that is|since|because|it follows that"
+    r"|(?:we|i|you)\s+(?:get|have|find|obtain|conclude|see)(?:\s+that)?"
+    r"|this (?:gives|means|yields)(?:\s+that)?)\b[\s,:]*)+",
     re.IGNORECASE,
 )
 _COPULA = re.compile(
-    r"^(?P<subject>(?:[A-Za-z'\\_(){}-]+[\s,]+){0,14}?)(?P<copula>is|are|was|were|equals?|(?:will|must|should|would|can) be"
-    r"|comes? (?:out )?to|becomes?|turns out to be)\b\s*(?P<more>(?:(?:equal\s+to|exactly|simply|just|therefore|thus|then|given by)\b\s*)*)"
+    r"^(?P<subject>(?:[A-Za-z'\\_(){}-]+[\s,]+){0,14}?)"
+    r"(?:is|are|was|were|equals?|(?:will|must|should|would|can) be|comes? (?:out )?to|becomes?|turns out to be)\b\s*"
+    r"(?:(?:equal\s+to|exactly|simply|just|therefore|thus|then|given by)\b\s*)*"
     r"[:=]?\s*(?P<value>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
@@ -125,36 +132,55 @@ _LABEL = re.compile(
     r"(?:\s*[:=]\s*|\s+)(?P<value>\S.*)$",
     re.IGNORECASE | re.DOTALL,
 )
+_HEADING = re.compile(r"^(?P<subject>(?:[A-Za-z'-]+\s+){0,6}[A-Za-z'-]{2,})\s*:\s*(?P<value>\S.*)$", re.DOTALL)
 _IS_THE_ANSWER = re.compile(
-    r"\s+(?:is|are|as)\s+(?:(?:the|our|my)\s+)?(?:(?:final|correct|right|required|desired)\s+)?(?:answer|result|solution|value)s?$",
+    r"\s+(?:is|are|as)\s+(?:(?:the|our|my)\s+)?(?:(?:final|correct|right|required|desired)\s+)?"
+    r"(?:answer|result|solution|value)s?$",
     re.IGNORECASE,
 )
-# Words by which a sentence does not state its number, but denies it, bounds it or reckons with it.
-_QUALIFIERS = re.compile(
-    r"(?i)(?<![A-Za-z])(?:not|n't|never|no|nor|neither|either|or|if|when|unless|except|but|least|most|less|fewer|greater|than|about"
-    r"|approximately|around|roughly|nearly|almost|between|cannot|can't|isn't|wrong|incorrect|false|half|twice|double|triple"
-    r"|thrice|times|plus|minus|squared|cubed|square of|cube of|power|root|factorial|choose|mod|modulo|divided|divisible|divides"
-    r"|multiples?|factors?|divisors?|percent of|up to|maybe|perhaps|possibly|might|may|could|exceeds?|instead|rather|first|last"
-    r"|next|previous|above|below|under|over|before|after|digits?|base|option|choice|part|case|step|equation|figure|another"
-    r"|other than|tenths?|hundredths?|thousandths?|halves|thirds?|fourths?|fifths?|sixths?|sevenths?|eighths?|ninths?"
-    r"|quarters?|pairs?|negative|opposite|reciprocal|inverse|each)(?![A-Za-z])"
+
+# Words by which a sentence does not state its number, but denies it, bounds it or reckons with it; `_` is a space.
+_DENYING = (
+    "not n't never no nor neither either or if when unless except but wrong incorrect false isn't maybe perhaps "
+    "possibly might option step part case"
 )
-_SUBJECT_QUALIFIERS = re.compile(
-    r"(?i)(?<![A-Za-z])(?:not|n't|never|no|nor|neither|either|or|if|when|unless|except|but|wrong|incorrect|false|isn't"
-    r"|maybe|perhaps|possibly|might|option|step|part|case|twice|double|half|square of|cube of|reciprocal|negative|opposite"
-    r"|inverse|multiple|factor|divisor|digit)(?![A-Za-z])"
+_RECKONING = (
+    "twice double half square_of cube_of reciprocal negative opposite inverse multiples? factors? divisors? digits?"
 )
+_BOUNDING = (
+    "least most less fewer greater than about approximately around roughly nearly almost between cannot can't triple "
+    "thrice times plus minus squared cubed power root factorial choose mod modulo divided divisible divides percent_of "
+    "up_to may could exceeds? instead rather first last next previous above below under over before after base choice "
+    "equation figure another tenths? hundredths? thousandths? halves thirds? fourths? fifths? sixths? sevenths? "
+    "eighths? ninths? quarters? pairs? each"
+)
+
+
+def _any_of(words: str) -> re.Pattern[str]:
+    choices = "|".join(words.split()).replace("_", " ")
+    return re.compile(rf"(?<![A-Za-z])(?:{choices})(?![A-Za-z])", re.IGNORECASE)
+
+
+_SUBJECT_QUALIFIERS = _any_of(f"{_DENYING} {_RECKONING}")
+_QUALIFIERS = _any_of(f"{_DENYING} {_RECKONING} {_BOUNDING}")
 _BEFORE_A_NUMBER = re.compile(r"(?i)(?<![A-Za-z])(?:by|to|from|with|on|mod|into|per|of|and|like|as)\s*$")
-_OF_A_SUM = re.compile(r"(?i)(?:total|length|area|value|sum|amount|number|distance|cost|price|volume|perimeter)s? of\s*$")
+_OF_A_SUM = re.compile(
+    r"(?i)(?:total|length|area|value|sum|amount|number|distance|cost|price|volume|perimeter)s? of\s*$"
+)
 _NUMBER = re.compile(
     r"-?(?:\d[\d,]*(?:\.\d+)?(?:\s*/\s*\d+)?(?:\s*\\frac\s*\{\d+\}\s*\{\d+\})?|\.\d+|\\frac\s*\{-?\d+\}\s*\{\d+\})(?:\s*\\%)?"
 )
 _SENTENCE = re.compile(r"[A-Za-z\s,.'$!;:-]*")
-_VERB = re.compile(
-    r"(?i)(?<![A-Za-z])(?:is|are|was|were|has|have|had|needs?|takes?|took|gets?|got|costs?|makes?|made|earns?|earned|sold|sells"
-    r"|bought|buys|paid|pays|spent|spends|uses?|used|ran|runs|ate|eats|there|will|can|must|gives?|gave|equals?|left|won|wins"
-    r"|drove|drives|walked|walks|read|reads|saved|saves|contains?|requires?|lasts?|weighs?|lives?|owes?|received?s?)(?![A-Za-z])"
+_VERB = _any_of(
+    "is are was were has have had needs? takes? took gets? got costs? makes? made earns? earned sold sells bought buys "
+    "paid pays spent spends uses? used ran runs ate eats there will can must gives? gave equals? left won wins drove "
+    "drives walked walks read reads saved saves contains? requires? lasts? weighs? lives? owes? receives? received"
 )
+
+
+def qualifies(subject: str) -> bool:
+    """Whether words deny what they stand before, or reckon with it: `twice x`, `not the answer`."""
+    return _SUBJECT_QUALIFIERS.search(subject) is not None
 
 
 def in_plain_text(text: str) -> str:
@@ -183,7 +209,8 @@ def stated_in(text: str, was_wrapped: bool) -> Stated | None:
     has_words = plain != re.sub(r"\s+", " ", text).strip(" .,;") or was_wrapped
     if choice:
         letter, value = choice.group(1) or choice.group(3), choice.group(2) or choice.group(4)
-        if (choice.group(1) or has_words) and (has_words or not _OPERATOR.match(value)) and not value.startswith("("):
+        is_marked = choice.group(1) or has_words or re.match(r"[A-J]\)|[A-J][.:]\s", plain)
+        if is_marked and (has_words or not _OPERATOR.match(value)) and not value.startswith("("):
             return Stated(value, letter)
         if has_words and value.startswith("(") and not re.match(r"\(\s*[A-J]\s*\)", value):
             return Stated(value, letter)
@@ -201,6 +228,9 @@ def stated_in(text: str, was_wrapped: bool) -> Stated | None:
             return Stated(_without_full_stop(sentence["value"]))
     elif sentence is None and label and not _QUALIFIERS.match(label["value"]):
         return Stated(_without_full_stop(label["value"]))
+    heading = _HEADING.match(without_lead)
+    if sentence is None and heading and not _QUALIFIERS.search(heading["subject"]):
+        return Stated(_without_full_stop(heading["value"]))
     if sentence is None and without_lead != plain:
         return Stated(_without_full_stop(without_lead))
     return _one_number(plain)

@@ -65,9 +65,7 @@ def main() -> None:
         os._exit(1)  # the parent was killed: nobody is left who would read of it
 
 
-def _work(
-    job: dict[str, Any], comparison: "Comparison", cpu_seconds: int, outcomes: BinaryIO, retire_at: int
-) -> bool:
+def _work(job: dict[str, Any], comparison: "Comparison", cpu_seconds: int, outcomes: BinaryIO, retire_at: int) -> bool:
     """Do one job; False where this process has come to use too much memory to go on."""
     from onoff_core.rewards.answers import parse_answer
 

@@ -18,10 +18,14 @@ _USUAL_TAGS = ThinkingTags()  # known whatever the settings name
 
 @dataclass(frozen=True)
 class Extraction:
-    """The final answer of a response as LaTeX; where it gives none, what was looked for and where."""
+    """The final answer of a response as LaTeX; where it gives none, what was looked for and where.
+
+    `alternatives` are answers between which the response does not decide (`boxes.BoxedAnswer`).
+    """
 
     answer: str | None
     reason: str | None
+    alternatives: tuple[str, ...] = ()
 
 
 def instruction(format_type: str) -> str:
@@ -51,10 +55,10 @@ def find_answer(response: str, format_type: str, thinking: ThinkingTags | None =
             found = boxed_answer(part)
             if found.answer is None and "\\boxed" not in part and "\\fbox" not in part:
                 return Extraction(part, None)
-            return Extraction(found.answer, found.reason and f"{found.reason} in the <answer> part")
+            return Extraction(found.answer, found.reason and f"{found.reason} in the <answer> part", found.alternatives)
     found = boxed_answer(said)
     missing = "no <answer> part and " if format_type == "structured" else ""
-    return Extraction(found.answer, found.reason and f"{missing}{found.reason} {where}")
+    return Extraction(found.answer, found.reason and f"{missing}{found.reason} {where}", found.alternatives)
 
 
 def _without_thinking(response: str, thinking: ThinkingTags | None, prompt: str) -> tuple[str, str]:

@@ -10,7 +10,8 @@ import dagster as dg
 import pytest
 
 from onoff_core.rewards import Grader, GradingError, GradingTask, grade
-from onoff_core.rewards.pool import Job, Pool
+from onoff_core.rewards.pool import Pool
+from onoff_core.rewards.processes import Job
 from onoff_core.study import TaskSettings
 
 HOSTILE = {
