@@ -203,7 +203,7 @@ def same_value(gold: Any, answer: Any) -> bool:
                 return same_number(left, right, COMPUTED)
         if numerically_near(gold, answer) is False:
             return False
-        if same_where_real(gold, answer) or same_when_computed(gold, answer):
+        if any(is_same(gold, answer) for is_same in (same_where_real, same_when_computed, same_limit)):
             return True
     return _verified(gold, answer)
 
