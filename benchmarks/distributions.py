@@ -19,7 +19,8 @@ from transformers import DynamicCache
 
 from benchmarks.figures import Figure, interleaved
 from benchmarks.workloads import embedded_model, random_llama, scratch_folder
-from onoff_core.backends.loading import LoadedModel
+from onoff_core.backends.huggingface.engine import HuggingfaceModel
+from onoff_core.backends.huggingface.loading import LoadedModel
 from onoff_core.distributions import extract_distributions
 from onoff_core.store.parquet import write_parquet
 from onoff_core.study import DistributionSettings
@@ -54,7 +55,7 @@ def samples_table(vocab_size: int, prompts: int, per_prompt: int, tokens: int) -
 def ours(loaded: LoadedModel, samples: pa.Table, top_k: int | None, folder: Path) -> float:
     """Tokens a second, from ids to the finished file."""
     began = time.perf_counter()
-    tables = extract_distributions(loaded, samples, DistributionSettings(top_k=top_k))
+    tables = extract_distributions(HuggingfaceModel(loaded), samples, DistributionSettings(top_k=top_k))
     write_parquet(tables, SCHEMAS["token_distributions"], folder / "ours.parquet")
     return sum(samples["num_tokens"].to_pylist()) / (time.perf_counter() - began)
 

@@ -17,19 +17,20 @@ from dagster._core.events import AssetObservationData, DagsterEvent, StepMateria
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log.schema import AssetEventTagsTable, SqlEventLogStorageTable
 
-from onoff_assets.definitions import defs
-from onoff_assets.observing import DATA_VERSION_TAG, settings_versions
-from onoff_assets.study import study
+from onoff_assets import tags
+from onoff_assets.code_location import build_definitions
+from onoff_assets.input_versions import settings_versions
 from onoff_core.grid.problem_versions import current_problems_version
 from onoff_core.grid.status import wanted_fingerprints
 from onoff_core.progress import Progress
 from onoff_core.store import Store, publish_catalog
-from onoff_core.study import Partition
+from onoff_core.study import Partition, load_study
 
 
 def fill(log: Callable[[str], None] | None) -> None:
     """Every partition of the study made; `log` takes the progress, None: a terminal shows it."""
-    store, made = Store(study().store_path), study()
+    made = load_study()
+    store = Store(made.store_path)
     problems = {
         name: current_problems_version(name, settings, made.base_dir, store) for name, settings in made.datasets.items()
     }
@@ -45,7 +46,7 @@ def fill(log: Callable[[str], None] | None) -> None:
 
 def _made(store: Store, partition: Partition, problems: str) -> list[EventLogEntry]:
     """Write a partition's results; what Dagster would have recorded of a run of it."""
-    observed = settings_versions([partition], {partition.dataset: problems})
+    observed = settings_versions([partition], {partition.dataset: problems}, store)
     wanted = wanted_fingerprints(partition, problems)
     for asset, fingerprint in wanted.items():
         generation = store.generation(asset, (partition.dataset, partition.model), fingerprint)
@@ -60,7 +61,7 @@ def _made(store: Store, partition: Partition, problems: str) -> list[EventLogEnt
 
 def _event(kind: Callable[..., Any], asset: str, key: str, version: str) -> EventLogEntry:
     """An event of no run, as `report_runless_asset_event` makes it."""
-    found = kind(asset, partition=key, tags={DATA_VERSION_TAG: version})
+    found = kind(asset, partition=key, tags={tags.DATA_VERSION: version})
     made = isinstance(found, dg.AssetMaterialization)
     event = DagsterEvent(
         event_type_value="ASSET_MATERIALIZATION" if made else "ASSET_OBSERVATION",
@@ -75,7 +76,7 @@ def _event(kind: Callable[..., Any], asset: str, key: str, version: str) -> Even
 
 def _version_of(event: EventLogEntry) -> str:
     found: Any = event.asset_materialization or event.asset_observation
-    return str(found.tags[DATA_VERSION_TAG])
+    return str(found.tags[tags.DATA_VERSION])
 
 
 def _record(instance: dg.DagsterInstance, events: Sequence[EventLogEntry]) -> None:
@@ -85,21 +86,22 @@ def _record(instance: dg.DagsterInstance, events: Sequence[EventLogEntry]) -> No
     """
     storage: Any = instance.event_log_storage
     rows = [{**storage._event_to_row(event), "id": number} for number, event in enumerate(events, 1)]
-    tags = [
+    versions = [
         {"event_id": row["id"], "asset_key": row["asset_key"], "event_timestamp": row["timestamp"],
-         "key": DATA_VERSION_TAG, "value": _version_of(event)}
+         "key": tags.DATA_VERSION, "value": _version_of(event)}
         for row, event in zip(rows, events, strict=True)
     ]  # fmt: skip
     latest = {row["asset_key"]: (event, row["id"]) for row, event in zip(rows, events, strict=True)}
     with storage.index_transaction() as connection:
         connection.execute(SqlEventLogStorageTable.insert(), rows)
-        connection.execute(AssetEventTagsTable.insert(), tags)
+        connection.execute(AssetEventTagsTable.insert(), versions)
         for event, number in latest.values():
             storage._store_asset_event(connection, event, number)
 
 
 def ticks() -> dict[str, float]:
     """Seconds of one tick each, without loading the definitions."""
+    defs = build_definitions(load_study())
     repository = defs.get_repository_def()
     with dg.DagsterInstance.get() as instance:
         now = datetime.now(UTC)

@@ -18,9 +18,9 @@ from transformers import GenerationConfig
 
 from benchmarks.figures import Figure, interleaved
 from benchmarks.workloads import embedded_model, random_llama, word_problem_requests
-from onoff_core.backends.loading import LoadedModel
-from onoff_core.backends.responses import Request
-from onoff_core.backends.slot_decoding import SlotLoop
+from onoff_core.backends.huggingface.cpu.loop import SlotLoop
+from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.requests import Request
 from onoff_core.study import SamplingSettings
 
 PROBLEMS, SAMPLES, MAX_TOKENS, ROWS = 16, 8, 256, 128

@@ -6,8 +6,8 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from onoff_core.backends.loading import LoadedModel, load_model
-from onoff_core.backends.responses import Request
+from onoff_core.backends.huggingface.loading import LoadedModel, load_model
+from onoff_core.backends.requests import Request
 from onoff_core.problems import load_problems
 from onoff_core.study import BackendOptions, DatasetSettings, ModelSettings, TaskSettings
 from onoff_core.tasks import render_prompt

@@ -5,71 +5,111 @@ when: at night, or a minute after something changed. Both are off until someone 
 `onoff.yaml` for the schedule, the UI for each).
 """
 
+import logging
 from collections.abc import Iterator
 
 import dagster as dg
+from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph  # not public
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # not public
 
-from onoff_assets.observing import INPUTS_TAG
-from onoff_assets.study import study
+from onoff_assets import tags
+from onoff_assets.settings_watch import fault_sentence, read_fault
 from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.study import Study
 
 SENSOR_SECONDS = 60
+Requests = Iterator[dg.RunRequest | dg.SkipReason]
 
-grid = dg.define_asset_job(
-    "grid",
-    selection=dg.AssetSelection.assets(*ASSETS),
-    description="Everything of one partition, from samples to token distributions, with one model load.",
-)
+
+def grid_job() -> UnresolvedAssetJobDefinition:
+    """The job that makes everything of one partition."""
+    return dg.define_asset_job(
+        "grid",
+        selection=dg.AssetSelection.assets(*ASSETS),
+        description="Everything of one partition, from samples to token distributions, with one model load.",
+    )
 
 
 def request_due_partitions(
-    instance: dg.DagsterInstance, asset_graph: object, log: object, tick: str | None = None
-) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    study: Study,
+    instance: dg.DagsterInstance,
+    asset_graph: BaseAssetGraph,
+    log: logging.Logger,
+    tick: str | None = None,
+) -> Requests:
     """A run request for every partition that is missing or stale, as far as the limits allow; else the reason.
 
     A schedule has to name its requests, so that a tick which was interrupted makes none twice: `tick` tells it from
     other ticks. A sensor must not: a name asked for once would never be run again.
     """
-    from onoff_assets.states import partition_states, partitions_of_backfills
+    from onoff_assets.partition_states import partition_states, partitions_of_backfills
     from onoff_core.grid.plan import plan
     from onoff_core.grid.problem_versions import inputs_version
     from onoff_core.store import Store
 
-    settings = study().automation
+    fault = read_fault()
+    if fault is not None:
+        log.error(fault_sentence(fault))
+    settings = study.automation
     backfilled = partitions_of_backfills(instance, asset_graph)
-    states = partition_states(instance, study(), Store(study().store_path), backfilled)
+    states = partition_states(instance, study, Store(study.store_path), backfilled)
     planned = plan(states, settings.max_partitions, settings.max_failures)
-    log.info(planned.sentence())  # type: ignore[attr-defined]
+    log.info(planned.sentence())
     for state in planned.requested:
-        tags = {INPUTS_TAG: inputs_version(study().partitions[state.key])}
-        yield dg.RunRequest(partition_key=state.key, tags=tags, run_key=None if tick is None else f"{state.key} {tick}")
+        inputs = {tags.INPUTS: inputs_version(study.partitions[state.key])}
+        key = None if tick is None else f"{state.key} {tick}"
+        yield dg.RunRequest(partition_key=state.key, tags=inputs, run_key=key)
     if not planned.requested:
-        yield dg.SkipReason(planned.sentence())
+        yield dg.SkipReason(planned.sentence() if fault is None else f"{fault_sentence(fault)}\n{planned.sentence()}")
 
 
-@dg.schedule(
-    name="nightly",
-    job=grid,
-    cron_schedule=study().automation.cron,
-    execution_timezone=study().automation.timezone,
-    default_status=(
-        dg.DefaultScheduleStatus.RUNNING if study().automation.enabled else dg.DefaultScheduleStatus.STOPPED
-    ),
-    description="Every night: requests the partitions that are missing or stale, the oldest first.",
-)
-def nightly(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    assert context.repository_def is not None
-    graph, tick = context.repository_def.asset_graph, context.scheduled_execution_time.isoformat()
-    yield from request_due_partitions(context.instance, graph, context.log, tick)
+def nightly_schedule(study: Study, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
+    """The schedule `nightly`."""
+    status = dg.DefaultScheduleStatus
+
+    @dg.schedule(
+        name="nightly",
+        job=job,
+        cron_schedule=study.automation.cron,
+        execution_timezone=study.automation.timezone,
+        default_status=status.RUNNING if study.automation.enabled else status.STOPPED,
+        description="Every night: requests the partitions that are missing or stale, the oldest first.",
+    )
+    def nightly(context: dg.ScheduleEvaluationContext) -> Requests:
+        assert context.repository_def is not None
+        if _is_on(context.instance, "fill_gaps"):  # both at once would ask twice for what neither has seen begin
+            yield dg.SkipReason("the sensor fill_gaps is on, and asks for all that is missing or stale")
+            return
+        graph, tick = context.repository_def.asset_graph, context.scheduled_execution_time.isoformat()
+        yield from request_due_partitions(study, context.instance, graph, context.log, tick)
+
+    return nightly
 
 
-@dg.sensor(
-    name="fill_gaps",
-    job=grid,
-    minimum_interval_seconds=SENSOR_SECONDS,
-    default_status=dg.DefaultSensorStatus.STOPPED,
-    description="All day: requests the partitions that are missing or stale, a minute after they became so.",
-)
-def fill_gaps(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-    assert context.repository_def is not None
-    yield from request_due_partitions(context.instance, context.repository_def.asset_graph, context.log)
+def _is_on(instance: dg.DagsterInstance, sensor: str) -> bool:
+    """Whether a sensor that is off at first was turned on."""
+    from dagster._core.definitions.run_request import InstigatorType  # there is no public way
+    from dagster._core.scheduler.instigation import InstigatorStatus
+
+    states = instance.all_instigator_state(
+        instigator_type=InstigatorType.SENSOR, instigator_statuses={InstigatorStatus.RUNNING}
+    )
+    return any(state.instigator_name == sensor for state in states)
+
+
+def fill_gaps_sensor(study: Study, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
+    """The sensor `fill_gaps`."""
+
+    @dg.sensor(
+        name="fill_gaps",
+        job=job,
+        minimum_interval_seconds=SENSOR_SECONDS,
+        default_status=dg.DefaultSensorStatus.STOPPED,
+        description="All day: requests the partitions that are missing or stale, a minute after they became so.",
+    )
+    def fill_gaps(context: dg.SensorEvaluationContext) -> Requests:
+        assert context.repository_def is not None
+        graph = context.repository_def.asset_graph
+        yield from request_due_partitions(study, context.instance, graph, context.log)
+
+    return fill_gaps

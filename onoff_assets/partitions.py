@@ -1,9 +1,50 @@
-"""One partition per dataset x model."""
+"""One partition per dataset x model, of the study that is handed in."""
+
+from dataclasses import dataclass
+from functools import cached_property
 
 import dagster as dg
 
-from onoff_assets.study import study
+from onoff_assets.input_versions import input_versions
+from onoff_core.study import Study
 
-dataset_partitions = dg.StaticPartitionsDefinition(list(study().datasets))
-model_partitions = dg.StaticPartitionsDefinition(list(study().models))
-grid_partitions = dg.MultiPartitionsDefinition({"dataset": dataset_partitions, "model": model_partitions})
+
+@dataclass(frozen=True)
+class Names:
+    """Some datasets and models by name."""
+
+    datasets: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+NO_NAMES = Names()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A study as Dagster sees it; everything the definitions are built over. One for each study in a process.
+
+    `retired`: names that are no longer in the study and stay partitions all the same.
+    """
+
+    study: Study
+    retired: Names = NO_NAMES
+
+    @cached_property
+    def datasets(self) -> dg.StaticPartitionsDefinition:
+        return dg.StaticPartitionsDefinition([*self.study.datasets, *self.retired.datasets])
+
+    @cached_property
+    def partitions(self) -> dg.MultiPartitionsDefinition:
+        """Keys are `dataset|model`."""
+        return dg.MultiPartitionsDefinition(
+            {
+                "dataset": self.datasets,
+                "model": dg.StaticPartitionsDefinition([*self.study.models, *self.retired.models]),
+            }
+        )
+
+    @cached_property
+    def resources(self) -> dict[str, dg.ResourceDefinition]:
+        """Bound to every asset and check, so that each runs wherever it is put: a code location, a test, a notebook."""
+        return {"input_versions": input_versions(self.study)}

@@ -2,7 +2,7 @@
 
 Nothing in this package imports dagster or streamlit. Its packages are layers; an import may only point to an earlier
 one: (errors, boxes, tables, progress), study, problems, tasks, backends, (sampling, rewards, statistics,
-distributions), store, grid, export, cli.
+distributions), store, grid, exchange, cli.
 """
 
 __version__ = "0.1.0"

@@ -17,6 +17,19 @@ ROOT = Path(__file__).parent.parent
 SHARED_DATA = Path(os.environ.get("ONOFF_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+# What takes long by its nature: processes of Dagster's, a real browser, a real database server, the embedded model.
+SLOW_MARKS = {"real_model", "dagster_cli"}
+SLOW_FIXTURES = {"chromium", "dev", "postgres_url", "real_loaded"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow what uses something slow, so that `make check` can leave it out."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        if marks & SLOW_MARKS or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the caller's study or store."""
@@ -42,7 +55,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_loaded(tiny_folder: Path) -> Any:
     """The small random Llama, loaded by the real loading code."""
-    from onoff_core.backends.loading import load_model
+    from onoff_core.backends.huggingface.loading import load_model
     from onoff_core.study import BackendOptions, ModelSettings
 
     settings = ModelSettings(model_name=str(tiny_folder), backend_specific=BackendOptions(device="cpu"))
@@ -52,7 +65,7 @@ def tiny_loaded(tiny_folder: Path) -> Any:
 @pytest.fixture
 def real_loaded() -> Iterator[Any]:
     """The embedded SmolLM2-135M-Instruct in float32."""
-    from onoff_core.backends.loading import load_model
+    from onoff_core.backends.huggingface.loading import load_model
     from onoff_core.study import BackendOptions, ModelSettings
 
     settings = ModelSettings(
@@ -65,8 +78,20 @@ MakeProject = Callable[..., Path]
 
 
 @pytest.fixture
-def make_project(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> MakeProject:
-    """Write an `onoff.yaml` over the small model and go there; keyword arguments replace top-level sections."""
+def make_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeProject:
+    """Write an `onoff.yaml` over the fake engine and go there; keyword arguments replace top-level sections."""
+
+    def make(**sections: Any) -> Path:
+        write_study(tmp_path, None, **sections)
+        monkeypatch.chdir(tmp_path)
+        return tmp_path
+
+    return make
+
+
+@pytest.fixture
+def make_torch_project(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> MakeProject:
+    """The same over the small random Llama, for what is about transformers."""
 
     def make(**sections: Any) -> Path:
         write_study(tmp_path, tiny_folder, **sections)
@@ -76,11 +101,18 @@ def make_project(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPa
     return make
 
 
-def write_study(folder: Path, model_folder: Path, **sections: Any) -> None:
+def tiny_model(folder: Path | None) -> dict[str, Any]:
+    """A model's entry: of a folder on the CPU; None: of the fake engine, whose responses are noise that is no text."""
+    if folder is None:
+        return {"model_name": "fake", "backend_type": "fake"}
+    return {"model_name": str(folder), "backend_specific": {"device": "cpu"}}
+
+
+def write_study(folder: Path, model_folder: Path | None, **sections: Any) -> None:
     """An `onoff.yaml` over a small model; keyword arguments replace top-level sections."""
     content: dict[str, Any] = {
         "datasets": {"arithmetic": {"num_examples": 4}},
-        "models": {"tiny": {"model_name": str(model_folder), "backend_specific": {"device": "cpu"}}},
+        "models": {"tiny": tiny_model(model_folder)},
         "sampling": {"max_length": 12, "num_samples": 3, "batch_size": 8, "seed": 7},
         "distribution": {"top_k": 5},
         "store": {"path": "store"},

@@ -1,10 +1,83 @@
-"""One module an asset: what it is, what it shows of itself, and what guards it."""
+"""The assets of a study. One module each: what it is, and what it shows of itself.
+
+assets = build_assets(load_study())
+dagster.materialize([assets.samples], partition_key="arithmetic|smollm2-135m")
+"""
 
 import warnings
+from dataclasses import dataclass, fields
 
 import dagster as dg
+
+from onoff_assets.asset_checks import build_checks
+from onoff_assets.assets.leaderboard import build_leaderboard
+from onoff_assets.assets.problems import build_problems
+from onoff_assets.assets.rewards import build_rewards
+from onoff_assets.assets.samples import build_samples
+from onoff_assets.assets.settings import build_settings
+from onoff_assets.assets.statistics import build_statistics
+from onoff_assets.assets.token_distributions import build_token_distributions
+from onoff_assets.execution import open_store
+from onoff_assets.partitions import Grid
+from onoff_core.checks import check_rewards, check_samples, check_token_distributions
+from onoff_core.study import Study
 
 # Dagster marks partitioned checks and data versions by partition as previews. We pin its version and test both, so
 # the notes would only hide what a user has to read.
 for _category in (dg.BetaWarning, dg.PreviewWarning):
     warnings.filterwarnings("ignore", category=_category)
+
+
+@dataclass(frozen=True)
+class Assets:
+    """Every asset of a study, by name."""
+
+    problems: dg.SourceAsset
+    settings: dg.SourceAsset
+    reward_settings: dg.SourceAsset
+    distribution_settings: dg.SourceAsset
+    samples: dg.AssetsDefinition
+    rewards: dg.AssetsDefinition
+    statistics: dg.AssetsDefinition
+    token_distributions: dg.AssetsDefinition
+    leaderboard: dg.AssetsDefinition
+
+    @property
+    def all(self) -> list[dg.SourceAsset | dg.AssetsDefinition]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+
+def build_assets(study: Study) -> Assets:
+    """The assets of a study; each brings the resource it needs, so that it runs anywhere."""
+    return assets_of(Grid(study))
+
+
+def assets_of(grid: Grid) -> Assets:
+    problems, settings = build_problems(grid), build_settings(grid, "settings")
+    reward_settings = build_settings(grid, "reward_settings")
+    distribution_settings = build_settings(grid, "distribution_settings")
+    samples = build_samples(grid, problems, settings)
+    rewards = build_rewards(grid, samples, reward_settings)
+    statistics = build_statistics(grid, rewards, reward_settings)
+    return Assets(
+        problems=problems,
+        settings=settings,
+        reward_settings=reward_settings,
+        distribution_settings=distribution_settings,
+        samples=samples,
+        rewards=rewards,
+        statistics=statistics,
+        token_distributions=build_token_distributions(grid, samples, distribution_settings),
+        leaderboard=build_leaderboard(grid, statistics),
+    )
+
+
+def checks_of(grid: Grid, assets: Assets) -> list[dg.AssetChecksDefinition]:
+    """The checks of each asset that has some."""
+    study = grid.study
+    limit = study.automation.max_truncated_share
+    return [
+        build_checks(grid, assets.samples, lambda key: check_samples(open_store(study), key, limit)),
+        build_checks(grid, assets.rewards, lambda key: check_rewards(open_store(study), key)),
+        build_checks(grid, assets.token_distributions, lambda key: check_token_distributions(open_store(study), key)),
+    ]

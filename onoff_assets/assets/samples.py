@@ -1,56 +1,73 @@
 """`samples`: what the model answered."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from onoff_assets.assets.problems import problems
-from onoff_assets.assets.settings import settings
-from onoff_assets.checking import Invariant, checks_of
-from onoff_assets.partitions import grid_partitions
-from onoff_assets.running import markdown_table, present, rounded, run, table_metadata
-from onoff_assets.study import study
+from onoff_assets.execution import Materialize, run
+from onoff_assets.metadata import markdown_table, present, rounded, table_metadata
+from onoff_assets.partitions import Grid
 from onoff_core.grid.fingerprints import CODE_VERSIONS
-from onoff_core.study import Partition
+from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
-    from onoff_core.grid.evidence import Evidence
+    from onoff_core.grid.materialize import Made
     from onoff_core.store import Generation, Store
 
 _PREVIEW_CHARACTERS = 200
 
 
-@dg.asset(
-    partitions_def=grid_partitions,
-    deps=[problems, settings],
-    group_name="grid",
-    kinds={"parquet", "huggingface"},
-    code_version=CODE_VERSIONS["samples"],
-    pool="gpu",
-    required_resource_keys={"input_versions"},
-)
-def samples(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """num_samples responses per problem, with the sampled token ids and their log-probabilities; one row a response."""
+def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=grid.partitions,
+        deps=[problems, settings],
+        group_name="grid",
+        kinds={"parquet", "huggingface"},
+        code_version=CODE_VERSIONS["samples"],
+        pool="gpu",
+        resource_defs=grid.resources,
+        required_resource_keys=set(grid.resources),
+    )
+    def samples(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """num_samples responses per problem, with the sampled token ids and their log-probabilities; one row each."""
+        from onoff_core.store.provenance import SamplesProvenance
+
+        made = run(grid.study, context, _materialize(grid.study))
+        how = SamplesProvenance.of(made.manifest)
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(made.manifest.fingerprint),
+            metadata={
+                **table_metadata(grid.study, context, made),
+                **present(
+                    {
+                        "tokens_per_second": rounded(how.tokens_per_second, 1),
+                        "seconds": rounded(how.seconds, 1),
+                        "seed": how.seed,
+                        "model_revision": how.model_revision,
+                    }
+                ),
+                "preview": _preview(made.generation),
+            },
+        )
+
+    return samples
+
+
+def _materialize(study: Study) -> Materialize:
+    """Draw the responses; or, in a study of a results file, take that file's."""
     from onoff_core.grid.materialize import materialize_samples
 
-    made = run(context, materialize_samples)
-    facts = made.manifest.facts
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(made.manifest.fingerprint),
-        metadata={
-            **table_metadata(context, made),
-            **present(
-                {
-                    "tokens_per_second": rounded(facts["tokens_per_second"], 1),
-                    "seconds": rounded(facts["seconds"], 1),
-                    "seed": facts["seed"],
-                    "model_revision": facts["model_revision"],
-                }
-            ),
-            "preview": _preview(made.generation),
-        },
-    )
+    results_file = study.results_file
+    if results_file is None:
+        return materialize_samples
+
+    def take(partition: Partition, store: "Store", say: Callable[[str], None]) -> "Made":
+        from onoff_core.exchange.importing import import_results
+
+        return import_results(partition, store, results_file, log=say)
+
+    return take
 
 
 def _preview(generation: "Generation") -> dg.MarkdownMetadataValue:
@@ -68,46 +85,3 @@ def _preview(generation: "Generation") -> dg.MarkdownMetadataValue:
 
 def _end(response: str) -> str:
     return response if len(response) <= _PREVIEW_CHARACTERS else "… " + response[-_PREVIEW_CHARACTERS:]
-
-
-@checks_of(
-    samples,
-    [
-        Invariant(
-            "every_problem_has_its_samples",
-            "Each problem has its num_samples responses, each once, and there is nothing else.",
-            blocking=True,
-        ),
-        Invariant(
-            "token_ids_decode_to_response",
-            "The kept token ids, decoded by the model's vocabulary, give the kept text.",
-            blocking=True,
-        ),
-        Invariant(
-            "few_responses_are_truncated",
-            "The share of responses ended by max_length is at most automation.max_truncated_share.",
-            warning=True,
-        ),
-    ],
-)
-def samples_checks(partition: Partition, store: "Store") -> "Mapping[str, Evidence]":
-    from onoff_core.grid import evidence
-
-    key = (partition.dataset, partition.model)
-    generation = store.require("samples", key)
-    manifest, table = generation.manifest(), generation.read()
-    asked = store.generation("problems", (partition.dataset,), manifest.inputs["problems"]).read()
-    vocabulary = store.require("vocabulary", (partition.model,))
-    ids = vocabulary.read()
-    pieces, special = ids["piece"].to_pylist(), ids["special"].to_pylist()
-    num_samples = manifest.settings["sampling"]["num_samples"]
-    limit = study().automation.max_truncated_share
-    return {
-        "every_problem_has_its_samples": evidence.every_problem_has_its_samples(
-            table, asked["problem_id"].to_pylist(), num_samples
-        ),
-        "token_ids_decode_to_response": evidence.token_ids_decode_to_response(
-            table, pieces, special, vocabulary.fingerprint
-        ),
-        "few_responses_are_truncated": evidence.few_responses_are_truncated(table, limit),
-    }

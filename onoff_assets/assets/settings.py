@@ -6,42 +6,36 @@ that follows, `distribution.top_k` the token distributions alone.
 
 import dagster as dg
 
-from onoff_assets.observing import settings_versions
-from onoff_assets.partitions import grid_partitions
-from onoff_assets.running import open_store
-from onoff_assets.study import study
+from onoff_assets.execution import open_store
+from onoff_assets.input_versions import settings_versions
+from onoff_assets.partitions import Grid
+
+DESCRIPTIONS = {
+    "settings": "What decides a partition's samples besides the problems: model and revision, task, sampling settings.",
+    "reward_settings": "What decides a partition's rewards, from the problems on: sampling, and how answers are found "
+    "and compared.",
+    "distribution_settings": "What decides a partition's token distributions, from the problems on: sampling, "
+    "temperature and top-k.",
+}
 
 
-def _versions() -> dict[str, dict[str, str]]:
-    from onoff_core.grid.problem_versions import problems_versions
+def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
+    """One of the three, by name."""
 
-    return settings_versions(study().partitions.values(), problems_versions(study(), open_store()).found)
-
-
-def _settings_asset(name: str, description: str) -> dg.SourceAsset:
     @dg.observable_source_asset(
         name=name,
-        partitions_def=grid_partitions,
+        partitions_def=grid.partitions,
         group_name="inputs",
-        description=description,
+        description=DESCRIPTIONS[name],
         tags={"dagster/kind/yaml": ""},
-        required_resource_keys={"input_versions"},
+        resource_defs=grid.resources,
+        required_resource_keys=set(grid.resources),
     )
     def observe() -> dg.DataVersionsByPartition:
-        return dg.DataVersionsByPartition(_versions()[name])
+        from onoff_core.grid.problem_versions import problems_versions
+
+        store = open_store(grid.study)
+        found = problems_versions(grid.study, store).found
+        return dg.DataVersionsByPartition(settings_versions(grid.study.partitions.values(), found, store)[name])
 
     return observe
-
-
-settings = _settings_asset(
-    "settings",
-    "What decides a partition's samples besides the problems: model and revision, task, sampling settings.",
-)
-reward_settings = _settings_asset(
-    "reward_settings",
-    "What decides a partition's rewards, from the problems on: sampling, and how answers are found and compared.",
-)
-distribution_settings = _settings_asset(
-    "distribution_settings",
-    "What decides a partition's token distributions, from the problems on: sampling, temperature and top-k.",
-)

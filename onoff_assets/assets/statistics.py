@@ -4,46 +4,53 @@ from typing import Any
 
 import dagster as dg
 
-from onoff_assets.assets.rewards import rewards
-from onoff_assets.assets.settings import reward_settings
-from onoff_assets.following import follows_its_inputs
-from onoff_assets.partitions import grid_partitions
-from onoff_assets.running import markdown_table, present, rounded, run, table_metadata
+from onoff_assets.automation_conditions import follows_its_inputs
+from onoff_assets.execution import run
+from onoff_assets.metadata import ends, markdown_table, present, rounded, table_metadata
+from onoff_assets.partitions import Grid
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 
-@dg.asset(
-    partitions_def=grid_partitions,
-    deps=[rewards, reward_settings],
-    group_name="grid",
-    kinds={"parquet", "python"},
-    code_version=CODE_VERSIONS["statistics"],
-    automation_condition=follows_its_inputs,
-    required_resource_keys={"input_versions"},
-)
-def statistics(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-    """One row: accuracy with its interval, pass@k, maj@k, lengths, truncated and unanswered shares."""
-    from onoff_core.grid.materialize import materialize_statistics
-
-    made = run(context, materialize_statistics)
-    row = made.generation.read().to_pylist()[0]
-    numbers = ("accuracy", "standard_error", "mean_num_tokens", "truncated_share", "unanswered_share")
-    return dg.MaterializeResult(
-        data_version=dg.DataVersion(made.manifest.fingerprint),
-        metadata={
-            **table_metadata(context, made),
-            **present({name: rounded(row[name]) for name in numbers}),
-            "95 % interval of the accuracy": _interval(row["interval_low"], row["interval_high"]),
-            "pass@k": _estimates("pass@k", row["pass_at_k"]),
-            "maj@k": _estimates("maj@k", row["maj_at_k"]),
-        },
+def build_statistics(grid: Grid, rewards: dg.AssetsDefinition, reward_settings: dg.SourceAsset) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=grid.partitions,
+        deps=[rewards, reward_settings],
+        group_name="grid",
+        kinds={"parquet", "python"},
+        code_version=CODE_VERSIONS["statistics"],
+        automation_condition=follows_its_inputs(grid.study),
+        resource_defs=grid.resources,
+        required_resource_keys=set(grid.resources),
     )
+    def statistics(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        """One row: accuracy, pass@k and maj@k with intervals and bounds, lengths, shares; and a row per problem."""
+        from onoff_core.grid.materialize import materialize_statistics
+
+        made = run(grid.study, context, materialize_statistics)
+        row = made.generation.read().to_pylist()[0]
+        numbers = ("accuracy", "standard_error", "mean_num_tokens", "truncated_share", "unanswered_share")
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(made.manifest.fingerprint),
+            metadata={
+                **table_metadata(grid.study, context, made),
+                **present({name: rounded(row[name]) for name in numbers}),
+                "95 %, other problems like these": ends((row["interval_low"], row["interval_high"])),
+                "95 %, these problems drawn again": ends((row["same_problems_low"], row["same_problems_high"])),
+                "accuracy, whatever has no verdict": ends((row["accuracy_lowest"], row["accuracy_highest"])),
+                "pass@k": _estimates("pass@k", row["pass_at_k"], row["pass_at_k_intervals"]),
+                "maj@k": _estimates("maj@k", row["maj_at_k"], row["maj_at_k_intervals"]),
+            },
+        )
+
+    return statistics
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "none" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-
-
-def _estimates(name: str, estimates: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
+def _estimates(name: str, estimates: list[dict[str, Any]], intervals: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
     """A table over k; where there is no number it says why."""
-    return markdown_table(["k", name, "why not"], [[e["k"], e["estimate"], e["reason"]] for e in estimates])
+    rows = []
+    for estimate, of in zip(estimates, intervals, strict=True):
+        both = (
+            ends((of[f"{question}_low"], of[f"{question}_high"])) for question in ("other_problems", "same_problems")
+        )
+        rows.append([estimate["k"], estimate["estimate"], *both, estimate["reason"]])
+    return markdown_table(["k", name, "95 %, other problems", "95 %, these drawn again", "why not"], rows)

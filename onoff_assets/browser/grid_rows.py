@@ -7,9 +7,8 @@ from typing import Any
 from onoff_core.errors import OnoffError
 from onoff_core.store import Current, Store, current_generations, reading_catalog
 from onoff_core.study import Partition, Study
-from onoff_core.tables import MADE_FROM
+from onoff_core.tables import GRID_ASSETS, TABLES
 
-ASSETS = ("samples", "rewards", "statistics", "token_distributions")
 Key = tuple[str, str]
 Known = Mapping[tuple[str, tuple[str, ...]], Current]
 
@@ -90,7 +89,7 @@ def _states(store: Store, key: Key, known: Known, partition: Partition | None) -
             states = dict(partition_status(partition, None, store, known))
         except OnoffError:  # such as a model's folder that is not on this machine: then the settings tell nothing
             states = {}
-    states = states or {asset: _state(key, asset, known) for asset in ASSETS}
+    states = states or {asset: _state(key, asset, known) for asset in GRID_ASSETS}
     return {asset: _begun(store, key, asset) if state == "missing" else state for asset, state in states.items()}
 
 
@@ -98,7 +97,7 @@ def _state(key: Key, asset: str, known: Known) -> str:
     current = known.get((asset, key))
     if current is None:
         return "missing"
-    followed = MADE_FROM[asset][0]  # the problems have no key of this kind, so samples follow nothing here
+    followed = TABLES[asset].made_from[0]  # the problems have no key of this kind, so samples follow nothing here
     source = known.get((followed, key))
     if source is None or current.inputs.get(followed) == source.fingerprint:
         return "complete"

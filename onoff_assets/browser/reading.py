@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from onoff_assets.browser.bars import Distribution
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.pieces import Piece, label_of, response_pieces
-from onoff_core.errors import MissingInputError, StoreError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Generation, Store
+from onoff_core.store.provenance import ScoresProvenance
 
 Value = TypeVar("Value")
 Key = tuple[str, str]  # (dataset, model)
@@ -199,7 +201,7 @@ class Reader:
     ) -> Distribution:
         """What is stored of one token."""
         names = (*_OVERLAY, "topk_ids", "topk_logprobs")
-        if distributions.manifest().settings["top_k"] is None:  # all of a response's rows may be gigabytes
+        if ScoresProvenance.of(distributions.manifest()).top_k is None:  # all of a response's rows may be gigabytes
             rows = self._row(distributions, responses, sample, position, names)
         else:
             rows = self._rows(distributions, responses, sample, names).slice(position, 1)
@@ -211,7 +213,7 @@ class Reader:
         return Distribution(**row, topk_ids=ids, topk_logprobs=logprobs)
 
     def stored_temperature(self, distributions: Generation) -> float:
-        return float(distributions.manifest().settings["temperature"])
+        return ScoresProvenance.of(distributions.manifest()).temperature
 
     def _row(
         self,

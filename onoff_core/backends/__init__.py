@@ -1,6 +1,64 @@
-"""A loaded model: token ids in, token ids out; token ids in, statistics of its logits out.
+"""Engines: token ids in; token ids, or statistics of logits, out.
 
-`loading` finds and keeps the model, `decoding` draws responses, `scoring` looks at every token's distribution,
-`vocabulary` says what a token id stands for. Nothing here knows of problems, rewards or the store. Torch and
-transformers are imported by the modules below this page, so importing this package costs nothing.
+`contract` says what an engine is. This page finds the one that the settings name and imports it when it is asked for,
+so importing the package costs nothing and needs no torch. To add an engine: one line in `_ENGINES`, and a module with
+the functions of `contract.Engine`. Nothing here knows of problems, rewards or the store.
 """
+
+import importlib
+from pathlib import Path
+from typing import Any, cast
+
+from onoff_core.backends.contract import Engine, Sampler, Scorer, Tokenizer
+from onoff_core.study import ModelSettings
+
+_ENGINES = {
+    "huggingface": "onoff_core.backends.huggingface.engine",
+    "fake": "onoff_core.backends.fake",
+}
+DEFAULT_SCORER = "huggingface"
+
+
+def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> Sampler:
+    """The engine that draws the responses of the study's entry `models.<name>`; close it after use.
+
+    Relative paths in the settings start at `base_dir`. Raises `ModelError`.
+    """
+    return _engine(settings.backend_type).open_sampler(name, settings, base_dir)
+
+
+def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Scorer:
+    """The engine that looks behind the tokens of `models.<name>`; close it after use. Raises `ModelError`."""
+    return _engine(scorer_kind(settings)).open_scorer(name, settings, base_dir)
+
+
+def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer:
+    """The tokenizer of `models.<name>`, without its weights. Raises `ModelError`."""
+    return _engine(scorer_kind(settings)).open_tokenizer(name, settings, base_dir)
+
+
+def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
+    """What the model's makers sample with, by its `generation_config.json`, whoever samples. Raises `ModelError`."""
+    if scorer_kind(settings) != DEFAULT_SCORER:
+        return {}
+    module = importlib.import_module("onoff_core.backends.huggingface.generation_config")
+    found: dict[str, Any] = module.generation_defaults(name, settings, base_dir)
+    return found
+
+
+def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
+    """What is wrong with a model on this machine, a sentence each, found without loading it."""
+    if scorer_kind(settings) != DEFAULT_SCORER:
+        return []
+    module = importlib.import_module("onoff_core.backends.huggingface.preflight")
+    found: list[str] = module.what_loading_refuses(settings, base_dir, needs_template=needs_template)
+    return found
+
+
+def scorer_kind(settings: ModelSettings) -> str:
+    """Which engine scores the model's responses: whoever samples them, transformers scores, but for the fake engine."""
+    return settings.backend_type if settings.backend_type == "fake" else DEFAULT_SCORER
+
+
+def _engine(kind: str) -> Engine:
+    return cast(Engine, importlib.import_module(_ENGINES[kind]))

@@ -8,8 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-
-from transformers import PreTrainedTokenizerBase
+from typing import Any, Protocol
 
 from onoff_core.errors import ModelError
 
@@ -30,6 +29,15 @@ class Vocabulary:
         return b"".join(self.pieces[i] for i in token_ids)
 
 
+class KnowsItsTokens(Protocol):
+    """What is asked of a tokenizer of transformers."""
+
+    def get_vocab(self) -> dict[str, int]: ...
+
+    @property
+    def added_tokens_decoder(self) -> dict[int, Any]: ...
+
+
 @lru_cache(maxsize=1)
 def _byte_of_character() -> dict[str, int]:
     """Byte-level BPE writes each byte as one printable character; this is the way back (GPT-2's table)."""
@@ -43,7 +51,7 @@ def _byte_of_character() -> dict[str, int]:
     return table
 
 
-def read_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> Vocabulary:
+def read_vocabulary(tokenizer: KnowsItsTokens, size: int) -> Vocabulary:
     """The bytes of every id below `size`, from the tokenizer's own tokens.
 
     Byte-level tokenizers (GPT-2, Llama 3, Qwen, SmolLM) and SentencePiece-like ones (Llama 2, Gemma, Mistral) are
@@ -51,9 +59,9 @@ def read_vocabulary(tokenizer: PreTrainedTokenizerBase, size: int) -> Vocabulary
     runs of spaces are added tokens.
     """
     tokens: list[str | None] = [None] * size
-    for token, index in tokenizer.get_vocab().items():
+    for name, index in tokenizer.get_vocab().items():
         if index < size:
-            tokens[index] = token
+            tokens[index] = name
     added = tokenizer.added_tokens_decoder.keys()
     byte_level = _is_byte_level(
         [token for index, token in enumerate(tokens) if token is not None and index not in added]

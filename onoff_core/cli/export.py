@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from onoff_core.cli.partition import add_partition_arguments, named_partition, require
+from onoff_core.errors import ExchangeError
+from onoff_core.exchange.options import SHAPES
 from onoff_core.study import load_study
 
 WHAT = {"samples": "statistics", "distributions": "token_distributions"}  # kind of file: the asset it is made from
@@ -23,12 +25,21 @@ def add(commands: Any) -> None:
         "--what", type=_what, default=tuple(WHAT), metavar="samples,distributions", help="which files (default: both)"
     )
     command.add_argument(
-        "--dense", action="store_true", help="top-k distributions as arrays over the whole vocabulary (large)"
+        "--shape",
+        choices=SHAPES,
+        default="described",
+        help="described: as the scripts' description shows them (default); scripts: as the scripts wrote them",
+    )
+    command.add_argument(
+        "--dense",
+        action="store_true",
+        help="top-k distributions as arrays over the whole vocabulary (large; --shape described only)",
     )
     command.add_argument(
         "--legacy-token-strings",
         action="store_true",
-        help="strip every token's text, as the scripts did; the strings then do not concatenate to the text",
+        help="strip every token's text, as the scripts did (and --shape scripts does); the strings then do not "
+        "concatenate to the text",
     )
     command.set_defaults(run=run)
 
@@ -42,7 +53,7 @@ def _what(text: str) -> tuple[str, ...]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.export import ExportOptions, export_distributions, export_results
+    from onoff_core.exchange import ExportOptions, export_distributions, export_results
     from onoff_core.store import Store
 
     study = load_study()
@@ -51,11 +62,20 @@ def run(args: argparse.Namespace) -> int:
     written: list[Path] = []
     assets = [WHAT[what] for what in args.what]
     require(store, key, *assets)
+    options = ExportOptions(
+        use_logits=partition.distribution.use_logits,
+        dense=args.dense,
+        legacy_token_strings=args.legacy_token_strings,
+        shape=args.shape,
+        split=partition.dataset_settings.split,
+        input_file=str(args.output / "results.json") if "samples" in args.what else None,
+    )
+    if args.dense and args.shape == "scripts":
+        raise ExchangeError("--dense goes with --shape described; the scripts' shape has indices and values")
     if "samples" in args.what:
-        written += export_results(store, key, args.output)
+        written += export_results(store, key, args.output, options, print)
     if "distributions" in args.what:
-        options = ExportOptions(partition.distribution.use_logits, args.dense, args.legacy_token_strings)
-        written += export_distributions(store, key, args.output, options)
+        written += export_distributions(store, key, args.output, options, print)
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
     samples = store.current("samples", key)

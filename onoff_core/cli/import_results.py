@@ -2,41 +2,93 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli.partition import add_partition_arguments, named_partition
-from onoff_core.errors import materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import SettingsError
 from onoff_core.study import load_study
+
+if TYPE_CHECKING:
+    from onoff_core.exchange.importing import Imported
 
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
         "import",
         help="bring a results.json into the store as samples",
-        description="Bring the responses of a results.json into the store as a partition's samples, marked as "
-        "imported, so that they can be graded, scored and browsed. Token ids come from tokenizing the texts.",
+        description="Bring the responses of a results.json, in the shape that the research scripts write or in the one "
+        "that their description shows, into the store as a partition's samples, marked as imported, so that they can "
+        "be graded, scored and browsed. Token ids come from tokenizing the texts. The file's rewards and extracted "
+        "answers are compared with ours.",
     )
-    command.add_argument("results", type=Path, metavar="RESULTS_DIR", help="folder of a results.json, or the file")
+    command.add_argument(
+        "results",
+        type=Path,
+        nargs="?",
+        metavar="RESULTS_DIR",
+        help="folder of a results.json, or the file (default: the one that a research file with 01_dist only names)",
+    )
     add_partition_arguments(command)
     command.add_argument(
         "--own-problems",
         action="store_true",
         help="take questions and references from the file, not from the data set",
     )
+    command.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE.jsonl",
+        help="list the responses of which the file has another reward or extracted answer than ours",
+    )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.export.importing import import_results
+    from onoff_core.exchange.comparing import write_report
+    from onoff_core.exchange.importing import import_results
     from onoff_core.store import Store
 
     study = load_study()
     partition = named_partition(study, args)
-    made = import_results(partition, Store(study.store_path), args.results, own=args.own_problems)
+    results = args.results or study.results_file
+    if results is None:
+        raise SettingsError(f"{study.config_path} names no results file to import; write: onoff import RESULTS_DIR")
+    made = import_results(partition, Store(study.store_path), results, own=args.own_problems, log=print)
     print(f"{partition.key}: {made.manifest.num_rows} imported responses are its samples now ({study.store_path})")
-    differing = made.manifest.facts["num_references_differing"]
-    if differing:
-        print(f"note: {differing} references differ from the data set's answers; rewards go by the data set's")
+    for line in notes(made):
+        print(f"note: {line}")
+    if args.report is not None:
+        write_report(made.comparison.differences, args.report, print)
+        print(f"{args.report}: {len(made.comparison.differences)} responses judged otherwise than in the file")
     print("next: grade them with (without `samples`, which would draw new ones)")
     print(f"  {materialize_command(('rewards', 'statistics', 'token_distributions'), partition.key)}")
     return 0
+
+
+def notes(made: "Imported") -> list[str]:
+    """How the file differs from what the study would say, a line each."""
+    facts, compared = made.manifest.facts, made.comparison
+    lines = []
+    if made.failed:
+        first = made.failed[0]
+        lines.append(
+            f"{len(made.failed)} samples have an error instead of a response and are left out, the first is {first}"
+        )
+    if facts["num_references_differing"]:
+        lines.append(
+            f"{facts['num_references_differing']} references differ from the data set's answers; rewards go by the "
+            "data set's"
+        )
+    if facts.get("num_prompts_differing"):  # an import of before prompts were read has none
+        lines.append(
+            f"{facts['num_prompts_differing']} prompts of the file differ from what the study's task gives, and are "
+            f"kept as the file has them; {facts['first_prompt_differing']}"
+        )
+    if compared.num_compared:
+        lines.append(
+            f"of {compared.num_compared} verdicts of the file, ours differ in {compared.num_rewards_differing} rewards "
+            f"and {compared.num_answers_differing} extracted answers"
+            + ("; --report FILE.jsonl lists them" if compared.differences else "")
+        )
+    return lines

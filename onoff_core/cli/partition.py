@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from onoff_core.errors import MissingInputError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError
 from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
@@ -26,11 +27,11 @@ def require(store: "Store", key: tuple[str, str], *assets: str) -> None:
     """Raise an error where one of the assets is not there: it names the one command that makes them, and what they are
     made from as far as that is missing too.
     """
-    from onoff_core.tables import MADE_FROM
+    from onoff_core.tables import TABLES
 
     absent = [asset for asset in assets if store.current(asset, key) is None]
     if absent:
-        chain = dict.fromkeys(one for asset in absent for one in (*reversed(MADE_FROM[asset]), asset))
+        chain = dict.fromkeys(one for asset in absent for one in (*reversed(TABLES[asset].made_from), asset))
         missing = [asset for asset in chain if asset != "problems" and store.current(asset, key) is None]
         raise MissingInputError(
             f"{' and '.join(absent)} of {'|'.join(key)} {'is' if len(absent) == 1 else 'are'} not there yet in "

@@ -1,15 +1,15 @@
 """Responses -> the distribution behind every token, one table (and so one row group) a response, several where
-whole-vocabulary rows are many; and exported files of them, back into arrays.
+whole-vocabulary rows are many.
 
-Reading files (`load_distributions`) needs numpy only; torch is imported when `extract_distributions` is first used.
+torch is imported when `extract_distributions` is first used. `load_distributions` and `TopK`, which read exported files
+back, live in `onoff_core.exchange.load`; notebooks know them by the name they have here.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from onoff_core.distributions.load import TopK, load_distributions
-
 if TYPE_CHECKING:
     from onoff_core.distributions.extract import extract_distributions
+    from onoff_core.exchange.load import TopK, load_distributions
 
 __all__ = ["TopK", "extract_distributions", "load_distributions"]
 
@@ -19,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from onoff_core.distributions.extract import extract_distributions
 
         return extract_distributions
+    if name in ("TopK", "load_distributions"):
+        from onoff_core.exchange import load
+
+        return getattr(load, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

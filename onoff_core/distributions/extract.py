@@ -8,19 +8,20 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from onoff_core.backends.loading import LoadedModel
-from onoff_core.backends.scoring import TokenScores, score
+from onoff_core.backends.contract import Scorer
+from onoff_core.backends.requests import TokenScores
 from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings
 from onoff_core.tables import SCHEMAS
 
+_SCHEMA = SCHEMAS["token_distributions"]
 _KEPT_MANTISSA_BITS = 10
 # Of a table of whole-vocabulary rows, and so of a row group, which is the least that a reader of one token reads.
 _MOST_BYTES = 32 * 1024 * 1024
 
 
 def extract_distributions(
-    loaded: LoadedModel,
+    scorer: Scorer,
     samples: pa.Table,
     settings: DistributionSettings,
     on_response: Callable[[int], None] = lambda tokens: None,
@@ -34,7 +35,10 @@ def extract_distributions(
     rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
     for (problem_id, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
         same_prompt = list(group)
-        scored = score(loaded, prompt_ids, [row["token_ids"] for row in same_prompt], settings)
+        scorer.info.check_token_ids(prompt_ids, f"problem {problem_id}: its prompt")
+        for row in same_prompt:
+            scorer.info.check_token_ids(row["token_ids"], f"problem {problem_id}, sample {row['sample_index']}: it")
+        scored = scorer.score(prompt_ids, [row["token_ids"] for row in same_prompt], settings)
         for row in same_prompt:
             try:
                 scores = next(scored)
@@ -46,24 +50,28 @@ def extract_distributions(
 
 
 def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
+    """The columns of the schema in its order: the response's own, and whatever else the scorer gives."""
     count = len(row["token_ids"])
-    schema = SCHEMAS["token_distributions"]
-    logprobs = pa.array(round_mantissa(scores.topk_logprobs).reshape(-1))
-    columns = {
-        "problem_id": pa.array([row["problem_id"]] * count),
+    own = {
+        "problem_id": pa.array([row["problem_id"]] * count, pa.string()),
         "sample_index": pa.array([row["sample_index"]] * count, pa.int32()),
         "position": pa.array(np.arange(count, dtype=np.int32)),
         "token_id": pa.array(row["token_ids"], pa.int32()),
-        "logprob": pa.array(scores.logprob),
-        "rank": pa.array(scores.rank),
-        "entropy": pa.array(scores.entropy),
-        "varentropy": pa.array(scores.varentropy),
-        "logsumexp": pa.array(scores.logsumexp),
-        "tail_mass": pa.array(scores.tail_mass),
-        "topk_ids": _lists(scores.topk_ids, count),
-        "topk_logprobs": pa.ListArray.from_arrays(_offsets(count, scores.topk_logprobs.shape[1]), logprobs),
     }
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    arrays = [own[field.name] if field.name in own else _array(field, scores, count) for field in _SCHEMA]
+    return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+
+
+def _array(field: pa.Field, scores: TokenScores, count: int) -> pa.Array:
+    """One column of a scorer. What a column may lack is null; lists of floats are rounded."""
+    if field.name not in scores.columns and field.nullable:
+        return pa.nulls(count, field.type)
+    values = scores[field.name]
+    if not pa.types.is_list(field.type):
+        return pa.array(values, field.type)
+    flat = round_mantissa(values) if pa.types.is_floating(field.type.value_type) else values
+    offsets = pa.array(np.arange(count + 1, dtype=np.int32) * values.shape[1])
+    return pa.ListArray.from_arrays(offsets, pa.array(flat.reshape(-1), field.type.value_type))
 
 
 def _parts(table: pa.Table) -> Iterator[pa.Table]:
@@ -71,16 +79,6 @@ def _parts(table: pa.Table) -> Iterator[pa.Table]:
     count = max(1, table.num_rows)
     rows = max(1, _MOST_BYTES * count // max(1, table.nbytes))
     return (table.slice(begin, rows) for begin in range(0, count, rows))
-
-
-def _lists(values: NDArray[np.int32] | None, count: int) -> pa.Array:
-    if values is None:
-        return pa.nulls(count, pa.list_(pa.int32()))
-    return pa.ListArray.from_arrays(_offsets(count, values.shape[1]), pa.array(values.reshape(-1)))
-
-
-def _offsets(count: int, width: int) -> pa.Array:
-    return pa.array(np.arange(count + 1, dtype=np.int32) * width)
 
 
 def round_mantissa(values: NDArray[np.float32]) -> NDArray[np.float32]:

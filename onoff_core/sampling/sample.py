@@ -1,12 +1,12 @@
 """Draw the responses of chunks. Chunks share the decode loop, so that rows never wait for a chunk to end."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from onoff_core.backends.decoding import Request, Response, decode
-from onoff_core.backends.loading import LoadedModel
+from onoff_core.backends.contract import ModelInfo, OnTokens, Sampler, Tokenizer
+from onoff_core.backends.requests import Request, Response
 from onoff_core.errors import ModelError
 from onoff_core.sampling.chunks import Chunk
 from onoff_core.study import SamplingSettings, TaskSettings
@@ -15,12 +15,12 @@ from onoff_core.tasks import render_prompt
 
 
 def sample_chunks(
-    loaded: LoadedModel,
+    sampler: Sampler,
     chunks: Sequence[Chunk],
     task: TaskSettings,
     sampling: SamplingSettings,
     seed: int,
-    on_tokens: Callable[[int], None] = lambda tokens: None,
+    on_tokens: OnTokens = lambda tokens: None,
 ) -> Iterator[tuple[Chunk, pa.Table]]:
     """Yield each chunk with its table (`samples` schema, by problem and sample index) as soon as its last response
     has ended.
@@ -30,30 +30,31 @@ def sample_chunks(
     requests: list[Request] = []
     for problem_id, chunk in chunk_of.items():
         question = next(p.question for p in chunk.problems if p.problem_id == problem_id)
-        prompt = render_prompt(question, task, loaded.chat_template)
-        ids = tuple(loaded.encode(prompt))
-        _check_length(loaded, problem_id, len(ids))
+        prompt = render_prompt(question, task, sampler.tokenizer.chat_template)
+        ids = tuple(sampler.tokenizer.encode(prompt))
+        _check_length(sampler.info, problem_id, len(ids))
+        sampler.info.check_token_ids(ids, f"problem {problem_id}: its prompt")
         prompts[problem_id] = prompt.text
         requests += [Request(problem_id, index, ids) for index in range(sampling.num_samples)]
     ended: dict[int, list[Response]] = {chunk.index: [] for chunk in chunks}
-    for response in decode(loaded, requests, sampling, seed, on_tokens):
+    for response in sampler.sample(requests, sampling, seed, on_tokens):
         chunk = chunk_of[response.request.problem_id]
         ended[chunk.index].append(response)
         if len(ended[chunk.index]) == len(chunk.problems) * sampling.num_samples:
-            yield chunk, _table(loaded, chunk, ended.pop(chunk.index), prompts)
+            yield chunk, _table(sampler.tokenizer, chunk, ended.pop(chunk.index), prompts)
 
 
-def _check_length(loaded: LoadedModel, problem_id: str, num_tokens: int) -> None:
+def _check_length(model: ModelInfo, problem_id: str, num_tokens: int) -> None:
     if num_tokens == 0:
         raise ModelError(f"problem {problem_id}: its prompt has no tokens")
-    if loaded.max_positions is not None and num_tokens >= loaded.max_positions:
+    if model.max_positions is not None and num_tokens >= model.max_positions:
         raise ModelError(
             f"problem {problem_id}: its prompt has {num_tokens} tokens, "
-            f"but models.{loaded.name} takes {loaded.max_positions}"
+            f"but models.{model.name} takes {model.max_positions}"
         )
 
 
-def _table(loaded: LoadedModel, chunk: Chunk, responses: list[Response], prompts: dict[str, str]) -> pa.Table:
+def _table(tokenizer: Tokenizer, chunk: Chunk, responses: list[Response], prompts: dict[str, str]) -> pa.Table:
     order = {problem.problem_id: number for number, problem in enumerate(chunk.problems)}
     responses.sort(key=lambda r: (order[r.request.problem_id], r.request.sample_index))
     rows: list[dict[str, Any]] = [
@@ -62,7 +63,7 @@ def _table(loaded: LoadedModel, chunk: Chunk, responses: list[Response], prompts
             "sample_index": r.request.sample_index,
             "prompt": prompts[r.request.problem_id],
             "prompt_token_ids": r.request.prompt_ids,
-            "response": loaded.decode(r.token_ids),
+            "response": tokenizer.decode(r.token_ids),
             "token_ids": r.token_ids,
             "token_logprobs": r.logprobs,
             "finish_reason": r.finish_reason,

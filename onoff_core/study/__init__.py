@@ -12,13 +12,16 @@ from onoff_core.study.settings import (
     DatasetSettings,
     DistributionSettings,
     Example,
+    FakeFault,
+    FakeScript,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     StoreSettings,
     TaskSettings,
     ThinkingTags,
 )
-from onoff_core.study.study import Outputs, Partition, Study, partition_key, split_partition_key
+from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
 
 __all__ = [
     "AutomationSettings",
@@ -26,10 +29,14 @@ __all__ = [
     "DatasetSettings",
     "DistributionSettings",
     "Example",
+    "FakeFault",
+    "FakeScript",
     "ModelSettings",
     "Outputs",
     "Partition",
+    "PartitionKey",
     "SamplingSettings",
+    "StatisticsSettings",
     "StoreSettings",
     "Study",
     "TaskSettings",

@@ -10,10 +10,11 @@ import pytest
 
 from benchmarks.synthetic import PIECES, MadeUp, MadeUpProblem, distributions_table, encode, write_partition
 from onoff_assets.browser.aggregates import UNSURE, mean_entropies, summarise_tokens
-from onoff_assets.browser.grid_rows import ASSETS, grid_rows
+from onoff_assets.browser.grid_rows import grid_rows
 from onoff_assets.browser.reading import Reader
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Store
+from onoff_core.tables import GRID_ASSETS
 from tests.browser.conftest import RUN
 
 KEY = ("d", "m")
@@ -173,5 +174,5 @@ def test_the_grid_knows_every_state(made_store: Store) -> None:
 
 def test_the_grid_knows_which_run_made_what(made_store: Store) -> None:
     rows = {(row.dataset, row.model): row for row in grid_rows(made_store, None)}
-    assert rows["d", "m"].runs == dict.fromkeys(ASSETS, RUN)
+    assert rows["d", "m"].runs == dict.fromkeys(GRID_ASSETS, RUN)
     assert rows["d", "another"].runs == {}

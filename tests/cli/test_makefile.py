@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.study import load_study
+from onoff_core.tables import GRID_ASSETS
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="no make here")
@@ -21,7 +21,7 @@ def test_demo_is_the_real_dagster_command_and_then_the_table() -> None:
     commands = dry_run("demo")
     partition = load_study(ROOT / "onoff.yaml").partition("arithmetic|smollm2-135m")
     materialize = (
-        f".venv/bin/dagster asset materialize --select '{','.join(ASSETS)}' "
+        f".venv/bin/dagster asset materialize --select '{','.join(GRID_ASSETS)}' "
         f"--partition '{partition.key}' -m onoff_assets.definitions"
     )
     assert materialize in commands

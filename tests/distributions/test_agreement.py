@@ -1,5 +1,6 @@
 """The numbers behind every token against a float64 reference, and the scorer against the sampler."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,9 @@ import pyarrow as pa
 import pytest
 import torch
 
-from onoff_core.backends.scoring import score
-from onoff_core.backends.token_statistics import token_statistics
+from onoff_core.backends.huggingface.engine import HuggingfaceModel
+from onoff_core.backends.huggingface.scoring import score
+from onoff_core.backends.huggingface.token_statistics import token_statistics
 from onoff_core.distributions import extract_distributions
 from onoff_core.problems import load_problems
 from onoff_core.sampling import chunks_of, sample_chunks
@@ -103,7 +105,7 @@ def test_segments_on_a_shared_prefix_are_the_whole_forward_pass(
     real_loaded: Any, real_text: tuple[list[int], list[int]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small segments and several responses, short after long: nothing of one leaks into the next."""
-    from onoff_core.backends import scoring
+    from onoff_core.backends.huggingface import scoring
 
     monkeypatch.setattr(scoring, "_LOGITS_PER_SEGMENT", 7 * real_loaded.vocab_size)
     prompt, response = real_text
@@ -112,22 +114,27 @@ def test_segments_on_a_shared_prefix_are_the_whole_forward_pass(
         with torch.inference_mode():
             logits = real_loaded.model(torch.tensor([prompt + token_ids])).logits[0, len(prompt) - 1 : -1]
         wanted = reference(logits, torch.tensor(token_ids), 1.0)
-        assert len(scores.logprob) == len(token_ids)
-        assert np.abs(scores.logprob - wanted["logprob"].numpy()).max() < 1e-3
-        assert np.abs(scores.entropy - wanted["entropy"].numpy()).max() < 1e-3
+        assert len(scores["logprob"]) == len(token_ids)
+        assert np.abs(scores["logprob"] - wanted["logprob"].numpy()).max() < 1e-3
+        assert np.abs(scores["entropy"] - wanted["entropy"].numpy()).max() < 1e-3
 
 
 def sampled(loaded: Any, max_length: int, num_samples: int, **sampling: Any) -> pa.Table:
     problems = load_problems("arithmetic", DatasetSettings(num_examples=2), ROOT)
     settings = SamplingSettings(max_length=max_length, num_samples=num_samples, batch_size=4, seed=3, **sampling)
     chunks = chunks_of(problems, num_samples)
-    return pa.concat_tables(table for _, table in sample_chunks(loaded, chunks, TaskSettings(), settings, 3))
+    sampler = HuggingfaceModel(loaded)
+    return pa.concat_tables(table for _, table in sample_chunks(sampler, chunks, TaskSettings(), settings, 3))
+
+
+def extracted(loaded: Any, samples: pa.Table, **settings: Any) -> Iterator[pa.Table]:
+    return extract_distributions(HuggingfaceModel(loaded), samples, DistributionSettings(**settings))
 
 
 def compared(loaded: Any, samples: pa.Table) -> float:
     """The largest difference between the log-probabilities that sampling kept and those that scoring finds."""
     worst = 0.0
-    tables = list(extract_distributions(loaded, samples, DistributionSettings()))
+    tables = list(extracted(loaded, samples))
     assert len(tables) == samples.num_rows
     for row, table in zip(samples.to_pylist(), tables, strict=True):
         assert table["token_id"].to_pylist() == row["token_ids"]
@@ -150,7 +157,7 @@ def test_scorer_and_sampler_agree_on_the_real_model(real_loaded: Any) -> None:
 
 def test_whole_vocabulary_rows_are_distributions(tiny_loaded: Any) -> None:
     samples = sampled(tiny_loaded, 8, 2)
-    for table in extract_distributions(tiny_loaded, samples, DistributionSettings(top_k=None)):
+    for table in extracted(tiny_loaded, samples, top_k=None):
         assert table["topk_ids"].null_count == table.num_rows
         logprobs = np.array(table["topk_logprobs"].to_pylist(), dtype=np.float64)
         assert logprobs.shape == (table.num_rows, tiny_loaded.vocab_size)
@@ -167,22 +174,22 @@ def test_whole_vocabulary_rows_come_in_parts_of_bounded_bytes(
 ) -> None:
     """So that a reader of one token reads little; a response's rows are the same, in the same order."""
     samples = sampled(tiny_loaded, 8, 2)
-    whole = list(extract_distributions(tiny_loaded, samples, DistributionSettings(top_k=None)))
+    whole = list(extracted(tiny_loaded, samples, top_k=None))
     assert len(whole) == samples.num_rows
     most = 3 * 4 * tiny_loaded.vocab_size + 500  # bytes: three tokens' log-probabilities and the other columns
     monkeypatch.setattr("onoff_core.distributions.extract._MOST_BYTES", most)
-    parts = list(extract_distributions(tiny_loaded, samples, DistributionSettings(top_k=None)))
+    parts = list(extracted(tiny_loaded, samples, top_k=None))
     assert max(part.num_rows for part in parts) == 3
     assert all(part["position"].to_pylist() and part.nbytes <= most for part in parts)
     assert pa.concat_tables(parts).combine_chunks() == pa.concat_tables(whole).combine_chunks()
-    kept = list(extract_distributions(tiny_loaded, samples, DistributionSettings(top_k=5)))
+    kept = list(extracted(tiny_loaded, samples, top_k=5))
     assert len(kept) == samples.num_rows  # a response each
 
 
 def test_logsumexp_turns_logprobs_into_the_models_logits(tiny_loaded: Any) -> None:
     samples = sampled(tiny_loaded, 6, 1)
     row = samples.to_pylist()[0]
-    table = next(extract_distributions(tiny_loaded, samples, DistributionSettings(temperature=2.0, top_k=None)))
+    table = next(extracted(tiny_loaded, samples, temperature=2.0, top_k=None))
     ids = torch.tensor([row["prompt_token_ids"] + row["token_ids"]])
     with torch.inference_mode():
         logits = tiny_loaded.model(ids).logits[0, len(row["prompt_token_ids"]) - 1 : -1].numpy()

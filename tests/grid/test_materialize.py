@@ -58,7 +58,8 @@ def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*args: object) -> None:
         raise AssertionError("a model was loaded")
 
-    monkeypatch.setattr("onoff_core.backends.loading.load_model", forbidden)
+    for role in ("open_sampler", "open_scorer", "open_tokenizer"):
+        monkeypatch.setattr(f"onoff_core.grid.materialize.{role}", forbidden)
 
 
 def test_the_whole_path_leaves_every_row(make_project: MakeProject) -> None:
@@ -118,9 +119,9 @@ def test_a_second_call_computes_nothing_and_loads_no_model(
 
 
 def test_one_model_is_loaded_once_for_sampling_and_scoring(
-    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+    make_torch_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from onoff_core.backends import loading
+    from onoff_core.backends.huggingface import loading
 
     loading.release_model()
     loads, plain = [], loading._load
@@ -130,7 +131,7 @@ def test_one_model_is_loaded_once_for_sampling_and_scoring(
         return plain(*args)
 
     monkeypatch.setattr(loading, "_load", counted)
-    make_project()
+    make_torch_project()
     make_all()
     assert len(loads) == 1
 

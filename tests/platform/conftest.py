@@ -1,10 +1,9 @@
-"""The platform in this process: definitions loaded afresh for a study, on an instance of its own."""
+"""The platform in this process: definitions of a study that is handed in, on an instance of its own."""
 
-import importlib
-import sys
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,12 @@ import yaml
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
-from tests.conftest import MakeProject
+from onoff_assets.code_location import build_definitions
+from onoff_assets.partition_states import partition_states, partitions_of_backfills
+from onoff_core.grid.plan import plan
+from onoff_core.store import Store
+from onoff_core.study import Study, load_study
+from tests.conftest import ROOT, MakeProject
 
 CHAIN = ("samples", "rewards", "statistics", "token_distributions")
 
@@ -26,15 +30,13 @@ class Platform:
     folder: Path
     instance: dg.DagsterInstance
 
-    def load(self) -> Any:
-        """The definitions module, loaded afresh: what reloading the code location does."""
-        for name in [name for name in sys.modules if name.split(".")[0] == "onoff_assets"]:
-            del sys.modules[name]
-        return importlib.import_module("onoff_assets.definitions")
+    study: Study = field(init=False)
+    defs: dg.Definitions = field(init=False)
 
-    def module(self, name: str) -> Any:
-        """A module of the definitions as they are loaded."""
-        return importlib.import_module(f"onoff_assets.{name}")
+    def load(self) -> None:
+        """Read `onoff.yaml` again: what reloading the code location does."""
+        self.study = load_study(self.folder / "onoff.yaml")
+        self.defs = build_definitions(self.study)
 
     def change(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Edit `onoff.yaml` and reload."""
@@ -47,11 +49,6 @@ class Platform:
         content = yaml.safe_load(path.read_text())
         change(content)
         path.write_text(yaml.safe_dump(content, sort_keys=False))
-
-    @property
-    def defs(self) -> dg.Definitions:
-        defs: dg.Definitions = self.module("definitions").defs
-        return defs
 
     def materialize(self, key: str, *assets: str, raises: bool = True, tags: dict[str, str] | None = None) -> Any:
         """One run over a partition: the whole chain, or the assets named."""
@@ -74,13 +71,10 @@ class Platform:
 
     def tick(self) -> Any:
         """What the schedule's and the sensor's tick plan now."""
-        graph = self.defs.get_repository_def().asset_graph
-        states, study = self.module("states"), self.module("study").study()
-        plan = importlib.import_module("onoff_core.grid.plan").plan
-        store = importlib.import_module("onoff_core.store").Store(study.store_path)
-        backfilled = states.partitions_of_backfills(self.instance, graph)
-        known = states.partition_states(self.instance, study, store, backfilled)
-        return plan(known, study.automation.max_partitions, study.automation.max_failures)
+        graph, automation = self.defs.get_repository_def().asset_graph, self.study.automation
+        backfilled = partitions_of_backfills(self.instance, graph)
+        known = partition_states(self.instance, self.study, Store(self.study.store_path), backfilled)
+        return plan(known, automation.max_partitions, automation.max_failures)
 
     def requested(self) -> list[str]:
         return [state.key for state in self.tick().requested]
@@ -89,9 +83,9 @@ class Platform:
         """key -> asset -> missing, stale or fresh: what the UI shows, by the resolver behind it."""
         graph = self.defs.get_repository_def().asset_graph
         resolver = CachingStaleStatusResolver(self.instance, graph, LoadingContextForTest(self.instance))
-        keys = self.module("study").study().partitions
         return {
-            key: {asset: resolver.get_status(dg.AssetKey(asset), key).value.lower() for asset in CHAIN} for key in keys
+            key: {asset: resolver.get_status(dg.AssetKey(asset), key).value.lower() for asset in CHAIN}
+            for key in self.study.partitions
         }
 
     def check(self, name: str, key: str, result: Any) -> Any:
@@ -123,3 +117,14 @@ def platform(make_project: MakeProject) -> Iterator[Callable[..., Platform]]:
             return made
 
         yield make
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DAGSTER_HOME of its own, made as the Makefile makes one, for this process and those it starts."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", home)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return home

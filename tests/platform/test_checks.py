@@ -14,8 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onoff_core.grid import evidence
-from onoff_core.grid.evidence import DistributionEvidence
+from benchmarks.synthetic import SAMPLES_FACTS, SAMPLES_SETTINGS
+from onoff_core.checks import Evidence
+from onoff_core.checks import rewards as of_rewards
+from onoff_core.checks import samples as of_samples
+from onoff_core.checks import token_distributions as of_distributions
+from onoff_core.checks.counting import add_fragment, count_distributions
+from onoff_core.checks.counts import DistributionCounts
 from onoff_core.store import Generation, Store
 from onoff_core.tables import SCHEMAS
 from tests.conftest import write_study
@@ -83,55 +88,56 @@ def with_value(table: pa.Table, column: str, row: int, value: object) -> pa.Tabl
     return table.set_column(table.schema.get_field_index(column), field, pa.array(values, field.type))
 
 
-def found(table: pa.Table, scored: pa.Table, **changes: bool) -> DistributionEvidence:
-    reading = DistributionEvidence(
+def found(table: pa.Table, scored: pa.Table, **changes: bool) -> DistributionCounts:
+    counts = DistributionCounts(
         **{"vocab_size": 5, "comparable": True, "full_precision": True, **changes}  # type: ignore[arg-type]
     )
-    reading.add(table, scored.to_batches(max_chunksize=2))  # so that responses are split
-    return reading
+    add_fragment(counts, table, scored.to_batches(max_chunksize=2))  # so that responses are split
+    return counts
 
 
 def test_every_problem_has_its_samples() -> None:
-    assert evidence.every_problem_has_its_samples(samples(), ["p", "q"], 2).holds
-    short = evidence.every_problem_has_its_samples(samples(), ["p", "q", "r"], 2)
+    assert of_samples.every_problem_has_its_samples(samples(), ["p", "q"], 2).holds
+    assert of_samples.every_problem_has_its_samples(samples(), ["p", "q", "not imported"], None).holds
+    short = of_samples.every_problem_has_its_samples(samples(), ["p", "q", "r"], 2)
     assert (short.holds, short.facts["missing"], short.facts["for example"]) == (False, 2, "r sample 0, r sample 1")
-    assert not evidence.every_problem_has_its_samples(samples(), ["p"], 2).holds
+    assert not of_samples.every_problem_has_its_samples(samples(), ["p"], 2).holds
     twice = samples(sample_index=[0, 0, 0, 1])
-    assert evidence.every_problem_has_its_samples(twice, ["p", "q"], 2).facts["repeated"] == 1
+    assert of_samples.every_problem_has_its_samples(twice, ["p", "q"], 2).facts["repeated"] == 1
 
 
 def test_token_ids_decode_to_response() -> None:
-    assert evidence.token_ids_decode_to_response(samples(), PIECES, SPECIAL, "v").holds
-    broken = evidence.token_ids_decode_to_response(samples(response=["ab", "é", "A", "b"]), PIECES, SPECIAL, "v")
+    assert of_samples.token_ids_decode_to_response(samples(), PIECES, SPECIAL, "v").holds
+    broken = of_samples.token_ids_decode_to_response(samples(response=["ab", "é", "A", "b"]), PIECES, SPECIAL, "v")
     assert (broken.holds, broken.facts["for example"]) == (False, "q sample 0")
 
 
 def test_few_responses_are_truncated() -> None:
-    assert evidence.few_responses_are_truncated(samples(), 0.25).holds
-    above = evidence.few_responses_are_truncated(samples(), 0.2)
+    assert of_samples.few_responses_are_truncated(samples(), 0.25).holds
+    above = of_samples.few_responses_are_truncated(samples(), 0.2)
     assert (above.holds, above.facts["share"]) == (False, 0.25)
     assert "max_length" in above.says
 
 
 def test_each_response_has_one_verdict() -> None:
-    assert evidence.each_response_has_one_verdict(samples(), rewards()).holds
-    assert not evidence.each_response_has_one_verdict(samples(), rewards().slice(0, 3)).holds
-    assert not evidence.each_response_has_one_verdict(samples().slice(0, 3), rewards()).holds
-    assert not evidence.each_response_has_one_verdict(samples(), rewards(sample_index=[0, 0, 0, 1])).holds
-    assert not evidence.each_response_has_one_verdict(samples(), rewards(reward=[0, 0, 0, None])).holds
+    assert of_rewards.each_response_has_one_verdict(samples(), rewards()).holds
+    assert not of_rewards.each_response_has_one_verdict(samples(), rewards().slice(0, 3)).holds
+    assert not of_rewards.each_response_has_one_verdict(samples().slice(0, 3), rewards()).holds
+    assert not of_rewards.each_response_has_one_verdict(samples(), rewards(sample_index=[0, 0, 0, 1])).holds
+    assert not of_rewards.each_response_has_one_verdict(samples(), rewards(reward=[0, 0, 0, None])).holds
 
 
 def test_no_gold_is_unparsed() -> None:
-    unread = evidence.no_gold_is_unparsed(rewards())
+    unread = of_rewards.no_gold_is_unparsed(rewards())
     assert (unread.holds, unread.facts["for example"]) == (False, "q")
-    assert evidence.no_gold_is_unparsed(rewards(status=["correct"] * 4)).holds
+    assert of_rewards.no_gold_is_unparsed(rewards(status=["correct"] * 4)).holds
 
 
 def test_few_responses_time_out() -> None:
-    def of(timeouts: int, responses: int) -> evidence.Evidence:
+    def of(timeouts: int, responses: int) -> Evidence:
         statuses = ["wrong"] * (responses - timeouts) + ["timeout"] * timeouts
         columns = {"problem_id": ["p"] * responses, "sample_index": range(responses), "status": statuses}
-        return evidence.few_responses_time_out(pa.table(columns))
+        return of_rewards.few_responses_time_out(pa.table(columns))
 
     assert of(0, 3).holds
     assert of(0, 0).holds
@@ -144,7 +150,7 @@ def test_few_responses_time_out() -> None:
 def test_distributions_cover_every_token() -> None:
     table = samples()
     scored = distributions(table)
-    assert found(table, scored).distributions_cover_every_token().holds
+    assert of_distributions.distributions_cover_every_token(found(table, scored)).holds
     for broken in (
         scored.slice(1),
         scored.slice(0, scored.num_rows - 1),
@@ -153,7 +159,7 @@ def test_distributions_cover_every_token() -> None:
         pa.concat_tables([scored, with_value(scored.slice(0, 1), "problem_id", 0, "nobody's")]),
         scored.slice(0, 0),
     ):
-        assert not found(table, broken).distributions_cover_every_token().holds
+        assert not of_distributions.distributions_cover_every_token(found(table, broken)).holds
 
 
 @pytest.mark.parametrize(
@@ -172,30 +178,31 @@ def test_distributions_cover_every_token() -> None:
 def test_entropies_and_probabilities_are_possible(column: str, value: object) -> None:
     table = samples()
     scored = distributions(table)
-    assert found(table, scored).entropies_and_probabilities_are_possible().holds
-    broken = found(table, with_value(scored, column, 2, value)).entropies_and_probabilities_are_possible()
+    assert of_distributions.entropies_and_probabilities_are_possible(found(table, scored)).holds
+    broken = of_distributions.entropies_and_probabilities_are_possible(
+        found(table, with_value(scored, column, 2, value))
+    )
     assert (broken.holds, broken.facts["for example"]) == (False, "p sample 0")
 
 
 def test_scorer_agrees_with_sampler() -> None:
     table = samples()
     scored = distributions(table)
-    assert found(table, scored).scorer_agrees_with_sampler().holds
+    assert of_distributions.scorer_agrees_with_sampler(found(table, scored)).holds
     one_off = with_value(scored, "logprob", 3, -1.1)
-    assert not found(table, one_off).scorer_agrees_with_sampler().holds
-    assert found(table, one_off, full_precision=False).scorer_agrees_with_sampler().holds
+    assert not of_distributions.scorer_agrees_with_sampler(found(table, one_off)).holds
+    assert of_distributions.scorer_agrees_with_sampler(found(table, one_off, full_precision=False)).holds
     shifted = scored.set_column(4, "logprob", pa.array(scored["logprob"].to_numpy() - np.float32(0.3)))
-    assert not found(table, shifted, full_precision=False).scorer_agrees_with_sampler().holds
-    assert found(table, shifted, comparable=False).scorer_agrees_with_sampler().holds
+    assert not of_distributions.scorer_agrees_with_sampler(found(table, shifted, full_precision=False)).holds
+    assert of_distributions.scorer_agrees_with_sampler(found(table, shifted, comparable=False)).holds
 
 
-def test_token_distributions_are_read_in_little_memory(platform: Callable[..., Platform], tmp_path: Path) -> None:
+def test_token_distributions_are_read_in_little_memory(tmp_path: Path) -> None:
     """Four times the tokens in one fragment, or in one response: the same memory."""
-    module = platform().module("assets.token_distributions")
     peaks = {}
     for name, responses, length in (("small", 4, 512), ("many", 16, 512), ("long", 4, 2048)):
         scored, generation, size = wide_distributions(Store(str(tmp_path / name)), responses, length)
-        peaks[name] = peak_bytes(lambda s=scored, g=generation: module.read_evidence(s, g)) / size
+        peaks[name] = peak_bytes(lambda s=scored, g=generation: count_distributions(s, g)) / size
     assert peaks["many"] < peaks["small"] / 2.5
     assert peaks["long"] < peaks["small"] / 2.5
 
@@ -211,7 +218,7 @@ def wide_distributions(store: Store, responses: int, length: int) -> tuple[Gener
     drawn = pa.table({**numbers, **texts, **tokens}).select(SCHEMAS["samples"].names).cast(SCHEMAS["samples"])
     scored, generation = store.generation("samples", key, "s"), store.generation("token_distributions", key, "t")
     scored.write_fragment(0, [drawn])
-    scored.complete({}, {}, {"torch_dtype": "float32"})
+    scored.complete({}, SAMPLES_SETTINGS, SAMPLES_FACTS)
     schema = SCHEMAS["token_distributions"]
 
     def a_response(index: int) -> pa.Table:
@@ -225,11 +232,11 @@ def wide_distributions(store: Store, responses: int, length: int) -> tuple[Gener
         return pa.table(columns).cast(schema)
 
     generation.write_fragment(0, map(a_response, range(responses)))
-    generation.complete({"samples": "s"}, {"temperature": 1.0}, {"vocab_size": 1000})
+    generation.complete({"samples": "s"}, {"temperature": 1.0, "top_k": width}, {"vocab_size": 1000})
     return scored, generation, responses * length * width * 4
 
 
-def peak_bytes(work: Callable[[], DistributionEvidence]) -> int:
+def peak_bytes(work: Callable[[], DistributionCounts]) -> int:
     """The most that Arrow, NumPy and Python held at a time, of their own peaks each."""
     before, pool = pa.default_memory_pool(), pa.proxy_memory_pool(pa.default_memory_pool())
     pa.set_memory_pool(pool)
@@ -240,7 +247,7 @@ def peak_bytes(work: Callable[[], DistributionEvidence]) -> int:
     finally:
         tracemalloc.stop()
         pa.set_memory_pool(before)
-    assert found.distributions_cover_every_token().holds
+    assert of_distributions.distributions_cover_every_token(found).holds
     assert found.tokens == found.compared > 0
     return held + int(pool.max_memory())
 

@@ -11,17 +11,18 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from onoff_core.errors import DatasetError, StoreError
+from onoff_assets import execution, orphaned_runs, tags
+from onoff_core.backends.memory import is_out_of_memory
+from onoff_core.errors import DatasetError, ModelError, StoreError
 from tests.platform.conftest import Platform
 
 KEY = "arithmetic|tiny"
 
 
 @pytest.fixture
-def made(platform: Callable[..., Platform]) -> Platform:
-    platform_ = platform()
-    platform_.module("running").FIRST_WAIT_SECONDS = 0.05
-    return platform_
+def made(platform: Callable[..., Platform], monkeypatch: pytest.MonkeyPatch) -> Platform:
+    monkeypatch.setattr(execution, "FIRST_WAIT_SECONDS", 0.05)
+    return platform()
 
 
 def fail_first(monkeypatch: pytest.MonkeyPatch, times: int, error: Callable[[], BaseException]) -> list[int]:
@@ -104,6 +105,36 @@ def test_a_lasting_error_fails_at_once_and_says_what_to_do(
     assert says in failure(result)
 
 
+def test_out_of_memory_in_scoring_is_told_what_helps_there(made: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`batch_size` is of no effect on scoring; the advice names what is."""
+    from onoff_core.grid import materialize
+
+    made.materialize(KEY, "samples")
+
+    def full(*arguments: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr(materialize, "_extract", full)
+    said = failure(made.materialize(KEY, "token_distributions", raises=False))
+    assert "lower sampling.batch_size" not in said
+    for helps in ("device, device_map or torch_dtype in models.tiny.backend_specific", "sampling.max_length for"):
+        assert helps in said
+
+
+def test_an_error_that_brings_its_own_advice_keeps_it(made: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised where memory ended with one response in flight is not told to lower batch_size."""
+
+    def alone() -> BaseException:
+        error = ModelError("models.tiny: out of memory with a single response in flight; lower sampling.max_length")
+        error.__cause__ = MemoryError()
+        return error
+
+    fail_first(monkeypatch, 99, alone)
+    said = failure(made.materialize(KEY, "samples", raises=False))
+    assert "single response in flight" in said
+    assert "batch_size" not in said
+
+
 def test_a_fault_in_a_users_file_is_told_without_what_it_was_raised_from(
     made: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -125,30 +156,29 @@ def test_a_fault_in_a_users_file_is_told_without_what_it_was_raised_from(
 def test_offline_mode_is_a_setting_and_not_a_hiccup(made: Platform) -> None:
     from huggingface_hub.errors import OfflineModeIsEnabled
 
-    running = made.module("running")
     assert isinstance(OfflineModeIsEnabled(), ConnectionError)
-    assert not running.is_transient(OfflineModeIsEnabled())
-    assert not running.is_transient(OSError(errno.ENOSPC, "No space left on device"))
-    assert running.is_transient(OSError(errno.EIO, "Input/output error"))
+    assert not execution.is_transient(OfflineModeIsEnabled())
+    assert not execution.is_transient(OSError(errno.ENOSPC, "No space left on device"))
+    assert execution.is_transient(OSError(errno.EIO, "Input/output error"))
 
 
 def test_out_of_a_gpus_memory_is_told_by_name(made: Platform) -> None:
     import torch
 
-    assert made.module("running").is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
 
 
 @pytest.fixture
 def gone(made: Platform) -> str:
     """The tag of a worker that has ended."""
-    code = "from onoff_assets.orphans import this_worker; print(this_worker())"
+    code = "from onoff_assets.orphaned_runs import this_worker; print(this_worker())"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
     return done.stdout.strip()
 
 
 def test_a_run_without_its_worker_is_an_orphan(made: Platform, gone: str) -> None:
-    orphans, job = made.module("orphans"), made.defs.resolve_job_def("grid")
-    here = orphans.this_worker()
+    job = made.defs.resolve_job_def("grid")
+    here = orphaned_runs.this_worker()
     host, _, rest = here.split(" ", 2)
     workers = {
         "gone": gone,
@@ -159,20 +189,20 @@ def test_a_run_without_its_worker_is_an_orphan(made: Platform, gone: str) -> Non
     }
     runs = {
         name: made.instance.create_run_for_job(
-            job, status=dg.DagsterRunStatus.STARTED, tags={orphans.WORKER_TAG: worker}
+            job, status=dg.DagsterRunStatus.STARTED, tags={tags.WORKER: worker}
         ).run_id
         for name, worker in workers.items()
     }
     lost = {"gone", "another boot", "another process"}
-    assert set(orphans.end_orphaned_runs(made.instance)) == {runs[name] for name in lost}
+    assert set(orphaned_runs.end_orphaned_runs(made.instance)) == {runs[name] for name in lost}
     statuses = {name: made.instance.get_run_by_id(run_id).status.value for name, run_id in runs.items()}
     assert statuses == {name: "FAILURE" if name in lost else "STARTED" for name in workers}
 
 
 def test_an_orphan_that_was_being_canceled_is_not_retried(made: Platform, gone: str) -> None:
-    orphans, job = made.module("orphans"), made.defs.resolve_job_def("grid")
-    run = made.instance.create_run_for_job(job, status=dg.DagsterRunStatus.CANCELING, tags={orphans.WORKER_TAG: gone})
-    assert orphans.end_orphaned_runs(made.instance) == [run.run_id]
+    job = made.defs.resolve_job_def("grid")
+    run = made.instance.create_run_for_job(job, status=dg.DagsterRunStatus.CANCELING, tags={tags.WORKER: gone})
+    assert orphaned_runs.end_orphaned_runs(made.instance) == [run.run_id]
     assert made.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.CANCELED
 
 
@@ -180,9 +210,9 @@ def test_a_run_that_ends_while_orphans_are_looked_for_has_the_last_word(
     made: Platform, gone: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is in the list of started runs, succeeds, and its worker is gone when it is looked at."""
-    orphans, job = made.module("orphans"), made.defs.resolve_job_def("grid")
-    run = made.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={orphans.WORKER_TAG: gone})
-    real = orphans.is_gone
+    job = made.defs.resolve_job_def("grid")
+    run = made.instance.create_run_for_job(job, status=dg.DagsterRunStatus.STARTED, tags={tags.WORKER: gone})
+    real = orphaned_runs.is_gone
 
     def late(worker: str) -> bool:
         made.instance.report_dagster_event(
@@ -190,8 +220,8 @@ def test_a_run_that_ends_while_orphans_are_looked_for_has_the_last_word(
         )
         return bool(real(worker))
 
-    monkeypatch.setattr(orphans, "is_gone", late)
-    assert orphans.end_orphaned_runs(made.instance) == []
+    monkeypatch.setattr(orphaned_runs, "is_gone", late)
+    assert orphaned_runs.end_orphaned_runs(made.instance) == []
     assert made.instance.get_run_by_id(run.run_id).status is dg.DagsterRunStatus.SUCCESS
 
 
@@ -199,21 +229,19 @@ def test_a_clock_set_anew_makes_no_orphans(made: Platform, monkeypatch: pytest.M
     """The system derives the time of day of a process's start from the clock as it is now."""
     import psutil
 
-    orphans = made.module("orphans")
-    worker, process, began = orphans.this_worker(), psutil.Process(), psutil.Process().create_time()
+    worker, process, began = orphaned_runs.this_worker(), psutil.Process(), psutil.Process().create_time()
     real = psutil._psplatform.boot_time
     monkeypatch.setattr(psutil._psplatform, "boot_time", lambda: real() + 3600)
     assert psutil.Process(process.pid).create_time() - began > 3000
-    assert not orphans.is_gone(worker)
+    assert not orphaned_runs.is_gone(worker)
 
 
 def test_every_run_names_its_worker(made: Platform) -> None:
     """Also those that make no partition: an orphan without a name would count as in progress for days."""
     [everything] = [job for job in made.defs.get_repository_def().get_all_jobs() if job.name == "__ASSET_JOB"]
-    assert len(everything.all_node_defs) == 12
+    assert len(everything.all_node_defs) == 13
     assert {
         node.name for node in everything.all_node_defs if "input_versions" not in node.required_resource_keys
     } == set()
     run = made.leaderboard().dagster_run
-    tags = made.instance.get_run_by_id(run.run_id).tags
-    assert tags["onoff/worker"] == made.module("orphans").this_worker()
+    assert made.instance.get_run_by_id(run.run_id).tags["onoff/worker"] == orphaned_runs.this_worker()

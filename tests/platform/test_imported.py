@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from onoff_core.export.importing import import_results
+from onoff_core.checks import check_samples
+from onoff_core.exchange.importing import import_results
 from onoff_core.store import Store
 from onoff_core.study import load_study
-from tests.export.test_results import GOLDEN
+from tests.exchange.test_results import GOLDEN
 from tests.platform.conftest import Platform
 
 KEY = "golden|tiny"
@@ -18,6 +19,8 @@ def test_imported_samples_are_graded_and_kept(platform: Callable[..., Platform])
     assert ours.requested() == [KEY]
     imported = import_results(study.partition(KEY), store, GOLDEN).generation.fingerprint
     assert ours.requested() == []
+    found = check_samples(store, ("golden", "tiny"), max_truncated_share=0.2)
+    assert [name for name, evidence in found.items() if not evidence.holds] == []
     result = ours.materialize(KEY, "rewards", "statistics", "token_distributions")
     assert result.success
     assert [check.check_name for check in result.get_asset_check_evaluations() if not check.passed] == []

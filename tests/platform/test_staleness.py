@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from onoff_assets.partition_states import partition_states
 from onoff_core.cli.main import main
 from onoff_core.store import Store
 from onoff_core.study import load_study
@@ -116,7 +117,7 @@ def test_a_setting_changed_in_a_run_makes_stale_what_the_run_makes(
     def tick_first(*arguments: Any) -> Any:
         filled.write(change_sampling)
         changed = load_study()
-        filled.module("states").partition_states(filled.instance, changed, Store(changed.store_path), set())
+        partition_states(filled.instance, changed, Store(changed.store_path), set())
         return grade(*arguments)
 
     monkeypatch.setattr(materialize, "materialize_rewards", tick_first)

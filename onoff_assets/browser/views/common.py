@@ -6,13 +6,14 @@ from typing import Any
 
 import streamlit as st
 
-from onoff_assets.browser.grid_rows import ASSETS
 from onoff_assets.browser.links import Link, choose, read_link
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
-from onoff_core.errors import OnoffError, SettingsError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import OnoffError, SettingsError
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
+from onoff_core.tables import GRID_ASSETS
 
 DAGSTER_URL = os.environ.get("ONOFF_DAGSTER_URL", "http://127.0.0.1:3000").rstrip("/")
 _FOLLOWERS = {"dataset": ("problem", "sample", "token"), "model": ("token",), "problem": ("sample", "token")}
@@ -70,7 +71,7 @@ def no_partitions(store_reader: Reader) -> None:
     """Say so, and how the study's first partition is made; without a study there is only the demo's."""
     st.info(escaped(f"There are no results in {store_reader.store.root} yet. Make some with:"))
     known, _ = study()
-    command = "make demo" if known is None else materialize_command(ASSETS, next(iter(known.partitions)))
+    command = "make demo" if known is None else materialize_command(GRID_ASSETS, next(iter(known.partitions)))
     st.code(command, language=None, wrap_lines=True)
 
 

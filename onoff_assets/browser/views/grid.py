@@ -6,13 +6,13 @@ from urllib.parse import quote
 import streamlit as st
 
 from onoff_assets.browser.components.link_table import Cell, link_table
-from onoff_assets.browser.grid_rows import ASSETS, GridRow, grid_rows
+from onoff_assets.browser.grid_rows import GridRow, grid_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common
-from onoff_core.errors import materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.tables import ASSETS
 
 MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆"}
-LETTERS = dict(zip(ASSETS, "SRAT", strict=True))
 
 
 def show() -> None:
@@ -35,11 +35,18 @@ def show() -> None:
     if all(row.updated is None for row in rows):
         st.info("No partition has results yet. The command at the end of this page makes the one chosen there.")
     common.note(
-        "In each cell: accuracy with its 95 % interval; responses and age; then samples (S), rewards (R), statistics "
-        "(A) and token distributions (T), each " + ", ".join(f"{mark} {state}" for state, mark in MARKS.items()) + "."
+        f"In each cell: accuracy with its 95 % interval; responses and age; then {_letters()}, each "
+        + ", ".join(f"{mark} {state}" for state, mark in MARKS.items())
+        + "."
     )
     _matrix(rows)
     _details(rows)
+
+
+def _letters() -> str:
+    """`samples (S), ... and token distributions (T)`"""
+    *first, last = (f"{asset.name.replace('_', ' ')} ({asset.letter})" for asset in ASSETS)
+    return f"{', '.join(first)} and {last}"
 
 
 def _matrix(rows: list[GridRow]) -> None:
@@ -56,7 +63,7 @@ def _matrix(rows: list[GridRow]) -> None:
 def _cell(row: GridRow | None, now: float) -> Cell:
     if row is None:
         return Cell("–")
-    states = " ".join(f"{LETTERS[asset]}{MARKS[row.states[asset]]}" for asset in ASSETS)
+    states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in ASSETS)
     if row.updated is None and all(state == "missing" for state in row.states.values()):
         return Cell("not run", states)
     page = "response" if row.has_responses else None

@@ -17,6 +17,8 @@ from onoff_assets.browser.text import as_markdown, as_maths, escaped, plain
 from onoff_assets.browser.views import common
 from onoff_core.errors import MissingInputError
 from onoff_core.store import Generation
+from onoff_core.store.provenance import SamplesProvenance
+from onoff_core.study import SamplingSettings
 
 VERDICTS = {
     "correct": "✓ correct: the extracted answer equals the gold answer",
@@ -257,11 +259,14 @@ def _lens_controls(responses: Responses) -> tuple[Lens | None, int]:
         )
     if not on:
         return None, shown
-    sampling = responses.samples.manifest().settings["sampling"]
+    sampling = SamplesProvenance.of(responses.samples.manifest()).sampling
+    if sampling is None:
+        common.note("How these responses were drawn is not known (imported), so the lens opens without truncation.")
+        sampling = SamplingSettings()
     temperature_column, p_column, k_column = st.columns(3)
     temperature = temperature_column.number_input(
-        "Temperature", 0.0, 5.0, float(sampling["temperature"]), 0.1, key="lens-temperature"
+        "Temperature", 0.0, 5.0, sampling.temperature, 0.1, key="lens-temperature"
     )
-    top_p = p_column.number_input("Top-p", 0.01, 1.0, float(sampling["top_p"]), 0.05, key="lens-top-p")
-    top_k = k_column.number_input("Top-k (0: all)", 0, None, sampling["top_k"] or 0, key="lens-top-k")
+    top_p = p_column.number_input("Top-p", 0.01, 1.0, sampling.top_p, 0.05, key="lens-top-p")
+    top_k = k_column.number_input("Top-k (0: all)", 0, None, sampling.top_k or 0, key="lens-top-k")
     return Lens(temperature, top_k or None, top_p), shown

@@ -1,0 +1,166 @@
+"""Keep Dagster's knowledge of the inputs exact: which version of problems and settings each partition has now.
+
+Dagster calls a partition stale when an input of it was observed with a new version after it was made. So somebody has
+to observe: every run observes its own partition before its first step (`input_versions`, so that what is made later is
+compared with what it was made from), and every tick of the schedule and the sensor observes what changed since, of all
+partitions that no run is at.
+"""
+
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from onoff_assets import tags
+from onoff_assets.orphaned_runs import this_worker
+from onoff_core.errors import OnoffError
+from onoff_core.grid.fingerprints import sampling_settings_version
+from onoff_core.study import Partition, Study
+
+if TYPE_CHECKING:
+    from onoff_core.store import Store
+
+_MAX_SECONDS = 20.0
+SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings")
+
+
+def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEventType) -> dict[str, str]:
+    """The data version last recorded of every partition of an asset, by partition key."""
+    found = instance.event_log_storage.get_latest_tags_by_partition(dg.AssetKey(asset), kind, [tags.DATA_VERSION])
+    return {key: tag[tags.DATA_VERSION] for key, tag in found.items() if tags.DATA_VERSION in tag}
+
+
+def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, str]]) -> int:
+    """Record every version, by asset and partition key, that Dagster does not have yet; how many there were.
+
+    An event costs some 10 ms, and a tick has a minute: what a change of a thousand partitions leaves over is the next
+    tick's. Until then the UI shows it late; what is requested does not rest on it.
+    """
+    recorded, deadline = 0, time.monotonic() + _MAX_SECONDS
+    for asset, by_key in versions.items():
+        known = latest_versions(instance, asset, dg.DagsterEventType.ASSET_OBSERVATION)
+        for key, version in by_key.items():
+            if time.monotonic() > deadline:
+                return recorded
+            if known.get(key) != version:
+                instance.report_runless_asset_event(
+                    dg.AssetObservation(asset, partition=key, tags={tags.DATA_VERSION: version})
+                )
+                recorded += 1
+    return recorded
+
+
+def settings_versions(
+    partitions: Iterable[Partition], problems: Mapping[str, str], store: "Store"
+) -> dict[str, dict[str, str]]:
+    """The versions of the three settings assets, by asset and partition key; `problems`: by data set, where known.
+
+    Dagster looks one step back only, so what decides rewards and token distributions counts all the way from the
+    problems: a sampling setting makes them stale at once, not when the samples have been drawn again.
+    """
+    from onoff_core.grid.recorded import as_recorded
+    from onoff_core.grid.status import wanted_fingerprints
+
+    versions: dict[str, dict[str, str]] = {asset: {} for asset in SETTINGS_ASSETS}
+    for named in partitions:
+        try:
+            partition = as_recorded(named, store)
+            versions["settings"][partition.key] = sampling_settings_version(partition)
+        except OnoffError as error:  # a model that is not there: its column has no versions, the others have
+            dg.get_dagster_logger().warning(f"settings of {named.key}: {error}")
+            continue
+        if partition.dataset in problems:
+            wanted = wanted_fingerprints(partition, problems[partition.dataset])
+            versions["reward_settings"][partition.key] = wanted["rewards"]
+            versions["distribution_settings"][partition.key] = wanted["token_distributions"]
+    return versions
+
+
+def input_versions(study: Study) -> dg.ResourceDefinition:
+    """Marks the run with its worker and with what it depends on; observes its own partition before its first step.
+
+    A run without samples makes its tables from those that are there, which may be of former settings. So what it
+    really goes by is observed first, and Dagster records that; what is wanted is observed at its end, and what was
+    made reads stale.
+    """
+
+    def prepare(context: dg.InitResourceContext) -> Iterator[None]:
+        run, instance = context.run, context.instance
+        if run is None or instance is None:
+            yield None
+            return
+        wanted = _begin(study, run, instance)
+        try:
+            yield None
+        finally:
+            observe(instance, wanted)
+
+    return dg.ResourceDefinition(
+        prepare, description="Observes which version of problems and settings a run goes by, and marks the run with it."
+    )
+
+
+def _begin(study: Study, run: dg.DagsterRun, instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
+    """Mark the run and observe what it goes by; the versions to observe at its end, by asset and partition key."""
+    instance.add_run_tags(run.run_id, {tags.WORKER: this_worker()})
+    key = run.tags.get(tags.PARTITION)
+    if key in study.partitions:
+        return _observe_inputs(study, instance, run, study.partitions[key])
+    if run.asset_selection and dg.AssetKey("leaderboard") in run.asset_selection:
+        from onoff_core.grid.leaderboard import leaderboard_version
+        from onoff_core.store import Store, current_generations
+
+        version = leaderboard_version(current_generations(Store(study.store_path)))
+        instance.add_run_tags(run.run_id, {tags.INPUTS: version})
+    return {}
+
+
+def _observe_inputs(
+    study: Study, instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition
+) -> dict[str, dict[str, str]]:
+    """Observe the versions the run goes by. Returns the versions the settings ask for where those are others, by asset
+    and partition key: they are to be observed when the run ends.
+    """
+    from onoff_core.grid.problem_versions import current_problems_version, inputs_version
+    from onoff_core.store import Store
+
+    store = Store(study.store_path)
+    samples_too = run.asset_selection is None or dg.AssetKey("samples") in run.asset_selection
+    problems: dict[str, str] = {}
+    try:
+        problems[partition.dataset] = current_problems_version(
+            partition.dataset, partition.dataset_settings, partition.base_dir, store, fresh=samples_too
+        )
+    except OnoffError as error:  # the step that needs the problems fails with the same message
+        dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
+    wanted = {"problems": problems, **settings_versions([partition], problems, store)}
+    real = (
+        {} if samples_too else _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
+    )
+    observe(instance, {**wanted, **real})
+    if run.tags.get(tags.INPUTS) != inputs_version(partition):
+        instance.add_run_tags(run.run_id, {tags.INPUTS: inputs_version(partition)})
+    return {asset: wanted[asset] for asset in real if asset in wanted}
+
+
+def _made_from(store: "Store", partition: Partition, assets: Collection[str]) -> dict[str, dict[str, str]]:
+    """The settings' versions that these assets will be made from, by asset and partition key, where samples stay.
+
+    Nothing of imported samples: no setting makes those stale, or what is made from them.
+    """
+    from onoff_core.grid import fingerprints
+    from onoff_core.store.provenance import is_imported
+
+    names = (partition.dataset, partition.model)
+    samples, rewards = store.current("samples", names), store.current("rewards", names)
+    if samples is None or is_imported(samples.manifest()):
+        return {}
+    made = {}
+    if "rewards" in assets:
+        made["reward_settings"] = fingerprints.rewards_fingerprint(partition, samples.fingerprint)
+    elif "statistics" in assets and rewards is not None:
+        made["reward_settings"] = rewards.fingerprint
+    if "token_distributions" in assets:
+        made["distribution_settings"] = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
+    return {asset: {partition.key: version} for asset, version in made.items()}

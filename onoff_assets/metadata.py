@@ -1,0 +1,74 @@
+"""What assets show of themselves in the Dagster UI: plain values in, metadata out."""
+
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from onoff_core.study import Partition, Study
+
+if TYPE_CHECKING:
+    from onoff_core.grid.materialize import Made
+
+
+def browser_link(study: Study, partition: Partition) -> str:
+    """The browser's page of a partition."""
+    from urllib.parse import urlencode
+
+    query = urlencode({"dataset": partition.dataset, "model": partition.model})
+    return f"{study.automation.browser_url.rstrip('/')}/response?{query}"
+
+
+def table_metadata(study: Study, context: dg.AssetExecutionContext, made: "Made") -> dict[str, Any]:
+    """What every asset shows of its table: rows, columns, where it lies, and where to look at it."""
+    from onoff_core.tables import SCHEMAS
+
+    generation, manifest = made.generation, made.manifest
+    columns = [
+        dg.TableColumn(
+            name=field.name,
+            type=str(field.type),
+            description=field.metadata[b"comment"].decode(),
+            constraints=dg.TableColumnConstraints(nullable=field.nullable),
+        )
+        for field in SCHEMAS[generation.asset]
+    ]
+    return {
+        "dagster/row_count": manifest.num_rows,
+        "dagster/column_schema": dg.TableSchema(columns=columns),
+        "look at it": dg.MetadataValue.url(browser_link(study, study.partition(str(context.partition_key)))),
+        "generation": generation.fingerprint,
+        "path": dg.MetadataValue.path(str(generation.files.path(generation.folder))),
+        "computed now": made.computed,
+    }
+
+
+def rounded(value: float | None, digits: int = 4) -> float | None:
+    return None if value is None else round(value, digits)
+
+
+def ends(interval: tuple[float | None, float | None] | None) -> str:
+    """`0.123 to 0.456` of an interval or of bounds."""
+    low, high = interval or (None, None)
+    return "none" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
+def present(metadata: dict[str, Any]) -> dict[str, Any]:
+    """Only what there is a number for."""
+    return {name: value for name, value in metadata.items() if value is not None}
+
+
+def markdown_table(header: list[str], rows: list[list[object]]) -> dg.MarkdownMetadataValue:
+    """A table of plain values; text is shown as it is, never as Markdown."""
+    lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
+    lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
+    return dg.MetadataValue.md("\n".join(lines))
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    for character in "\\`*_{}[]()#+-.!|$~":
+        text = text.replace(character, f"\\{character}")
+    return text.replace("\n", " ↵ ")

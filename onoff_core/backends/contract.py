@@ -1,0 +1,109 @@
+"""What an engine is. It plays two roles, and they may be two engines: one samples, one scores.
+
+What crosses this border is plain and picklable (`requests`), so that it can cross a process, a machine or HTTP.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from onoff_core.backends.requests import Request, Response, TokenScores
+from onoff_core.backends.vocabulary import Vocabulary
+from onoff_core.errors import ModelError
+from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettings
+from onoff_core.tasks import Prompt
+
+OnTokens = Callable[[int], None]  # is told how many tokens were drawn
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What users of an engine have to know of its model. What an engine cannot say is None."""
+
+    name: str  # the short name it has in the study, for messages
+    revision: str | None  # the commit that was loaded, where there is one
+    dtype: str | None  # float32, bfloat16, ...
+    device: str | None  # cpu, cuda:0, ...
+    vocab_size: int  # the number of logits, which may be more than the tokenizer has tokens
+    max_positions: int | None  # the longest sequence the model was made for; None: no limit is known
+    stop_token_ids: frozenset[int]
+
+    def check_token_ids(self, token_ids: Sequence[int], what: str) -> None:
+        """Raise a `ModelError` for a token that the model has no embedding for; `what` names the ids in it."""
+        highest = max(token_ids, default=0)
+        if highest >= self.vocab_size:
+            raise ModelError(
+                f"{what} has the token id {highest}, but models.{self.name} has embeddings for {self.vocab_size} "
+                "tokens only; its tokenizer is another model's, or tokens were added without resizing the model"
+            )
+
+
+class Tokenizer(Protocol):
+    """Between text and token ids."""
+
+    @property
+    def vocabulary(self) -> Vocabulary: ...
+
+    @property
+    def stop_token_ids(self) -> frozenset[int]: ...
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The token ids of a prompt."""
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a response's token ids, without a stop token at the end; special tokens as they are written."""
+
+    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
+        """The model's own way to write a conversation, up to where its turn begins. Raises `ModelError`."""
+
+
+class Sampler(Protocol):
+    """Draws responses."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+
+    def sample(
+        self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
+    ) -> Iterator[Response]:
+        """Draw all requests, yielding each response when it ends, in any order.
+
+        Equal (seed, problem_id, sample_index) draw equal responses, whatever else is asked for beside them and in
+        whatever order. Requests to one prompt should stand side by side.
+        """
+
+    def close(self) -> None:
+        """Let go of what only this sampler holds."""
+
+
+class Scorer(Protocol):
+    """Looks at the distribution behind every token of a response."""
+
+    @property
+    def info(self) -> ModelInfo: ...
+
+    def score(
+        self, prompt_ids: Sequence[int], responses: Sequence[Sequence[int]], settings: DistributionSettings
+    ) -> Iterator[TokenScores]:
+        """Score the responses to one prompt, in order.
+
+        Raises `ModelError` where a response is empty, is longer than the model takes, or has logits that are no
+        numbers; the responses before it have been yielded by then.
+        """
+
+    def close(self) -> None:
+        """Let go of what only this scorer holds."""
+
+
+class Engine(Protocol):
+    """The functions that an engine's module has."""
+
+    def open_sampler(self, name: str, settings: ModelSettings, base_dir: Path) -> Sampler: ...
+
+    def open_scorer(self, name: str, settings: ModelSettings, base_dir: Path) -> Scorer: ...
+
+    def open_tokenizer(self, name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer: ...

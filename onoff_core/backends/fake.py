@@ -1,0 +1,180 @@
+"""A model that is none, for trying everything around a model: no torch, no weights, no waiting.
+
+It speaks bytes: a token is a byte of UTF-8, and two more are special. Where `backend_specific.script` has responses it
+says those; otherwise every logit is 0, so each token is drawn with probability 1 / V and has an entropy of exactly
+ln V. Its scorer says so of every token, and thus agrees with its sampler. A script can have it fail, stall or die.
+"""
+
+import itertools
+import logging
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from onoff_core.backends.contract import ModelInfo, OnTokens
+from onoff_core.backends.drafts import Draft
+from onoff_core.backends.requests import Request, Response, TokenScores
+from onoff_core.backends.vocabulary import Vocabulary
+from onoff_core.errors import ModelError
+from onoff_core.study import DistributionSettings, FakeFault, FakeScript, ModelSettings, SamplingSettings
+from onoff_core.tasks import Prompt
+
+logger = logging.getLogger(__name__)
+
+SPECIAL = ("<|im_start|>", "<|im_end|>")
+VOCABULARY_SIZE = 256 + len(SPECIAL)
+STOP = 256 + SPECIAL.index("<|im_end|>")
+MAX_POSITIONS = 32_768
+_STALL_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class FakeTokenizer:
+    """Bytes, and the two marks of ChatML."""
+
+    stop_token_ids: frozenset[int] = frozenset({STOP})
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        pieces = (*(bytes([byte]) for byte in range(256)), *(text.encode() for text in SPECIAL))
+        return Vocabulary(pieces, (*[False] * 256, *[True] * len(SPECIAL)))
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The prompt's bytes; its marks of ChatML are written out, like all else."""
+        return list(prompt.text.encode())
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        ids = list(token_ids)
+        if ids and ids[-1] in self.stop_token_ids:
+            ids = ids[:-1]
+        return self.vocabulary.bytes_of(ids).decode("utf-8", errors="replace")
+
+    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
+        start, end = SPECIAL
+        turns = "".join(f"{start}{m['role']}\n{m['content']}{end}\n" for m in messages)
+        return f"{turns}{start}assistant\n"
+
+
+@dataclass(frozen=True)
+class FakeModel:
+    """Both roles."""
+
+    info: ModelInfo
+    script: FakeScript
+    tokenizer: FakeTokenizer
+
+    @property
+    def max_positions(self) -> int | None:
+        return self.info.max_positions
+
+    @property
+    def stop_token_ids(self) -> frozenset[int]:
+        return self.info.stop_token_ids
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.tokenizer.vocabulary
+
+    def sample(
+        self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
+    ) -> Iterator[Response]:
+        for number, request in enumerate(requests):
+            self._suffer(self.script.sampling_fault, number)
+            response = self._say(Draft(request, self, sampling, seed), request)
+            time.sleep(self.script.seconds_per_response)
+            on_tokens(len(response.token_ids))
+            yield response
+
+    def _say(self, draft: Draft, request: Request) -> Response:
+        """The scripted response, or uniform bytes that are text; `Draft` knows where it ends."""
+        texts, logprob = self.script.responses, -math.log(VOCABULARY_SIZE)
+        scripted: Iterator[int] | None = None
+        if texts:
+            scripted = itertools.chain(texts[request.sample_index % len(texts)].encode(), itertools.repeat(STOP))
+        while True:
+            token = int(draft.uniform() * VOCABULARY_SIZE) if scripted is None else next(scripted)
+            if draft.accept(token, logprob):
+                return draft.response
+
+    def score(
+        self, prompt_ids: Sequence[int], responses: Sequence[Sequence[int]], settings: DistributionSettings
+    ) -> Iterator[TokenScores]:
+        for number, token_ids in enumerate(responses):
+            self._suffer(self.script.scoring_fault, number)
+            if not token_ids:
+                raise ModelError("a response without tokens cannot be scored")
+            yield _uniform_scores(len(token_ids), settings.top_k)
+
+    def _suffer(self, fault: FakeFault | None, number: int) -> None:
+        """What the script wants to go wrong with response `number`, which counts from 0."""
+        if fault is None or number < fault.after:
+            return
+        if fault.once is not None:
+            try:
+                Path(fault.once).touch(exist_ok=False)
+            except FileExistsError:  # it happened already
+                return
+        logger.warning("the script says: %s, after %d responses", fault.kind, fault.after)
+        match fault.kind:
+            case "error":
+                raise ModelError(f"models.{self.info.name}: the script says error, after {fault.after} responses")
+            case "connection":
+                raise ConnectionError("the script says connection: it was lost")
+            case "out_of_memory":
+                raise MemoryError("the script says out_of_memory")
+            case "stall":
+                time.sleep(_STALL_SECONDS)
+            case "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    def close(self) -> None:
+        """There is nothing to let go."""
+
+
+def _uniform_scores(count: int, top_k: int | None) -> TokenScores:
+    """Of `count` tokens of a model whose logits are all 0; ties keep the order of ids."""
+    size = VOCABULARY_SIZE
+    k = size if top_k is None else min(top_k, size)
+    same = {
+        "logprob": -math.log(size),
+        "entropy": math.log(size),
+        "varentropy": 0.0,
+        "logsumexp": math.log(size),
+        "tail_mass": 1 - k / size,
+    }
+    columns = {name: np.full(count, value, np.float32) for name, value in same.items()}
+    columns["topk_logprobs"] = np.full((count, k), -math.log(size), np.float32)
+    ids = {} if top_k is None else {"topk_ids": np.tile(np.arange(k, dtype=np.int32), (count, 1))}
+    return TokenScores({**columns, "rank": np.ones(count, np.int32), **ids})
+
+
+def _open(name: str, settings: ModelSettings) -> FakeModel:
+    info = ModelInfo(
+        name=name,
+        revision=None,
+        dtype="float32",
+        device="none",
+        vocab_size=VOCABULARY_SIZE,
+        max_positions=MAX_POSITIONS,
+        stop_token_ids=frozenset({STOP}),
+    )
+    return FakeModel(info, settings.backend_specific.script or FakeScript(), FakeTokenizer())
+
+
+def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> FakeModel:
+    return _open(name, settings)
+
+
+def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> FakeModel:
+    return _open(name, settings)
+
+
+def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> FakeTokenizer:
+    return FakeTokenizer()

@@ -1,0 +1,160 @@
+"""The decode loop that keeps its rows busy.
+
+Every row of a step is one response; a row that ends is given the next request at once, so no row waits for the
+longest of its batch. A prompt is computed once and shared by all its responses. When nothing is left to admit, the
+rows close up.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from onoff_core.backends.contract import OnTokens
+from onoff_core.backends.drafts import Draft
+from onoff_core.backends.huggingface.cpu.attention import attention_by_slots
+from onoff_core.backends.huggingface.cpu.packing import packed_linears
+from onoff_core.backends.huggingface.cpu.slots import SlotCache
+from onoff_core.backends.huggingface.drawing import draw
+from onoff_core.backends.huggingface.loading import LoadedModel, Support
+from onoff_core.backends.requests import Request, Response
+from onoff_core.study import SamplingSettings
+
+
+class SlotLoop:
+    """The state of one run. `rows[i]` and row i of the cache are the same row; None is a row that is free."""
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        requests: Sequence[Request],
+        sampling: SamplingSettings,
+        seed: int,
+        max_rows: int,
+        on_tokens: OnTokens,
+    ) -> None:
+        self.loaded, self.sampling, self.seed, self.on_tokens = loaded, sampling, seed, on_tokens
+        self.queue = deque(requests)
+        self.cache = SlotCache(loaded.model, min(max_rows, len(requests)), sampling.max_length)
+        self.rows: list[Draft | None] = [None] * self.cache.rows
+        self.unfinished = Counter(request.prompt_ids for request in requests)
+        self.slots: dict[tuple[int, ...], int] = {}  # of the prompts that are computed
+        self.prompt_logits: dict[tuple[int, ...], Tensor] = {}  # (vocab,) float32, of the first token
+
+    def run(self) -> Iterator[Response]:
+        while True:
+            yield from self._fill()
+            self._close_gaps()
+            drafts = [row for row in self.rows if row is not None]
+            if not drafts:
+                return
+            logits = self._step([draft.last_token for draft in drafts])
+            yield from self._accept(list(range(len(drafts))), logits)
+
+    def _fill(self) -> Iterator[Response]:
+        """Give free rows the next requests and draw their first token, which may be their last: until none is free."""
+        while self.queue and (free := [index for index, row in enumerate(self.rows) if row is None]):
+            taken = free[: len(self.queue)]
+            logits = []
+            for index in taken:
+                request = self.queue.popleft()
+                self.cache.assign(index, self._prompt_slot(request.prompt_ids))
+                self.rows[index] = Draft(request, self.loaded, self.sampling, self.seed)
+                logits.append(self.prompt_logits[request.prompt_ids])
+            yield from self._accept(taken, torch.stack(logits))
+
+    def _close_gaps(self) -> None:
+        """With nothing left to admit, go on with fewer rows."""
+        kept = [index for index, row in enumerate(self.rows) if row is not None]
+        if kept and len(kept) < len(self.rows):
+            kept = self.cache.close_gaps(kept)
+        self.rows = [self.rows[index] for index in kept]
+
+    def _accept(self, indices: list[int], logits: Tensor) -> Iterator[Response]:
+        """Draw one token in each of these rows, logits (len(indices), vocab); yield the responses that end."""
+        drafts = [draft for draft in (self.rows[index] for index in indices) if draft is not None]
+        uniform = torch.tensor([draft.uniform() for draft in drafts], dtype=torch.float64).to(logits.device)
+        tokens, logprobs = draw(logits, uniform, self.sampling)
+        self.on_tokens(len(drafts))
+        for index, draft, token, logprob in zip(indices, drafts, tokens.tolist(), logprobs.tolist(), strict=True):
+            if draft.accept(token, logprob):
+                self.rows[index] = None
+                self._let_go(draft.response.request.prompt_ids)
+                yield draft.response
+
+    @torch.inference_mode()
+    def _prompt_slot(self, prompt_ids: tuple[int, ...]) -> int:
+        """The slot that keeps a prompt's keys and values, computed on first use."""
+        if prompt_ids not in self.slots:
+            fresh = DynamicCache()
+            ids = torch.tensor([prompt_ids], device=self.loaded.device)
+            with packed_linears(self.loaded):
+                result = self.loaded.model(input_ids=ids, past_key_values=fresh, use_cache=True, logits_to_keep=1)
+            self.slots[prompt_ids] = self.cache.store_prompt(fresh)
+            self.prompt_logits[prompt_ids] = result.logits[0, -1].float()
+        return self.slots[prompt_ids]
+
+    def _let_go(self, prompt_ids: tuple[int, ...]) -> None:
+        """One response less to wait for; after the last one the prompt's slot is free."""
+        self.unfinished[prompt_ids] -= 1
+        if not self.unfinished[prompt_ids]:
+            self.cache.release_prompt(self.slots.pop(prompt_ids))
+            del self.prompt_logits[prompt_ids]
+
+    @torch.inference_mode()
+    def _step(self, tokens: list[int]) -> Tensor:
+        """One token through the model in every row: -> (rows, vocab) float32, the logits of the next."""
+        step = self.cache.begin_step()
+        with attention_by_slots(self.loaded.model), packed_linears(self.loaded):
+            result = self.loaded.model(
+                input_ids=torch.tensor(tokens, device=self.loaded.device)[:, None],
+                position_ids=step.position[:, None],
+                past_key_values=self.cache,
+                use_cache=True,
+            )
+        self.cache.end_step()
+        return result.logits[:, -1].float()
+
+
+def supports(loaded: LoadedModel) -> str | None:
+    """None where `SlotLoop` can decode this model, else the reason why it cannot; found out once a model.
+
+    Layers with a state of another kind than keys and values are known by the configuration. Whatever else a model's
+    attention may do is found by trying: one step by slots must give the logits that a plain forward pass gives.
+    """
+    if loaded.learnt.cpu_support is None:
+        loaded.learnt.cpu_support = Support(_kind_of_layers(loaded) or _try_slots(loaded))
+    return loaded.learnt.cpu_support.reason_against
+
+
+def _kind_of_layers(loaded: LoadedModel) -> str | None:
+    config = loaded.model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
+    if kinds:
+        return f"layers of kind {', '.join(sorted(kinds))}"
+    return None if loaded.model._supports_attention_backend else "attention of its own"
+
+
+@torch.inference_mode()
+def _try_slots(loaded: LoadedModel) -> str | None:
+    """Two responses to two short prompts of different length, against the plain forward pass of prompt and token."""
+    prompts = [tuple(range(5)), tuple(range(3, 11))]
+    tokens = [1, 2]
+    sampling = SamplingSettings(max_length=4, num_samples=1)
+    requests = [Request(str(number), 0, prompt) for number, prompt in enumerate(prompts)]
+    loop = SlotLoop(loaded, requests, sampling, 0, len(requests), lambda count: None)
+    try:
+        for row, request in enumerate(requests):
+            loop.cache.assign(row, loop._prompt_slot(request.prompt_ids))
+        by_slots = loop._step(tokens)
+    except (NotImplementedError, AttributeError, TypeError, ValueError, RuntimeError) as error:
+        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    for row, (prompt, token) in enumerate(zip(prompts, tokens, strict=True)):
+        ids = torch.tensor([[*prompt, token]], device=loaded.device)
+        plain = loaded.model(input_ids=ids, use_cache=False).logits[0, -1].float()
+        allowed = 1e-3 if loaded.model.dtype == torch.float32 else 5e-2
+        if float((by_slots[row] - plain).abs().max()) > allowed * max(1.0, float(plain.abs().max())):
+            return "its attention gives other logits over a shared cache"
+    return None

@@ -1,0 +1,85 @@
+"""Draw responses. In: prompts as token ids, and which responses to draw. Out: responses as they end, in any order.
+
+What holds, whichever decoder runs: the uniform numbers of a response depend on (seed, problem_id, sample_index) only.
+Its tokens then depend on its logits, which floating-point arithmetic computes equal up to rounding whatever shares
+the batch; where a uniform number falls within that rounding of a boundary between two tokens (about one token in 10^5
+in float32) a response may differ from there on.
+"""
+
+import gc
+import logging
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from onoff_core.backends.contract import OnTokens
+from onoff_core.backends.huggingface import continuous, cpu
+from onoff_core.backends.huggingface.generate import generate_batches
+from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.memory import is_out_of_memory
+from onoff_core.backends.requests import Request, Response
+from onoff_core.errors import ModelError
+from onoff_core.study import SamplingSettings
+
+logger = logging.getLogger(__name__)
+
+
+def decode(
+    loaded: LoadedModel,
+    requests: Sequence[Request],
+    sampling: SamplingSettings,
+    seed: int,
+    on_tokens: OnTokens = lambda tokens: None,
+) -> Iterator[Response]:
+    """Draw all requests, yielding each response when it ends. Requests to one prompt should stand side by side.
+
+    `batch_size` responses are decoded side by side. Where they do not fit into memory, half as many are tried, and the
+    model is remembered to take no more; what had ended is kept, and what had not is drawn again, equal to what it was.
+    """
+    waiting = {(request.problem_id, request.sample_index): request for request in requests}
+    while waiting:
+        rows = min(sampling.batch_size, loaded.learnt.max_rows or sampling.batch_size)
+        try:
+            for response in _decoder(loaded, list(waiting.values()), sampling, seed, rows, on_tokens):
+                del waiting[response.request.problem_id, response.request.sample_index]
+                yield response
+            return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if rows == 1:
+                raise ModelError(
+                    f"models.{loaded.name}: out of memory with a single response in flight; "
+                    "lower sampling.max_length, or load it on a larger or on several devices (device_map: auto)"
+                ) from error
+            loaded.learnt.max_rows = rows // 2
+            logger.warning("%s: out of memory with %d rows; going on with %d", loaded.name, rows, rows // 2)
+        _free_memory()
+
+
+def _decoder(
+    loaded: LoadedModel,
+    requests: list[Request],
+    sampling: SamplingSettings,
+    seed: int,
+    rows: int,
+    on_tokens: OnTokens,
+) -> Iterator[Response]:
+    """The one place that chooses how to decode.
+
+    On CUDA, transformers' continuous batching: paged caches and CUDA graphs are worth more there than anything done in
+    Python a step. Elsewhere our own loop, which was twice as fast on a CPU. `generate` where neither can.
+    """
+    if loaded.device.type == "cuda" and continuous.supports(loaded) is None:
+        return continuous.continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
+    reason = cpu.supports(loaded)
+    if reason is None:
+        return cpu.decode(loaded, requests, sampling, seed, rows, on_tokens)
+    logger.info("%s: %s; decoding with transformers' generate, batch by batch", loaded.name, reason)
+    return generate_batches(loaded, requests, sampling, seed, rows, on_tokens)
+
+
+def _free_memory() -> None:
+    gc.collect()  # a cache and its layers point to each other
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

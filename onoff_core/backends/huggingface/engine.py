@@ -1,0 +1,56 @@
+"""The functions of `contract.Engine`, for models that transformers loads into this process.
+
+The model is kept after `close`: a run that samples and then scores loads it once.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from onoff_core.backends.contract import ModelInfo, OnTokens
+from onoff_core.backends.huggingface.decoding import decode
+from onoff_core.backends.huggingface.loading import LoadedModel, load_model
+from onoff_core.backends.huggingface.scoring import score
+from onoff_core.backends.huggingface.tokenizer import LoadedTokenizer, load_tokenizer
+from onoff_core.backends.requests import Request, Response, TokenScores
+from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettings
+
+
+@dataclass(frozen=True)
+class HuggingfaceModel:
+    """Both roles of one loaded model."""
+
+    loaded: LoadedModel
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.loaded.info
+
+    @property
+    def tokenizer(self) -> LoadedModel:
+        return self.loaded
+
+    def sample(
+        self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
+    ) -> Iterator[Response]:
+        return decode(self.loaded, requests, sampling, seed, on_tokens)
+
+    def score(
+        self, prompt_ids: Sequence[int], responses: Sequence[Sequence[int]], settings: DistributionSettings
+    ) -> Iterator[TokenScores]:
+        return score(self.loaded, prompt_ids, responses, settings)
+
+    def close(self) -> None:
+        """Nothing is let go: whoever comes next in this process needs the model again."""
+
+
+def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> HuggingfaceModel:
+    return HuggingfaceModel(load_model(name, settings, base_dir))
+
+
+def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> HuggingfaceModel:
+    return HuggingfaceModel(load_model(name, settings, base_dir))
+
+
+def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> LoadedTokenizer:
+    return load_tokenizer(name, settings, base_dir)

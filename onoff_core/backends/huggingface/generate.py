@@ -1,0 +1,82 @@
+"""The fall-back for models whose layers keep a state that cannot be shared or rearranged: transformers' own `generate`.
+
+Batches of rows, left-padded, until the last row of a batch ends: slower, but any model that can generate can do it.
+Tokens are still drawn here, by a logits processor that leaves `generate` no choice, so settings, seeds and log-
+probabilities mean the same.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
+
+from onoff_core.backends.contract import OnTokens
+from onoff_core.backends.drafts import Draft
+from onoff_core.backends.huggingface.drawing import draw
+from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.requests import Request, Response
+from onoff_core.study import SamplingSettings
+
+
+def generate_batches(
+    loaded: LoadedModel,
+    requests: Sequence[Request],
+    sampling: SamplingSettings,
+    seed: int,
+    max_rows: int,
+    on_tokens: OnTokens,
+) -> Iterator[Response]:
+    """Draw the requests, `max_rows` at a time."""
+    for begin in range(0, len(requests), max_rows):
+        drafts = [Draft(request, loaded, sampling, seed) for request in requests[begin : begin + max_rows]]
+        _generate(loaded, drafts, sampling, on_tokens)
+        yield from (draft.response for draft in drafts)
+
+
+@torch.inference_mode()
+def _generate(loaded: LoadedModel, drafts: list[Draft], sampling: SamplingSettings, on_tokens: OnTokens) -> None:
+    longest = max(len(draft.response.request.prompt_ids) for draft in drafts)
+    stop = min(loaded.stop_token_ids, default=0)
+    ids = torch.full((len(drafts), longest), stop)
+    mask = torch.zeros_like(ids)
+    for row, draft in enumerate(drafts):
+        prompt = draft.response.request.prompt_ids
+        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[row, longest - len(prompt) :] = 1
+    ends = sorted(loaded.stop_token_ids) or None
+    loaded.model.generate(
+        ids.to(loaded.device),
+        attention_mask=mask.to(loaded.device),
+        # everything that would change the logits before they reach us is switched off
+        generation_config=GenerationConfig(
+            do_sample=False,
+            max_new_tokens=sampling.max_length,
+            eos_token_id=ends,
+            pad_token_id=stop,
+            repetition_penalty=1.0,
+            no_repeat_ngram_size=0,
+            num_beams=1,
+        ),
+        logits_processor=LogitsProcessorList([_Dictate(drafts, sampling, on_tokens, stop)]),
+    )
+
+
+class _Dictate(LogitsProcessor):
+    """Draws every row's token and leaves it the only possible one; rows that have ended are given a stop token."""
+
+    def __init__(self, drafts: list[Draft], sampling: SamplingSettings, on_tokens: OnTokens, stop: int) -> None:
+        self.drafts, self.sampling, self.on_tokens, self.stop = drafts, sampling, on_tokens, stop
+        self.ended = [False] * len(drafts)
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        live = [row for row, ended in enumerate(self.ended) if not ended]
+        logits = scores[live].float()
+        uniform = torch.tensor([self.drafts[row].uniform() for row in live], dtype=torch.float64).to(logits.device)
+        tokens, logprobs = draw(logits, uniform, self.sampling)
+        self.on_tokens(len(live))
+        chosen = torch.full((len(self.drafts),), self.stop, device=scores.device)
+        chosen[live] = tokens
+        for row, token, logprob in zip(live, tokens.tolist(), logprobs.tolist(), strict=True):
+            self.ended[row] = self.drafts[row].accept(token, logprob)
+        return torch.full_like(scores, -torch.inf).scatter_(-1, chosen[:, None], 0.0)

@@ -1,0 +1,93 @@
+"""A model's tokenizer: text to token ids and back, with or without the model's weights."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+
+from onoff_core.backends.huggingface.places import cannot_load, first_line, place_of
+from onoff_core.backends.vocabulary import Vocabulary, read_vocabulary
+from onoff_core.errors import ModelError
+from onoff_core.study import ModelSettings
+from onoff_core.tasks import Prompt
+
+
+class SpeaksTokens:
+    """What a tokenizer does, for whatever has these three and `vocab_size`."""
+
+    name: str  # the short name it has in the study, for messages
+    tokenizer: PreTrainedTokenizerBase
+    stop_token_ids: frozenset[int]
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of logits, which may be more than the tokenizer has tokens."""
+        raise NotImplementedError
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        return read_vocabulary(self.tokenizer, self.vocab_size)
+
+    def encode(self, prompt: Prompt) -> list[int]:
+        """The token ids of a prompt."""
+        ids: list[int] = self.tokenizer(prompt.text, add_special_tokens=prompt.add_special_tokens)["input_ids"]
+        return ids
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of a response's token ids: all of them but a stop token at the end, special tokens shown as they
+        are written.
+        """
+        ids = list(token_ids)
+        if ids and ids[-1] in self.stop_token_ids:
+            ids = ids[:-1]
+        text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
+        return text
+
+    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
+        """The tokenizer's own chat template, up to where the model's turn begins."""
+        if not self.tokenizer.chat_template:
+            raise ModelError(
+                f"models.{self.name}: its tokenizer has no chat template; "
+                "set task.template_type to chatml, llama or simple"
+            )
+        try:
+            text: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template may raise anything; some refuse a system prompt
+            raise ModelError(
+                f"models.{self.name}: its tokenizer's chat template refuses the conversation: {first_line(error)}; "
+                "change task.system_prompt or task.examples, or set task.template_type to chatml, llama or simple"
+            ) from error
+        return text
+
+
+@dataclass
+class LoadedTokenizer(SpeaksTokens):
+    """A tokenizer without its model, for turning text into token ids where nothing has to be computed."""
+
+    name: str
+    tokenizer: PreTrainedTokenizerBase
+    stop_token_ids: frozenset[int]
+    size: int  # of the vocabulary, by the model's configuration
+
+    @property
+    def vocab_size(self) -> int:
+        return self.size
+
+
+def load_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> LoadedTokenizer:
+    """The tokenizer of `models.<name>`. Raises `ModelError`."""
+    place, revision = place_of(settings, base_dir)
+    trusted = settings.backend_specific.trust_remote_code
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=trusted)
+        config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=trusted)
+        with torch.device("meta"):  # takes no memory; fails here where loading the weights would fail
+            AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
+        size = int(config.get_text_config().vocab_size)
+    except Exception as error:  # a damaged file is met by many libraries, each with errors of its own
+        raise cannot_load(name, f"the tokenizer of {settings.model_name}", place, error) from error
+    ends = frozenset() if tokenizer.eos_token_id is None else frozenset({tokenizer.eos_token_id})
+    return LoadedTokenizer(name, tokenizer, ends, size)

@@ -1,0 +1,32 @@
+"""Running out of memory, whoever says so."""
+
+import errno
+
+from onoff_core.errors import causes
+
+# torch has an exception of its own for GPUs. What the CPU's allocator, the libraries below torch and the thread of
+# continuous batching raise is a RuntimeError, which only its text tells from others.
+_TEXTS = (
+    "DefaultCPUAllocator",
+    "can't allocate memory",
+    "Cannot allocate memory",
+    "not enough memory",
+    "could not create a memory object",
+    "out of memory",
+    "is more than available memory",
+    "STATUS_ALLOC_FAILED",
+    "std::bad_alloc",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error, or one that it was raised from, says that the machine's or a GPU's memory did not suffice."""
+    return any(_says_so(one) for one in causes(error))
+
+
+def _says_so(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)

@@ -1,0 +1,42 @@
+"""What is asked of an engine and what it answers: plain values that can be pickled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Request:
+    """One response to draw."""
+
+    problem_id: str
+    sample_index: int
+    prompt_ids: tuple[int, ...]
+
+
+@dataclass
+class Response:
+    """One response, as it ended."""
+
+    request: Request
+    token_ids: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)  # nats, raw model at temperature 1
+    finish_reason: str = "length"  # stop, length, stop_string
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """What the model thought at every token of one response.
+
+    The columns, by name, are those of the table `token_distributions`, in its units, of the distribution at the
+    settings' temperature: (num_tokens,) each, and (num_tokens, k) for `topk_ids` (int32, by falling probability) and
+    `topk_logprobs` (float32, never renormalised). Without `topk_ids` the columns of `topk_logprobs` are the whole
+    vocabulary in the order of ids. `logprob`, `rank` and what else is of one token is of the token that was sampled.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]

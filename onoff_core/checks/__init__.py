@@ -1,0 +1,27 @@
+"""Invariants of tables, with their evidence: tables in, evidence out.
+
+The platform shows these as asset checks; a script can call them as well. A check is a function named as the invariant
+it guards, and its docstring is what is said of it everywhere.
+"""
+
+from onoff_core.checks.evidence import Check, Consequence, Evidence, Found
+from onoff_core.checks.rewards import REWARDS_CHECKS, check_rewards
+from onoff_core.checks.samples import SAMPLES_CHECKS, check_samples
+from onoff_core.checks.token_distributions import TOKEN_DISTRIBUTIONS_CHECKS, check_token_distributions
+
+CHECKS: dict[str, tuple[Check, ...]] = {  # by the asset they guard
+    "samples": SAMPLES_CHECKS,
+    "rewards": REWARDS_CHECKS,
+    "token_distributions": TOKEN_DISTRIBUTIONS_CHECKS,
+}
+
+__all__ = [
+    "CHECKS",
+    "Check",
+    "Consequence",
+    "Evidence",
+    "Found",
+    "check_rewards",
+    "check_samples",
+    "check_token_distributions",
+]

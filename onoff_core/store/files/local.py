@@ -1,0 +1,255 @@
+"""A folder on a disk, as a place for a store."""
+
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import duckdb
+
+from onoff_core import atomic
+from onoff_core.errors import StoreError
+from onoff_core.store.files.protocol import Replacement
+
+logger = logging.getLogger(__name__)
+
+TEMPORARY = ".tmp-"
+
+
+class LocalFiles:
+    """A folder on a disk."""
+
+    locks = True
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._said: set[str] = set()  # folders outside, of which it was said that they are read
+
+    @property
+    def root(self) -> Path:
+        return self._root
+
+    def path(self, name: str) -> Path:
+        return self._root / name
+
+    def location(self, name: str) -> str:
+        return str(self.path(name).absolute())
+
+    def exists(self, name: str) -> bool:
+        return self._status(name) is not None
+
+    def size(self, name: str) -> int:
+        status = self._status(name)
+        if status is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self.path(name)))
+        return status.st_size
+
+    def _status(self, name: str) -> os.stat_result | None:
+        """None where it is not there."""
+        try:
+            return os.stat(f"{self._root}/{name}")  # asked thousands of times, which a Path would make slow
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:  # what may not be looked at is not "not there"
+            raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
+
+    def linked(self, name: str) -> str | None:
+        real = os.path.realpath(f"{self._root}/{name}")
+        return None if real == os.path.normpath(f"{os.path.realpath(self._root)}/{name}") else real
+
+    def outside(self, name: str) -> str | None:
+        real, root = self.linked(name), os.path.realpath(self._root)
+        return None if real is None or real == root or real.startswith(root.rstrip("/") + "/") else real
+
+    def _refuse_outside(self, folder: Path) -> None:
+        """Nothing outside the store's folder is ever written or removed."""
+        real = self.outside(os.path.relpath(folder, self._root))
+        if real is not None:
+            raise StoreError(
+                f"{folder}: leads through a link out of the store, to {real}; nothing is written or removed there. Put "
+                "the folder back, mount the other disk in its place, or let the whole store's folder be the link"
+            )
+
+    def _say_outside(self, name: str) -> None:
+        """What lies outside is not read without saying so; a single file there is not read at all."""
+        real = self.outside(name)
+        if real is None:
+            return
+        if self.path(name).is_symlink():
+            raise StoreError(
+                f"{self.path(name)}: a link out of the store, to {real}; not read. Put the file itself in its place"
+            )
+        folder = os.path.dirname(real)
+        if folder not in self._said:
+            self._said.add(folder)
+            logger.warning("%s is read through a link, from %s outside the store", self.path(name).parent, folder)
+
+    def read_bytes(self, name: str) -> bytes:
+        self._say_outside(name)
+        try:
+            return self.path(name).read_bytes()
+        except OSError as error:
+            raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
+
+    def find_bytes(self, name: str) -> bytes | None:
+        return self.read_bytes(name) if self.exists(name) else None
+
+    def open(self, name: str) -> BinaryIO:
+        self._say_outside(name)
+        try:
+            return self.path(name).open("rb")
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        with self.writing(name) as scratch:
+            scratch.write_bytes(content)
+
+    def create_bytes(self, name: str, content: bytes) -> bool:
+        target = self.path(name)
+        with self._scratch(name) as scratch:
+            scratch.write_bytes(content)
+            return atomic.put_if_absent(scratch, target)
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[Path]:
+        with self._scratch(name) as scratch:
+            yield scratch
+            atomic.put(scratch, self.path(name))
+
+    @contextmanager
+    def replacing(self, name: str) -> Iterator[Replacement]:
+        target = self.path(name)
+        with self._scratch(name) as scratch:
+            if target.exists():
+                shutil.copyfile(target, scratch)
+            else:
+                scratch.unlink()
+            replacement = Replacement(scratch)
+            yield replacement
+            atomic.put(scratch, target)
+            replacement.kept = True
+
+    @contextmanager
+    def _scratch(self, name: str) -> Iterator[Path]:
+        target = self.path(name)
+        self._refuse_outside(target.parent)
+        try:
+            scratch = atomic.scratch_beside(target, TEMPORARY)
+        except OSError as error:
+            raise _not_writable(target.parent, error) from error
+        try:
+            yield scratch
+        except OSError as error:
+            raise StoreError(
+                f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept. Free some space or "
+                "mend the permissions, and run the same again: what is finished is not computed a second time"
+            ) from error
+        finally:
+            for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):  # DuckDB's, where it could not finish
+                left.unlink(missing_ok=True)
+
+    def fetch(self, name: str) -> tuple[Path, str] | None:
+        version = self.version(name)
+        return None if version is None else (self.path(name), version)
+
+    def version(self, name: str) -> str | None:
+        status = self._status(name)
+        if status is None:
+            return None
+        return f"{status.st_ino}-{status.st_mtime_ns}-{status.st_size}"
+
+    def children(self, name: str) -> list[str]:
+        return sorted(entry.name for entry in self._entries(name) if not entry.name.startswith("."))
+
+    def folders(self, name: str) -> list[str]:
+        return sorted(entry.name for entry in self._entries(name) if not entry.name.startswith(".") and entry.is_dir())
+
+    def leftovers(self, name: str) -> list[str]:
+        return sorted(entry.name for entry in self._entries(name) if entry.name.startswith(TEMPORARY))
+
+    def _entries(self, name: str) -> list[os.DirEntry[str]]:
+        try:
+            with os.scandir(f"{self._root}/{name}") as entries:
+                return list(entries)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            raise StoreError(f"{self.path(name)}: cannot be listed ({error.strerror})") from error
+
+    def remove(self, name: str) -> None:
+        """Remove a file or a folder with all in it; of a link the link alone."""
+        path = self.path(name)
+        self._refuse_outside(path.parent)
+        try:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from error
+
+    def rename(self, name: str, new: str) -> None:
+        for path in (self.path(name), self.path(new)):
+            self._refuse_outside(path.parent)
+        try:
+            os.replace(self.path(name), self.path(new))
+        except OSError as error:
+            raise StoreError(f"{self.path(name)}: cannot be renamed ({error.strerror})") from error
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a lock among processes; the system lets go of it when its holder dies."""
+        with self._locked(name, -1) as held:
+            assert held
+            yield
+
+    @contextmanager
+    def try_lock(self, name: str) -> Iterator[bool]:
+        with self._locked(name, 0) as held:
+            yield held
+
+    def is_locked(self, name: str) -> bool:
+        if self.outside(name):  # nobody writes there
+            return False
+        for entry in self._entries(name):
+            if entry.name.endswith(".lock"):
+                with self.try_lock(f"{name}/{entry.name}") as free:
+                    if not free:
+                        return True
+        return False
+
+    @contextmanager
+    def _locked(self, name: str, timeout: float) -> Iterator[bool]:
+        import filelock  # only writers need it, and it takes long to import
+
+        path = self.path(name)
+        self._refuse_outside(path.parent)
+        lock = filelock.FileLock(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire(timeout=timeout, poll_interval=0.02)
+        except filelock.Timeout:
+            yield False
+            return
+        except OSError as error:
+            raise _not_writable(path, error) from error
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def register(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """DuckDB reads local files by itself."""
+
+
+def _not_writable(path: Path, error: OSError) -> StoreError:
+    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    mend = "free some space" if full else "is store.path right?"
+    return StoreError(f"{path}: cannot be written ({error.strerror}); {mend}")

@@ -1,0 +1,29 @@
+"""Which place a `store.path` names."""
+
+import os
+import re
+from pathlib import Path
+
+from onoff_core.errors import StoreError
+from onoff_core.store.files.local import LocalFiles
+from onoff_core.store.files.protocol import Files
+
+
+def open_files(path: str) -> Files:
+    """The place that `store.path` names."""
+    if re.search(r"[*?\[]", path if "://" in path else os.path.abspath(path)):
+        raise StoreError(
+            f"store.path {path!r}: DuckDB takes * ? [ in a path for patterns and would read other folders' files too; "
+            "choose a path without them, or a link to this one"
+        )
+    if "://" not in path:
+        if os.path.islink(path) and not os.path.exists(path):
+            raise StoreError(
+                f"store.path {path!r}: is a link to {os.readlink(path)}, which is not there; is the disk mounted?"
+            )
+        if os.path.exists(path) and not os.path.isdir(path):
+            raise StoreError(f"store.path {path!r}: is no folder; a store is a folder, or an s3:// URL")
+        return LocalFiles(Path(path))
+    from onoff_core.store.files.remote import S3Files
+
+    return S3Files(path)
