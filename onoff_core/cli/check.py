@@ -29,6 +29,11 @@ def run(args: argparse.Namespace) -> int:
     ):
         if folder is not None:
             print(f"{files} are also written to {folder}")
+    if study.results_file is not None:
+        print(f"samples are those of {study.results_file}")
+    if study.notes:
+        print("\nread otherwise than by the scripts, or as they did where the file does not say:")
+        print("".join(f"  {note}\n" for note in study.notes))
     if wrong:
         raise SettingsError("\n".join(f"{study.config_path}: {what}" for what in wrong))
     print("next: onoff status")

@@ -4,7 +4,8 @@ import argparse
 from typing import Any
 
 from onoff_core.cli.printing import table
-from onoff_core.errors import ModelError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import ModelError
 from onoff_core.study import load_study
 
 _MARKS = {

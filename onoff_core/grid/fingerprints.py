@@ -15,7 +15,7 @@ import json
 from typing import Any
 
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind
-from onoff_core.backends.identity import model_identity
+from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.study import Partition
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
 
@@ -33,15 +33,19 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's samples besides the problems."""
     backend = partition.model_settings.backend_specific
     script = {} if backend.script is None else {"script": list(backend.script.responses)}
+    identity = model_identity(partition.model_settings, partition.base_dir)
+    if partition.recorded_folder is not None and identity["model_name"] == FOLDER:
+        identity["model_name"] = partition.recorded_folder
     return {
         "model": {
-            **model_identity(partition.model_settings, partition.base_dir),
+            **identity,
             "backend_type": partition.model_settings.backend_type,
             "torch_dtype": backend.torch_dtype,
             **script,
         },
-        "task": partition.task.model_dump(mode="json", exclude={"reward_type"}),
-        "sampling": partition.sampling.model_dump(mode="json", exclude={"batch_size"}),
+        "task": partition.task.deciding({"reward_type"}),
+        "sampling": partition.sampling.deciding({"batch_size"}),
+        **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
     }
 
 
@@ -62,7 +66,7 @@ def distribution_settings(partition: Partition) -> dict[str, Any]:
     """
     kind = scorer_kind(partition.model_settings)
     scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
-    return {**partition.distribution.model_dump(mode="json", exclude={"use_logits"}), **scorer}
+    return {**partition.distribution.deciding({"use_logits"}), **scorer}
 
 
 def sampling_settings_version(partition: Partition) -> str:

@@ -14,9 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from onoff_core.backends import open_sampler, open_scorer, open_tokenizer
+from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
+from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
@@ -41,7 +43,7 @@ class Made:
 
 def materialize_samples(partition: Partition, store: Store, log: Log | None = None) -> Made:
     """Draw the partition's responses."""
-    say = log or _info
+    say, partition = log or _info, as_recorded(partition, store)
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
     keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
@@ -80,6 +82,7 @@ def _sample(
         return [chunk.index for chunk in chunks], {
             "seed": begun["seed"],
             "model_revision": sampler.info.revision,
+            "model_source": model_source(partition.model_settings, partition.base_dir),
             "device": sampler.info.device,
             "torch_dtype": sampler.info.dtype,
             "seconds": progress.seconds,

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from onoff_core.errors import StoreError
 from onoff_core.store.files import Files, sha256_of
-from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest
+from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest, plain_json
 from onoff_core.store.parquet import (
     batches_of,
     column_names_of,
@@ -78,7 +78,7 @@ class Generation:
         name = f"{self.folder}/begun.json"
         self.files.create_bytes(name, json.dumps(dict(facts)).encode())
         try:
-            begun: dict[str, Any] = json.loads(self.files.read_bytes(name))
+            begun: dict[str, Any] = plain_json(self.files.read_bytes(name))
         except ValueError as error:
             raise StoreError(
                 f"{self.files.location(name)}: damaged ({error}); remove the folder to begin again"

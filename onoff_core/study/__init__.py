@@ -20,7 +20,7 @@ from onoff_core.study.settings import (
     StoreSettings,
     TaskSettings,
 )
-from onoff_core.study.study import Outputs, Partition, Study, partition_key, split_partition_key
+from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
 
 __all__ = [
     "AutomationSettings",
@@ -33,6 +33,7 @@ __all__ = [
     "ModelSettings",
     "Outputs",
     "Partition",
+    "PartitionKey",
     "SamplingSettings",
     "StatisticsSettings",
     "StoreSettings",

@@ -44,16 +44,13 @@ def test_rows_and_pairs(graded: tuple[Study, Store]) -> None:
 
 
 def test_the_asset_shows_them(graded: tuple[Study, Store]) -> None:
-    from onoff_assets.observing import InputVersions
+    from onoff_assets.assets import build_assets
 
-    from onoff_assets import study as loaded
-    from onoff_assets.assets.leaderboard import leaderboard
-
-    loaded.study.cache_clear()
-    try:
-        result = dg.materialize([leaderboard], resources={"input_versions": InputVersions()})
-        [event] = result.asset_materializations_for_node("leaderboard")
-        text = event.metadata["paired differences"].value
-        assert text.count("arithmetic") == 1
-    finally:
-        loaded.study.cache_clear()
+    study, _ = graded
+    result = dg.materialize([build_assets(study).leaderboard])
+    [event] = result.asset_materializations_for_node("leaderboard")
+    pairs, rows = (event.metadata[name].value.splitlines() for name in ("paired differences", "leaderboard"))
+    assert (len(pairs), len(rows)) == (3, 4)
+    for question in ("other problems like these", "these problems drawn again"):
+        assert question in pairs[0]
+        assert question in rows[0]

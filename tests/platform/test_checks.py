@@ -19,7 +19,7 @@ from onoff_core.checks import rewards as of_rewards
 from onoff_core.checks import samples as of_samples
 from onoff_core.checks import token_distributions as of_distributions
 from onoff_core.checks.counting import add_fragment, count_distributions
-from onoff_core.checks.token_distributions import DistributionCounts
+from onoff_core.checks.counts import DistributionCounts
 from onoff_core.store import Generation, Store
 from onoff_core.tables import SCHEMAS
 from tests.conftest import write_study
