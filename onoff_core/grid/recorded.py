@@ -10,6 +10,7 @@ import dataclasses
 
 from onoff_core.backends.identity import PYPI_PREFIX, local_folder
 from onoff_core.store import Store
+from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.study import Partition
 
 
@@ -24,7 +25,5 @@ def as_recorded(partition: Partition, store: Store) -> Partition:
     samples = store.current("samples", partition.names)
     if samples is None:
         return partition
-    model = samples.manifest().settings.get("model")
-    folder = model.get("model_name") if isinstance(model, dict) else None
-    is_path = isinstance(folder, str) and folder.startswith("/")
-    return dataclasses.replace(partition, recorded_folder=folder) if is_path else partition
+    folder = SamplesProvenance.of(samples.manifest()).model_name
+    return dataclasses.replace(partition, recorded_folder=folder) if folder.startswith("/") else partition
