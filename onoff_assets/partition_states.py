@@ -19,7 +19,7 @@ from onoff_core.grid.status import imported_samples, wanted_fingerprints
 from onoff_core.store import Store
 from onoff_core.study import Partition, Study
 
-_IN_PROGRESS = [
+IN_PROGRESS = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -63,7 +63,7 @@ def partition_states(
 
 def partitions_in_progress(instance: dg.DagsterInstance) -> set[str]:
     """The partitions of which a run is queued, running, or about to be retried."""
-    runs = [*instance.get_runs(filters=dg.RunsFilter(statuses=_IN_PROGRESS)), *about_to_be_retried(instance)]
+    runs = [*instance.get_runs(filters=dg.RunsFilter(statuses=IN_PROGRESS)), *about_to_be_retried(instance)]
     return {run.tags[tags.PARTITION] for run in runs if tags.PARTITION in run.tags}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from onoff_core import __version__
 from onoff_core.cli import bench, browse, check, export, grade, import_results, prune, show, status, verify
-from onoff_core.cli.extensions import extension_commands
+from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
 
@@ -22,7 +22,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"onoff {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (*_COMMANDS, *extension_commands()):
+    for module in (*_COMMANDS, *extensions("onoff.commands")):
         module.add(commands)
     return top
 

@@ -35,6 +35,9 @@ def extract_distributions(
     rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
     for (problem_id, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
         same_prompt = list(group)
+        scorer.info.check_token_ids(prompt_ids, f"problem {problem_id}: its prompt")
+        for row in same_prompt:
+            scorer.info.check_token_ids(row["token_ids"], f"problem {problem_id}, sample {row['sample_index']}: it")
         scored = scorer.score(prompt_ids, [row["token_ids"] for row in same_prompt], settings)
         for row in same_prompt:
             try:

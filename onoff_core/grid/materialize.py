@@ -8,12 +8,12 @@ import logging
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 
-from onoff_core.backends import open_sampler, open_scorer, open_tokenizer
+from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
 from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.grid import fingerprints
@@ -24,7 +24,8 @@ from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
-from onoff_core.study import Partition
+from onoff_core.study import Partition, SamplingSettings
+from onoff_core.study.checking import validate
 from onoff_core.tables import SCHEMAS
 
 Log = Callable[[str], None]
@@ -54,9 +55,27 @@ def materialize_samples(partition: Partition, store: Store, log: Log | None = No
         if is_whole(generation, say):
             _mend_vocabulary(partition, store)
             return already(store, generation, say)
-        indices, facts = _sample(partition, store, generation, problems, say, log)
         settings = fingerprints.sampling_settings(partition)
+        taken = _model_defaults(partition)
+        partition = replace(partition, sampling=partition.sampling.model_copy(update=taken))
+        indices, facts = _sample(partition, store, generation, problems, say, log)
+        if partition.sampling.generation_defaults is not None:
+            settings = {**settings, "sampling": {**settings["sampling"], **taken}}
+            facts = {**facts, "generation_defaults": taken}
         return finish(store, generation, {"problems": version}, settings, facts, indices)
+
+
+def _model_defaults(partition: Partition) -> dict[str, Any]:
+    """The values of the sampling settings that are left to the model, as far as its generation_config.json has them."""
+    left = partition.sampling.left_to_model
+    if not left:
+        return {}
+    found = generation_defaults(partition.model, partition.model_settings, partition.base_dir)
+    taken = {name: found[name] for name in left if name in found}
+    checked = validate(
+        SamplingSettings, taken, partition.base_dir, f"generation_config.json of models.{partition.model}"
+    )
+    return {name: getattr(checked, name) for name in taken}
 
 
 def _sample(

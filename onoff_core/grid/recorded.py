@@ -8,7 +8,7 @@ folder's content and the settings are what they were, and stale when those chang
 
 import dataclasses
 
-from onoff_core.backends.identity import PYPI_PREFIX, local_folder
+from onoff_core.backends.identity import PYPI_PREFIX, local_model
 from onoff_core.store import Store
 from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.study import Partition
@@ -20,7 +20,7 @@ def as_recorded(partition: Partition, store: Store) -> Partition:
     Raises `ModelError` where the model is neither a folder nor a name on the hub.
     """
     name = partition.model_settings.model_name
-    if name.startswith(PYPI_PREFIX) or local_folder(name, partition.base_dir) is None:
+    if name.startswith(PYPI_PREFIX) or local_model(name, partition.base_dir) is None:
         return partition
     samples = store.current("samples", partition.names)
     if samples is None:

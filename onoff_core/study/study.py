@@ -53,10 +53,10 @@ class Partition:
     sampling: SamplingSettings
     distribution: DistributionSettings
     base_dir: Path  # relative paths in dataset_settings and model_settings start here
-    statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
     # Where the model's folder lay when the samples were made, where that is a part of their fingerprint; see
     # `grid.recorded`.
     recorded_folder: str | None = None
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
 
     @property
     def key(self) -> str:

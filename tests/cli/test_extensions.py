@@ -23,11 +23,11 @@ def test_asking_for_help_imports_no_dagster() -> None:
 def test_a_command_that_cannot_be_loaded_leaves_the_others(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    broken = extensions.EntryPoint("broken", "no_such_package", extensions.GROUP)
-    monkeypatch.setattr(extensions, "_entries", lambda: {"broken": broken})
+    broken = extensions.EntryPoint("broken", "no_such_package", "onoff.commands")
+    monkeypatch.setattr(extensions, "_entries", lambda group: {"broken": broken})
     with pytest.raises(SystemExit) as done:
         main(["--help"])
     assert done.value.code == 0
     shown = capsys.readouterr()
     assert "status" in shown.out
-    assert "onoff broken is not there, for it cannot be loaded: No module named 'no_such_package'" in shown.err
+    assert "onoff.commands broken is not there, for it cannot be loaded: No module named 'no_such_package'" in shown.err

@@ -1,6 +1,5 @@
 """`onoff fill`: what it queues, what it leaves, and what it says where it cannot."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,22 +9,11 @@ import pytest
 
 from onoff_core.cli.main import main
 from onoff_core.grid.problem_versions import inputs_version
-from tests.conftest import ROOT
 from tests.platform.conftest import Platform
 from tests.platform.test_following import a_run
 
 pytestmark = pytest.mark.dagster_cli
 DATASETS = {name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b", "c", "d", "e")}
-
-
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    home = tmp_path / "dagster_home"
-    home.mkdir()
-    shutil.copy(ROOT / "dagster.yaml", home)
-    monkeypatch.setenv("DAGSTER_HOME", str(home))
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    return home
 
 
 def queued(instance: dg.DagsterInstance) -> list[str]:
