@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 # Lowest first; a package may import from its own level only itself.
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"atomic", "boxes", "tables", "progress"},
+    {"atomic", "boxes", "commands", "tables", "progress"},
     {"study"},
     {"problems"},
     {"tasks"},

@@ -11,6 +11,7 @@ from onoff_core.study import ModelSettings
 from onoff_core.study.files import expanded
 
 PYPI_PREFIX = "pypi:"
+FOLDER = "folder"  # the name of every model that is a folder; its content is the revision
 _HUB_ID = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?")
 _DECIDING_FILES = (
     "config.json",
@@ -34,7 +35,8 @@ def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
 
     A package has its version; a hub model its `revision` (`main` where none is given: then a change upstream goes
     unnoticed, so name a revision where that matters); a folder a hash of its small files, of its weights' names and
-    sizes, and of 64 looks into each of them; a GGUF file the same; an adapter, where there is one, likewise.
+    sizes, and of 64 looks into each of them; a GGUF file the same; an adapter, where there is one, likewise. Where a
+    folder lies does not count: a copy of it is the same model.
     """
     return {**_weights_identity(settings, base_dir), **_adapter_identity(settings, base_dir)}
 
@@ -47,7 +49,7 @@ def _weights_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]
     place = local_model(name, base_dir)
     if place is not None:
         gguf = gguf_of(place)
-        return {"model_name": str(place), "revision": _folder_hash(place) if gguf is None else file_hash(gguf)}
+        return {"model_name": FOLDER, "revision": _folder_hash(place) if gguf is None else file_hash(gguf)}
     return {"model_name": name, "revision": settings.revision or "main"}
 
 
@@ -58,7 +60,7 @@ def _adapter_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]
     folder = adapter_folder(settings.adapter, base_dir)
     files = [folder / _ADAPTER_CONFIG]
     weights = [folder / name for name in ADAPTER_WEIGHTS if (folder / name).is_file()]
-    return {"adapter": str(folder), "adapter_revision": _hash_of_files(_stamps([*files, *weights]), len(files))}
+    return {"adapter_revision": _hash_of_files(_stamps([*files, *weights]), len(files))}
 
 
 def adapter_folder(name: str, base_dir: Path) -> Path:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli.partition import add_partition_arguments, named_partition
-from onoff_core.errors import SettingsError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import SettingsError
 from onoff_core.study import load_study
 
 if TYPE_CHECKING:

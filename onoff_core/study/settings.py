@@ -140,6 +140,21 @@ class DistributionSettings(Section):
     top_k: Count | None = 20  # null: the whole vocabulary, 180 to 500 kB a token
 
 
+def _sorted_once(value: Any) -> Any:
+    """The order in which k are listed means nothing, and one listed twice is asked once."""
+    return tuple(sorted(set(value))) if isinstance(value, tuple) else value
+
+
+class StatisticsSettings(Section):
+    """What is computed of the rewards."""
+
+    k: Annotated[
+        Annotated[tuple[Count, ...], Field(min_length=1)] | Literal["all"] | None,
+        BeforeValidator(_list_as_tuple),
+        AfterValidator(_sorted_once),
+    ] = None  # for pass@k and maj@k: [1, 8, 32]; all: every k up to the number of responses; null: 1, 2, 4, 8, ...
+
+
 class DatasetSettings(Section):
     """One data set. With none of `path`, `data_dir`, `hub` a known data set comes from its usual place."""
 
