@@ -70,12 +70,17 @@ class BehindItsInputs(OfPartitions):
         from onoff_core.grid.status import is_behind
         from onoff_core.store import Store, current_generations
 
-        known = current_generations(Store(self.study.store_path))
+        store = Store(self.study.store_path)
+        known = current_generations(store)
         if asset == "leaderboard":
             has_rows = any(made == "statistics" for made, _ in known)
             return {None} if has_rows and leaderboard_made_from(instance) != leaderboard_version(known) else ()
         partitions = {key: self.study.partition(str(key)) for key in keys}
-        return {key for key, one in partitions.items() if is_behind(known, asset, (one.dataset, one.model))}
+        return {
+            key
+            for key, one in partitions.items()
+            if is_behind(known, asset, one.names) and store.dropped(asset, one.names) is None
+        }
 
 
 class AboutToBeRetried(OfPartitions):

@@ -35,9 +35,9 @@ _NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fs
 
 def open_store(study: Study, run_id: str | None = None) -> "Store":
     """The study's store; with a run's id, each generation that is completed through it names that run."""
-    from onoff_core.store import Store
+    from onoff_core.grid.judging import open_store as open_judged
 
-    return Store(study.store_path, {} if run_id is None else {"dagster_run_id": run_id})
+    return open_judged(study, {} if run_id is None else {"dagster_run_id": run_id})
 
 
 def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":

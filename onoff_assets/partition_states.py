@@ -130,7 +130,8 @@ def _still_there(store: Store, partition: Partition, made: dict[str, str]) -> di
     return {
         asset: fingerprint
         for asset, fingerprint in made.items()
-        if (current := currents[asset]) is not None and current.fingerprint == fingerprint
+        if ((current := currents[asset]) is not None and current.fingerprint == fingerprint)
+        or store.dropped(asset, names) == fingerprint  # on purpose, so it is not made again
     }
 
 

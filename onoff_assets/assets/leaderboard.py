@@ -54,7 +54,7 @@ def _make(grid: Grid) -> dg.MaterializeResult:
                 metadata.ends(row.other_problems),
                 metadata.ends(row.same_problems),
             ),
-            *(metadata.ends(row.bounds), row.num_samples, row.mean_num_tokens),
+            *(metadata.ends(row.bounds), row.num_samples, row.mean_num_tokens, row.stale_because),
         ]
         for row in rows
     ]
@@ -72,7 +72,7 @@ def _make(grid: Grid) -> dg.MaterializeResult:
             "leaderboard": metadata.markdown_table(
                 [
                     *("data set", "model", "accuracy", _OTHER_PROBLEMS, _SAME_PROBLEMS),
-                    *("whatever has no verdict", "responses", "mean tokens"),
+                    *("whatever has no verdict", "responses", "mean tokens", "stale"),
                 ],
                 lines,
             ),

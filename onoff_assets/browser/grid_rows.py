@@ -105,4 +105,6 @@ def _state(key: Key, asset: str, known: Known) -> str:
 
 
 def _begun(store: Store, key: Key, asset: str) -> str:
-    return "partial" if store.generations(asset, key) else "missing"
+    if not store.generations(asset, key):
+        return "missing"
+    return "partial" if store.dropped(asset, key) is None else "dropped"

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from onoff_core.cli.partition import require
+from onoff_core.cli.partition import require, stored_partition
 from onoff_core.cli.printing import fraction, table
 from onoff_core.study import load_study
 
@@ -21,14 +21,14 @@ def run(args: argparse.Namespace) -> int:
     from onoff_core.store import Store
 
     study = load_study()
-    partition = study.partition(args.partition)
     store = Store(study.store_path)
-    require(store, (partition.dataset, partition.model), "statistics")
-    row = partition_summary(store, (partition.dataset, partition.model))
+    names = stored_partition(study, store, args.partition)
+    require(store, names, "statistics")
+    row = partition_summary(store, names)
     interval = f"{fraction(row.accuracy)}  [{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
     print(
         table(
-            [partition.key, ""],
+            [str(names), ""],
             [
                 ["problems", f"{row.num_problems}"],
                 ["responses", f"{row.num_samples}"],

@@ -19,6 +19,7 @@ from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
+from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
 from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
@@ -90,6 +91,8 @@ def _sample(
     there = generation.fragment_indices()
     missing = [chunk for chunk in chunks if chunk.index not in there]
     _say_resuming(say, chunks, missing)
+    responses = sum(len(chunk.problems) for chunk in missing) * sampling.num_samples
+    check_room(store, samples_bytes(responses, sampling), f"samples of {partition.key}")
     with closing(open_sampler(partition.model, partition.model_settings, partition.base_dir)) as sampler:
         keep_vocabulary(store, partition.model, sampler.tokenizer.vocabulary)
         progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
@@ -182,14 +185,23 @@ def materialize_token_distributions(partition: Partition, store: Store, log: Log
     with store.writing(generation):
         if is_whole(generation, say):
             return already(store, generation, say)
-        facts = _extract(partition, samples, generation, say, log)
+        facts = _extract(partition, store, samples, generation, say, log)
         settings = fingerprints.distribution_settings(partition)
         inputs = {"samples": samples.fingerprint}
         return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
 
 
+def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:
+    if store.max_bytes is None:
+        return
+    tokens = sum(sum(samples.read_fragment(index, ["num_tokens"])["num_tokens"].to_pylist()) for index in missing)
+    vocabulary = store.require("vocabulary", (partition.model,)).manifest().num_rows
+    needed = distributions_bytes(tokens, partition.distribution.top_k, vocabulary)
+    check_room(store, needed, f"token_distributions of {partition.key}")
+
+
 def _extract(
-    partition: Partition, samples: Generation, generation: Generation, say: Log, log: Log | None
+    partition: Partition, store: Store, samples: Generation, generation: Generation, say: Log, log: Log | None
 ) -> dict[str, Any]:
     from onoff_core.distributions import extract_distributions
 
@@ -197,6 +209,7 @@ def _extract(
     there = generation.fragment_indices()
     missing = [index for index in chunks if index not in there]
     _say_resuming(say, chunks, missing)
+    _check_room_to_score(partition, store, samples, missing)
     progress = Progress("scoring", samples.manifest().num_rows, log)
 
     def scored(tokens: int) -> None:

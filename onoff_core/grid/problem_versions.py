@@ -66,6 +66,13 @@ def problems_versions(study: Study, store: Store) -> ProblemsVersions:
     return ProblemsVersions(found, wrong)
 
 
+def kept_problems_version(name: str, settings: DatasetSettings, base_dir: Path, store: Store) -> str | None:
+    """The version that was found last, if these settings and this file are what it was found in; nothing is read."""
+    file = _found_name(name)
+    found = _read(store, file) if store.files.exists(file) else {}
+    return found.get("version") if found.get("identity") == _identity(name, settings, base_dir) else None
+
+
 def inputs_version(partition: Partition) -> str:
     """The hash of all that a run of the partition depends on, found without reading the data set.
 

@@ -5,13 +5,13 @@ from typing import Literal
 
 from onoff_core.grid import fingerprints
 from onoff_core.grid.recorded import as_recorded
-from onoff_core.store import Current, Store
+from onoff_core.store import Current, Judged, Store
 from onoff_core.store.provenance import is_imported
 from onoff_core.study import Partition
 from onoff_core.tables import TABLES
 
 CurrentGenerations = Mapping[tuple[str, tuple[str, ...]], Current]
-AssetStatus = Literal["complete", "imported", "partial", "stale", "missing"]
+AssetStatus = Literal["complete", "imported", "partial", "stale", "missing", "dropped"]
 
 
 def imported_samples(store: Store, key: tuple[str, str]) -> str | None:
@@ -38,7 +38,8 @@ def partition_status(
     """The state of each asset, by name.
 
     complete: made from what the settings say now; stale: made from something else; partial: begun and not finished;
-    missing: nothing there. `problems_version` None: the data set cannot be read, so nothing can be stale for its sake.
+    missing: nothing there; dropped: it was complete, and was removed on purpose. `problems_version` None: the data set
+    cannot be read, so nothing can be stale for its sake.
     imported (samples only): brought in by `onoff import`; what follows is complete where it was made from them.
     `known`: what `current_generations` gave, for who asks about many partitions.
     """
@@ -48,11 +49,24 @@ def partition_status(
     if problems_version is None and samples is not None:
         problems_version = samples.inputs["problems"]
     imported = samples.fingerprint if samples is not None and samples.imported else None
-    wanted = {} if problems_version is None else wanted_fingerprints(partition, problems_version, imported)
-    if samples is not None and wanted.get("samples", samples.fingerprint) != samples.fingerprint:
-        wanted = wanted_fingerprints(as_recorded(partition, store), problems_version or "", imported)
+    wanted: dict[str, str] = {}
+    if problems_version is not None:
+        wanted = wanted_now(partition, problems_version, store, samples)
     states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in fingerprints.ASSETS}
     return states if imported is None else {**states, "samples": "imported"}
+
+
+def wanted_now(
+    partition: Partition, problems_version: str, store: Store, samples: Current | Judged | None
+) -> dict[str, str]:
+    """The fingerprint under which each asset belongs, beside these current samples: imported ones stay, and ones made
+    under a path before are known by it.
+    """
+    imported = samples.fingerprint if samples is not None and samples.imported else None
+    wanted = wanted_fingerprints(partition, problems_version, imported)
+    if samples is None or wanted["samples"] == samples.fingerprint:
+        return wanted
+    return wanted_fingerprints(as_recorded(partition, store), problems_version, imported)
 
 
 def is_behind(known: CurrentGenerations, asset: str, key: tuple[str, str]) -> bool:
@@ -77,4 +91,6 @@ def _state(store: Store, asset: str, key: tuple[str, str], current: Current | No
         return "complete"
     if wanted is not None and store.generation(asset, key, wanted).fragment_indices():
         return "partial"
-    return "missing" if current is None else "stale"
+    if current is not None:
+        return "stale"
+    return "missing" if store.dropped(asset, key) is None else "dropped"

@@ -16,6 +16,7 @@ nothing of models or settings.
 
 from onoff_core.store.catalog import CATALOG_NAME, publish_catalog
 from onoff_core.store.generation import Generation
+from onoff_core.store.judging import Judge, Judged, Judgement
 from onoff_core.store.manifest import Fragment, Manifest
 from onoff_core.store.reading import Catalog, Current, connect_catalog, current_generations, reading_catalog
 from onoff_core.store.store import Store
@@ -26,6 +27,9 @@ __all__ = [
     "Current",
     "Fragment",
     "Generation",
+    "Judge",
+    "Judged",
+    "Judgement",
     "Manifest",
     "Store",
     "connect_catalog",

@@ -18,9 +18,10 @@ import duckdb
 import pyarrow as pa
 
 from onoff_core.errors import StoreError
-from onoff_core.store import attaching, schema
+from onoff_core.store import attaching, judging, schema
 from onoff_core.store.files import Files, scratch_folder
 from onoff_core.store.generation import Generation
+from onoff_core.store.judging import Judge
 from onoff_core.store.manifest import Manifest
 from onoff_core.store.parquet import conform
 from onoff_core.store.store import Change, Store
@@ -51,7 +52,7 @@ def publish_catalog(store: Store, rebuild: bool = False) -> None:
         for _ in range(_ATTEMPTS):
             known = not rebuild and store.files.version(CATALOG_NAME) is not None
             changes = store.changes()
-            if known and not changes and _is_ours(store):
+            if known and not changes and _is_up_to_date(store):
                 return
             if _published(store, changes, from_nothing=not known):
                 store.forget_changes([change for change in changes if _is_settled(store, change)])
@@ -79,7 +80,7 @@ def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
         return schema.template_name(store.files, asset)
 
     with _explained(store.files), store.files.replacing(CATALOG_NAME) as replacement:
-        if from_nothing or not _version_is_ours(replacement.path):
+        if from_nothing or not _is_ours(replacement.path):
             _rebuild(replacement.path, store, template)
         else:
             try:
@@ -103,23 +104,27 @@ def _go_on(path: Path, store: Store, changes: list[Change], template: Template) 
         _compact(path, store.files, template)
 
 
-def _is_ours(store: Store) -> bool:
+def _is_up_to_date(store: Store) -> bool:
+    """Whether what is published can stay as it is."""
     fetched = store.files.fetch(CATALOG_NAME)
     if fetched is None:
         return False
     with scratch_folder() as folder:  # a name of its own: other connections of this process may be open
         link = folder / CATALOG_NAME
         link.symlink_to(fetched[0].absolute())
-        return _version_is_ours(link)
+        return _is_ours(link, store.judge)
 
 
-def _version_is_ours(path: Path) -> bool:
-    """Whether there is a catalog that this code may go on from."""
+def _is_ours(path: Path, judge: Judge | None = None) -> bool:
+    """Whether there is a catalog that this code may go on from; and, where a judge is given, whether it is by it."""
     if not path.exists():
         return False
     try:
         with attaching.connect() as connection:
             wrong = attaching.attach(connection, path)
+            if wrong is None and judge is not None:
+                ((judged_by,),) = connection.execute("SELECT judged_by FROM catalog.onoff_catalog").fetchall()
+                return bool(judged_by == judge.version)
     except duckdb.Error as raised:
         wrong = str(raised).splitlines()[0]
     if wrong is not None:
@@ -172,7 +177,10 @@ def _replace(
         for asset, partition in () if anew else batch:
             _delete(connection, asset, partition)
         _insert(connection, list(_current(store, batch)))
+    judged = store.judge is not None and judging.apply(connection, store.judge, set(work), anew)
     changed = {asset for asset, _ in work}
+    if anew or judged or changed & {"statistics", "comparisons"}:
+        judging.derive(connection)
     for asset in schema.VIEWS:
         if anew or asset in changed:
             schema.create_view(connection, asset, template(asset), by_dataset=store.files.locks)
@@ -296,6 +304,7 @@ def _compact(path: Path, files: Files, template: Template) -> None:
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM bloated.{table}")
         for asset in schema.VIEWS:
             schema.create_view(connection, asset, template(asset), by_dataset=files.locks)
+        connection.execute("UPDATE onoff_catalog SET judged_by = (SELECT judged_by FROM bloated.onoff_catalog)")
         connection.execute("DETACH bloated")
     compacted.replace(path)
     _note_fresh_size(path, files)

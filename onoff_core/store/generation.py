@@ -29,6 +29,7 @@ from onoff_core.tables import SCHEMA_VERSION, SCHEMAS
 
 _FRAGMENT_NAME = re.compile(r"\d{5,}\.parquet")
 ASIDE_SUFFIX = ".damaged"
+DROPPED = "dropped.json"  # in place of a manifest: it was complete, and its rows were removed on purpose
 # Tables that are made with an asset of another name.
 _MADE_WITH = {
     "problems": "samples",
@@ -56,6 +57,10 @@ class Generation:
     @property
     def is_complete(self) -> bool:
         return self.files.exists(f"{self.folder}/manifest.json")
+
+    @property
+    def is_dropped(self) -> bool:
+        return not self.is_complete and self.files.exists(f"{self.folder}/{DROPPED}")
 
     @property
     def is_begun(self) -> bool:
@@ -201,6 +206,8 @@ class Generation:
         )
         self.files.write_bytes(f"{self.folder}/manifest.json", manifest.to_json())
         self.completed_here = True
+        if self.files.exists(f"{self.folder}/{DROPPED}"):
+            self.files.remove(f"{self.folder}/{DROPPED}")
         return manifest
 
     def _fragment(self, index: int) -> Fragment:

@@ -16,6 +16,7 @@ from onoff_core.commands import materialize_command
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
+from onoff_core.store.judging import Judge
 from onoff_core.store.manifest import NAME, Manifest, plain_json
 from onoff_core.tables import TABLES
 
@@ -39,12 +40,15 @@ class Change:
 class Store:
     """Results below one root: a folder, or an `s3://` URL.
 
-    `facts` go into the manifest of every generation that is completed through this object: who made it.
+    `facts` go into the manifest of every generation that is completed through this object: who made it. `judge` says
+    at publications which results are of its study, and which are stale.
     """
 
-    def __init__(self, path: str, facts: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: str, facts: Mapping[str, Any] | None = None, judge: Judge | None = None) -> None:
         self.files: Files = open_files(path)
         self.facts = dict(facts or {})
+        self.judge = judge
+        self.max_bytes: int | None = None  # that results may take; None: as many as there is room for
 
     @property
     def root(self) -> Any:
@@ -63,6 +67,11 @@ class Store:
             return None
         generation = self.generation(asset, partition, order[0])
         return generation if generation.is_complete else None
+
+    def dropped(self, asset: str, partition: tuple[str, ...]) -> str | None:
+        """The fingerprint of the current generation where its rows were removed on purpose; else None."""
+        order = self.order(asset, partition)
+        return order[0] if order and self.generation(asset, partition, order[0]).is_dropped else None
 
     def order(self, asset: str, partition: tuple[str, ...]) -> list[str]:
         """Fingerprints of the current generation and of those that were, newest first."""
@@ -97,12 +106,18 @@ class Store:
             if order[:1] == [generation.fingerprint] and not generation.completed_here:
                 return
             # First the note: whoever dies between the two leaves a note too many, never one too few.
-            note = {"asset": asset, "partition": partition, "fingerprint": generation.fingerprint}
-            with self.files.lock(NOTES_LOCK):
-                self.files.write_bytes(f"{NOTES}/{uuid.uuid4().hex}.json", json.dumps(note).encode())
+            self.note(asset, partition, generation.fingerprint)
             previous = [other for other in order if other != generation.fingerprint][:_REMEMBERED]
             pointer = {"fingerprint": generation.fingerprint, "previous": previous}
             self.files.write_bytes(_pointer(asset, partition), json.dumps(pointer).encode())
+
+    def note(self, asset: str, partition: tuple[str, ...], fingerprint: str) -> Change:
+        """Note that the next publication has to look at a partition."""
+        name = f"{uuid.uuid4().hex}.json"
+        note = {"asset": asset, "partition": partition, "fingerprint": fingerprint}
+        with self.files.lock(NOTES_LOCK):
+            self.files.write_bytes(f"{NOTES}/{name}", json.dumps(note).encode())
+        return Change(name, asset, partition, fingerprint)
 
     def changes(self) -> list[Change]:
         """What is not published yet."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from onoff_core.errors import StoreError
 from onoff_core.store.catalog import CATALOG_LOCK, publish_catalog
-from onoff_core.store.generation import ASIDE_SUFFIX, Generation
+from onoff_core.store.generation import ASIDE_SUFFIX, DROPPED, Generation
 from onoff_core.store.reading import reading_catalog
 from onoff_core.store.schema import TEMPLATES
 from onoff_core.store.store import NOTES, NOTES_LOCK, Store, current_lock
@@ -20,7 +20,7 @@ from onoff_core.tables import SCHEMAS, TABLES
 
 logger = logging.getLogger(__name__)
 
-_OURS = ("manifest.json", "begun.json")
+_OURS = ("manifest.json", "begun.json", DROPPED)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ def _verify_pointer(store: Store, asset: str, partition: tuple[str, ...]) -> Ite
     except StoreError as error:
         yield Finding(f"{folder}/current.json", str(error), True, f"remove it and {mend}")
         return
-    if order and not store.generation(asset, partition, order[0]).is_complete:
+    current = store.generation(asset, partition, order[0]) if order else None
+    if current is not None and not current.is_complete and not current.is_dropped:
         yield Finding(f"{folder}/current.json", f"names {order[0]}, which is not complete", True, mend)
 
 
@@ -103,11 +104,11 @@ def removable(
                 continue  # nothing of it was ever finished: there is no old generation
             kept = set(order[: keep + 1])
             for generation in store.generations(asset, partition):
-                if generation.fingerprint in kept or generation.folder in needed or not _is_ours(generation):
+                if generation.fingerprint in kept or generation.folder in needed or not is_ours(generation):
                     continue
                 why = _why(generation, order, older_than_days, unfinished)
                 if why is not None:
-                    found.append(Removal(generation, why, _num_bytes(store, generation)))
+                    found.append(Removal(generation, why, num_bytes(store, generation)))
     return found
 
 
@@ -122,7 +123,7 @@ def _why(generation: Generation, order: list[str], older_than_days: float | None
     return "former"
 
 
-def _is_ours(generation: Generation) -> bool:
+def is_ours(generation: Generation) -> bool:
     """Whether the folder is one of the store's own, and where it is complete, its manifest says so. What it leads to
     through a link is somebody else's, or another generation's.
     """
@@ -158,7 +159,8 @@ def _add_with_inputs(store: Store, generation: Generation, needed: set[str]) -> 
         _add_with_inputs(store, store.generation(asset, partition, fingerprint), needed)
 
 
-def _num_bytes(store: Store, generation: Generation) -> int:
+def num_bytes(store: Store, generation: Generation) -> int:
+    """Of all files in its folder."""
     total = 0
     for name in store.files.children(generation.folder):
         with suppress(FileNotFoundError):  # another prune was faster
@@ -193,7 +195,7 @@ def remove(store: Store, removal: Removal) -> bool:
     with store.writing_if_free(generation) as free:
         current = store.order(generation.asset, generation.partition)[:1]
         in_use = current == [generation.fingerprint] or _in_use(store, generation)
-        if not free or in_use or not _is_ours(generation):
+        if not free or in_use or not is_ours(generation):
             return False
         store.files.remove(f"{generation.folder}/manifest.json")  # first, so that half of it is never a result
         store.files.remove(generation.folder)

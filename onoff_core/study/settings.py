@@ -74,9 +74,17 @@ def _known_encoding(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    """What becomes a link on a page; `javascript:` and its like would run there."""
+    if not re.fullmatch(r"https?://[^\s\"'<>]+", value):
+        raise ValueError(f"an address that begins with http:// or https:// is wanted, not {value!r}")
+    return value
+
+
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 NO_TRUNCATION = 2**31 - 1  # a top_k that leaves every vocabulary whole
 MODEL_DEFAULTS = ("do_sample", "temperature", "top_k", "top_p")  # what a generation_config.json decides
 
@@ -268,6 +276,7 @@ class StoreSettings(Section):
     """Where results live."""
 
     path: Name = "store"  # relative to the file; ONOFF_STORE overrides it
+    max_bytes: Annotated[int, Field(ge=1)] | None = None  # a run that may need more is refused; null: no limit
 
 
 class AutomationSettings(Section):
@@ -279,4 +288,4 @@ class AutomationSettings(Section):
     max_partitions: Count = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
     max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns
-    browser_url: Name = "http://127.0.0.1:8501"  # where links in the Dagster UI lead
+    browser_url: WebAddress = "http://127.0.0.1:8501"  # where links in the Dagster UI lead

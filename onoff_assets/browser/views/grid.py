@@ -12,7 +12,7 @@ from onoff_assets.browser.views import common
 from onoff_core.commands import materialize_command
 from onoff_core.tables import ASSETS
 
-MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆"}
+MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆", "dropped": "✕"}
 
 
 def show() -> None:

@@ -195,6 +195,17 @@ class LocalFiles:
         except OSError as error:
             raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from error
 
+    def copy(self, name: str, new: str) -> None:
+        source, target = self.path(name), self.path(new)
+        self._say_outside(name)
+        with self._scratch(new) as scratch:
+            scratch.unlink()
+            try:
+                os.link(os.path.realpath(source), scratch)
+            except OSError:  # such as a file system without links
+                shutil.copyfile(source, scratch)
+            atomic.put(scratch, target)
+
     def rename(self, name: str, new: str) -> None:
         for path in (self.path(name), self.path(new)):
             self._refuse_outside(path.parent)

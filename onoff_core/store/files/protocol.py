@@ -81,6 +81,9 @@ class Files(Protocol):
 
     def remove(self, name: str) -> None: ...
 
+    def copy(self, name: str, new: str) -> None:
+        """Have an immutable file under another name as well, without its bytes twice where that can be."""
+
     def rename(self, name: str, new: str) -> None: ...
 
     def lock(self, name: str) -> AbstractContextManager[None]: ...

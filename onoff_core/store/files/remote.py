@@ -207,6 +207,10 @@ class S3Files:
             for key in self._fs.find(self._key(name)):
                 self._fs.rm_file(key)
 
+    def copy(self, name: str, new: str) -> None:
+        with self._explained(name, "copied"):
+            self._fs.cp_file(self._key(name), self._key(new))
+
     def rename(self, name: str, new: str) -> None:
         with self._explained(name, "renamed"):
             self._fs.cp_file(self._key(name), self._key(new))
