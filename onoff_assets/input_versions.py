@@ -14,6 +14,7 @@ import dagster as dg
 
 from onoff_assets import tags
 from onoff_assets.orphaned_runs import this_worker
+from onoff_assets.run_options import SampleOptions, adapted, sample_options
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import sampling_settings_version
 from onoff_core.study import Partition, Study
@@ -126,7 +127,7 @@ def _observe_inputs(
     from onoff_core.store import Store
 
     store = Store(study.store_path)
-    samples_too = run.asset_selection is None or dg.AssetKey("samples") in run.asset_selection
+    samples_too = not run.asset_selection or dg.AssetKey("samples") in run.asset_selection
     problems: dict[str, str] = {}
     try:
         problems[partition.dataset] = current_problems_version(
@@ -135,13 +136,34 @@ def _observe_inputs(
     except OnoffError as error:  # the step that needs the problems fails with the same message
         dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
     wanted = {"problems": problems, **settings_versions([partition], problems, store)}
-    real = (
-        {} if samples_too else _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
-    )
+    if samples_too:
+        real = _ad_hoc_versions(store, partition, sample_options(run.run_config), wanted)
+    else:
+        real = _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
     observe(instance, {**wanted, **real})
     if run.tags.get(tags.INPUTS) != inputs_version(partition):
         instance.add_run_tags(run.run_id, {tags.INPUTS: inputs_version(partition)})
     return {asset: wanted[asset] for asset in real if asset in wanted}
+
+
+def _ad_hoc_versions(
+    store: "Store", partition: Partition, options: SampleOptions, wanted: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    """The settings' versions that a run with config goes by, by asset and partition key; none where they are those
+    that are wanted. `problems` belongs to other models too, so fewer problems count as another setting.
+    """
+    from onoff_core.grid.fingerprints import fingerprint_of
+    from onoff_core.problems import load_problems, problems_version
+
+    actual, key = adapted(partition, options), partition.key
+    problems = wanted["problems"].get(partition.dataset)
+    if actual == partition or problems is None or key not in wanted["settings"]:
+        return {}
+    taken = problems_version(load_problems(actual.dataset, actual.dataset_settings, actual.base_dir))
+    versions = settings_versions([actual], {actual.dataset: taken}, store)
+    if taken != problems:
+        versions["settings"][key] = fingerprint_of([versions["settings"][key], taken])
+    return versions
 
 
 def _made_from(store: "Store", partition: Partition, assets: Collection[str]) -> dict[str, dict[str, str]]:

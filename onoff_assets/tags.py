@@ -6,6 +6,7 @@ PARTITION = "dagster/partition"
 BACKFILL = "dagster/backfill"
 # Dagster marks a failed run a moment later with whether it will be tried again, and then with the run that does.
 WILL_RETRY, RETRY_RUN = "dagster/will_retry", "dagster/auto_retry_run_id"
+RETRY_NUMBER = "dagster/retry_number"  # of a run that Dagster made to try another one again
 
 # Ours.
 INPUTS = "onoff/inputs"  # the hash of all a run depends on, so that failures are counted by unchanged inputs

@@ -13,6 +13,7 @@ def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsD
     @dg.asset(
         deps=[dg.AssetDep(statistics, partition_mapping=dg.AllPartitionMapping())],
         group_name="grid",
+        config_schema={},  # none: what is given all the same is an error
         kinds={"duckdb"},
         code_version=CODE_VERSIONS["leaderboard"],
         automation_condition=follows_any_partition(grid.study),

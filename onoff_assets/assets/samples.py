@@ -7,6 +7,7 @@ import dagster as dg
 from onoff_assets.execution import run
 from onoff_assets.metadata import markdown_table, present, rounded, table_metadata
 from onoff_assets.partitions import Grid
+from onoff_assets.run_options import SampleOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 if TYPE_CHECKING:
@@ -26,12 +27,12 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
         resource_defs=grid.resources,
         required_resource_keys=set(grid.resources),
     )
-    def samples(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def samples(context: dg.AssetExecutionContext, config: SampleOptions) -> dg.MaterializeResult:
         """num_samples responses per problem, with the sampled token ids and their log-probabilities; one row each."""
         from onoff_core.grid.materialize import materialize_samples
         from onoff_core.store.provenance import SamplesProvenance
 
-        made = run(grid.study, context, materialize_samples)
+        made = run(grid.study, context, materialize_samples, config)
         how = SamplesProvenance.of(made.manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),

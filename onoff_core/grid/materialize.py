@@ -1,7 +1,7 @@
 """Make one asset of one partition: the whole of what an asset body does.
 
 Each function goes on from what an earlier, interrupted run left, does nothing where the result is complete, and
-publishes the catalog at the end. `log` takes the lines a person should see.
+publishes the catalog at the end. `log` takes the lines a person should see. `again`: make it although it is there.
 """
 
 import logging
@@ -41,17 +41,22 @@ class Made:
     computed: bool
 
 
-def materialize_samples(partition: Partition, store: Store, log: Log | None = None) -> Made:
-    """Draw the partition's responses."""
+def materialize_samples(
+    partition: Partition, store: Store, log: Log | None = None, *, again: bool = False, ad_hoc: bool = False
+) -> Made:
+    """Draw the partition's responses. `ad_hoc`: of a partition that is not quite what the settings say; other models'
+    results are still read with the data set's problems as they were.
+    """
     say, partition = log or _info, as_recorded(partition, store)
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
-    keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
+    if not ad_hoc:
+        keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
     fingerprint = fingerprints.samples_fingerprint(partition, version)
     generation = store.generation("samples", (partition.dataset, partition.model), fingerprint)
     with store.writing(generation):
-        keep_problems(store, partition.dataset, problems, version)
-        if is_whole(generation, say):
+        keep_problems(store, partition.dataset, problems, version, replace_current=not ad_hoc)
+        if is_whole(generation, say, again):
             _mend_vocabulary(partition, store)
             return already(store, generation, say)
         indices, facts = _sample(partition, store, generation, problems, say, log)
@@ -90,13 +95,13 @@ def _sample(
         }
 
 
-def materialize_rewards(partition: Partition, store: Store, log: Log | None = None) -> Made:
+def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Grade the partition's current samples."""
     say, key = log or _info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
     with store.writing(generation):
-        if is_whole(generation, say):
+        if is_whole(generation, say, again):
             return already(store, generation, say)
         version = samples.manifest().inputs["problems"]
         problems = store.generation("problems", (partition.dataset,), version).read()
@@ -130,13 +135,13 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
     return pa.Table.from_pylist(graded, schema=SCHEMAS["rewards"])
 
 
-def materialize_statistics(partition: Partition, store: Store, log: Log | None = None) -> Made:
+def materialize_statistics(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Summarise the partition's current rewards."""
     say, key = log or _info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
     generation = store.generation("statistics", key, fingerprints.statistics_fingerprint(rewards.fingerprint))
     with store.writing(generation):
-        if is_whole(generation, say):
+        if is_whole(generation, say, again):
             return already(store, generation, say)
         inputs = rewards.manifest().inputs
         samples = store.generation("samples", key, inputs["samples"])
@@ -146,14 +151,16 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
         return finish(store, generation, made_from, {}, {}, [0])
 
 
-def materialize_token_distributions(partition: Partition, store: Store, log: Log | None = None) -> Made:
+def materialize_token_distributions(
+    partition: Partition, store: Store, log: Log | None = None, *, again: bool = False
+) -> Made:
     """Score every token of the partition's current samples."""
     say, key = log or _info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     fingerprint = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
-        if is_whole(generation, say):
+        if is_whole(generation, say, again):
             return already(store, generation, say)
         facts = _extract(partition, samples, generation, say, log)
         settings = fingerprints.distribution_settings(partition)
@@ -188,8 +195,13 @@ def _extract(
         }
 
 
-def is_whole(generation: Generation, say: Log = _info) -> bool:
-    """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone."""
+def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> bool:
+    """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone; all
+    of it where it is to be made again.
+    """
+    if again:
+        generation.set_aside_all()
+        return False
     damaged = generation.set_aside_damaged()
     for name, wrong in damaged.items():
         say(f"{generation.folder}/{name} is damaged and is made again: {wrong}")
