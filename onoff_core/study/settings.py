@@ -250,4 +250,6 @@ class AutomationSettings(Section):
     max_partitions: Count = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
     max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns
+    # Who is told of a night that failed: Apprise addresses such as slack://... or exec:COMMAND; $NAME as in the shell.
+    notify: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
     browser_url: Name = "http://127.0.0.1:8501"  # where links in the Dagster UI lead
