@@ -44,7 +44,14 @@ def open_store(study: Study, run_id: str | None = None) -> "Store":
 
 def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize, options: RunOptions) -> "Made":
     """Materialize the context's partition; a failure names it and what to do, and is retried if that helps."""
-    where = f"{context.asset_key.to_user_string()} of {context.partition_key}"
+    asset = context.asset_key.to_user_string()
+    if not context.has_partition_key:
+        example = next(iter(study.partitions))
+        raise dg.Failure(
+            description=f"{asset} is made partition by partition; run it for one partition, such as {example}",
+            allow_retries=False,
+        )
+    where = f"{asset} of {context.partition_key}"
     try:
         partition, store = study.partition(str(context.partition_key)), open_store(study, context.run.run_id)
         again = options.force and context.retry_number == 0 and tags.RETRY_NUMBER not in context.run.tags

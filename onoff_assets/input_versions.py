@@ -6,6 +6,7 @@ compared with what it was made from), and every tick of the schedule and the sen
 partitions that no run is at.
 """
 
+import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from onoff_assets import tags
+from onoff_assets.code_version import code_version
 from onoff_assets.orphaned_runs import this_worker
 from onoff_assets.run_options import SampleOptions, adapted, sample_options
+from onoff_core.commands import EXPORT
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import sampling_settings_version
 from onoff_core.study import Partition, Study
@@ -104,7 +107,14 @@ def input_versions(study: Study) -> dg.ResourceDefinition:
 
 def _begin(study: Study, run: dg.DagsterRun, instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
     """Mark the run and observe what it goes by; the versions to observe at its end, by asset and partition key."""
-    instance.add_run_tags(run.run_id, {tags.WORKER: this_worker()})
+    about = {tags.WORKER: this_worker(), tags.STUDY: study.base_dir.name, tags.CODE: code_version()}
+    instance.add_run_tags(run.run_id, about)
+    if not os.environ.get("DAGSTER_HOME"):
+        dg.get_dagster_logger().warning(
+            "DAGSTER_HOME is not set: results are kept in %s, and Dagster forgets this run; before the next one: %s",
+            study.store_path,
+            EXPORT,
+        )
     key = run.tags.get(tags.PARTITION)
     if key in study.partitions:
         return _observe_inputs(study, instance, run, study.partitions[key])
@@ -141,8 +151,10 @@ def _observe_inputs(
     else:
         real = _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
     observe(instance, {**wanted, **real})
-    if run.tags.get(tags.INPUTS) != inputs_version(partition):
-        instance.add_run_tags(run.run_id, {tags.INPUTS: inputs_version(partition)})
+    marks = {tags.INPUTS: inputs_version(partition)}
+    if partition.key in wanted["settings"]:
+        marks[tags.SETTINGS] = {**wanted, **real}["settings"][partition.key]
+    instance.add_run_tags(run.run_id, marks)
     return {asset: wanted[asset] for asset in real if asset in wanted}
 
 

@@ -17,6 +17,7 @@ def build_rewards(grid: Grid, samples: dg.AssetsDefinition, reward_settings: dg.
         partitions_def=grid.partitions,
         deps=[samples, reward_settings],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},
         code_version=CODE_VERSIONS["rewards"],
         automation_condition=follows_its_inputs(grid.study),

@@ -21,6 +21,7 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
         partitions_def=grid.partitions,
         deps=[problems, settings],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSIONS["samples"],
         pool="gpu",

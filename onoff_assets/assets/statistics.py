@@ -17,6 +17,7 @@ def build_statistics(grid: Grid, rewards: dg.AssetsDefinition, reward_settings: 
         partitions_def=grid.partitions,
         deps=[rewards, reward_settings],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},
         code_version=CODE_VERSIONS["statistics"],
         automation_condition=follows_its_inputs(grid.study),

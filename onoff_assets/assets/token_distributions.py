@@ -16,6 +16,7 @@ def build_token_distributions(
         partitions_def=grid.partitions,
         deps=[samples, distribution_settings],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
         kinds={"parquet", "pytorch"},
         code_version=CODE_VERSIONS["token_distributions"],
         pool="gpu",
