@@ -56,7 +56,7 @@ def _is_the_last_word(
 def _covers(run: dg.DagsterRun, asset: str | None) -> bool:
     if asset is None:
         return True
-    if run.asset_selection is None:
+    if not run.asset_selection:
         return tags.PARTITION in run.tags  # the whole job
     return dg.AssetKey(asset) in run.asset_selection
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from onoff_assets import tags
+from onoff_assets.run_options import RunOptions, SampleOptions, adapted
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.errors import DatasetError, MissingInputError, OnoffError, PartitionError, SettingsError, causes
 from onoff_core.study import Outputs, Partition, Study
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from onoff_core.grid.materialize import Made
     from onoff_core.store import Store
 
-Materialize = Callable[[Partition, "Store", Callable[[str], None]], "Made"]
+Materialize = Callable[..., "Made"]  # of onoff_core.grid.materialize
 
 MAX_RETRIES = 3
 FIRST_WAIT_SECONDS = 10.0  # doubled at every retry
@@ -40,12 +42,23 @@ def open_store(study: Study, run_id: str | None = None) -> "Store":
     return open_judged(study, {} if run_id is None else {"dagster_run_id": run_id})
 
 
-def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
+def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize, options: RunOptions) -> "Made":
     """Materialize the context's partition; a failure names it and what to do, and is retried if that helps."""
-    where = f"{context.asset_key.to_user_string()} of {context.partition_key}"
+    asset = context.asset_key.to_user_string()
+    if not context.has_partition_key:
+        example = next(iter(study.partitions))
+        raise dg.Failure(
+            description=f"{asset} is made partition by partition; run it for one partition, such as {example}",
+            allow_retries=False,
+        )
+    where = f"{asset} of {context.partition_key}"
     try:
         partition, store = study.partition(str(context.partition_key)), open_store(study, context.run.run_id)
-        made = materialize(partition, store, context.log.info)
+        again = options.force and context.retry_number == 0 and tags.RETRY_NUMBER not in context.run.tags
+        if isinstance(options, SampleOptions) and adapted(partition, options) != partition:
+            made = materialize(adapted(partition, options), store, context.log.info, again=again, ad_hoc=True)
+        else:
+            made = materialize(partition, store, context.log.info, again=again)
         _write_outputs(study, partition, store, made.generation.asset, context.log.info)
         return made
     except Exception as error:

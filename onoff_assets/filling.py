@@ -68,11 +68,10 @@ def launch(study: Study, instance: dg.DagsterInstance, keys: Sequence[str]) -> I
 @contextmanager
 def _job(instance: dg.DagsterInstance) -> Iterator[tuple[Any, Any, Any, Any]]:
     """(workspace, code location, repository, job) as a code server of its own loads them."""
-    from dagster._cli.workspace.cli_target import get_workspace_from_cli_opts
-    from dagster_shared.cli import WorkspaceOpts
+    from dagster._cli.workspace import cli_target
 
-    options = WorkspaceOpts(module_name=(MODULE,))
-    with get_workspace_from_cli_opts(instance, dg.__version__, options, log_level="ERROR") as workspace:
+    options = cli_target.WorkspaceOpts(module_name=(MODULE,))  # type: ignore[attr-defined]
+    with cli_target.get_workspace_from_cli_opts(instance, dg.__version__, options, log_level="ERROR") as workspace:
         location = workspace.get_code_location(MODULE)
         [repository] = location.get_repositories().values()
         yield workspace, location, repository, repository.get_full_job(JOB)

@@ -6,6 +6,7 @@ compared with what it was made from), and every tick of the schedule and the sen
 partitions that no run is at.
 """
 
+import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from onoff_assets import tags
+from onoff_assets.code_version import code_version
 from onoff_assets.orphaned_runs import this_worker
+from onoff_assets.run_options import SampleOptions, adapted, sample_options
+from onoff_core.commands import EXPORT
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import sampling_settings_version
 from onoff_core.study import Partition, Study
@@ -103,7 +107,14 @@ def input_versions(study: Study) -> dg.ResourceDefinition:
 
 def _begin(study: Study, run: dg.DagsterRun, instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
     """Mark the run and observe what it goes by; the versions to observe at its end, by asset and partition key."""
-    instance.add_run_tags(run.run_id, {tags.WORKER: this_worker()})
+    about = {tags.WORKER: this_worker(), tags.STUDY: study.base_dir.name, tags.CODE: code_version()}
+    instance.add_run_tags(run.run_id, about)
+    if not os.environ.get("DAGSTER_HOME"):
+        dg.get_dagster_logger().warning(
+            "DAGSTER_HOME is not set: results are kept in %s, and Dagster forgets this run; before the next one: %s",
+            study.store_path,
+            EXPORT,
+        )
     key = run.tags.get(tags.PARTITION)
     if key in study.partitions:
         return _observe_inputs(study, instance, run, study.partitions[key])
@@ -126,7 +137,7 @@ def _observe_inputs(
     from onoff_core.store import Store
 
     store = Store(study.store_path)
-    samples_too = run.asset_selection is None or dg.AssetKey("samples") in run.asset_selection
+    samples_too = not run.asset_selection or dg.AssetKey("samples") in run.asset_selection
     problems: dict[str, str] = {}
     try:
         problems[partition.dataset] = current_problems_version(
@@ -135,13 +146,36 @@ def _observe_inputs(
     except OnoffError as error:  # the step that needs the problems fails with the same message
         dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
     wanted = {"problems": problems, **settings_versions([partition], problems, store)}
-    real = (
-        {} if samples_too else _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
-    )
+    if samples_too:
+        real = _ad_hoc_versions(store, partition, sample_options(run.run_config), wanted)
+    else:
+        real = _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
     observe(instance, {**wanted, **real})
-    if run.tags.get(tags.INPUTS) != inputs_version(partition):
-        instance.add_run_tags(run.run_id, {tags.INPUTS: inputs_version(partition)})
+    marks = {tags.INPUTS: inputs_version(partition)}
+    if partition.key in wanted["settings"]:
+        marks[tags.SETTINGS] = {**wanted, **real}["settings"][partition.key]
+    instance.add_run_tags(run.run_id, marks)
     return {asset: wanted[asset] for asset in real if asset in wanted}
+
+
+def _ad_hoc_versions(
+    store: "Store", partition: Partition, options: SampleOptions, wanted: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    """The settings' versions that a run with config goes by, by asset and partition key; none where they are those
+    that are wanted. `problems` belongs to other models too, so fewer problems count as another setting.
+    """
+    from onoff_core.grid.fingerprints import fingerprint_of
+    from onoff_core.problems import load_problems, problems_version
+
+    actual, key = adapted(partition, options), partition.key
+    problems = wanted["problems"].get(partition.dataset)
+    if actual == partition or problems is None or key not in wanted["settings"]:
+        return {}
+    taken = problems_version(load_problems(actual.dataset, actual.dataset_settings, actual.base_dir))
+    versions = settings_versions([actual], {actual.dataset: taken}, store)
+    if taken != problems:
+        versions["settings"][key] = fingerprint_of([versions["settings"][key], taken])
+    return versions
 
 
 def _made_from(store: "Store", partition: Partition, assets: Collection[str]) -> dict[str, dict[str, str]]:

@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onoff_core.commands import EXPORT
 from onoff_core.errors import PlatformError
 
 if TYPE_CHECKING:
     import dagster as dg
-
-EXPORT = "export DAGSTER_HOME=$PWD/.dagster_home"  # where `make` puts it
 
 
 @contextmanager

@@ -45,6 +45,13 @@ class RunReport:
     def needs_a_person(self) -> bool:
         return bool(self.failed or any(check.is_error for check in self.failed_checks))
 
+    @property
+    def headline(self) -> str:
+        """Of what needs a person."""
+        checks = sum(check.is_error for check in self.failed_checks)
+        parts = [(len(self.failed), "partitions or assets failed"), (checks, "checks failed")]
+        return ", ".join(f"{count} {what}" for count, what in parts if count)
+
     def lines(self) -> list[str]:
         """The report as a person reads it, the counts first."""
         head = [f"{self.succeeded} runs succeeded", f"{len(self.failed)} failed", f"{len(self.canceled)} were canceled"]

@@ -15,6 +15,8 @@ def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsD
     @dg.asset(
         deps=[dg.AssetDep(statistics, partition_mapping=dg.AllPartitionMapping())],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
+        config_schema={},  # none: what is given all the same is an error
         kinds={"duckdb"},
         code_version=CODE_VERSIONS["leaderboard"],
         automation_condition=follows_any_partition(grid.study),

@@ -1,7 +1,7 @@
 """Make one asset of one partition: the whole of what an asset body does.
 
 Each function goes on from what an earlier, interrupted run left, does nothing where the result is complete, and
-publishes the catalog at the end. `log` takes the lines a person should see.
+publishes the catalog at the end. `log` takes the lines a person should see. `again`: make it although it is there.
 """
 
 import logging
@@ -43,17 +43,22 @@ class Made:
     computed: bool
 
 
-def materialize_samples(partition: Partition, store: Store, log: Log | None = None) -> Made:
-    """Draw the partition's responses."""
+def materialize_samples(
+    partition: Partition, store: Store, log: Log | None = None, *, again: bool = False, ad_hoc: bool = False
+) -> Made:
+    """Draw the partition's responses. `ad_hoc`: of a partition that is not quite what the settings say; other models'
+    results are still read with the data set's problems as they were.
+    """
     say, partition = log or _info, as_recorded(partition, store)
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
-    keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
+    if not ad_hoc:
+        keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
     fingerprint = fingerprints.samples_fingerprint(partition, version)
     generation = store.generation("samples", (partition.dataset, partition.model), fingerprint)
     with store.writing(generation):
-        keep_problems(store, partition.dataset, problems, version)
-        if is_whole(generation, say):
+        keep_problems(store, partition.dataset, problems, version, replace_current=not ad_hoc)
+        if is_whole(generation, say, again):
             _mend_vocabulary(partition, store)
             return already(store, generation, say)
         settings = fingerprints.sampling_settings(partition)
@@ -112,13 +117,13 @@ def _sample(
         }
 
 
-def materialize_rewards(partition: Partition, store: Store, log: Log | None = None) -> Made:
+def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Grade the partition's current samples."""
     say, key = log or _info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
     with store.writing(generation):
-        if is_whole(generation, say):
+        if is_whole(generation, say, again):
             return already(store, generation, say)
         version = samples.manifest().inputs["problems"]
         problems = store.generation("problems", (partition.dataset,), version).read()
@@ -152,14 +157,14 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
     return pa.Table.from_pylist(graded, schema=SCHEMAS["rewards"])
 
 
-def materialize_statistics(partition: Partition, store: Store, log: Log | None = None) -> Made:
+def materialize_statistics(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Summarise the partition's current rewards, each problem's too, and compare the data set's models anew."""
     say, key = log or _info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
     fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
     generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
     with store.writing(generation), store.writing(by_problem):
-        missing = [made for made in (by_problem, generation) if not is_whole(made, say)]
+        missing = [made for made in (by_problem, generation) if not is_whole(made, say, again)]
         if missing:
             tables = statistics_tables(partition, store, rewards)
             settings = fingerprints.statistics_settings(partition)
@@ -176,14 +181,16 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
     return Made(generation, generation.manifest(), computed=True)
 
 
-def materialize_token_distributions(partition: Partition, store: Store, log: Log | None = None) -> Made:
+def materialize_token_distributions(
+    partition: Partition, store: Store, log: Log | None = None, *, again: bool = False
+) -> Made:
     """Score every token of the partition's current samples."""
     say, key = log or _info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     fingerprint = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
-        if is_whole(generation, say):
+        if is_whole(generation, say, again):
             return already(store, generation, say)
         facts = _extract(partition, store, samples, generation, say, log)
         settings = fingerprints.distribution_settings(partition)
@@ -228,8 +235,13 @@ def _extract(
         }
 
 
-def is_whole(generation: Generation, say: Log = _info) -> bool:
-    """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone."""
+def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> bool:
+    """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone; all
+    of it where it is to be made again.
+    """
+    if again:
+        generation.set_aside_all()
+        return False
     damaged = generation.set_aside_damaged()
     for name, wrong in damaged.items():
         say(f"{generation.folder}/{name} is damaged and is made again: {wrong}")

@@ -268,8 +268,16 @@ class Generation:
         damaged = self.damage()
         for name in damaged:
             if self.files.exists(f"{self.folder}/{name}"):
-                self.files.rename(f"{self.folder}/{name}", f"{self.folder}/{name}{ASIDE_SUFFIX}")
+                self._set_aside(name)
         return damaged
+
+    def set_aside_all(self) -> None:
+        """Rename every fragment, so that all is made again. Only for the one who writes this generation."""
+        for name in self._fragment_names():
+            self._set_aside(name)
+
+    def _set_aside(self, name: str) -> None:
+        self.files.rename(f"{self.folder}/{name}", f"{self.folder}/{name}{ASIDE_SUFFIX}")
 
 
 def _fragment_name(index: int) -> str:

@@ -85,6 +85,7 @@ Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
 WebAddress = Annotated[str, AfterValidator(_web_address)]
+Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 NO_TRUNCATION = 2**31 - 1  # a top_k that leaves every vocabulary whole
 MODEL_DEFAULTS = ("do_sample", "temperature", "top_k", "top_p")  # what a generation_config.json decides
 
@@ -288,4 +289,7 @@ class AutomationSettings(Section):
     max_partitions: Count = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
     max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns
+    owners: Annotated[tuple[Owner, ...], BeforeValidator(_list_as_tuple)] = ()  # shown in Dagster: mail, or team:NAME
+    # Who is told of a night that failed: Apprise addresses such as slack://... or exec:COMMAND; $NAME as in the shell.
+    notify: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
     browser_url: WebAddress = "http://127.0.0.1:8501"  # where links in the Dagster UI lead
