@@ -26,21 +26,30 @@ def extract_distributions(
     settings: DistributionSettings,
     on_response: Callable[[int], None] = lambda tokens: None,
 ) -> Iterator[pa.Table]:
-    """Yield a table (`token_distributions` schema) for each row of `samples`, in order; `on_response` is told its
-    tokens.
+    """Tables (`token_distributions` schema) for each row of `samples`, in order; `on_response` is told its tokens.
 
     With the whole vocabulary a response of many tokens comes in several tables, of at most 32 MiB where a token's row
-    is not larger.
+    is not larger. The scorer is told of all prompts now, before the first table is asked for, so that it may begin.
     """
     rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
-    for (problem_id, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
+    groups = []
+    for (_, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
         same_prompt = list(group)
-        scored = scorer.score(prompt_ids, [row["token_ids"] for row in same_prompt], settings)
+        groups.append((same_prompt, scorer.score(prompt_ids, [row["token_ids"] for row in same_prompt], settings)))
+    return _tables(groups, settings, on_response)
+
+
+def _tables(
+    groups: list[tuple[list[dict[str, Any]], Iterator[TokenScores]]],
+    settings: DistributionSettings,
+    on_response: Callable[[int], None],
+) -> Iterator[pa.Table]:
+    for same_prompt, scored in groups:
         for row in same_prompt:
             try:
                 scores = next(scored)
             except ModelError as error:
-                raise ModelError(f"problem {problem_id}, sample {row['sample_index']}: {error}") from error
+                raise ModelError(f"problem {row['problem_id']}, sample {row['sample_index']}: {error}") from error
             on_response(len(row["token_ids"]))
             table = _table(row, scores)
             yield from [table] if settings.top_k is not None else _parts(table)

@@ -203,7 +203,9 @@ def _backend(file: _File, step: Mapped, key: str) -> Backend:
         options["torch_dtype"] = options["torch_dtype"].removeprefix("torch.")
     if isinstance(options.get("num_process"), list):
         del options["num_process"]
-        file.warn(f"{place}.num_process", "has no effect here; one process runs the model")
+        file.warn(f"{place}.num_process", "has no effect here as a list; write how many replicas there should be")
+    if "num_process" in options:
+        options["num_process_at_most"] = True  # the scripts' files travel between machines
     if "device_map" in options and "device" in options:
         del options["device"]
         file.warn(place, "device_map decides where the model goes; device is ignored")
@@ -225,8 +227,9 @@ def _same_backend(file: _File, sample: Backend, dist: Backend) -> None:
 
 
 def _flat(backend: Backend) -> Mapped:
-    """All of a backend's settings in one row, but for `num_process`, which has no effect here."""
-    return {**backend.model_dump(), "backend_specific": None, **backend.backend_specific.model_dump(), "num_process": 0}
+    """All of a backend's settings in one row, but for the number of replicas: that of the sampler holds for both."""
+    options = backend.backend_specific.model_dump(exclude={"num_process", "num_process_at_most"})
+    return {**backend.model_dump(), "backend_specific": None, **options}
 
 
 def _dataset(file: _File, raw: Any) -> tuple[DatasetSettings, str]:
