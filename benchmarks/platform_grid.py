@@ -46,7 +46,7 @@ def fill(log: Callable[[str], None] | None) -> None:
 
 def _made(store: Store, partition: Partition, problems: str) -> list[EventLogEntry]:
     """Write a partition's results; what Dagster would have recorded of a run of it."""
-    observed = settings_versions([partition], {partition.dataset: problems})
+    observed = settings_versions([partition], {partition.dataset: problems}, store)
     wanted = wanted_fingerprints(partition, problems)
     for asset, fingerprint in wanted.items():
         generation = store.generation(asset, (partition.dataset, partition.model), fingerprint)

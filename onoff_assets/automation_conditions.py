@@ -6,7 +6,7 @@ it requests at once what a run left that died and is about to be retried. What t
 cannot be missed, and a table that is up to date is not made again because its input was looked at.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import dagster as dg
 
@@ -31,16 +31,30 @@ class OfPartitions(dg.AutomationCondition):
         """Those of `keys`, which are never none, for which the condition holds."""
         raise NotImplementedError
 
+    def inputs(self, asset: str, keys: Keys) -> dict[str | None, str]:
+        """The version of all that each of them depends on."""
+        from onoff_core.grid.leaderboard import leaderboard_version
+        from onoff_core.grid.problem_versions import inputs_version
+        from onoff_core.store import Store, current_generations
+
+        if asset == "leaderboard":
+            return {None: leaderboard_version(current_generations(Store(self.study.store_path)))}
+        return {key: inputs_version(self.study.partition(str(key))) for key in keys}
+
     def evaluate(self, context: dg.AutomationContext) -> dg.AutomationResult:
         candidates, true = context.candidate_subset, context.get_empty_subset()
         if not candidates.is_empty:
-            keys = candidates.expensively_compute_partition_keys() if candidates.is_partitioned else {None}
+            keys = self._keys(candidates.expensively_compute_partition_keys()) if candidates.is_partitioned else {None}
             found = self.find(context.key.to_user_string(), keys, context.asset_graph_view.instance)
             if candidates.is_partitioned:
                 true = candidates.compute_intersection_with_partition_keys({key for key in found if key is not None})
             elif found:
                 true = candidates
         return dg.AutomationResult(context, true)
+
+    def _keys(self, keys: Iterable[str]) -> set[str | None]:
+        """Without those of datasets and models that have left the study."""
+        return {key for key in keys if key in self.study.partitions}
 
 
 class BehindItsInputs(OfPartitions):
@@ -87,18 +101,22 @@ class FailedTooOften(OfPartitions):
 
     def find(self, asset: str, keys: Keys, instance: dg.DagsterInstance) -> Keys:
         from onoff_assets.partition_states import failures
-        from onoff_core.grid.leaderboard import leaderboard_version
-        from onoff_core.grid.problem_versions import inputs_version
-        from onoff_core.store import Store, current_generations
 
-        if asset == "leaderboard":
-            inputs: dict[str | None, str] = {
-                None: leaderboard_version(current_generations(Store(self.study.store_path)))
-            }
-        else:
-            inputs = {key: inputs_version(self.study.partition(str(key))) for key in keys}
         limit = self.study.automation.max_failures
-        return {key for key, number in failures(instance, inputs).items() if number > limit}
+        return {key for key, number in failures(instance, self.inputs(asset, keys)).items() if number > limit}
+
+
+class CanceledByHand(OfPartitions):
+    """Its last run was canceled, with the inputs it has now."""
+
+    @property
+    def name(self) -> str:
+        return "canceled_by_hand"
+
+    def find(self, asset: str, keys: Keys, instance: dg.DagsterInstance) -> Keys:
+        from onoff_assets.cancellations import canceled
+
+        return canceled(instance, self.inputs(asset, keys), asset)
 
 
 def _selects(run: dg.DagsterRun, asset: str) -> bool:
@@ -106,12 +124,12 @@ def _selects(run: dg.DagsterRun, asset: str) -> bool:
 
 
 def nobody_is_at_it(study: Study) -> dg.AutomationCondition:
-    """No run makes it now or is about to, and it has not failed too often.
+    """No run makes it now or is about to; it has not failed too often, and nobody stopped it.
 
     In this order: a run that ends while a tick looks is seen by one of the first two.
     """
-    free = ~dg.AutomationCondition.in_progress() & ~AboutToBeRetried(study) & ~FailedTooOften(study)
-    return free.with_label("nobody_is_at_it")
+    free = ~dg.AutomationCondition.in_progress() & ~AboutToBeRetried(study)
+    return (free & ~FailedTooOften(study) & ~CanceledByHand(study)).with_label("nobody_is_at_it")
 
 
 def follows_its_inputs(study: Study) -> dg.AutomationCondition:

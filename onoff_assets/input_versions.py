@@ -51,20 +51,24 @@ def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, st
     return recorded
 
 
-def settings_versions(partitions: Iterable[Partition], problems: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def settings_versions(
+    partitions: Iterable[Partition], problems: Mapping[str, str], store: "Store"
+) -> dict[str, dict[str, str]]:
     """The versions of the three settings assets, by asset and partition key; `problems`: by data set, where known.
 
     Dagster looks one step back only, so what decides rewards and token distributions counts all the way from the
     problems: a sampling setting makes them stale at once, not when the samples have been drawn again.
     """
+    from onoff_core.grid.recorded import as_recorded
     from onoff_core.grid.status import wanted_fingerprints
 
     versions: dict[str, dict[str, str]] = {asset: {} for asset in SETTINGS_ASSETS}
-    for partition in partitions:
+    for named in partitions:
         try:
+            partition = as_recorded(named, store)
             versions["settings"][partition.key] = sampling_settings_version(partition)
         except OnoffError as error:  # a model that is not there: its column has no versions, the others have
-            dg.get_dagster_logger().warning(f"settings of {partition.key}: {error}")
+            dg.get_dagster_logger().warning(f"settings of {named.key}: {error}")
             continue
         if partition.dataset in problems:
             wanted = wanted_fingerprints(partition, problems[partition.dataset])
@@ -130,7 +134,7 @@ def _observe_inputs(
         )
     except OnoffError as error:  # the step that needs the problems fails with the same message
         dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
-    wanted = {"problems": problems, **settings_versions([partition], problems)}
+    wanted = {"problems": problems, **settings_versions([partition], problems, store)}
     real = (
         {} if samples_too else _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
     )

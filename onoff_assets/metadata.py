@@ -46,6 +46,12 @@ def rounded(value: float | None, digits: int = 4) -> float | None:
     return None if value is None else round(value, digits)
 
 
+def ends(interval: tuple[float | None, float | None] | None) -> str:
+    """`0.123 to 0.456` of an interval or of bounds."""
+    low, high = interval or (None, None)
+    return "none" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
 def present(metadata: dict[str, Any]) -> dict[str, Any]:
     """Only what there is a number for."""
     return {name: value for name, value in metadata.items() if value is not None}

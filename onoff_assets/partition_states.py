@@ -1,25 +1,25 @@
 """What the instance and the store know of every partition, as the planning function wants it."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph  # not public
 
 from onoff_assets import tags
+from onoff_assets.cancellations import Key, canceled
 from onoff_assets.input_versions import latest_versions, observe, settings_versions
 from onoff_core.errors import ModelError
 from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version, problems_versions
+from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.status import imported_samples, wanted_fingerprints
 from onoff_core.store import Store
 from onoff_core.study import Partition, Study
 
-Key = TypeVar("Key", str, str | None)  # a partition's; None: of the leaderboard
-_IN_PROGRESS = [
+IN_PROGRESS = [
     dg.DagsterRunStatus.NOT_STARTED,
     dg.DagsterRunStatus.QUEUED,
     dg.DagsterRunStatus.STARTING,
@@ -45,12 +45,12 @@ def partition_states(
         for key, partition in study.partitions.items()
         if key not in running and any(key in made[asset] for asset in ASSETS)
     ]
-    observe(instance, {**settings_versions(observed, versions.found), "problems": versions.found})
+    observe(instance, {**settings_versions(observed, versions.found, store), "problems": versions.found})
     busy = running | backfilled
     states = [
         PartitionState(
             key=key,
-            wanted=_wanted(partition, versions.found.get(partition.dataset)),
+            wanted=_wanted(partition, versions.found.get(partition.dataset), store),
             made=_still_there(store, partition, {asset: made[asset][key] for asset in ASSETS if key in made[asset]}),
             in_progress=key in busy,
         )
@@ -63,7 +63,7 @@ def partition_states(
 
 def partitions_in_progress(instance: dg.DagsterInstance) -> set[str]:
     """The partitions of which a run is queued, running, or about to be retried."""
-    runs = [*instance.get_runs(filters=dg.RunsFilter(statuses=_IN_PROGRESS)), *about_to_be_retried(instance)]
+    runs = [*instance.get_runs(filters=dg.RunsFilter(statuses=IN_PROGRESS)), *about_to_be_retried(instance)]
     return {run.tags[tags.PARTITION] for run in runs if tags.PARTITION in run.tags}
 
 
@@ -79,7 +79,23 @@ def about_to_be_retried(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     coming = [run for run in instance.get_runs(failed) if run.tags.get(tags.WILL_RETRY, unmarked) == "true"]
     made = [run.tags[tags.RETRY_RUN] for run in coming if tags.RETRY_RUN in run.tags]
     over = {run.run_id for run in (instance.get_runs(dg.RunsFilter(run_ids=made)) if made else ()) if run.is_finished}
-    return [run for run in coming if run.tags.get(tags.RETRY_RUN) not in over]
+    unretried = _backfills_that_retry_nothing(instance, coming)
+
+    def is_coming(run: dg.DagsterRun) -> bool:
+        if tags.RETRY_RUN in run.tags:
+            return run.tags[tags.RETRY_RUN] not in over
+        return run.tags.get(tags.BACKFILL) not in unretried
+
+    return [run for run in coming if is_coming(run)]
+
+
+def _backfills_that_retry_nothing(instance: dg.DagsterInstance, runs: Iterable[dg.DagsterRun]) -> set[str]:
+    """The backfills of these runs that are over or gone: Dagster marks their runs for a retry and makes none."""
+    from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES  # there is no public way
+
+    ids = {run.tags[tags.BACKFILL] for run in runs if tags.BACKFILL in run.tags}
+    found = {name: instance.get_backfill(name) for name in ids}
+    return {name for name, one in found.items() if one is None or one.status in BULK_ACTION_TERMINAL_STATUSES}
 
 
 def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: BaseAssetGraph) -> set[str]:
@@ -98,11 +114,11 @@ def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: BaseAsset
     return keys
 
 
-def _wanted(partition: Partition, problems_version: str | None) -> dict[str, str] | None:
+def _wanted(partition: Partition, problems_version: str | None, store: Store) -> dict[str, str] | None:
     if problems_version is None:
         return None
     try:
-        return wanted_fingerprints(partition, problems_version)
+        return wanted_fingerprints(as_recorded(partition, store), problems_version)
     except ModelError:  # said when it was observed; a run of the partition fails with it, other columns do not
         return None
 
@@ -121,11 +137,16 @@ def _still_there(store: Store, partition: Partition, made: dict[str, str]) -> di
 def _with_history(
     instance: dg.DagsterInstance, study: Study, store: Store, states: list[PartitionState]
 ) -> list[PartitionState]:
-    """When each partition that is due was last made, and how often it failed with the inputs it has now."""
+    """When each partition that is due was last made, and how it ended before with the inputs it has now."""
     inputs = {state.key: inputs_version(study.partitions[state.key]) for state in states if state.due}
-    failed = failures(instance, inputs)
+    failed, stopped = failures(instance, inputs), canceled(instance, inputs)
     return [
-        dataclasses.replace(state, made_at=_made_at(store, study.partitions[state.key]), failures=failed[state.key])
+        dataclasses.replace(
+            state,
+            made_at=_made_at(store, study.partitions[state.key]),
+            failures=failed[state.key],
+            canceled=state.key in stopped,
+        )
         if state.due
         else state
         for state in states

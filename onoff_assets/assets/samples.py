@@ -1,16 +1,19 @@
 """`samples`: what the model answered."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from onoff_assets.execution import run
+from onoff_assets.execution import Materialize, run
 from onoff_assets.metadata import markdown_table, present, rounded, table_metadata
 from onoff_assets.partitions import Grid
 from onoff_core.grid.fingerprints import CODE_VERSIONS
+from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
-    from onoff_core.store import Generation
+    from onoff_core.grid.materialize import Made
+    from onoff_core.store import Generation, Store
 
 _PREVIEW_CHARACTERS = 200
 
@@ -28,10 +31,9 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
     )
     def samples(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         """num_samples responses per problem, with the sampled token ids and their log-probabilities; one row each."""
-        from onoff_core.grid.materialize import materialize_samples
         from onoff_core.store.provenance import SamplesProvenance
 
-        made = run(grid.study, context, materialize_samples)
+        made = run(grid.study, context, _materialize(grid.study))
         how = SamplesProvenance.of(made.manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
@@ -50,6 +52,22 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
         )
 
     return samples
+
+
+def _materialize(study: Study) -> Materialize:
+    """Draw the responses; or, in a study of a results file, take that file's."""
+    from onoff_core.grid.materialize import materialize_samples
+
+    results_file = study.results_file
+    if results_file is None:
+        return materialize_samples
+
+    def take(partition: Partition, store: "Store", say: Callable[[str], None]) -> "Made":
+        from onoff_core.exchange.importing import import_results
+
+        return import_results(partition, store, results_file, log=say)
+
+    return take
 
 
 def _preview(generation: "Generation") -> dg.MarkdownMetadataValue:

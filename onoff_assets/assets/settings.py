@@ -34,7 +34,8 @@ def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
     def observe() -> dg.DataVersionsByPartition:
         from onoff_core.grid.problem_versions import problems_versions
 
-        found = problems_versions(grid.study, open_store(grid.study)).found
-        return dg.DataVersionsByPartition(settings_versions(grid.study.partitions.values(), found)[name])
+        store = open_store(grid.study)
+        found = problems_versions(grid.study, store).found
+        return dg.DataVersionsByPartition(settings_versions(grid.study.partitions.values(), found, store)[name])
 
     return observe

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from onoff_assets.browser.bars import Distribution
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.pieces import Piece, label_of, response_pieces
-from onoff_core.errors import MissingInputError, StoreError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import ScoresProvenance
 

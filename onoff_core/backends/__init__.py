@@ -8,7 +8,7 @@ rewards or the store.
 
 import importlib
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from onoff_core.backends.contract import Engine, Sampler, Scorer, Tokenizer
 from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedScorer, open_replicas, wants_replicas
@@ -45,6 +45,24 @@ def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Scorer:
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer:
     """The tokenizer of `models.<name>`, without its weights. Raises `ModelError`."""
     return _engine(scorer_kind(settings)).open_tokenizer(name, settings, base_dir)
+
+
+def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
+    """What the model's makers sample with, by its `generation_config.json`, whoever samples. Raises `ModelError`."""
+    if scorer_kind(settings) != DEFAULT_SCORER:
+        return {}
+    module = importlib.import_module("onoff_core.backends.huggingface.generation_config")
+    found: dict[str, Any] = module.generation_defaults(name, settings, base_dir)
+    return found
+
+
+def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
+    """What is wrong with a model on this machine, a sentence each, found without loading it."""
+    if scorer_kind(settings) != DEFAULT_SCORER:
+        return []
+    module = importlib.import_module("onoff_core.backends.huggingface.preflight")
+    found: list[str] = module.what_loading_refuses(settings, base_dir, needs_template=needs_template)
+    return found
 
 
 def scorer_kind(settings: ModelSettings) -> str:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from onoff_core.backends.requests import Request, Response, TokenScores
 from onoff_core.backends.vocabulary import Vocabulary
+from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettings
 from onoff_core.tasks import Prompt
 
@@ -27,6 +28,15 @@ class ModelInfo:
     vocab_size: int  # the number of logits, which may be more than the tokenizer has tokens
     max_positions: int | None  # the longest sequence the model was made for; None: no limit is known
     stop_token_ids: frozenset[int]
+
+    def check_token_ids(self, token_ids: Sequence[int], what: str) -> None:
+        """Raise a `ModelError` for a token that the model has no embedding for; `what` names the ids in it."""
+        highest = max(token_ids, default=0)
+        if highest >= self.vocab_size:
+            raise ModelError(
+                f"{what} has the token id {highest}, but models.{self.name} has embeddings for {self.vocab_size} "
+                "tokens only; its tokenizer is another model's, or tokens were added without resizing the model"
+            )
 
 
 class Tokenizer(Protocol):

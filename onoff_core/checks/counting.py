@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from onoff_core.checks.counts import DistributionCounts
 from onoff_core.checks.evidence import Key, keys_of
-from onoff_core.checks.token_distributions import DistributionCounts
 from onoff_core.store import Generation
 from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
 from onoff_core.tables import SCHEMAS

@@ -1,31 +1,13 @@
 """What has to hold of a partition's token distributions. They are counted first (`counting`) and judged here."""
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from onoff_core.checks.evidence import Check, Evidence, Found, Key, examples
+from onoff_core.checks.counts import DistributionCounts
+from onoff_core.checks.evidence import Check, Evidence, Found, examples
 
 if TYPE_CHECKING:
     from onoff_core.store import Store
-
-
-@dataclass
-class DistributionCounts:
-    """What all three invariants are judged by: counts and offenders, found in one reading of the table."""
-
-    vocab_size: int
-    comparable: bool  # scored at temperature 1, as the sampler's log-probabilities are
-    full_precision: bool
-    tokens: int = 0
-    uncovered: list[Key] = field(default_factory=list)
-    impossible: dict[Key, None] = field(default_factory=dict)  # in the order of the rows
-    highest_entropy: float = -math.inf
-    lowest_entropy: float = math.inf
-    highest_logprob: float = -math.inf
-    compared: int = 0  # tokens, as the next two
-    largest_difference: float = 0.0
-    sum_of_differences: float = 0.0
 
 
 def distributions_cover_every_token(counts: DistributionCounts) -> Evidence:

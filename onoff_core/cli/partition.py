@@ -3,7 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from onoff_core.errors import MissingInputError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError
 from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:

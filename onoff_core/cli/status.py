@@ -3,8 +3,10 @@
 import argparse
 from typing import Any
 
+from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import table
-from onoff_core.errors import ModelError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import ModelError
 from onoff_core.study import load_study
 
 _MARKS = {
@@ -25,6 +27,8 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--dataset", help="only this dataset")
     command.add_argument("--model", help="only this model")
+    for extension in extensions("onoff.status"):
+        extension.add_arguments(command)
     command.set_defaults(run=run)
 
 
@@ -45,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
     known = current_generations(store)
-    rows, unfinished = [], None
+    rows, unfinished, open_keys = [], None, []
     wanting: tuple[str, ...] = ASSETS
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
@@ -58,13 +62,18 @@ def run(args: argparse.Namespace) -> int:
         rows.append(
             [partition.dataset, partition.model, *(_MARKS[states[asset]] if states else "?" for asset in ASSETS)]
         )
-        if unfinished is None and any(state not in ("complete", "imported") for state in states.values()):
+        wants_work = any(state not in ("complete", "imported") for state in states.values())
+        open_keys += [partition.key] if wants_work else []
+        if unfinished is None and wants_work:
             unfinished = partition.key  # to make imported samples anew would replace them
             wanting = tuple(asset for asset in ASSETS if states[asset] != "imported")
     print(table(["dataset", "model", *ASSETS], rows))
     print(f"\nstore: {study.store_path}")
     for name, note in notes.items():
         print(f"{name}: {note}")
+    for extension in extensions("onoff.status"):
+        for line in extension.notes(study, open_keys, args):
+            print(line)
     if unfinished is not None:
         print("next: fill one with")
         print(f"  {materialize_command(wanting, unfinished)}")

@@ -1,6 +1,7 @@
 """Score the sampled token ids, as they were sampled: text is never tokenized a second time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -32,22 +33,45 @@ def extract_distributions(
     is not larger. The scorer is told of all prompts now, before the first table is asked for, so that it may begin.
     """
     rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
-    groups = []
-    for (_, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
-        same_prompt = list(group)
-        groups.append((same_prompt, scorer.score(prompt_ids, [row["token_ids"] for row in same_prompt], settings)))
-    return _tables(groups, settings, on_response)
+    begun = [
+        _begin(scorer, problem_id, prompt_ids, list(group), settings)
+        for (problem_id, prompt_ids), group in groupby(
+            rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])
+        )
+    ]
+    return _tables(begun, settings, on_response)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """The responses to one prompt, which the scorer has been told of, or why it cannot be."""
+
+    rows: list[dict[str, Any]]
+    scored: Iterator[TokenScores]
+    error: ModelError | None = None
+
+
+def _begin(
+    scorer: Scorer, problem_id: str, prompt_ids: list[int], rows: list[dict[str, Any]], settings: DistributionSettings
+) -> _Begun:
+    try:
+        scorer.info.check_token_ids(prompt_ids, f"problem {problem_id}: its prompt")
+        for row in rows:
+            scorer.info.check_token_ids(row["token_ids"], f"problem {problem_id}, sample {row['sample_index']}: it")
+    except ModelError as error:  # is raised in its turn: what comes before it is written
+        return _Begun(rows, iter(()), error)
+    return _Begun(rows, scorer.score(prompt_ids, [row["token_ids"] for row in rows], settings))
 
 
 def _tables(
-    groups: list[tuple[list[dict[str, Any]], Iterator[TokenScores]]],
-    settings: DistributionSettings,
-    on_response: Callable[[int], None],
+    begun: Sequence[_Begun], settings: DistributionSettings, on_response: Callable[[int], None]
 ) -> Iterator[pa.Table]:
-    for same_prompt, scored in groups:
-        for row in same_prompt:
+    for one in begun:
+        if one.error is not None:
+            raise one.error
+        for row in one.rows:
             try:
-                scores = next(scored)
+                scores = next(one.scored)
             except ModelError as error:
                 raise ModelError(f"problem {row['problem_id']}, sample {row['sample_index']}: {error}") from error
             on_response(len(row["token_ids"]))

@@ -2,7 +2,7 @@
 
 samples             problems' content, model and revision, task, sampling settings
 rewards             the samples' fingerprint, format and reward type
-statistics          the rewards' fingerprint
+statistics          the rewards' fingerprint; for which k, where that is not the usual
 token_distributions the samples' fingerprint, distribution settings
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
@@ -15,7 +15,7 @@ import json
 from typing import Any
 
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind
-from onoff_core.backends.identity import model_identity
+from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.study import Partition
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
 
@@ -33,21 +33,30 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's samples besides the problems."""
     backend = partition.model_settings.backend_specific
     script = {} if backend.script is None else {"script": list(backend.script.responses)}
+    identity = model_identity(partition.model_settings, partition.base_dir)
+    if partition.recorded_folder is not None and identity["model_name"] == FOLDER:
+        identity["model_name"] = partition.recorded_folder
     return {
         "model": {
-            **model_identity(partition.model_settings, partition.base_dir),
+            **identity,
             "backend_type": partition.model_settings.backend_type,
             "torch_dtype": backend.torch_dtype,
             **script,
         },
-        "task": partition.task.model_dump(mode="json", exclude={"reward_type"}),
-        "sampling": partition.sampling.model_dump(mode="json", exclude={"batch_size"}),
+        "task": partition.task.deciding({"reward_type"}),
+        "sampling": partition.sampling.deciding({"batch_size"}),
+        **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
     }
 
 
 def reward_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's rewards besides the samples and the gold answers."""
     return {"reward_type": partition.task.reward_type, "format_type": partition.task.format_type}
+
+
+def statistics_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's statistics besides the rewards; nothing where nothing is set."""
+    return partition.statistics.model_dump(mode="json", exclude_defaults=True)
 
 
 def distribution_settings(partition: Partition) -> dict[str, Any]:
@@ -57,7 +66,7 @@ def distribution_settings(partition: Partition) -> dict[str, Any]:
     """
     kind = scorer_kind(partition.model_settings)
     scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
-    return {**partition.distribution.model_dump(mode="json", exclude={"use_logits"}), **scorer}
+    return {**partition.distribution.deciding({"use_logits"}), **scorer}
 
 
 def sampling_settings_version(partition: Partition) -> str:
@@ -80,8 +89,15 @@ def rewards_fingerprint(partition: Partition, samples: str) -> str:
     return _of("rewards", samples=samples, settings=reward_settings_version(partition))
 
 
-def statistics_fingerprint(rewards: str) -> str:
-    return _of("statistics", rewards=rewards)
+def statistics_fingerprint(partition: Partition, rewards: str) -> str:
+    settings = statistics_settings(partition)
+    return _of("statistics", rewards=rewards, **({"settings": fingerprint_of(settings)} if settings else {}))
+
+
+def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, str]) -> str:
+    """Of the models of the partition's data set; `problem_statistics` of each, by name."""
+    content = [statistics_settings(partition), sorted(problem_statistics.items())]
+    return _of("comparisons", content=fingerprint_of(content))
 
 
 def token_distributions_fingerprint(partition: Partition, samples: str) -> str:

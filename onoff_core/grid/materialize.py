@@ -9,21 +9,24 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from onoff_core.backends import open_sampler, open_scorer, open_tokenizer
+from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
+from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
+from onoff_core.grid.recorded import as_recorded
+from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask
-from onoff_core.statistics import summarise
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
-from onoff_core.study import Partition
+from onoff_core.study import Partition, SamplingSettings
+from onoff_core.study.checking import validate
 from onoff_core.tables import SCHEMAS
 
 Log = Callable[[str], None]
@@ -43,7 +46,7 @@ class Made:
 
 def materialize_samples(partition: Partition, store: Store, log: Log | None = None) -> Made:
     """Draw the partition's responses."""
-    say = log or _info
+    say, partition = log or _info, as_recorded(partition, store)
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
     keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
@@ -54,9 +57,27 @@ def materialize_samples(partition: Partition, store: Store, log: Log | None = No
         if is_whole(generation, say):
             _mend_vocabulary(partition, store)
             return already(store, generation, say)
-        indices, facts = _sample(partition, store, generation, problems, say, log)
         settings = fingerprints.sampling_settings(partition)
+        taken = _model_defaults(partition)
+        partition = replace(partition, sampling=partition.sampling.model_copy(update=taken))
+        indices, facts = _sample(partition, store, generation, problems, say, log)
+        if partition.sampling.generation_defaults is not None:
+            settings = {**settings, "sampling": {**settings["sampling"], **taken}}
+            facts = {**facts, "generation_defaults": taken}
         return finish(store, generation, {"problems": version}, settings, facts, indices)
+
+
+def _model_defaults(partition: Partition) -> dict[str, Any]:
+    """The values of the sampling settings that are left to the model, as far as its generation_config.json has them."""
+    left = partition.sampling.left_to_model
+    if not left:
+        return {}
+    found = generation_defaults(partition.model, partition.model_settings, partition.base_dir)
+    taken = {name: found[name] for name in left if name in found}
+    checked = validate(
+        SamplingSettings, taken, partition.base_dir, f"generation_config.json of models.{partition.model}"
+    )
+    return {name: getattr(checked, name) for name in taken}
 
 
 def _sample(
@@ -82,6 +103,7 @@ def _sample(
         return [chunk.index for chunk in chunks], {
             "seed": begun["seed"],
             "model_revision": sampler.info.revision,
+            "model_source": model_source(partition.model_settings, partition.base_dir),
             "device": sampler.info.device,
             "torch_dtype": sampler.info.dtype,
             "seconds": progress.seconds,
@@ -130,19 +152,27 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
 
 
 def materialize_statistics(partition: Partition, store: Store, log: Log | None = None) -> Made:
-    """Summarise the partition's current rewards."""
+    """Summarise the partition's current rewards, each problem's too, and compare the data set's models anew."""
     say, key = log or _info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
-    generation = store.generation("statistics", key, fingerprints.statistics_fingerprint(rewards.fingerprint))
-    with store.writing(generation):
-        if is_whole(generation, say):
-            return already(store, generation, say)
-        inputs = rewards.manifest().inputs
-        samples = store.generation("samples", key, inputs["samples"])
-        row = summarise(samples.read(), rewards.read())
-        generation.write_fragment(0, [pa.Table.from_pylist([row], schema=SCHEMAS["statistics"])])
-        made_from = {"rewards": rewards.fingerprint, "samples": inputs["samples"]}
-        return finish(store, generation, made_from, {}, {}, [0])
+    fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
+    generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
+    with store.writing(generation), store.writing(by_problem):
+        missing = [made for made in (by_problem, generation) if not is_whole(made, say)]
+        if missing:
+            tables = statistics_tables(partition, store, rewards)
+            settings = fingerprints.statistics_settings(partition)
+            for made, table in ((by_problem, tables.problem_statistics), (generation, tables.statistics)):
+                if made in missing:
+                    made.write_fragment(0, [table])
+                    made.complete(tables.made_from, settings, {}, [0])
+        store.make_current(by_problem)
+    keep_comparisons(partition, store)
+    if not missing:
+        return already(store, generation, say)
+    store.make_current(generation)
+    publish_catalog(store)
+    return Made(generation, generation.manifest(), computed=True)
 
 
 def materialize_token_distributions(partition: Partition, store: Store, log: Log | None = None) -> Made:

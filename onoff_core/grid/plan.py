@@ -20,6 +20,7 @@ class PartitionState:
     made_at: float | None = None  # seconds since 1970, of the last materialization; None: never
     in_progress: bool = False  # queued, running, or part of a backfill that has not come to it
     failures: int = 0  # failed runs with the inputs as they are now
+    canceled: bool = False  # its last run, with the inputs as they are now, was stopped by a person
 
     @property
     def due(self) -> tuple[str, ...]:
@@ -36,6 +37,7 @@ class Plan:
     complete: int
     in_progress: int
     failed_too_often: tuple[str, ...]
+    canceled: tuple[str, ...]
     unreadable: tuple[str, ...]  # the data set cannot be read
     left_for_later: int  # over the limit of this tick
 
@@ -49,6 +51,8 @@ class Plan:
         ]
         if self.failed_too_often:
             parts.append(f"failed too often, change an input or run by hand: {', '.join(self.failed_too_often)}")
+        if self.canceled:
+            parts.append(f"canceled, change an input or run by hand: {', '.join(self.canceled)}")
         if self.unreadable:
             parts.append(f"data set cannot be read: {', '.join(self.unreadable)}")
         return "; ".join(parts)
@@ -57,12 +61,13 @@ class Plan:
 def plan(states: Iterable[PartitionState], max_partitions: int, max_failures: int) -> Plan:
     """Request what is missing or stale, the oldest first: never made before made long ago, else in the study's order.
 
-    Left alone: what is in progress, what failed more than `max_failures` times with unchanged inputs, and all beyond
-    `max_partitions`.
+    Left alone: what is in progress, what was canceled or failed more than `max_failures` times with unchanged inputs,
+    and all beyond `max_partitions`.
     """
     ready: list[PartitionState] = []
     complete = in_progress = 0
     failed: list[str] = []
+    canceled: list[str] = []
     unreadable: list[str] = []
     for state in states:
         if state.in_progress:
@@ -71,6 +76,8 @@ def plan(states: Iterable[PartitionState], max_partitions: int, max_failures: in
             unreadable.append(state.key)
         elif not state.due:
             complete += 1
+        elif state.canceled:
+            canceled.append(state.key)
         elif state.failures > max_failures:
             failed.append(state.key)
         else:
@@ -81,6 +88,7 @@ def plan(states: Iterable[PartitionState], max_partitions: int, max_failures: in
         complete=complete,
         in_progress=in_progress,
         failed_too_often=tuple(failed),
+        canceled=tuple(canceled),
         unreadable=tuple(unreadable),
         left_for_later=max(0, len(ready) - max_partitions),
     )

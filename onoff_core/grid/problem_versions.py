@@ -18,7 +18,7 @@ from onoff_core.grid.fingerprints import (
     sampling_settings_version,
 )
 from onoff_core.problems import load_problems, problems_version
-from onoff_core.problems.loading import problems_source
+from onoff_core.problems.loading import files_read
 from onoff_core.store import Store
 from onoff_core.study import DatasetSettings, Partition, Study
 
@@ -101,12 +101,12 @@ def _read(store: Store, file: str) -> dict[str, str]:
 
 def _identity(name: str, settings: DatasetSettings, base_dir: Path) -> str:
     """The hash of all that says which problems are meant, short of reading them."""
-    content = settings.model_dump(mode="json", exclude={"task", "sampling"})
+    content = settings.deciding({"task", "sampling"})
     stamp: list[int] | None = None
     if settings.path or settings.data_dir:
         try:
-            status = Path(problems_source(name, settings, base_dir)).stat()
-            stamp = [status.st_mtime_ns, status.st_size]
+            states = [file.stat() for file in files_read(name, settings, base_dir)]
+            stamp = [number for state in states for number in (state.st_mtime_ns, state.st_size)]
         except (OSError, DatasetError):  # no such file: that too is a state, and reading it will say what is wrong
             stamp = None
     return fingerprint_of([name, content, stamp, CODE_VERSIONS["problems"]])

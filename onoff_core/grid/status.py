@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from onoff_core.grid import fingerprints
+from onoff_core.grid.recorded import as_recorded
 from onoff_core.store import Current, Store
 from onoff_core.store.provenance import is_imported
 from onoff_core.study import Partition
@@ -26,7 +27,7 @@ def wanted_fingerprints(partition: Partition, problems_version: str, imported: s
     return {
         "samples": samples,
         "rewards": rewards,
-        "statistics": fingerprints.statistics_fingerprint(rewards),
+        "statistics": fingerprints.statistics_fingerprint(partition, rewards),
         "token_distributions": fingerprints.token_distributions_fingerprint(partition, samples),
     }
 
@@ -41,13 +42,15 @@ def partition_status(
     imported (samples only): brought in by `onoff import`; what follows is complete where it was made from them.
     `known`: what `current_generations` gave, for who asks about many partitions.
     """
-    key = (partition.dataset, partition.model)
+    key = partition.names
     current = {asset: _current(store, asset, key, known) for asset in fingerprints.ASSETS}
     samples = current["samples"]
     if problems_version is None and samples is not None:
         problems_version = samples.inputs["problems"]
     imported = samples.fingerprint if samples is not None and samples.imported else None
     wanted = {} if problems_version is None else wanted_fingerprints(partition, problems_version, imported)
+    if samples is not None and wanted.get("samples", samples.fingerprint) != samples.fingerprint:
+        wanted = wanted_fingerprints(as_recorded(partition, store), problems_version or "", imported)
     states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in fingerprints.ASSETS}
     return states if imported is None else {**states, "samples": "imported"}
 

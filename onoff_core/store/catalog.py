@@ -11,13 +11,14 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from onoff_core.errors import StoreError
-from onoff_core.store import schema
+from onoff_core.store import attaching, schema
 from onoff_core.store.files import Files, scratch_folder
 from onoff_core.store.generation import Generation
 from onoff_core.store.manifest import Manifest
@@ -33,6 +34,11 @@ _ATTEMPTS = 50  # S3 only: publications in a row that others were faster with
 _BATCH = 100  # generations whose rows are in memory at once
 _SLACK_BYTES = 8 << 20  # a file may grow to twice its size when made anew and this much before it is compacted
 _MEMORY = "200MB"
+_PLACES = ("model_name", "model_source", "imported_from")  # in settings and facts, what may be a path
+_NOT_WHOLE = (
+    "not published, the file was not whole when it was opened again; is the disk full? The results are safe, and the "
+    "catalog is the former one; free some space, and the next publication has everything"
+)
 
 Work = tuple[str, tuple[str, ...]]  # asset, partition
 Template = Callable[[str], str]  # asset -> path of its empty file, absolute or below the store's root
@@ -74,15 +80,16 @@ def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
 
     with _explained(store.files), store.files.replacing(CATALOG_NAME) as replacement:
         if from_nothing or not _version_is_ours(replacement.path):
-            replacement.path.unlink(missing_ok=True)
             _rebuild(replacement.path, store, template)
         else:
             try:
                 _go_on(replacement.path, store, changes, template)
             except duckdb.Error as error:  # damaged inside; anything else the rebuilding meets, too
                 logger.warning("cannot go on from the former catalog (%s); making it anew", str(error).splitlines()[0])
-                replacement.path.unlink()
                 _rebuild(replacement.path, store, template)
+    log_of_changes = f"{CATALOG_NAME}.wal"  # of who opened the former file to write; it does not belong to this one
+    if replacement.kept and store.files.exists(log_of_changes):
+        store.files.remove(log_of_changes)
     return replacement.kept
 
 
@@ -111,13 +118,13 @@ def _version_is_ours(path: Path) -> bool:
     if not path.exists():
         return False
     try:
-        with duckdb.connect() as connection:
-            usable, error = schema.attach(connection, path), "not of this version, or cut off"
+        with attaching.connect() as connection:
+            wrong = attaching.attach(connection, path)
     except duckdb.Error as raised:
-        usable, error = False, str(raised).splitlines()[0]
-    if not usable:
-        logger.warning("the catalog is of another version or damaged; making it anew (%s)", error)
-    return usable
+        wrong = str(raised).splitlines()[0]
+    if wrong is not None:
+        logger.warning("the catalog is made anew: %s", wrong)
+    return wrong is None
 
 
 def _is_settled(store: Store, change: Change) -> bool:
@@ -138,9 +145,11 @@ def _order(store: Store, asset: str, partition: tuple[str, ...]) -> list[str]:
 
 
 def _rebuild(path: Path, store: Store, template: Template) -> None:
+    for former in (path, _log_of(path)):
+        former.unlink(missing_ok=True)
     with _opened(path, store.files) as connection:
         _fill(connection, store, template)
-    _note_fresh_size(path)
+    _note_fresh_size(path, store.files)
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, store: Store, template: Template) -> None:
@@ -247,7 +256,8 @@ def _columns(generation: Generation, manifest: Manifest) -> list[str]:
 def _generation_row(generation: Generation, manifest: Manifest, columns: list[str]) -> dict[str, object]:
     dataset, model = schema.names_of(generation.asset, manifest.partition)
     as_json = {
-        name: json.dumps(getattr(manifest, name), ensure_ascii=False) for name in ("inputs", "settings", "facts")
+        name: json.dumps(_without_places(getattr(manifest, name)), ensure_ascii=False)
+        for name in ("inputs", "settings", "facts")
     }
     return {
         "asset": generation.asset,
@@ -260,6 +270,18 @@ def _generation_row(generation: Generation, manifest: Manifest, columns: list[st
         "folder": generation.folder,
         "schema_version": manifest.schema_version,
         "columns": columns,
+    }
+
+
+def _without_places(values: Any) -> Any:
+    """Of folders and files of the machine that made it, only their own names: a catalog holds no absolute path."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        name: PurePosixPath(value).name
+        if name in _PLACES and isinstance(value, str) and value.startswith("/")
+        else _without_places(value)
+        for name, value in values.items()
     }
 
 
@@ -276,23 +298,51 @@ def _compact(path: Path, files: Files, template: Template) -> None:
             schema.create_view(connection, asset, template(asset), by_dataset=files.locks)
         connection.execute("DETACH bloated")
     compacted.replace(path)
-    _note_fresh_size(path)
+    _note_fresh_size(path, files)
 
 
-def _note_fresh_size(path: Path) -> None:
-    with duckdb.connect(path) as connection:
+def _note_fresh_size(path: Path, files: Files) -> None:
+    with _opened(path, files) as connection:
         connection.execute("UPDATE onoff_catalog SET fresh_bytes = ?", [path.stat().st_size])
 
 
 @contextmanager
 def _opened(path: Path, files: Files) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A scratch catalog, to write; closed, it is one file."""
+    """A scratch catalog, to write. After the block it is one file, and was opened again and asked: closing a file says
+    nothing where the disk is full."""
     with duckdb.connect(path) as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute("SET threads = 1")
         connection.execute(f"SET VARIABLE onoff_store = {schema.quoted(schema.root_of(files))}")
         files.register(connection)
         yield connection
+        counts = _counts(connection, "")
+        connection.execute("CHECKPOINT")
+    if _log_of(path).exists():
+        raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}, {_log_of(path).name} was left beside it")
+    with attaching.connect() as connection:
+        wrong = attaching.attach(connection, path)
+        if wrong is None and (found := _counts(connection, "catalog.")) != counts:
+            wrong = f"it holds {found} rows where {counts} were written"
+    if wrong is not None:
+        raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}: {wrong}")
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, of: str) -> dict[str, int]:
+    """The rows of each table; views have to be there to be counted among them."""
+    counts: dict[str, int] = {}
+    for table in schema.TABLES_IN_CATALOG:
+        ((counts[table],),) = connection.execute(f"SELECT count(*) FROM {of}{table}").fetchall()
+    database = "catalog" if of else connection.execute("SELECT current_database()").fetchall()[0][0]
+    ((counts["views"],),) = connection.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE NOT internal AND database_name = ?", [database]
+    ).fetchall()
+    return counts
+
+
+def _log_of(path: Path) -> Path:
+    """Where DuckDB keeps what is not in the file yet."""
+    return path.with_name(f"{path.name}.wal")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from onoff_core.errors import StoreError
 from onoff_core.store.files import Files, sha256_of
-from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest
+from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest, plain_json
 from onoff_core.store.parquet import (
     batches_of,
     column_names_of,
@@ -29,6 +29,13 @@ from onoff_core.tables import SCHEMA_VERSION, SCHEMAS
 
 _FRAGMENT_NAME = re.compile(r"\d{5,}\.parquet")
 ASIDE_SUFFIX = ".damaged"
+# Tables that are made with an asset of another name.
+_MADE_WITH = {
+    "problems": "samples",
+    "vocabulary": "samples",
+    "problem_statistics": "statistics",
+    "comparisons": "statistics",
+}
 
 
 class Generation:
@@ -71,7 +78,7 @@ class Generation:
         name = f"{self.folder}/begun.json"
         self.files.create_bytes(name, json.dumps(dict(facts)).encode())
         try:
-            begun: dict[str, Any] = json.loads(self.files.read_bytes(name))
+            begun: dict[str, Any] = plain_json(self.files.read_bytes(name))
         except ValueError as error:
             raise StoreError(
                 f"{self.files.location(name)}: damaged ({error}); remove the folder to begin again"
@@ -145,7 +152,7 @@ class Generation:
 
     @property
     def _mend(self) -> str:
-        made_with = {"problems": "samples", "vocabulary": "samples"}.get(self.asset, self.asset)
+        made_with = _MADE_WITH.get(self.asset, self.asset)
         return f"materialize {made_with} of {'|'.join(self.partition)} again: only what is damaged is made anew"
 
     def batches(self, index: int, columns: Sequence[str], num_rows: int) -> Iterator[pa.RecordBatch]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import duckdb
 
 from onoff_core.errors import StoreError
-from onoff_core.store import schema
+from onoff_core.store import attaching, schema
 from onoff_core.store.catalog import CATALOG_NAME, fill_private, publish_catalog
 from onoff_core.store.files import make_scratch_folder
 from onoff_core.store.manifest import Manifest
@@ -25,50 +25,71 @@ from onoff_core.store.store import Store
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_SECONDS = 120.0  # of a question of ours; the tables it asks are small
+
 
 def connect_catalog(store: Store, publish: bool = True) -> duckdb.DuckDBPyConnection:
     """An in-memory connection with the published catalog attached read-only and in use.
 
     Published now where it is not there; made for this connection alone of a store that cannot be written, or where
-    `publish` is False.
+    `publish` is False, or where the one that is there is of no use: that is the next writer's to replace.
+
+    The connection sees the store's folder alone: no other file, no network, no extension.
     """
     connection = _connect(store)
     if connection is not None:
         return connection
-    return _connect_anew(store) if publish else _connect_private(store)
+    there = store.files.version(CATALOG_NAME) is not None
+    return _connect_anew(store) if publish and not there else _connect_private(store)
 
 
 @contextmanager
 def reading_catalog(store: Store, publish: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
     """As `connect_catalog`, for queries of ours: where they fail the catalog is damaged, and the error says so."""
     with connect_catalog(store, publish) as connection:
+        limit = threading.Timer(_LONGEST_SECONDS, connection.interrupt)
+        limit.daemon = True
+        limit.start()
         try:
             yield connection
+        except duckdb.InterruptException as error:
+            raise StoreError(
+                f"{store.files.location(CATALOG_NAME)}: no answer within {_LONGEST_SECONDS:.0f} s; if the store is a "
+                "stranger's, do not trust this file: remove it, and it is made again from the results"
+            ) from error
         except duckdb.Error as error:
             raise StoreError(
                 f"{store.files.location(CATALOG_NAME)}: damaged ({str(error).splitlines()[0]}); remove this file: it "
                 "is made again from the results"
             ) from error
+        finally:
+            limit.cancel()
 
 
 def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:
-    """None where there is no catalog, or one of another version, or one seen to be damaged."""
+    """None where there is no catalog, or one that is of no use."""
     fetched = store.files.fetch(CATALOG_NAME)
     if fetched is None:
         return None
-    connection = duckdb.connect()
+    connection = attaching.connect()
     try:
-        usable = schema.attach(connection, fetched[0])
+        wrong = attaching.attach(connection, fetched[0])
     except (duckdb.Error, FileNotFoundError) as error:
-        logger.warning("%s is not readable as it is: %s", store.files.location(CATALOG_NAME), error)
-        connection.close()
-        return None
-    if not usable:
-        connection.close()
-        replaced = store.files.version(CATALOG_NAME) != fetched[1]  # then two files were compared
-        return _connect(store) if replaced else None
-    _use(connection, store)
-    return connection
+        wrong = str(error).splitlines()[0]
+    if wrong is None:
+        _use(connection, store)
+        attaching.close_in(connection, store.files)
+        return connection
+    connection.close()
+    if store.files.version(CATALOG_NAME) not in (fetched[1], None):  # replaced: then two files were compared
+        return _connect(store)
+    logger.warning(
+        "%s cannot be used (%s); reading goes on with a catalog of its own. The next run, or onoff prune --yes, "
+        "publishes it anew",
+        store.files.location(CATALOG_NAME),
+        wrong,
+    )
+    return None
 
 
 def _connect_anew(store: Store) -> duckdb.DuckDBPyConnection:
@@ -89,10 +110,11 @@ def _connect_anew(store: Store) -> duckdb.DuckDBPyConnection:
 def _connect_private(store: Store) -> duckdb.DuckDBPyConnection:
     folder = make_scratch_folder()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    connection = duckdb.connect()
+    connection = attaching.connect()
     connection.execute("ATTACH ':memory:' AS catalog")
     _use(connection, store)
     fill_private(connection, store, folder)
+    attaching.close_in(connection, store.files, folder)
     return connection
 
 
@@ -167,5 +189,13 @@ def current_generations(
     if (
         store.files.locks
     ):  # a folder that somebody removed by hand; on S3 looking for each would cost more than it tells
-        found = {key: now for key, now in found.items() if store.generation(*key, now.fingerprint).is_complete}
+        found = {key: now for key, now in found.items() if _is_there(store, *key, now.fingerprint)}
     return found
+
+
+def _is_there(store: Store, asset: str, partition: tuple[str, ...], fingerprint: str) -> bool:
+    try:
+        return store.generation(asset, partition, fingerprint).is_complete
+    except StoreError as error:  # a catalog that somebody else made may name what can be no name
+        logger.warning("left out: %s", error)
+        return False

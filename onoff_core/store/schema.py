@@ -14,7 +14,6 @@ partition's files before DuckDB sees the others.
 import hashlib
 import io
 import uuid
-from pathlib import Path
 
 import duckdb
 import pyarrow as pa
@@ -23,8 +22,7 @@ import pyarrow.parquet as pq
 from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
-CATALOG_VERSION = 2
-_HEADERS_BYTES = 3 * 4096  # of a DuckDB file, before its blocks
+CATALOG_VERSION = 3
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
 TABLES_IN_CATALOG = ("generations", "fragments", *COPIED)
@@ -97,18 +95,6 @@ def _create_own(
     connection.execute(f"COMMENT ON TABLE {table} IS {quoted(comment)}")
     for name, (_, text) in columns.items():
         connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
-
-
-def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Attach the file at `path` as `catalog`, to be read; whether it is one of this version, and not cut off: DuckDB
-    opens that one, too, and fails where it misses the first block. Raises `duckdb.Error` where it cannot be opened."""
-    connection.execute(f"ATTACH {quoted(str(path))} AS catalog (READ_ONLY)")
-    if connection.execute("SELECT version FROM catalog.onoff_catalog").fetchall() != [(CATALOG_VERSION,)]:
-        return False
-    ((blocks,),) = connection.execute(
-        "SELECT total_blocks * block_size FROM pragma_database_size() WHERE database_name = 'catalog'"
-    ).fetchall()
-    return path.stat().st_size >= _HEADERS_BYTES + blocks
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str, by_dataset: bool) -> None:

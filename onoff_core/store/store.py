@@ -6,17 +6,17 @@ comes from there and never from a clock.
 
 import json
 import logging
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from onoff_core.errors import MissingInputError, StoreError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
-from onoff_core.store.manifest import Manifest
+from onoff_core.store.manifest import NAME, Manifest, plain_json
 from onoff_core.tables import TABLES
 
 logger = logging.getLogger(__name__)
@@ -24,7 +24,6 @@ logger = logging.getLogger(__name__)
 NOTES = "changed"
 NOTES_LOCK = ".changed.lock"  # of who writes a note, so that scratch files of who died are known
 _REMEMBERED = 1000  # former generations in a pointer
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # of a dataset, a model, a fingerprint: one part of a path
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,9 @@ class Store:
         return self.files.root
 
     def generation(self, asset: str, partition: tuple[str, ...], fingerprint: str) -> Generation:
+        for name in (asset, *partition, fingerprint):
+            if not name or name.startswith(".") or "/" in name or "\0" in name:  # a path that leads elsewhere
+                raise StoreError(f"{self.root}: {name!r} is no name of a dataset, a model or a generation")
         return Generation(self.files, asset, partition, fingerprint, self.facts)
 
     def current(self, asset: str, partition: tuple[str, ...]) -> Generation | None:
@@ -69,7 +71,7 @@ class Store:
         if content is None:
             return []
         try:
-            pointer = json.loads(content)
+            pointer = plain_json(content)
             return _names([pointer["fingerprint"], *pointer.get("previous", [])])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
@@ -109,7 +111,7 @@ class Store:
             try:
                 content = self.files.find_bytes(f"{NOTES}/{name}")
                 if content is not None:  # else another publication was faster
-                    found.append(_change(name, json.loads(content)))
+                    found.append(_change(name, plain_json(content)))
             except (StoreError, ValueError, KeyError, TypeError) as error:  # ours are whole, so it is no reason to stop
                 logger.warning("%s is a foreign file (%s); left alone", self.files.location(f"{NOTES}/{name}"), error)
         return found
@@ -128,6 +130,8 @@ class Store:
             return 0
         dead = []
         for change in self.changes():
+            if self.files.outside("/".join((change.asset, *change.partition))):
+                continue
             with self.files.try_lock(
                 current_lock(change.asset, change.partition)
             ) as free:  # else a writer is between the two
@@ -178,7 +182,7 @@ class Store:
 
 def _names(names: list[Any]) -> list[str]:
     """The names, if each is one."""
-    wrong = [name for name in names if not isinstance(name, str) or not _NAME.fullmatch(name)]
+    wrong = [name for name in names if not isinstance(name, str) or not NAME.fullmatch(name)]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no name")
     return names

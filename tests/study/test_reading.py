@@ -236,7 +236,10 @@ MISTAKES = [
         "models.m.backend_specific: name device or device_map, not both",
     ),
     ({"models": {"m": {"model_name": "x", "sampling": {"seeds": 1}}}}, "models.m.sampling.seeds: unknown key"),
-    ({"task": {"template_type": "chat"}}, "task.template_type: should be 'chatml', 'llama', 'simple' or 'model'"),
+    (
+        {"task": {"template_type": "chat"}},
+        "task.template_type: should be 'chatml', 'llama', 'simple', 'model' or 'openai'",
+    ),
     ({"task": {"format_type": "json"}}, "task.format_type: should be 'boxed' or 'structured', not 'json'"),
     ({"task": {"reward_type": "vibes"}}, "task.reward_type: should be"),
     ({"task": {"examples": [{"question": "a"}]}}, "task.examples.0.response: is missing"),
@@ -303,7 +306,9 @@ def test_crons_that_there_are(tmp_path: Path, cron: str) -> None:
 def test_a_long_value_is_not_said_whole(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load_study(write(tmp_path, {**MINIMAL, "task": {"template_type": "x" * 5000, "examples": [["y" * 50] * 9]}}))
-    assert "task.template_type: should be 'chatml', 'llama', 'simple' or 'model', not 'xxx" in str(caught.value)
+    assert "task.template_type: should be 'chatml', 'llama', 'simple', 'model' or 'openai', not 'xxx" in str(
+        caught.value
+    )
     assert all(len(line) < 600 for line in str(caught.value).splitlines())
 
 

@@ -9,7 +9,8 @@ import streamlit as st
 from onoff_assets.browser.links import Link, choose, read_link
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
-from onoff_core.errors import OnoffError, SettingsError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import OnoffError, SettingsError
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
 from onoff_core.tables import GRID_ASSETS

@@ -9,7 +9,7 @@ from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import GridRow, grid_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common
-from onoff_core.errors import materialize_command
+from onoff_core.commands import materialize_command
 from onoff_core.tables import ASSETS
 
 MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆"}

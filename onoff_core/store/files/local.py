@@ -57,9 +57,13 @@ class LocalFiles:
         except OSError as error:  # what may not be looked at is not "not there"
             raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
 
+    def linked(self, name: str) -> str | None:
+        real = os.path.realpath(f"{self._root}/{name}")
+        return None if real == os.path.normpath(f"{os.path.realpath(self._root)}/{name}") else real
+
     def outside(self, name: str) -> str | None:
-        real, root = os.path.realpath(f"{self._root}/{name}"), os.path.realpath(self._root)
-        return None if real == root or real.startswith(root.rstrip("/") + "/") else real
+        real, root = self.linked(name), os.path.realpath(self._root)
+        return None if real is None or real == root or real.startswith(root.rstrip("/") + "/") else real
 
     def _refuse_outside(self, folder: Path) -> None:
         """Nothing outside the store's folder is ever written or removed."""
@@ -212,6 +216,8 @@ class LocalFiles:
             yield held
 
     def is_locked(self, name: str) -> bool:
+        if self.outside(name):  # nobody writes there
+            return False
         for entry in self._entries(name):
             if entry.name.endswith(".lock"):
                 with self.try_lock(f"{name}/{entry.name}") as free:

@@ -34,6 +34,9 @@ class Files(Protocol):
     def location(self, name: str) -> str:
         """The full path or URL, as DuckDB, pandas and people read it."""
 
+    def linked(self, name: str) -> str | None:
+        """Where a name really lies, if a link below the root is on the way; None if there is none."""
+
     def outside(self, name: str) -> str | None:
         """Where a name leads to through links, if that is outside the store; None if it is inside."""
 

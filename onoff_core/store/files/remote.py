@@ -65,8 +65,11 @@ class S3Files:
     def _key(self, name: str) -> str:
         return self.location(name).removeprefix("s3://")
 
-    def outside(self, name: str) -> str | None:
+    def linked(self, name: str) -> str | None:
         return None  # there are no links
+
+    def outside(self, name: str) -> str | None:
+        return None
 
     def exists(self, name: str) -> bool:
         with self._explained(name, "read"):
