@@ -91,8 +91,9 @@ class Scorer(Protocol):
     ) -> Iterator[TokenScores]:
         """Score the responses to one prompt, in order.
 
-        Raises `ModelError` where a response is empty, is longer than the model takes, or has logits that are no
-        numbers; the responses before it have been yielded by then.
+        Several calls may be made before the first is asked for its scores: an engine of several parts begins with all
+        of them. Raises `ModelError` where a response is empty, is longer than the model takes, or has logits that are
+        no numbers; the responses before it have been yielded by then.
         """
 
     def close(self) -> None:
@@ -107,3 +108,6 @@ class Engine(Protocol):
     def open_scorer(self, name: str, settings: ModelSettings, base_dir: Path) -> Scorer: ...
 
     def open_tokenizer(self, name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer: ...
+
+    def num_gpus(self) -> int:
+        """How many GPUs this process sees that the engine could use; 0 where it computes on none."""

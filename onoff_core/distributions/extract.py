@@ -1,6 +1,7 @@
 """Score the sampled token ids, as they were sampled: text is never tokenized a second time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -26,24 +27,53 @@ def extract_distributions(
     settings: DistributionSettings,
     on_response: Callable[[int], None] = lambda tokens: None,
 ) -> Iterator[pa.Table]:
-    """Yield a table (`token_distributions` schema) for each row of `samples`, in order; `on_response` is told its
-    tokens.
+    """Tables (`token_distributions` schema) for each row of `samples`, in order; `on_response` is told its tokens.
 
     With the whole vocabulary a response of many tokens comes in several tables, of at most 32 MiB where a token's row
-    is not larger.
+    is not larger. The scorer is told of all prompts now, before the first table is asked for, so that it may begin.
     """
     rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
-    for (problem_id, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
-        same_prompt = list(group)
+    begun = [
+        _begin(scorer, problem_id, prompt_ids, list(group), settings)
+        for (problem_id, prompt_ids), group in groupby(
+            rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])
+        )
+    ]
+    return _tables(begun, settings, on_response)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """The responses to one prompt, which the scorer has been told of, or why it cannot be."""
+
+    rows: list[dict[str, Any]]
+    scored: Iterator[TokenScores]
+    error: ModelError | None = None
+
+
+def _begin(
+    scorer: Scorer, problem_id: str, prompt_ids: list[int], rows: list[dict[str, Any]], settings: DistributionSettings
+) -> _Begun:
+    try:
         scorer.info.check_token_ids(prompt_ids, f"problem {problem_id}: its prompt")
-        for row in same_prompt:
+        for row in rows:
             scorer.info.check_token_ids(row["token_ids"], f"problem {problem_id}, sample {row['sample_index']}: it")
-        scored = scorer.score(prompt_ids, [row["token_ids"] for row in same_prompt], settings)
-        for row in same_prompt:
+    except ModelError as error:  # is raised in its turn: what comes before it is written
+        return _Begun(rows, iter(()), error)
+    return _Begun(rows, scorer.score(prompt_ids, [row["token_ids"] for row in rows], settings))
+
+
+def _tables(
+    begun: Sequence[_Begun], settings: DistributionSettings, on_response: Callable[[int], None]
+) -> Iterator[pa.Table]:
+    for one in begun:
+        if one.error is not None:
+            raise one.error
+        for row in one.rows:
             try:
-                scores = next(scored)
+                scores = next(one.scored)
             except ModelError as error:
-                raise ModelError(f"problem {problem_id}, sample {row['sample_index']}: {error}") from error
+                raise ModelError(f"problem {row['problem_id']}, sample {row['sample_index']}: {error}") from error
             on_response(len(row["token_ids"]))
             table = _table(row, scores)
             yield from [table] if settings.top_k is not None else _parts(table)

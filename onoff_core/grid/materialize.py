@@ -6,10 +6,11 @@ publishes the catalog at the end. `log` takes the lines a person should see. `ag
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
@@ -30,6 +31,7 @@ from onoff_core.study.checking import validate
 from onoff_core.tables import SCHEMAS
 
 Log = Callable[[str], None]
+T = TypeVar("T")
 
 _info: Log = logging.getLogger("onoff").info
 
@@ -224,15 +226,28 @@ def _extract(
         progress.add()
 
     with closing(open_scorer(partition.model, partition.model_settings, partition.base_dir)) as scorer:
-        for index in missing:
-            table = samples.read_fragment(index)
-            generation.write_fragment(index, extract_distributions(scorer, table, partition.distribution, scored))
+        begun = (
+            (index, extract_distributions(scorer, samples.read_fragment(index), partition.distribution, scored))
+            for index in missing
+        )
+        for index, tables in _begun_ahead(begun):
+            generation.write_fragment(index, tables)
         return {
             "vocab_size": scorer.info.vocab_size,
             "device": scorer.info.device,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
         }
+
+
+def _begun_ahead(begun: Iterator[T], count: int = 2) -> Iterator[T]:
+    """What there is, in order, so many begun before they are asked for: no replica waits for a fragment to end."""
+    ahead: deque[T] = deque()
+    for one in begun:
+        ahead.append(one)
+        if len(ahead) > count:
+            yield ahead.popleft()
+    yield from ahead
 
 
 def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> bool:

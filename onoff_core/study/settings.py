@@ -9,7 +9,7 @@ import zoneinfo
 from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -236,10 +236,20 @@ class BackendOptions(Section):
     torch_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: as the weights are stored
     # auto, balanced, sequential: spread over all accelerators by accelerate; or a mapping, module: device
     device_map: Literal["auto", "balanced", "sequential"] | dict[str, int | str] | None = None
-    num_process: Count | None = None  # the research scripts' key; has no effect here
+    # replicas that share a partition's work, each with its share of GPUs and threads; null or 1: in this process
+    num_process: Count | None = Field(default=None, validation_alias=AliasChoices("num_process", "replicas"))
+    num_process_at_most: bool = False  # where there are fewer GPUs: true takes as many as GPUs, false is an error
+    timeout_seconds: Annotated[Real, Field(gt=0)] = 1800.0  # a replica at work, silent for longer, is started again
     attn_implementation: Name | None = None  # null: transformers chooses
     trust_remote_code: bool = False  # true runs code that the model's repository brings
     script: FakeScript | None = None  # of backend_type fake
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name_for_replicas(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "num_process" in raw and "replicas" in raw:
+            raise ValueError("num_process and replicas mean the same; keep one")
+        return raw
 
     @model_validator(mode="after")
     def _device_or_map(self) -> "BackendOptions":
