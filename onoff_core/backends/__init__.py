@@ -1,6 +1,6 @@
 """Engines: token ids in; token ids, or statistics of logits, out.
 
-`contract` says what an engine is. This page finds the one that the settings name and imports it when it is asked for,
+`contract` says what an engine is. This module finds the one that the settings name, and imports it when it is needed,
 so importing the package costs nothing and needs no torch. To add an engine: one line in `_ENGINES`, and a module with
 the functions of `contract.Engine`. Nothing here knows of problems, rewards or the store.
 """
@@ -38,7 +38,7 @@ def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokeni
 
 
 def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
-    """What the model's makers sample with, by its `generation_config.json`, whoever samples. Raises `ModelError`."""
+    """The sampling settings in the model's own `generation_config.json`, for any sampler. Raises `ModelError`."""
     if scorer_kind(settings) != DEFAULT_SCORER:
         return {}
     module = importlib.import_module("onoff_core.backends.huggingface.generation_config")
@@ -47,7 +47,7 @@ def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> d
 
 
 def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
-    """What is wrong with a model on this machine, a sentence each, found without loading it."""
+    """The faults of a model on this machine, a sentence each, found without loading it."""
     if scorer_kind(settings) != DEFAULT_SCORER:
         return []
     module = importlib.import_module("onoff_core.backends.huggingface.preflight")
@@ -56,7 +56,7 @@ def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_templ
 
 
 def scorer_kind(settings: ModelSettings) -> str:
-    """Which engine scores the model's responses: whoever samples them, transformers scores, but for the fake engine."""
+    """The engine that scores the model's responses: transformers whichever engine samples, but for the fake one."""
     return settings.backend_type if settings.backend_type == "fake" else DEFAULT_SCORER
 
 
