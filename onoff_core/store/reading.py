@@ -81,10 +81,7 @@ def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:
         attaching.close_in(connection, store.files)
         return connection
     connection.close()
-    if store.files.version(CATALOG_NAME) not in (
-        fetched[1],
-        None,
-    ):  # it was replaced meanwhile, so two files were mixed
+    if store.files.version(CATALOG_NAME) not in (fetched[1], None):  # replaced meanwhile: two files were mixed
         return _connect(store)
     logger.warning(
         "%s cannot be used (%s); reading goes on with a catalog of its own. The next run, or onoff prune --yes, "

@@ -114,9 +114,8 @@ def removable(
 def _why(generation: Generation, order: list[str], older_than_days: float | None, unfinished: bool) -> str | None:
     """Why a generation may go; None where it may not."""
     if not generation.is_complete or generation.fingerprint not in order:
-        names = generation.files.children(
-            generation.folder
-        )  # none: a process died that was making or removing the folder
+        # The folder is empty if a process died that was making or removing it.
+        names = generation.files.children(generation.folder)
         ours = not names or generation.is_complete or generation.is_begun or bool(generation.fragment_indices())
         return "unfinished" if unfinished and ours and older_than_days is None else None
     if older_than_days is not None and time.time() - generation.manifest().completed_at < older_than_days * 86_400:
@@ -197,9 +196,8 @@ def remove(store: Store, removal: Removal) -> bool:
         in_use = current == [generation.fingerprint] or _in_use(store, generation)
         if not free or in_use or not _is_ours(generation):
             return False
-        store.files.remove(
-            f"{generation.folder}/manifest.json"
-        )  # first, so that a half-removed generation is never a result
+        # The manifest goes first, so that a half-removed generation is never a result.
+        store.files.remove(f"{generation.folder}/manifest.json")
         store.files.remove(generation.folder)
         return True
 
