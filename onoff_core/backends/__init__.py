@@ -1,6 +1,6 @@
 """Engines: token ids in; token ids, or statistics of logits, out.
 
-`contract` says what an engine is. This module finds the one that the settings name, and imports it when it is needed,
+`contract` says what an engine is. This page finds the one that the settings name and imports it when it is asked for,
 so importing the package costs nothing and needs no torch. To add an engine: one line in `_ENGINES`, and a module with
 the functions of `contract.Engine`. Nothing here knows of problems, rewards or the store.
 """
