@@ -35,7 +35,7 @@ def _make(grid: Grid) -> dg.MaterializeResult:
     from onoff_core.store import current_generations, publish_catalog
 
     store = open_store(grid.study)
-    # The version first: what changes from here on may be in the rows already, and the leaderboard is made once more.
+    # The version is taken first: if statistics change from here on, the leaderboard is behind, and is made once more.
     version = leaderboard_version(current_generations(store))
     publish_catalog(store)
     rows = leaderboard_rows(store)

@@ -1,4 +1,4 @@
-"""`samples`: what the model answered."""
+"""`samples`: the model's responses."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -58,7 +58,7 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
 
 
 def _materialize(study: Study) -> Materialize:
-    """Draw the responses; or, in a study of a results file, take that file's."""
+    """The function that draws the responses; in a study of a results file, the one that takes that file's."""
     from onoff_core.grid.materialize import materialize_samples
 
     results_file = study.results_file

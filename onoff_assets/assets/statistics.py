@@ -1,4 +1,4 @@
-"""`statistics`: what can be published of a partition."""
+"""`statistics`: the numbers of a partition that can be published."""
 
 from typing import Any
 
@@ -48,7 +48,7 @@ def build_statistics(grid: Grid, rewards: dg.AssetsDefinition, reward_settings: 
 
 
 def _estimates(name: str, estimates: list[dict[str, Any]], intervals: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
-    """A table over k; where there is no number it says why."""
+    """A table over k; where there is no number, it gives the reason."""
     rows = []
     for estimate, of in zip(estimates, intervals, strict=True):
         both = (

@@ -48,7 +48,7 @@ def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokeni
 
 
 def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
-    """What the model's makers sample with, by its `generation_config.json`, whoever samples. Raises `ModelError`."""
+    """The sampling settings in the model's own `generation_config.json`, for any sampler. Raises `ModelError`."""
     if scorer_kind(settings) != DEFAULT_SCORER:
         return {}
     module = importlib.import_module("onoff_core.backends.huggingface.generation_config")
@@ -57,7 +57,7 @@ def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> d
 
 
 def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
-    """What is wrong with a model on this machine, a sentence each, found without loading it."""
+    """The faults of a model on this machine, a sentence each, found without loading it."""
     if scorer_kind(settings) != DEFAULT_SCORER:
         return []
     module = importlib.import_module("onoff_core.backends.huggingface.preflight")
@@ -66,7 +66,7 @@ def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_templ
 
 
 def scorer_kind(settings: ModelSettings) -> str:
-    """Which engine scores the model's responses: whoever samples them, transformers scores, but for the fake engine."""
+    """The engine that scores the model's responses: transformers whichever engine samples, but for the fake one."""
     return settings.backend_type if settings.backend_type == "fake" else DEFAULT_SCORER
 
 

@@ -38,7 +38,7 @@ _info: Log = logging.getLogger("onoff").info
 
 @dataclass(frozen=True)
 class Made:
-    """A complete generation, and whether this call had anything to do for it."""
+    """A complete generation, and whether this call computed anything of it."""
 
     generation: Generation
     manifest: Manifest
@@ -89,7 +89,7 @@ def _model_defaults(partition: Partition) -> dict[str, Any]:
 def _sample(
     partition: Partition, store: Store, generation: Generation, problems: tuple[Problem, ...], say: Log, log: Log | None
 ) -> tuple[list[int], dict[str, Any]]:
-    """Draw what is missing of a generation; the numbers of its fragments, and the facts of the run."""
+    """Draw the missing fragments of a generation. Returns the indices of all its fragments, and the run's facts."""
     from onoff_core.sampling import chunks_of, sample_chunks
 
     sampling = partition.sampling
@@ -266,7 +266,7 @@ def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> b
 def keep_problems(
     store: Store, dataset: str, problems: tuple[Problem, ...], version: str, replace_current: bool = True
 ) -> None:
-    """Keep the problems beside the results: readers need questions and gold answers, and never load a data set."""
+    """Keep the problems beside the results, since readers need questions and gold answers and never load a data set."""
     generation = store.generation("problems", (dataset,), version)
     with store.writing(generation):
         if not is_whole(generation):
@@ -294,7 +294,7 @@ def keep_vocabulary(store: Store, model: str, vocabulary: Vocabulary) -> None:
 
 
 def _mend_vocabulary(partition: Partition, store: Store) -> None:
-    """A damaged vocabulary needs the tokenizer, which complete samples do not load."""
+    """Make a damaged vocabulary again. It needs the tokenizer, which complete samples do not load."""
     vocabulary = store.current("vocabulary", (partition.model,))
     if vocabulary is not None and vocabulary.damage():
         tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
@@ -307,7 +307,7 @@ def _say_resuming(say: Log, chunks: Any, missing: Any) -> None:
 
 
 def already(store: Store, generation: Generation, say: Log) -> Made:
-    """A generation that is there, made current."""
+    """Make a generation that is complete already the current one."""
     say(f"{generation.asset} of {'|'.join(generation.partition)} is complete under these settings; nothing to do")
     current = store.current(generation.asset, generation.partition)
     if current is None or current.fingerprint != generation.fingerprint:
