@@ -45,6 +45,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.judging import open_store
+    from onoff_core.grid.statistics_tables import renew_comparisons
     from onoff_core.store.catalog import publish_catalog
     from onoff_core.store.upkeep import remove_leftovers
 
@@ -63,6 +64,8 @@ def run(args: argparse.Namespace) -> int:
     if args.yes:
         leftovers = remove_leftovers(store)
         if store.files.exists(""):
+            if args.orphans:
+                renew_comparisons(study, store)
             publish_catalog(store)
         print(f"{len(gone)} generations removed, and {leftovers} files of writers that died; store: {store.root}")
     elif rows:

@@ -15,7 +15,7 @@ from onoff_core.statistics import (
 from onoff_core.statistics.at_k import asked_ks
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import SamplesProvenance
-from onoff_core.study import Partition
+from onoff_core.study import Partition, Study
 from onoff_core.tables import SCHEMAS
 
 
@@ -72,6 +72,15 @@ def keep_comparisons(partition: Partition, store: Store) -> None:
             store.make_current(generation)
         if _fingerprint(partition, _current(store, partition.dataset)) == fingerprint:
             return
+
+
+def renew_comparisons(study: Study, store: Store) -> None:
+    """Compare the models of each data set of the study anew where they are not the ones that were compared, such as
+    after one has got another name; publishes nothing.
+    """
+    for partition in {partition.dataset: partition for partition in study.partitions.values()}.values():
+        if _current(store, partition.dataset):
+            keep_comparisons(partition, store)
 
 
 def _current(store: Store, dataset: str) -> dict[str, Generation]:
