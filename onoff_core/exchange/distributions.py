@@ -18,7 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from onoff_core.errors import ExchangeError, StoreError
-from onoff_core.exchange.files import WRITTEN_BY, NpzWriter, Say, info, replacing
+from onoff_core.exchange.files import WRITTEN_BY, NpzWriter, Say, info, mark_of_now, replacing
 from onoff_core.exchange.load import JSON_NAME, NPZ_NAME
 from onoff_core.exchange.options import ExportOptions
 from onoff_core.exchange.results import STATISTICS_NAME
@@ -83,8 +83,9 @@ def export_distributions(
     dense = options.shape == "described" and (options.dense or top_k is None)
     shape = _Shape(manifest.facts["vocab_size"], top_k, dense)
     names = [JSON_NAME, NPZ_NAME, *([STATISTICS_NAME] if statistics and options.shape == "scripts" else [])]
+    mark = mark_of_now(folder, names)
     with ExitStack() as stack:
-        scratches = [stack.enter_context(replacing(folder / name, say)) for name in names]
+        scratches = [stack.enter_context(replacing(folder / name, say, mark)) for name in names]
         npz = stack.enter_context(NpzWriter(scratches[1]))
         file = stack.enter_context(scratches[0].open("w", encoding="utf-8"))
         file.write(f'{{"written_by": "{WRITTEN_BY}",\n')

@@ -43,7 +43,7 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
             "torch_dtype": backend.torch_dtype,
             **script,
         },
-        "task": partition.task.deciding({"reward_type"}),
+        "task": partition.task.deciding({"reward_type", "thinking"}),
         "sampling": partition.sampling.deciding({"batch_size"}),
         **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
     }
@@ -51,7 +51,11 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
 
 def reward_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's rewards besides the samples and the gold answers."""
-    return {"reward_type": partition.task.reward_type, "format_type": partition.task.format_type}
+    task = partition.task
+    settings: dict[str, Any] = {"reward_type": task.reward_type, "format_type": task.format_type}
+    if task.thinking is not None:  # it came later: what was graded without it stays what it is
+        settings["thinking"] = task.thinking.model_dump(mode="json")
+    return settings
 
 
 def statistics_settings(partition: Partition) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 grading   responses -> verdicts, in order
 pool      processes with a deadline for each item; worker is what runs in one
-answers   what an answer says (normalise: its spelling); equality: when two say the same
+answers   what an answer says (normalise: its spelling); comparisons: when two say the same
 """
 
 from onoff_core.rewards.grading import Grader, GradingTask, grade

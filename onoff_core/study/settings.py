@@ -88,6 +88,19 @@ class Example(Section):
     response: Name
 
 
+class ThinkingTags(Section):
+    """What a model writes before and after its thinking. What stands there is not looked at for an answer."""
+
+    open: Name = "<think>"
+    close: Name = "</think>"
+
+    @model_validator(mode="after")
+    def _two_tags(self) -> "ThinkingTags":
+        if self.open == self.close:
+            raise ValueError(f"open and close have to differ, not both be {self.open!r}")
+        return self
+
+
 class TaskSettings(Section):
     """How a question becomes a prompt, and how a response is read and graded."""
 
@@ -97,9 +110,10 @@ class TaskSettings(Section):
     reward_type: Literal["math_verify"] = "math_verify"
     system_prompt: str | None = None  # null: the template's usual one
     examples: Annotated[tuple[Example, ...], BeforeValidator(_list_as_tuple)] = ()
+    thinking: ThinkingTags | None = None  # null: <think> and </think>, which are known beside others too
     prefill: Name | None = None  # the text that opens the model's turn, such as <think>; null: none
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "thinking"})
 
 
 class SamplingSettings(Section):

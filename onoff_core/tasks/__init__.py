@@ -5,7 +5,7 @@ and where the answer is then looked for). Values in, values out: no tokenizer is
 be given.
 """
 
-from onoff_core.tasks.formats import extract_answer, instruction
+from onoff_core.tasks.formats import Extraction, extract_answer, find_answer, instruction
 from onoff_core.tasks.templates import ChatTemplate, Prompt, render_prompt
 
-__all__ = ["ChatTemplate", "Prompt", "extract_answer", "instruction", "render_prompt"]
+__all__ = ["ChatTemplate", "Extraction", "Prompt", "extract_answer", "find_answer", "instruction", "render_prompt"]
