@@ -16,6 +16,7 @@ from onoff_core.grid.fingerprints import (
     fingerprint_of,
     reward_settings_version,
     sampling_settings_version,
+    statistics_settings,
 )
 from onoff_core.problems import load_problems, problems_version
 from onoff_core.problems.loading import files_read
@@ -88,6 +89,7 @@ def inputs_version(partition: Partition) -> str:
             sampling,
             reward_settings_version(partition),
             distribution_settings_version(partition),
+            *filter(None, [statistics_settings(partition)]),
             CODE_VERSIONS,
         ]
     )
