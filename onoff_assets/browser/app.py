@@ -29,7 +29,7 @@ OTHERS = {
     name: st.Page(_page(name), title=name.capitalize(), url_path=name)
     for name in ("response", "problem", "compare", "tokens")
 }
-# Streamlit serves the default page at / alone and calls /grid not found; who types it means the grid.
+# Streamlit serves the default page at / alone and calls /grid not found, so a hidden page at /grid leads there.
 TYPED = st.Page(
     lambda: st.switch_page(GRID, query_params=st.query_params.to_dict()),
     title="Grid", url_path="grid", visibility="hidden",

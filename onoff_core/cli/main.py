@@ -13,6 +13,7 @@ from onoff_core.cli import (
     export,
     grade,
     import_results,
+    power,
     prune,
     rename,
     show,
@@ -24,7 +25,7 @@ from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
 
-_COMMANDS = (status, show, check, grade, browse, export, import_results, verify, usage, prune, rename, bench)
+_COMMANDS = (status, show, check, grade, browse, export, import_results, power, verify, usage, prune, rename, bench)
 
 
 def parser() -> argparse.ArgumentParser:

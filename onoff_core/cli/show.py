@@ -25,14 +25,18 @@ def run(args: argparse.Namespace) -> int:
     names = stored_partition(study, store, args.partition)
     require(store, names, "statistics")
     row = partition_summary(store, names)
-    interval = f"{fraction(row.accuracy)}  [{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
+    other = f"[{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
+    same = f"[{fraction(row.same_problems_low)}, {fraction(row.same_problems_high)}]"
+    unknown = f"[{fraction(row.accuracy_lowest)}, {fraction(row.accuracy_highest)}]"
     print(
         table(
             [str(names), ""],
             [
                 ["problems", f"{row.num_problems}"],
                 ["responses", f"{row.num_samples}"],
-                ["accuracy, 95 % interval", interval],
+                ["accuracy, 95 % interval", f"{fraction(row.accuracy)}  {other}  on other problems like these"],
+                ["", f"{'':5}  {same}  on these problems, drawn again"],
+                ["accuracy, bounds", f"{'':5}  {unknown}  whatever the responses without a verdict are"],
                 ["mean tokens", "-" if row.mean_num_tokens is None else f"{row.mean_num_tokens:.1f}"],
                 ["mean entropy (nats)", fraction(row.mean_entropy)],
             ],

@@ -1,4 +1,4 @@
-"""What is there of each asset of a partition: complete, imported, partial, stale or missing."""
+"""The state of each asset of a partition: complete, imported, partial, stale or missing."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -21,7 +21,7 @@ def imported_samples(store: Store, key: tuple[str, str]) -> str | None:
 
 
 def wanted_fingerprints(partition: Partition, problems_version: str, imported: str | None = None) -> dict[str, str]:
-    """The fingerprint under which each asset belongs, by what the settings say now; or by the imported samples."""
+    """Each asset's fingerprint by the settings as they are now; `imported`: the fingerprint of imported samples."""
     samples = imported or fingerprints.samples_fingerprint(partition, problems_version)
     rewards = fingerprints.rewards_fingerprint(partition, samples)
     return {
@@ -41,7 +41,7 @@ def partition_status(
     missing: nothing there; dropped: it was complete, and was removed on purpose. `problems_version` None: the data set
     cannot be read, so nothing can be stale for its sake.
     imported (samples only): brought in by `onoff import`; what follows is complete where it was made from them.
-    `known`: what `current_generations` gave, for who asks about many partitions.
+    `known`: the answer of `current_generations`, which saves time where many partitions are looked at.
     """
     key = partition.names
     current = {asset: _current(store, asset, key, known) for asset in fingerprints.ASSETS}
@@ -70,9 +70,9 @@ def wanted_now(
 
 
 def is_behind(known: CurrentGenerations, asset: str, key: tuple[str, str]) -> bool:
-    """Whether a table is not there, or not made from the current generation of what it follows, which is there.
+    """Whether a table is missing, or was not made from the current generation of its input; False without that input.
 
-    Settings are not looked at: who follows an input does not ask whether that input is the one that is wanted.
+    Settings do not count: a table follows its input even where the settings ask for another one.
     """
     followed = TABLES[asset].made_from[0]
     source, made = known.get((followed, key)), known.get((asset, key))

@@ -1,4 +1,4 @@
-"""Which place a `store.path` names."""
+"""Open the place that a `store.path` names."""
 
 import os
 import re
