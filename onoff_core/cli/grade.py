@@ -23,7 +23,8 @@ def add(commands: Any) -> None:
             "Grade JSON lines with `response` and `answer`, and perhaps `problem_id`, `sample_index` and `prompt`. "
             "Every line of the output is the line of the input with `reward`, `status`, `extracted_answer` and "
             "`answer_class` (equal answers of one problem share a number, 0 is the gold answer), and with `reason` "
-            "where there is one, in the same order. It is written as it is made: the same call goes on where one was interrupted."
+            "where there is one, in the same order. It is written as it is made: the same call goes on where one was "
+            "interrupted."
         ),
         epilog=(
             "Lines with the same problem_id are responses to one problem; a line without one is a problem of its own. "

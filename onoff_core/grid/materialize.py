@@ -22,7 +22,7 @@ from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
-from onoff_core.rewards import Grader, GradingTask
+from onoff_core.rewards import Grader, GradingTask, whole_gold
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
 from onoff_core.study import Partition, SamplingSettings
 from onoff_core.study.checking import validate
@@ -119,10 +119,12 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
             return already(store, generation, say)
         version = samples.manifest().inputs["problems"]
         problems = store.generation("problems", (partition.dataset,), version).read()
-        gold = dict(zip(problems["problem_id"].to_pylist(), problems["answer"].to_pylist(), strict=True))
+        columns = (problems[name].to_pylist() for name in ("problem_id", "answer", "solution"))
+        gold = {problem: whole_gold(answer, solution) for problem, answer, solution in zip(*columns, strict=True)}
         progress = Progress("grading", samples.manifest().num_rows, log)
         indices, there = sorted(samples.fragment_indices()), generation.fragment_indices()
-        with Grader(partition.task.format_type, reward_type=partition.task.reward_type) as grader:
+        task = partition.task
+        with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
             for index in indices:
                 if index not in there:
                     table = _grade(samples.read_fragment(index), gold, grader, progress)
@@ -133,8 +135,8 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
 
 
 def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress: Progress) -> pa.Table:
-    rows = samples.select(["problem_id", "sample_index", "response"]).to_pylist()
-    tasks = [GradingTask(row["response"], gold[row["problem_id"]], row["problem_id"]) for row in rows]
+    rows = samples.select(["problem_id", "sample_index", "prompt", "response"]).to_pylist()
+    tasks = [GradingTask(row["response"], gold[row["problem_id"]], row["problem_id"], row["prompt"]) for row in rows]
     graded = [
         {
             "problem_id": row["problem_id"],
@@ -143,6 +145,7 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
             "reward": verdict.reward,
             "status": verdict.status,
             "answer_class": verdict.answer_class,
+            "reason": verdict.reason,
         }
         for row, verdict in zip(rows, grader.grade(tasks, progress.add), strict=True)
     ]
