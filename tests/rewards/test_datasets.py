@@ -10,7 +10,6 @@ from onoff_core.problems import Problem, load_problems
 from onoff_core.rewards import GradingTask, Verdict, grade, whole_gold
 from onoff_core.study import DatasetSettings
 
-
 # Asked for one of two points, MATH's solution names both, which is no answer to that: (Either point is acceptable.)
 _ANSWERS_BOTH = "(Either point is"
 
