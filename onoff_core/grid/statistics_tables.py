@@ -1,4 +1,4 @@
-"""The tables of the asset `statistics`, from what the store has of a partition; and the comparisons that follow."""
+"""Make the tables of the asset `statistics` of a partition, and the comparisons of its data set's models."""
 
 from dataclasses import dataclass
 
@@ -21,7 +21,7 @@ from onoff_core.tables import SCHEMAS
 
 @dataclass(frozen=True)
 class StatisticsTables:
-    """What is made of one generation of rewards."""
+    """The tables made from one generation of rewards."""
 
     statistics: pa.Table
     problem_statistics: pa.Table
@@ -29,10 +29,10 @@ class StatisticsTables:
 
 
 def statistics_tables(partition: Partition, store: Store, rewards: Generation) -> StatisticsTables:
-    """Summarise rewards, counting what should be there and is not.
+    """Summarise rewards, and count the responses that are missing.
 
-    Of samples that were drawn here it is known which problems they were for and how many each was to have; of imported
-    ones it is not, and what is there is all.
+    The settings of samples that were drawn here say how many responses each problem should have. Imported samples do
+    not say so, so the responses that are there count as all.
     """
     key, inputs = (partition.dataset, partition.model), rewards.manifest().inputs
     generation = store.generation("samples", key, inputs["samples"])

@@ -1,4 +1,4 @@
-"""The few numbers of a partition that one looks at first."""
+"""The few numbers of a partition that a person looks at first."""
 
 from dataclasses import dataclass, fields
 

@@ -21,6 +21,7 @@ from onoff_core.rewards.numbers import (
     COMPUTED,
     is_plain_number,
     numerically_near,
+    same_limit,
     same_number,
     same_when_computed,
     same_where_real,

@@ -97,14 +97,11 @@ class Grader:
         def heard(number: int, value: bool | int | Failure) -> None:
             question, answer = asked[number]
             if value == "gold_unparsed":
-                is_slow = number in self._pool.slow_gold
-                question.gold_fault = (
-                    f"the gold answer cannot be worked out in {self._pool.allowed}" if is_slow else UNREADABLE
-                )
+                question.gold_fault = self._pool.reasons[number]
             elif answer is not None:
                 question.statuses[answer] = _STATUS_OF[value]
                 if value == "timeout":
-                    question.reasons[answer] = f"comparing it takes more than {self._pool.allowed}"
+                    question.reasons[answer] = self._pool.reasons[number]
             if answer is not None:
                 on_graded(len(question.answers[answer]))
             if number == question.first_number and question.unanswered:
@@ -145,7 +142,6 @@ class Grader:
 
 
 _STATUS_OF: dict[bool | int | str, Status] = {True: "correct", False: "wrong", "timeout": "timeout"}
-UNREADABLE = "the gold answer can neither be read nor compared as text"
 
 
 class _Question:
@@ -177,7 +173,7 @@ class _Question:
         for answer, indices in self.answers.items():
             if len(answer) > MAX_ANSWER_CHARACTERS:
                 self.statuses[answer] = "timeout"
-                self.reasons[answer] = f"it is longer than {MAX_ANSWER_CHARACTERS:,} characters"
+                self.reasons[answer] = f"the answer is longer than {MAX_ANSWER_CHARACTERS:,} characters"
                 on_graded(len(indices))
         return [answer for answer in self.answers if answer not in self.statuses]
 
@@ -193,13 +189,16 @@ class _Question:
                 unread.extend((index, Verdict("gold_unparsed", answer, None, self.gold_fault)) for index in indices)
             return unread
         found = [(index, Verdict("no_answer", None, None, reason)) for index, reason in self.unanswered.items()]
+        numbers: dict[int, int] = {}  # a class -> its number, by which was given first: the same in every run
         for answer, indices in self.answers.items():
             status = self.statuses[answer]
             if answer in self.undecided and status != "correct":
                 none = Verdict("no_answer", None, None, self.undecided[answer])
                 found.extend((index, none) for index in indices)
                 continue
-            answer_class = 0 if status == "correct" else self.classes.get(answer)
+            found_class = self.classes.get(answer)
+            answer_class = None if found_class is None else numbers.setdefault(found_class, len(numbers) + 1)
+            answer_class = 0 if status == "correct" else answer_class
             found.extend((index, Verdict(status, answer, answer_class, self.reasons.get(answer))) for index in indices)
         return found
 

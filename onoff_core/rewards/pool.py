@@ -58,7 +58,7 @@ class Pool:
         self._numbers = itertools.count()
         self._queue: deque[Job] = deque()
         self._alone: deque[Job] = deque()  # what is tried by itself, when the queue is done
-        self.slow_gold: set[int] = set()  # items of this run whose gold answer parses, but cannot be worked out
+        self.reasons: dict[int, str] = {}  # of the items of this run that failed
         self._on_outcome: OnOutcome = lambda number, value: None
 
     @property
@@ -81,7 +81,7 @@ class Pool:
         or how it failed. The order is that of getting done.
         """
         self._queue, self._alone, self._on_outcome = deque(jobs), deque(), on_outcome
-        self.slow_gold = set()
+        self.reasons = {}
         try:
             while self._queue or self._alone or any(worker.jobs for worker in self._workers):
                 self._feed()
@@ -149,7 +149,7 @@ class Pool:
             worker.busy = worker.robbed = False
         elif "exhausted" in outcome:
             if not self._once_more_alone(worker):
-                self._blame(worker)
+                self._blame(worker, f"cannot be worked out in {self.memory_bytes / 2**20:.0f} MiB of memory")
             self._replace(worker)
         elif "retired" in outcome:
             self._replace(worker)
@@ -163,7 +163,7 @@ class Pool:
         if "gold" in outcome:
             job.gold_parsed = outcome["gold"]
             if not job.gold_parsed:
-                self._fail(job.items, "gold_unparsed")
+                self._fail(job.items, "gold_unparsed", "the gold answer can neither be read nor compared as text")
                 job.items = []
         else:
             item, text = job.items.pop(0)
@@ -196,7 +196,7 @@ class Pool:
         job = next(iter(worker.jobs.values()), None)
         is_at_gold = job is not None and job.gold is not None and not job.gold_parsed
         if not (is_at_gold and self._once_more_alone(worker)):
-            self._blame(worker)
+            self._blame(worker, f"cannot be worked out in {self.allowed}")
         self._replace(worker)
 
     def _once_more_alone(self, worker: Worker) -> bool:
@@ -246,22 +246,22 @@ class Pool:
                 (self._alone if job.alone else self._queue).append(job)
             self._remove(worker)
 
-    def _blame(self, worker: Worker, retry: bool = False) -> None:
-        """What a worker was at has failed; with `retry`, only when it failed so before."""
+    def _blame(self, worker: Worker, cannot: str, retry: bool = False) -> None:
+        """What a worker was at has failed, as `cannot` says; with `retry`, only when it failed so before."""
         for job in itertools.islice(worker.jobs.values(), 1):
             if retry and job.crashes == 0:
                 job.crashes += 1
             elif job.gold is not None and not job.gold_parsed:
-                self.slow_gold.update(number for number, _ in job.items)
-                self._fail(job.items, "gold_unparsed")
+                self._fail(job.items, "gold_unparsed", f"the gold answer {cannot}")
                 job.items = []
             else:
                 item = job.items.pop(0)
                 job.crashes = 0
-                self._fail([item], "timeout")
+                self._fail([item], "timeout", f"the answer {cannot}")
 
-    def _fail(self, items: Sequence[tuple[int, str]], how: Failure) -> None:
+    def _fail(self, items: Sequence[tuple[int, str]], how: Failure, why: str) -> None:
         for number, _ in items:
+            self.reasons[number] = why
             self._on_outcome(number, how)
 
     def _ended(self, worker: Worker) -> None:
@@ -275,7 +275,7 @@ class Pool:
                 f"a grading process could not start (exit status {worker.process.returncode}); its own message stands "
                 f"above. Try: python -m onoff_core.rewards.worker 1073741824 60 {self.reward_type} </dev/null"
             )
-        self._blame(worker, retry=True)
+        self._blame(worker, "ends the process that works it out", retry=True)
         self._replace(worker)
 
     def _replace(self, worker: Worker) -> None:

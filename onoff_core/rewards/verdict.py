@@ -14,7 +14,7 @@ class Verdict:
     `reason` says of what is neither correct nor wrong why: where an answer was looked for, what took too long.
 
     `answer_class` numbers the mathematically different answers of one problem: 0 is the gold answer, 1, 2, ... are the
-    others, in no particular order; None where there is no answer to compare. It is what a majority is counted by.
+    others, by which was given first; None where there is no answer to compare. It is what a majority is counted by.
     """
 
     status: Status

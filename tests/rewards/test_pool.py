@@ -117,7 +117,7 @@ def test_the_verdict_is_the_same_on_a_busy_machine() -> None:
         GradingTask(r"\boxed{3}", r"\sum_{n=1}^{\infty} \frac{1}{2^n}", "c"),
         GradingTask(f"\\boxed{{{HOSTILE['tower']}}}", "5", "d"),
     ]
-    others = [busy(120) for _ in range(4)]
+    others = [busy(120) for _ in range(2)]
     try:
         with Grader("boxed", num_workers=1, deadline_seconds=1.5) as grader:
             verdicts = grader.grade(tasks)
@@ -126,7 +126,7 @@ def test_the_verdict_is_the_same_on_a_busy_machine() -> None:
             other.kill()
             other.wait()
     assert [verdict.status for verdict in verdicts] == ["correct", "correct", "wrong", "timeout"]
-    assert verdicts[3].reason == "comparing it takes more than 1.5 seconds of processor time"
+    assert verdicts[3].reason == "the answer cannot be worked out in 1.5 seconds of processor time"
 
 
 def test_a_process_that_gets_no_processor_is_tried_again_and_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_a_slow_gold_answer_is_tried_once_by_itself(monkeypatch: pytest.MonkeyPa
     jobs = [Job(UNWORKABLE[0], [(0, "5")]), *(Job(str(number), [(number, "5")]) for number in range(1, 9))]
     with Pool(num_workers=1, deadline_seconds=1) as pool:
         pool.run(jobs, found.__setitem__)
-        assert pool.slow_gold == {0}
+        assert pool.reasons == {0: "the gold answer cannot be worked out in 1 seconds of processor time"}
     tries = [(pid, golds, fresh) for pid, golds, fresh in sent if UNWORKABLE[0] in golds]
     assert len(tries) >= 2
     assert tries[-1][1:] == ([UNWORKABLE[0]], True)
