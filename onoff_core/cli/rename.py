@@ -21,9 +21,12 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.judging import open_store
+    from onoff_core.grid.statistics_tables import compare_again
     from onoff_core.store.renaming import rename
 
-    store = open_store(load_study())
+    study = load_study()
+    store = open_store(study)
     count = rename(store, args.kind, args.old, args.new)
+    compare_again(store, study.statistics)
     print(f"{count} generations of the {args.kind} {args.old} are now of {args.new}; store: {store.root}")
     return 0

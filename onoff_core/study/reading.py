@@ -96,6 +96,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
         datasets=datasets,
         models=models,
         partitions=partitions,
+        statistics=top.statistics,
         automation=top.automation,
     )
 
