@@ -45,7 +45,8 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.judging import open_store
-    from onoff_core.grid.statistics_tables import compare_again
+    from onoff_core.grid.statistics_tables import renew_comparisons
+    from onoff_core.store.catalog import publish_catalog
     from onoff_core.store.upkeep import remove_leftovers
 
     study = load_study()
@@ -63,7 +64,9 @@ def run(args: argparse.Namespace) -> int:
     if args.yes:
         leftovers = remove_leftovers(store)
         if store.files.exists(""):
-            compare_again(store, study.statistics)
+            if args.orphans:
+                renew_comparisons(study, store)
+            publish_catalog(store)
         print(f"{len(gone)} generations removed, and {leftovers} files of writers that died; store: {store.root}")
     elif rows:
         print(f"{len(rows)} generations would go from {store.root}. Remove them with --yes")

@@ -21,12 +21,14 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.judging import open_store
-    from onoff_core.grid.statistics_tables import compare_again
+    from onoff_core.grid.statistics_tables import renew_comparisons
+    from onoff_core.store.catalog import publish_catalog
     from onoff_core.store.renaming import rename
 
     study = load_study()
     store = open_store(study)
     count = rename(store, args.kind, args.old, args.new)
-    compare_again(store, study.statistics)
+    renew_comparisons(study, store)
+    publish_catalog(store)
     print(f"{count} generations of the {args.kind} {args.old} are now of {args.new}; store: {store.root}")
     return 0

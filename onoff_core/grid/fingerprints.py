@@ -16,7 +16,7 @@ from typing import Any
 
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind
 from onoff_core.backends.identity import FOLDER, model_identity
-from onoff_core.study import Partition, StatisticsSettings
+from onoff_core.study import Partition
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
 
 ASSETS = GRID_ASSETS
@@ -60,12 +60,7 @@ def reward_settings(partition: Partition) -> dict[str, Any]:
 
 def statistics_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's statistics besides the rewards: the settings that are not at their default."""
-    return of_statistics(partition.statistics)
-
-
-def of_statistics(settings: StatisticsSettings) -> dict[str, Any]:
-    """The keys that are not at their default: those decide, and those alone enter fingerprints."""
-    return settings.model_dump(mode="json", exclude_defaults=True)
+    return partition.statistics.model_dump(mode="json", exclude_defaults=True)
 
 
 def distribution_settings(partition: Partition) -> dict[str, Any]:
@@ -103,9 +98,9 @@ def statistics_fingerprint(partition: Partition, rewards: str) -> str:
     return _of("statistics", rewards=rewards, **({"settings": fingerprint_of(settings)} if settings else {}))
 
 
-def comparisons_fingerprint(settings: StatisticsSettings, problem_statistics: dict[str, str]) -> str:
+def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, str]) -> str:
     """The fingerprint of a data set's comparisons; `problem_statistics`: each model's fingerprint of that table."""
-    content = [of_statistics(settings), sorted(problem_statistics.items())]
+    content = [statistics_settings(partition), sorted(problem_statistics.items())]
     return _of("comparisons", content=fingerprint_of(content))
 
 

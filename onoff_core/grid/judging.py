@@ -1,5 +1,6 @@
 """What a study says of the results in its store, for the catalog: `in_study`, `is_stale` and why."""
 
+from collections import defaultdict
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -44,6 +45,7 @@ class StudyJudge:
                     partition.key,
                     sampling,
                     fingerprints.reward_settings_version(partition),
+                    fingerprints.statistics_settings(partition),
                     fingerprints.distribution_settings_version(partition),
                 ]
             )
@@ -64,11 +66,15 @@ class StudyJudge:
             if asset == "problems":
                 said[asset, partition] = self._of_problems(partition[0], found[asset, partition])
             elif asset == "vocabulary":
-                in_study = partition[0] in self._study.models
-                said[asset, partition] = Judgement(in_study, False, None) if in_study else _NOT_IN_STUDY
-        for names in sorted({partition for asset, partition in found if asset in fingerprints.ASSETS}):
+                said[asset, partition] = _MADE if partition[0] in self._study.models else _NOT_IN_STUDY
+            elif asset == "comparisons":  # of models of which each has a judgement of its own
+                said[asset, partition] = _MADE if partition[0] in self._study.datasets else _NOT_IN_STUDY
+        grid: dict[tuple[str, ...], dict[str, Judged]] = defaultdict(dict)
+        for (asset, partition), now in found.items():
+            if len(partition) == 2:
+                grid[partition][asset] = now
+        for names, there in grid.items():
             key = partition_key(*names)
-            there = {asset: found[asset, names] for asset in fingerprints.ASSETS if (asset, names) in found}
             known = self._study.partitions.get(key)
             judged = dict.fromkeys(there, _NOT_IN_STUDY) if known is None else self._of_partition(known, there)
             said |= {(asset, names): judgement for asset, judgement in judged.items()}
@@ -89,10 +95,12 @@ class StudyJudge:
             wanted = wanted_now(partition, version, self._store, samples)
         except ModelError as error:
             return {asset: Judgement(True, None, str(error)) for asset in there}
+        wanted["problem_statistics"] = wanted["statistics"]
         inputs = {**wanted, "problems": version}
         settings = {
             "samples": lambda: fingerprints.sampling_settings(partition),
             "rewards": lambda: fingerprints.reward_settings(partition),
+            **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
             "token_distributions": lambda: fingerprints.distribution_settings(partition),
         }
         said = {}
@@ -103,6 +111,7 @@ class StudyJudge:
         return said
 
 
+_MADE = Judgement(True, False, None)
 _NOT_IN_STUDY = Judgement(False, None, "not in the study")
 
 

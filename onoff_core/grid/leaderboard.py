@@ -19,10 +19,10 @@ class Row:
     accuracy: float | None
     other_problems: tuple[float | None, float | None]  # 95 % interval, on other problems like these
     same_problems: tuple[float | None, float | None]  # 95 % interval, on these problems drawn again
-    bounds: tuple[float | None, float | None]  # accuracy if every response without a verdict were wrong, or right
+    bounds: tuple[float | None, float | None]  # every response without a verdict wrong, every one right
     num_samples: int
     mean_num_tokens: float | None
-    stale_because: str | None  # None: fresh, or nobody can tell
+    stale_because: str | None  # None: it is not stale, or nobody has said so
 
 
 @dataclass(frozen=True)
@@ -35,23 +35,22 @@ class Comparison:
     paired: PairedDifference  # on other problems like these
     same_problems: Interval  # on these problems, drawn again
     holm_p_value: float | None  # `paired.p_value`, corrected for all pairs of the data set
-    num_compared: int  # the number of these pairs
+    num_compared: int  # these pairs
 
 
 def leaderboard_version(known: CurrentGenerations) -> str:
-    """The hash of what a leaderboard is made from: every partition's current statistics."""
+    """What a leaderboard made now is made from, hashed: every partition's current statistics."""
     rows = sorted([*key, now.fingerprint] for (asset, key), now in known.items() if asset == "statistics")
     return fingerprint_of(["leaderboard", CODE_VERSIONS["leaderboard"], rows])
 
 
 def leaderboard_rows(store: Store) -> list[Row]:
-    """The best of each data set first; without what is no longer in the study."""
+    """The best of each data set first, without what is no longer in the study."""
     with reading_catalog(store) as connection:
         found = connection.execute(
             "SELECT dataset, model, accuracy, interval_low, interval_high, same_problems_low, same_problems_high, "
-            "accuracy_lowest, accuracy_highest, s.num_samples, mean_num_tokens, stale_because "
-            "FROM statistics AS s JOIN (SELECT dataset, model, stale_because FROM leaderboard) USING (dataset, model) "
-            "WHERE in_study IS NOT FALSE ORDER BY dataset, accuracy DESC NULLS LAST, model"
+            "accuracy_lowest, accuracy_highest, num_samples, mean_num_tokens, stale_because "
+            "FROM leaderboard WHERE in_study IS NOT FALSE ORDER BY dataset, accuracy DESC NULLS LAST, model"
         ).fetchall()
     return [
         Row(
@@ -73,13 +72,13 @@ def comparisons(store: Store) -> list[Comparison]:
     """The paired difference of every two models of a data set, over the problems that both have verdicts on; without
     what is stale or no longer in the study.
 
-    Made from the rewards, so that it is there even if the statistics are older than the table `comparisons`.
+    From the rewards, so that it is there too where the statistics are older than the table `comparisons`.
     """
     models: dict[str, dict[str, dict[str, ProblemResponses]]] = {}
     with reading_catalog(store) as connection:
         partitions = connection.execute(
-            "SELECT dataset, model FROM generations WHERE asset = 'rewards' AND in_study IS NOT FALSE "
-            "AND is_stale IS NOT TRUE ORDER BY ALL"
+            "SELECT dataset, model FROM generations WHERE asset = 'rewards' AND num_rows > 0 "
+            "AND in_study IS NOT FALSE AND is_stale IS NOT TRUE ORDER BY ALL"
         ).fetchall()
         for dataset, model in partitions:
             rewards = connection.execute(

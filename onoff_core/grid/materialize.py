@@ -175,7 +175,7 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
                     made.write_fragment(0, [table])
                     made.complete(tables.made_from, settings, {}, [0])
         store.make_current(by_problem)
-    keep_comparisons(store, partition.dataset, partition.statistics)
+    keep_comparisons(partition, store)
     if not missing:
         return already(store, generation, say)
     store.make_current(generation)

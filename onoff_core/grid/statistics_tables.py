@@ -13,9 +13,9 @@ from onoff_core.statistics import (
     summarise,
 )
 from onoff_core.statistics.at_k import asked_ks
-from onoff_core.store import Generation, Store, publish_catalog
+from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import SamplesProvenance
-from onoff_core.study import Partition, StatisticsSettings
+from onoff_core.study import Partition, Study
 from onoff_core.tables import SCHEMAS
 
 
@@ -52,34 +52,35 @@ def statistics_tables(partition: Partition, store: Store, rewards: Generation) -
     )
 
 
-def keep_comparisons(store: Store, dataset: str, settings: StatisticsSettings) -> None:
-    """Compare all models that have statistics on the data set, unless that is done; publishes nothing.
+def keep_comparisons(partition: Partition, store: Store) -> None:
+    """Compare all models that have statistics on the partition's data set, unless that is done; publishes nothing.
 
     Two partitions of the data set may finish at once. Each looks again after its own comparisons are current, so the
     one that comes last has seen both.
     """
     while True:
-        there = _current(store, dataset)
-        fingerprint = _fingerprint(settings, there)
-        generation = store.generation("comparisons", (dataset,), fingerprint)
+        there = _current(store, partition.dataset)
+        fingerprint = _fingerprint(partition, there)
+        generation = store.generation("comparisons", (partition.dataset,), fingerprint)
         with store.writing(generation):
             if generation.set_aside_damaged() or not generation.is_complete:
                 models = {model: responses_of_table(made.read()) for model, made in there.items()}
-                asked = asked_ks(settings.k, [one for of in models.values() for one in of.values()])
+                asked = asked_ks(partition.statistics.k, [one for of in models.values() for one in of.values()])
                 generation.write_fragment(0, [comparison_table(models, asked)])
                 facts = {"problem_statistics": {model: made.fingerprint for model, made in there.items()}}
-                generation.complete({}, fingerprints.of_statistics(settings), facts, [0])
+                generation.complete({}, fingerprints.statistics_settings(partition), facts, [0])
             store.make_current(generation)
-        if _fingerprint(settings, _current(store, dataset)) == fingerprint:
+        if _fingerprint(partition, _current(store, partition.dataset)) == fingerprint:
             return
 
 
-def compare_again(store: Store, settings: StatisticsSettings) -> None:
-    """Bring the comparisons of every data set up to the models that are there, after some were renamed or removed."""
-    for (dataset,) in store.partitions("comparisons"):
-        if store.current("comparisons", (dataset,)) is not None:
-            keep_comparisons(store, dataset, settings)
-    publish_catalog(store)
+def renew_comparisons(study: Study, store: Store) -> None:
+    """Compare the models of each data set of the study anew where they are not the ones that were compared, such as
+    after one has got another name; publishes nothing.
+    """
+    for partition in {partition.dataset: partition for partition in study.partitions.values()}.values():
+        if _current(store, partition.dataset) or store.current("comparisons", (partition.dataset,)) is not None:
+            keep_comparisons(partition, store)
 
 
 def _current(store: Store, dataset: str) -> dict[str, Generation]:
@@ -89,5 +90,5 @@ def _current(store: Store, dataset: str) -> dict[str, Generation]:
     return {model: generation for model, generation in found.items() if generation is not None}
 
 
-def _fingerprint(settings: StatisticsSettings, there: dict[str, Generation]) -> str:
-    return fingerprints.comparisons_fingerprint(settings, {model: made.fingerprint for model, made in there.items()})
+def _fingerprint(partition: Partition, there: dict[str, Generation]) -> str:
+    return fingerprints.comparisons_fingerprint(partition, {model: made.fingerprint for model, made in there.items()})

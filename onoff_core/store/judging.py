@@ -106,22 +106,21 @@ def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | No
 
 
 def derive(connection: duckdb.DuckDBPyConnection) -> None:
-    """Bring the marks of `statistics` and `comparisons`, and the table `leaderboard`, up to the other tables."""
+    """Bring the marks of `statistics` and `comparisons`, and `leaderboard`, up to the other tables."""
     connection.execute(
         "UPDATE statistics AS s SET in_study = g.in_study, is_stale = g.is_stale FROM generations AS g "
         "WHERE g.asset = 'statistics' AND g.dataset = s.dataset AND g.model = s.model "
         "AND (s.in_study, s.is_stale) IS DISTINCT FROM (g.in_study, g.is_stale)"
-    )
-    named = ", ".join(schema.LEADERBOARD)
-    connection.execute("DELETE FROM leaderboard")
-    connection.execute(
-        f"INSERT INTO leaderboard BY NAME SELECT {named} FROM statistics AS s JOIN "
-        "(SELECT dataset, model, stale_because FROM generations WHERE asset = 'statistics') USING (dataset, model) "
-        "ORDER BY dataset, accuracy DESC NULLS LAST, model"
     )
     connection.execute(
         "UPDATE comparisons AS c SET in_study = a.in_study AND b.in_study, is_stale = a.is_stale OR b.is_stale "
         "FROM generations AS a, generations AS b WHERE a.asset = 'statistics' AND b.asset = 'statistics' "
         "AND a.dataset = c.dataset AND b.dataset = c.dataset AND a.model = c.first_model AND b.model = c.second_model "
         "AND (c.in_study, c.is_stale) IS DISTINCT FROM (a.in_study AND b.in_study, a.is_stale OR b.is_stale)"
+    )
+    connection.execute("DELETE FROM leaderboard")
+    connection.execute(
+        f"INSERT INTO leaderboard BY NAME SELECT {', '.join(schema.LEADERBOARD)} FROM statistics JOIN "
+        "(SELECT dataset, model, stale_because FROM generations WHERE asset = 'statistics') USING (dataset, model) "
+        "ORDER BY dataset, accuracy DESC NULLS LAST, model"
     )

@@ -31,6 +31,9 @@ class SamplesProvenance:
     seed: int | None  # the seed that was used, even if the settings have none; None: imported
     seconds: float | None  # None: imported
     tokens_per_second: float | None  # None: imported, or nothing was left to draw
+    template_type: str | None = None  # of the prompts that the study's task gives; None: not recorded
+    prompts_differing: int | None = None  # of the file's and the study's; None: sampled here, or imported by 0.1.0
+    first_prompt_differing: str | None = None  # where the first of them parts; None: there is none, or as above
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -49,6 +52,25 @@ class SamplesProvenance:
             seed=None if imported else _needed(manifest, facts, "seed"),
             seconds=facts.get("seconds"),
             tokens_per_second=facts.get("tokens_per_second"),
+            template_type=manifest.settings.get("task", {}).get("template_type"),
+            prompts_differing=facts.get("num_prompts_differing"),
+            first_prompt_differing=facts.get("first_prompt_differing"),
+        )
+
+
+@dataclass(frozen=True)
+class RewardsProvenance:
+    """Of a generation of rewards."""
+
+    format_type: str  # where answers were looked for
+    reward_type: str  # when two were the same
+
+    @staticmethod
+    def of(manifest: Manifest) -> "RewardsProvenance":
+        settings = manifest.settings
+        return RewardsProvenance(
+            format_type=_needed(manifest, settings, "format_type"),
+            reward_type=_needed(manifest, settings, "reward_type"),
         )
 
 

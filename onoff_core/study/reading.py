@@ -96,7 +96,6 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
         datasets=datasets,
         models=models,
         partitions=partitions,
-        statistics=top.statistics,
         automation=top.automation,
     )
 

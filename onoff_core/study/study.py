@@ -85,7 +85,6 @@ class Study:
     datasets: dict[str, DatasetSettings]
     models: dict[str, ModelSettings]
     partitions: dict[str, Partition]  # by key, in the order of the file
-    statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
     automation: AutomationSettings = field(default_factory=AutomationSettings)
     outputs: Outputs = field(default_factory=Outputs)
     max_bytes: int | None = None  # that results in the store may take; None: as many as there is room for

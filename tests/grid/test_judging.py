@@ -1,6 +1,6 @@
 """What the catalog says of each result: whether it is of the study, whether it is stale, and why."""
 
-from itertools import permutations
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -59,22 +59,13 @@ def make(store: Store, folder: Path, good: dict[str, float]) -> None:
             told = settings[asset](partition) if asset in settings else {}
             generation.complete(inputs[asset], told, {})
             store.make_current(generation)
-    _compare(store, good)
+    best = sorted(good, key=lambda model: -good[model])
+    compared = store.generation("comparisons", ("arithmetic",), "-".join(best))
+    rows = [{"first_model": first, "second_model": second} for first, second in combinations(best, 2)]
+    compared.write_fragment(0, [filled("comparisons", rows)])
+    compared.complete({}, {}, {})
+    store.make_current(compared)
     publish_catalog(store)
-
-
-def _compare(store: Store, good: dict[str, float]) -> None:
-    """The table of comparisons that comes with the statistics: the better model first."""
-    pairs = [(a, b) for a, b in permutations(good, 2) if good[a] > good[b]]
-    rows = [
-        {"first_model": a, "second_model": b, "num_problems": PROBLEMS, "difference": good[a] - good[b]}
-        for a, b in pairs
-    ]
-    generation = store.generation("comparisons", ("arithmetic",), fingerprints.fingerprint_of(good))
-    if not generation.is_complete:
-        generation.write_fragment(0, [filled("comparisons", rows)])
-        generation.complete({}, {}, {})
-    store.make_current(generation)
 
 
 def marks(store: Store, table: str = "generations", order: str = "asset, model") -> list[tuple[Any, ...]]:
@@ -93,14 +84,13 @@ def made(tmp_path: Path) -> Store:
 
 
 def test_what_the_settings_say_is_in_the_study_and_fresh(made: Store) -> None:
-    assert len(marks(made)) == 9
+    assert len(marks(made)) == 9  # the comparisons are of all models
     assert {row[2:] for row in marks(made)} == {(True, False, None)}
     assert marks(made, "statistics") == [("large", True, False), ("small", True, False)]
     assert marks(made, "leaderboard") == [("large", True, False, None), ("small", True, False, None)]
     assert marks(made, "comparisons") == [("large", "small", True, False)]
     with reading_catalog(made) as connection:
         assert connection.execute("SELECT model FROM leaderboard").fetchall() == [("large",), ("small",)]
-        assert connection.execute("SELECT difference, num_problems FROM comparisons").fetchall() == [(0.5, PROBLEMS)]
 
 
 @pytest.mark.parametrize(
@@ -150,11 +140,11 @@ def test_other_problems_mark_all_that_was_made_from_the_former(made: Store, tmp_
     study = load_study(tmp_path / "onoff.yaml")
     current_problems_version("arithmetic", study.dataset("arithmetic"), study.base_dir, store)
     publish_catalog(store)
-    assert {row[2:4] for row in marks(store)} == {(True, True)}
+    assert {row[2:4] for row in marks(store) if row[0] != "comparisons"} == {(True, True)}
     assert {row[4] for row in marks(store) if row[0] == "samples"} == {"the data set has other problems now"}
 
 
-def test_one_more_model_is_marked_with_the_others(made: Store, tmp_path: Path) -> None:
+def test_one_more_model_is_compared_with_the_others_alone(made: Store, tmp_path: Path) -> None:
     """And the catalog made anew says the same."""
     models = {name: {"model_name": f"owner/{name}"} for name in ("small", "large", "third")}
     models["small"] = HUB

@@ -131,10 +131,10 @@ def test_comparisons_follow_the_statistics_of_each_model(made: tuple[Study, Stor
     facts = before.manifest().facts["problem_statistics"]
     assert facts == {model: store.require("problem_statistics", ("six", model)).fingerprint for model in study.models}
     partition = study.partition("six|ones")
-    keep_comparisons(store, "six", partition.statistics)
+    keep_comparisons(partition, store)
     assert store.require("comparisons", ("six",)).fingerprint == before.fingerprint
     store.files.remove("problem_statistics/six/none/current.json")
-    keep_comparisons(store, "six", partition.statistics)
+    keep_comparisons(partition, store)
     assert store.require("comparisons", ("six",)).read().num_rows == 7
     publish_catalog(store)
     assert rows_of(store, "SELECT count(*) FROM comparisons") == [(7,)]

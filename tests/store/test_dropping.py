@@ -17,7 +17,7 @@ from onoff_core.store.renaming import rename
 from onoff_core.store.upkeep import Finding, removable, remove_leftovers, verify
 from onoff_core.store.usage import usage
 from tests.conftest import MakeProject
-from tests.store.making import make_generation, make_partition
+from tests.store.making import filled, make_generation, make_partition
 
 KEY = ("d1", "m1")
 MODELS = {"tiny": {"model_name": "owner/name"}, "other": {"model_name": "owner/other"}}
@@ -234,6 +234,11 @@ def test_the_commands(make_project: MakeProject, capsys: pytest.CaptureFixture[s
     store = Store(str(folder / "store"))
     for model in MODELS:
         make_partition(store, "arithmetic", model)
+        by_problem = store.generation("problem_statistics", ("arithmetic", model), "dddd1")
+        rows = [{"problem_id": f"p{i}", "num_samples": 2, "num_graded": 2, "num_correct": i % 2} for i in range(4)]
+        by_problem.write_fragment(0, [filled("problem_statistics", rows)])
+        by_problem.complete({}, {}, {})
+        store.make_current(by_problem)
     publish_catalog(store)
     make_project(models={"tiny": MODELS["tiny"]})
 
@@ -253,9 +258,12 @@ def test_the_commands(make_project: MakeProject, capsys: pytest.CaptureFixture[s
         ["samples", "arithmetic", "other"], ["samples", "all", "all"],
     ]  # fmt: skip
     assert "are now of third" in said("rename", "model", "other", "third")
-    assert "5 generations would go" in said("prune", "--orphans")
+    compared = store.require("comparisons", ("arithmetic",)).read()
+    assert {*compared["first_model"].to_pylist(), *compared["second_model"].to_pylist()} == {"third", "tiny"}
+    assert "6 generations would go" in said("prune", "--orphans")
     assert store.current("samples", ("arithmetic", "third")) is not None
-    assert "5 generations removed" in said("prune", "--orphans", "--yes")
+    assert "6 generations removed" in said("prune", "--orphans", "--yes")
+    assert store.require("comparisons", ("arithmetic",)).read().num_rows == 0
     assert "third" not in said("status", "--all")
     assert main(["prune", "--asset", "token_distributions"]) == 1
     assert "say with --older-than" in capsys.readouterr().err
