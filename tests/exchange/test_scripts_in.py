@@ -202,6 +202,21 @@ def test_where_nothing_numbers_the_arrays_there_have_to_be_as_many_as_responses(
         load_distributions(changed(tmp_path / "removed", removed))
 
 
+def test_two_responses_of_one_index(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "in", lambda c: c["results"][1]["samples"][0].update(distribution_index=1))
+    with pytest.raises(ExchangeError, match="two responses have the arrays dist_1"):
+        load_distributions(folder)
+
+
+@pytest.mark.parametrize("index", [17, -1, "2", True])
+def test_an_index_that_is_none(tmp_path: Path, index: object) -> None:
+    folder = changed(tmp_path / "in", lambda c: c["results"][1]["samples"][0].update(distribution_index=index))
+    with pytest.raises(
+        ExchangeError, match=r"results\[1\]\.samples\[0\]: (its arrays are not|distribution_index should)"
+    ):
+        load_distributions(folder)
+
+
 def test_one_that_says_no_index_among_others_that_do(tmp_path: Path) -> None:
     folder = changed(tmp_path / "in", lambda c: c["results"][1]["samples"][0].pop("distribution_index"))
     with pytest.raises(ExchangeError, match=r"results\[1\]\.samples\[0\] does not say which arrays are its own"):
