@@ -22,6 +22,7 @@ class Row:
     bounds: tuple[float | None, float | None]  # every response without a verdict wrong, every one right
     num_samples: int
     mean_num_tokens: float | None
+    stale_because: str | None  # None: it is not stale, or nobody has said so
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,12 @@ def leaderboard_version(known: CurrentGenerations) -> str:
 
 
 def leaderboard_rows(store: Store) -> list[Row]:
-    """The best of each data set first."""
+    """The best of each data set first, without what is no longer in the study."""
     with reading_catalog(store) as connection:
         found = connection.execute(
             "SELECT dataset, model, accuracy, interval_low, interval_high, same_problems_low, same_problems_high, "
-            "accuracy_lowest, accuracy_highest, num_samples, mean_num_tokens "
-            "FROM statistics ORDER BY dataset, accuracy DESC NULLS LAST, model"
+            "accuracy_lowest, accuracy_highest, num_samples, mean_num_tokens, stale_because "
+            "FROM leaderboard WHERE in_study IS NOT FALSE ORDER BY dataset, accuracy DESC NULLS LAST, model"
         ).fetchall()
     return [
         Row(
@@ -61,19 +62,24 @@ def leaderboard_rows(store: Store) -> list[Row]:
             bounds=(row[7], row[8]),
             num_samples=row[9],
             mean_num_tokens=row[10],
+            stale_because=row[11],
         )
         for row in found
     ]
 
 
 def comparisons(store: Store) -> list[Comparison]:
-    """The paired difference of every two models of a data set, over the problems that both have verdicts on.
+    """The paired difference of every two models of a data set, over the problems that both have verdicts on; without
+    what is stale or no longer in the study.
 
     From the rewards, so that it is there too where the statistics are older than the table `comparisons`.
     """
     models: dict[str, dict[str, dict[str, ProblemResponses]]] = {}
     with reading_catalog(store) as connection:
-        partitions = connection.execute("SELECT DISTINCT dataset, model FROM rewards ORDER BY ALL").fetchall()
+        partitions = connection.execute(
+            "SELECT dataset, model FROM generations WHERE asset = 'rewards' AND num_rows > 0 "
+            "AND in_study IS NOT FALSE AND is_stale IS NOT TRUE ORDER BY ALL"
+        ).fetchall()
         for dataset, model in partitions:
             rewards = connection.execute(
                 "SELECT problem_id, reward, status, answer_class FROM rewards WHERE dataset = ? AND model = ?",

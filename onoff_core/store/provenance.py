@@ -1,7 +1,7 @@
-"""How a generation came to be, read from its manifest: the one way to ask for what `settings` and `facts` hold.
+"""How a generation came to be, from the `settings` and `facts` of its manifest, which are read nowhere else.
 
-A field that may be unknown is None, and its comment says when. A manifest that lacks what every one of its kind has
-raises `StoreError`.
+A field that may be unknown is None, and its comment says when. A manifest that lacks a value that every one of its
+kind has raises `StoreError`.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ from onoff_core.study import SamplingSettings
 
 @dataclass(frozen=True)
 class SamplesProvenance:
-    """Of a generation of samples."""
+    """How a generation of samples came to be."""
 
     imported: bool  # brought in from elsewhere, so that no setting of the study can make it stale
     imported_from: str | None  # the file; None: sampled here
-    references_differing: int | None  # of the file's and the data set's; None: sampled here
+    references_differing: int | None  # gold answers that differ between file and data set; None: sampled here
     model_name: str
     backend_type: str
     model_revision: str | None  # the commit that was loaded; None: imported, or there is none
     torch_dtype: str | None  # None: imported
     device: str | None  # None: imported
     sampling: SamplingSettings | None  # None: imported, so how the responses were drawn is not known
-    seed: int | None  # that was used, also where the settings have none; None: imported
+    seed: int | None  # the seed that was used, even if the settings have none; None: imported
     seconds: float | None  # None: imported
     tokens_per_second: float | None  # None: imported, or nothing was left to draw
     template_type: str | None = None  # of the prompts that the study's task gives; None: not recorded
@@ -76,7 +76,7 @@ class RewardsProvenance:
 
 @dataclass(frozen=True)
 class ScoresProvenance:
-    """Of a generation of token distributions."""
+    """How a generation of token distributions came to be."""
 
     vocab_size: int  # the number of logits
     temperature: float  # logits were divided by it

@@ -1,0 +1,26 @@
+"""Which code it is."""
+
+import subprocess
+from functools import cache
+from pathlib import Path
+
+from onoff_core import __version__
+
+_ROOT = Path(__file__).parents[1]
+
+
+@cache
+def code_version() -> str:
+    """The commit of the checkout this is a part of, `+` where it was changed since; else onoff's version."""
+    if not (_ROOT / ".git").exists():
+        return __version__
+    try:
+        commit, changed = _git("rev-parse", "--short=12", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.SubprocessError):  # no git here, or a checkout of somebody else's
+        return __version__
+    return f"{commit}+" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(_ROOT), *arguments], capture_output=True, text=True, timeout=10, check=True)
+    return done.stdout.strip()
