@@ -109,6 +109,22 @@ def test_their_verdicts_are_compared_with_ours(
     assert rows[2]["status"] == "correct"
 
 
+@pytest.mark.parametrize("says_its_prompt", [True, False])
+def test_a_box_in_a_thinking_that_never_ended_is_no_answer_of_ours(
+    make_project: MakeProject, tmp_path: Path, says_its_prompt: bool
+) -> None:
+    """The prompt began the thinking: the file's own, or the study's where the file does not say."""
+    partition, store = research_project(make_project, task={"format_type": "structured", "prefill": "<think>"})
+    content = written()
+    entry = content["results"][0]
+    entry["prompt"] = "Think.<think>" if says_its_prompt else None
+    entry["samples"][0] |= {"response": r"Is it \boxed{70}? Hm", "extracted_answer": "70", "reward": 1.0}
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    compared = import_results(partition, store, tmp_path).comparison
+    first = compared.differences[0]
+    assert (first.problem_id, first.sample_index, first.reward, first.extracted_answer) == ("test-0", 0, 0, None)
+
+
 def test_samples_stand_in_the_order_of_their_numbers(make_project: MakeProject, tmp_path: Path) -> None:
     partition, store = research_project(make_project)
     content = written()
