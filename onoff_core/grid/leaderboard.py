@@ -1,5 +1,6 @@
 """Every partition's statistics side by side, and the models of a data set compared problem by problem."""
 
+import json
 from dataclasses import dataclass
 
 from onoff_core.grid.fingerprints import CODE_VERSIONS, fingerprint_of
@@ -66,6 +67,19 @@ def leaderboard_rows(store: Store) -> list[Row]:
         )
         for row in found
     ]
+
+
+def grading_versions(store: Store) -> list[str]:
+    """The versions of math-verify and what it rests on that the rewards of the leaderboard were graded with, each set
+    once; more than one means that rows next to each other were not graded alike. `not recorded` is of before it was.
+    """
+    with reading_catalog(store) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT coalesce((facts->'$.run.packages')::VARCHAR, 'not recorded') FROM generations "
+            "WHERE asset = 'rewards' AND in_study IS NOT FALSE ORDER BY ALL"
+        ).fetchall()
+    return [", ".join(f"{name} {version}" for name, version in json.loads(row).items()) if row.startswith("{") else row
+            for (row,) in rows]  # fmt: skip
 
 
 def comparisons(store: Store) -> list[Comparison]:

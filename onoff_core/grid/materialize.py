@@ -21,6 +21,7 @@ from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
+from onoff_core.grid.run_record import RunRecord
 from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
@@ -94,6 +95,7 @@ def _sample(
 
     sampling = partition.sampling
     begun = generation.begin({"seed": secrets.randbits(62) if sampling.seed is None else sampling.seed})
+    record = RunRecord(generation)
     chunks = chunks_of(problems, sampling.num_samples)
     there = generation.fragment_indices()
     missing = [chunk for chunk in chunks if chunk.index not in there]
@@ -116,6 +118,7 @@ def _sample(
             "torch_dtype": sampler.info.dtype,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
+            **record.facts(tokens=progress.tokens),
         }
 
 
@@ -131,6 +134,7 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
         problems = store.generation("problems", (partition.dataset,), version).read()
         columns = (problems[name].to_pylist() for name in ("problem_id", "answer", "solution"))
         gold = {problem: whole_gold(answer, solution) for problem, answer, solution in zip(*columns, strict=True)}
+        record = RunRecord(generation)
         progress = Progress("grading", samples.manifest().num_rows, log)
         indices, there = sorted(samples.fragment_indices()), generation.fragment_indices()
         task = partition.task
@@ -141,7 +145,7 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
                     generation.write_fragment(index, [table])
         inputs = {"samples": samples.fingerprint, "problems": version}
         settings = fingerprints.reward_settings(partition)
-        return finish(store, generation, inputs, settings, {"seconds": progress.seconds}, indices)
+        return finish(store, generation, inputs, settings, {"seconds": progress.seconds, **record.facts()}, indices)
 
 
 def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress: Progress) -> pa.Table:
@@ -222,6 +226,7 @@ def _extract(
     missing = [index for index in chunks if index not in there]
     _say_resuming(say, chunks, missing)
     _check_room_to_score(partition, store, samples, missing)
+    record = RunRecord(generation)
     progress = Progress("scoring", samples.manifest().num_rows, log)
 
     def scored(tokens: int) -> None:
@@ -240,6 +245,7 @@ def _extract(
             "device": scorer.info.device,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
+            **record.facts(tokens=progress.tokens),
         }
 
 

@@ -73,6 +73,18 @@ _FRAGMENTS = {
     "num_bytes": ("BIGINT", "bytes"),
     "sha256": ("VARCHAR", "of the file"),
 }
+_CATALOG = {
+    "version": ("INTEGER", "of these tables"),
+    "fresh_bytes": ("BIGINT", "the file's size when it was made anew"),
+    "judged_by": ("VARCHAR", "the study that in_study and is_stale are of, hashed"),
+}
+# The catalog's own tables: what one row is, and the columns with their types and meanings.
+_OWN = {
+    "onoff_catalog": ("of this file itself", _CATALOG),
+    "generations": ("one row per current generation: what made each result", _GENERATIONS),
+    "fragments": ("one row per Parquet file of the current generations", _FRAGMENTS),
+    "leaderboard": ("the statistics side by side, the best of each data set first", LEADERBOARD),
+}
 # Another opened file than the catalog says nothing of where the store is. DuckDB takes * ? [ in a path for patterns,
 # and would read other folders' files too.
 _STORE_ROOT = """coalesce(
@@ -94,35 +106,31 @@ def names_of(asset: str, partition: tuple[str, ...]) -> tuple[str | None, str | 
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Everything but the views, empty."""
-    connection.execute("CREATE TABLE onoff_catalog (version INTEGER, fresh_bytes BIGINT, judged_by VARCHAR)")
-    connection.execute(
-        "COMMENT ON TABLE onoff_catalog IS "
-        "'of this file itself: its version, its size when made anew, the study that in_study and is_stale are of'"
-    )
+    """Everything but the views, empty, with comments."""
+    define_tables(connection)
     connection.execute("INSERT INTO onoff_catalog VALUES (?, 0, NULL)", [CATALOG_VERSION])
     connection.execute(f"CREATE OR REPLACE MACRO store_root() AS {_STORE_ROOT}")
-    _create_own(connection, "generations", _GENERATIONS, "one row per current generation: what made each result")
-    _create_own(connection, "fragments", _FRAGMENTS, "one row per Parquet file of the current generations")
     for asset in COPIED:
-        columns = ", ".join(f"{_name(column)} VARCHAR" for column in partition_columns(asset))
+        _comment(connection, "TABLE", asset)
+    for asset in MARKED:
+        for name in _MARKS:
+            connection.execute(f"COMMENT ON COLUMN {asset}.{name} IS {quoted(_GENERATIONS[name][1])}")
+    for table, (meaning, columns) in _OWN.items():
+        connection.execute(f"COMMENT ON TABLE {table} IS {quoted(meaning)}")
+        for name, (_, text) in columns.items():
+            connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
+
+
+def define_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """The tables alone."""
+    for table, (_, columns) in _OWN.items():
+        named = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
+        connection.execute(f"CREATE TABLE {table} ({named})")
+    for asset in COPIED:
+        names = ", ".join(f"{_name(column)} VARCHAR" for column in partition_columns(asset))
         own = ", ".join(f"{_name(column)} {kind}" for column, kind in _types(connection, asset))
         marks = "".join(f", {name} BOOLEAN" for name in _MARKS) if asset in MARKED else ""
-        connection.execute(f"CREATE TABLE {asset} ({columns}, {own}{marks})")
-        _comment(connection, "TABLE", asset)
-        if marks:
-            for name in _MARKS:
-                connection.execute(f"COMMENT ON COLUMN {asset}.{name} IS {quoted(_GENERATIONS[name][1])}")
-    _create_own(connection, "leaderboard", LEADERBOARD, "the statistics side by side, the best of each data set first")
-
-
-def _create_own(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, tuple[str, str]], comment: str
-) -> None:
-    connection.execute(f"CREATE TABLE {table} ({', '.join(f'{name} {kind}' for name, (kind, _) in columns.items())})")
-    connection.execute(f"COMMENT ON TABLE {table} IS {quoted(comment)}")
-    for name, (_, text) in columns.items():
-        connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
+        connection.execute(f"CREATE TABLE {asset} ({names}, {own}{marks})")
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str, by_dataset: bool) -> None:
