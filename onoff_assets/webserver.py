@@ -1,10 +1,10 @@
 """Dagster's webserver behind a guard: no page of another site can command it.
 
 Dagster executes mutations by GET, and asks neither for whom (`Host`) nor from where (`Origin`) a request is; so any
-page that is open in the same browser could start runs. Here a request has to name a host that is expected, which also keeps
-out names that were pointed at this machine; what a page of another origin sends is refused; GraphQL is taken by POST
-with a JSON body alone, which browsers send to other origins only after asking. With ONOFF_UI_TOKEN set, a request also
-has to bring that token.
+page that is open in the same browser could start runs. Here a request has to name a host that is expected, which also
+keeps out names that were pointed at this machine; what a page of another origin sends is refused; GraphQL is taken by
+POST with a JSON body alone, which browsers send to other origins only after asking. With ONOFF_UI_TOKEN set, a request
+also has to bring that token.
 
     python -m onoff_assets.webserver OPTIONS OF dagster-webserver
 """
