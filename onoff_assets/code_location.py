@@ -1,4 +1,4 @@
-"""A study as everything Dagster loads of it. Must stay cheap: no torch, transformers, datasets or streamlit."""
+"""Everything that Dagster loads of a study. Must load fast: no torch, transformers, datasets or streamlit."""
 
 import dagster as dg
 
@@ -13,9 +13,9 @@ from onoff_core.study import Study
 
 
 def build_definitions(study: Study, retired: Names = NO_NAMES) -> dg.Definitions:
-    """Assets, checks, job, schedule and sensors of a study; of several studies in one process, if need be.
+    """Assets, checks, job, schedule and sensors of a study. One process may hold several studies.
 
-    `retired`: names of before that stay partitions, because a backfill under way wants them.
+    `retired`: former names that stay partitions, because a backfill under way wants them.
     """
     grid, job = Grid(study, retired), grid_job()
     assets = assets_of(grid)

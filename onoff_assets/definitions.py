@@ -1,4 +1,4 @@
-"""What Dagster loads: the study that `onoff.yaml` (or `ONOFF_CONFIG`) says, read once when the code location loads."""
+"""The module that Dagster loads. It reads the study from `onoff.yaml` (or `ONOFF_CONFIG`) once."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""From an asset's context to a call of `onoff_core`, and back: partition, store, and errors as a person reads them.
+"""Turn an asset's context into a call of `onoff_core`, and its errors into sentences for a person.
 
 An error is transient (a network or a file system that did not answer: the step is tried again, later each time) or
 lasting (settings, data, model, memory: the same run would fail again, so the step fails at once).
@@ -29,17 +29,17 @@ _TRANSIENT_ERRNO = {
     errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENETDOWN,
     errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ECONNREFUSED,
 }  # fmt: skip
-# The fault is in a file or an order of the user's and the message names it: the traces of what it was raised from would
-# only bury it, twice, in the terminal.
+# The message of these names the fault, which is the user's to mend. A traceback would only bury it, twice, in the
+# terminal.
 _TOLD_WHOLE = (SettingsError, PartitionError, DatasetError, MissingInputError)
 _NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fsspec", "botocore"}
 
 
 def open_store(study: Study, run_id: str | None = None) -> "Store":
     """The study's store; with a run's id, each generation that is completed through it names that run."""
-    from onoff_core.store import Store
+    from onoff_core.grid.judging import open_store as open_judged
 
-    return Store(study.store_path, {} if run_id is None else {"dagster_run_id": run_id})
+    return open_judged(study, {} if run_id is None else {"dagster_run_id": run_id})
 
 
 def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize, options: RunOptions) -> "Made":
@@ -77,7 +77,7 @@ def run(study: Study, context: dg.AssetExecutionContext, materialize: Materializ
 
 
 def _write_outputs(study: Study, partition: Partition, store: "Store", asset: str, say: Callable[[str], None]) -> None:
-    """A research file names folders for the scripts' files; an `onoff.yaml` names none."""
+    """Write the scripts' files, where the study is a research file that names folders for them."""
     if study.outputs != Outputs():
         from onoff_core.exchange.outputs import write_outputs
 

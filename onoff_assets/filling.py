@@ -24,15 +24,15 @@ MODULE, JOB = "onoff_assets.definitions", "grid"
 
 @dataclass(frozen=True)
 class Gaps:
-    """What there is to do of the partitions that were asked about, and what is left alone."""
+    """The partitions asked about: those to make, and those left alone."""
 
     due: tuple[PartitionState, ...]
     in_progress: tuple[str, ...]
-    unreadable: tuple[str, ...]  # made, and whether it is stale cannot be told: the data set cannot be read
+    unreadable: tuple[str, ...]  # made, but nobody can say whether stale: the data set cannot be read
 
 
 def find_gaps(study: Study, instance: dg.DagsterInstance, keys: Sequence[str]) -> Gaps:
-    """A person asks, so failures and cancellations of before do not count."""
+    """Find what is missing or stale. Former failures and cancellations do not count, since a person asks."""
     from onoff_assets.code_location import build_definitions
 
     graph = build_definitions(study).get_repository_def().asset_graph

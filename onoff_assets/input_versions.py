@@ -1,9 +1,9 @@
 """Keep Dagster's knowledge of the inputs exact: which version of problems and settings each partition has now.
 
-Dagster calls a partition stale when an input of it was observed with a new version after it was made. So somebody has
-to observe: every run observes its own partition before its first step (`input_versions`, so that what is made later is
-compared with what it was made from), and every tick of the schedule and the sensor observes what changed since, of all
-partitions that no run is at.
+Dagster calls a partition stale when an input of it was observed with a new version after it was made. So
+inputs have to be observed: every run observes its own partition before its first step (`input_versions`, so that its
+results are compared with the inputs they were made from), and every tick of the schedule and the sensor observes the
+partitions without a run whose inputs changed.
 """
 
 import os
@@ -36,10 +36,10 @@ def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEv
 
 
 def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, str]]) -> int:
-    """Record every version, by asset and partition key, that Dagster does not have yet; how many there were.
+    """Record every version, by asset and partition key, that Dagster does not have yet. Returns how many it recorded.
 
-    An event costs some 10 ms, and a tick has a minute: what a change of a thousand partitions leaves over is the next
-    tick's. Until then the UI shows it late; what is requested does not rest on it.
+    An event costs some 10 ms, and a tick has a minute, so a change of a thousand partitions takes several ticks. Only
+    the UI is late then; no request depends on it.
     """
     recorded, deadline = 0, time.monotonic() + _MAX_SECONDS
     for asset, by_key in versions.items():
@@ -82,11 +82,11 @@ def settings_versions(
 
 
 def input_versions(study: Study) -> dg.ResourceDefinition:
-    """Marks the run with its worker and with what it depends on; observes its own partition before its first step.
+    """Marks the run with its worker and its inputs' version; observes its own partition before its first step.
 
-    A run without samples makes its tables from those that are there, which may be of former settings. So what it
-    really goes by is observed first, and Dagster records that; what is wanted is observed at its end, and what was
-    made reads stale.
+    A run without samples makes its tables from the samples that are there, which may be of former settings. So the
+    run first observes the versions it really uses, which Dagster then records for its tables. At its end it observes
+    the versions that the settings ask for, so that these tables are shown as stale.
     """
 
     def prepare(context: dg.InitResourceContext) -> Iterator[None]:
@@ -101,7 +101,8 @@ def input_versions(study: Study) -> dg.ResourceDefinition:
             observe(instance, wanted)
 
     return dg.ResourceDefinition(
-        prepare, description="Observes which version of problems and settings a run goes by, and marks the run with it."
+        prepare,
+        description="Observes the versions of problems and settings that a run uses, and marks the run with them.",
     )
 
 
@@ -130,8 +131,8 @@ def _begin(study: Study, run: dg.DagsterRun, instance: dg.DagsterInstance) -> di
 def _observe_inputs(
     study: Study, instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition
 ) -> dict[str, dict[str, str]]:
-    """Observe the versions the run goes by. Returns the versions the settings ask for where those are others, by asset
-    and partition key: they are to be observed when the run ends.
+    """Observe the versions the run uses. Returns, by asset and partition key, the versions that the settings ask for
+    where they differ: they are to be observed when the run ends.
     """
     from onoff_core.grid.problem_versions import current_problems_version, inputs_version
     from onoff_core.store import Store
@@ -181,7 +182,7 @@ def _ad_hoc_versions(
 def _made_from(store: "Store", partition: Partition, assets: Collection[str]) -> dict[str, dict[str, str]]:
     """The settings' versions that these assets will be made from, by asset and partition key, where samples stay.
 
-    Nothing of imported samples: no setting makes those stale, or what is made from them.
+    Imported samples have none: no setting makes them or what is made from them stale.
     """
     from onoff_core.grid import fingerprints
     from onoff_core.store.provenance import is_imported

@@ -1,4 +1,4 @@
-"""The Dagster instance that a command works with."""
+"""Open the Dagster instance that a command works with."""
 
 import os
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What assets show of themselves in the Dagster UI: plain values in, metadata out."""
+"""The metadata that assets show in the Dagster UI: plain values in, metadata out."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ def browser_link(study: Study, partition: Partition) -> str:
 
 
 def table_metadata(study: Study, context: dg.AssetExecutionContext, made: "Made") -> dict[str, Any]:
-    """What every asset shows of its table: rows, columns, where it lies, and where to look at it."""
+    """The metadata that every asset shows: rows and columns of its table, its path, a link to the browser."""
     from onoff_core.tables import SCHEMAS
 
     generation, manifest = made.generation, made.manifest
@@ -66,8 +66,14 @@ def rounded(value: float | None, digits: int = 4) -> float | None:
     return None if value is None else round(value, digits)
 
 
+def ends(interval: tuple[float | None, float | None] | None) -> str:
+    """`0.123 to 0.456` of an interval or of bounds."""
+    low, high = interval or (None, None)
+    return "none" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
 def present(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Only what there is a number for."""
+    """The entries that have a value."""
     return {name: value for name, value in metadata.items() if value is not None}
 
 

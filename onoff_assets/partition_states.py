@@ -1,4 +1,4 @@
-"""What the instance and the store know of every partition, as the planning function wants it."""
+"""Gather from the instance and the store what the planning function has to know of every partition."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping
@@ -32,10 +32,10 @@ _RETRY_IS_MADE_WITHIN = timedelta(minutes=5)
 def partition_states(
     instance: dg.DagsterInstance, study: Study, store: Store, backfilled: set[str]
 ) -> list[PartitionState]:
-    """The state of every partition, in the study's order. `backfilled`: keys that a running backfill will come to.
+    """The state of every partition, in the study's order. `backfilled`: keys of backfills under way.
 
-    What changed of the inputs of partitions that have results is observed on the way, so that the UI agrees; not of
-    those in progress, for what a run's later steps make would be taken for made from the changed inputs.
+    Changed inputs of partitions with results are observed on the way, so that the UI agrees. Partitions in progress are
+    left out: Dagster would take the tables of the run's later steps for made from the changed inputs.
     """
     versions = problems_versions(study, store)
     made = {asset: latest_versions(instance, asset, dg.DagsterEventType.ASSET_MATERIALIZATION) for asset in ASSETS}
@@ -55,23 +55,23 @@ def partition_states(
             in_progress=key in busy,
         )
         for key, partition in study.partitions.items()
-        if imported_samples(store, (partition.dataset, partition.model))
-        is None  # to replace those is a person's matter
+        # Only a person replaces imported samples.
+        if imported_samples(store, (partition.dataset, partition.model)) is None
     ]
     return _with_history(instance, study, store, states)
 
 
 def partitions_in_progress(instance: dg.DagsterInstance) -> set[str]:
-    """The partitions of which a run is queued, running, or about to be retried."""
+    """The partitions with a run that is queued, running, or about to be retried."""
     runs = [*instance.get_runs(filters=dg.RunsFilter(statuses=IN_PROGRESS)), *about_to_be_retried(instance)]
     return {run.tags[tags.PARTITION] for run in runs if tags.PARTITION in run.tags}
 
 
 def about_to_be_retried(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Failed runs that Dagster will try again, up to the end of the run that does so.
+    """Failed runs that Dagster will try again, until the run that does so has ended.
 
-    Up to its end: a caller that listed the runs in progress before the retry was made, and asks here after it was
-    made, would else see neither of the two.
+    Until then, because a caller may have listed the runs in progress before the retry was made and ask here after it:
+    it would else see neither of the two.
     """
     lately = datetime.now(UTC) - _RETRY_IS_MADE_WITHIN
     failed = dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE], updated_after=lately)
@@ -99,7 +99,7 @@ def _backfills_that_retry_nothing(instance: dg.DagsterInstance, runs: Iterable[d
 
 
 def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: BaseAssetGraph) -> set[str]:
-    """The partitions that backfills under way were asked for: the daemon makes their runs in its own time."""
+    """The partitions that backfills under way were asked for; the daemon makes their runs by and by."""
     from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus  # there is no public way
 
     keys: set[str] = set()
@@ -119,25 +119,26 @@ def _wanted(partition: Partition, problems_version: str | None, store: Store) ->
         return None
     try:
         return wanted_fingerprints(as_recorded(partition, store), problems_version)
-    except ModelError:  # said when it was observed; a run of the partition fails with it, other columns do not
+    except ModelError:  # logged when it was observed; a run of the partition fails with it
         return None
 
 
 def _still_there(store: Store, partition: Partition, made: dict[str, str]) -> dict[str, str]:
-    """Without what Dagster remembers and the store no longer has, or has put aside."""
+    """Of what Dagster remembers, the results that are still current in the store."""
     names = (partition.dataset, partition.model)
     currents = {asset: store.current(asset, names) for asset in made}
     return {
         asset: fingerprint
         for asset, fingerprint in made.items()
-        if (current := currents[asset]) is not None and current.fingerprint == fingerprint
+        if ((current := currents[asset]) is not None and current.fingerprint == fingerprint)
+        or store.dropped(asset, names) == fingerprint  # on purpose, so it is not made again
     }
 
 
 def _with_history(
     instance: dg.DagsterInstance, study: Study, store: Store, states: list[PartitionState]
 ) -> list[PartitionState]:
-    """When each partition that is due was last made, and how it ended before with the inputs it has now."""
+    """The states, those that are due with the time they were last made and the failures with their present inputs."""
     inputs = {state.key: inputs_version(study.partitions[state.key]) for state in states if state.due}
     failed, stopped = failures(instance, inputs), canceled(instance, inputs)
     return [
@@ -166,7 +167,7 @@ def failures(instance: dg.DagsterInstance, inputs: Mapping[Key, str]) -> dict[Ke
 
 
 def leaderboard_made_from(instance: dg.DagsterInstance) -> str | None:
-    """The version that the last leaderboard was made from; None: there is none."""
+    """The version that the last leaderboard was made from; None: there is no leaderboard."""
     event = instance.get_latest_materialization_event(dg.AssetKey("leaderboard"))
     made = None if event is None else event.asset_materialization
     return None if made is None or made.tags is None else made.tags.get(tags.DATA_VERSION)

@@ -4,7 +4,7 @@
 DATA_VERSION = "dagster/data_version"  # of an observation or a materialization
 PARTITION = "dagster/partition"
 BACKFILL = "dagster/backfill"
-# Dagster marks a failed run a moment later with whether it will be tried again, and then with the run that does.
+# Dagster marks a failed run, a moment later, with whether it will retry it, and then with the id of that run.
 WILL_RETRY, RETRY_RUN = "dagster/will_retry", "dagster/auto_retry_run_id"
 RETRY_NUMBER = "dagster/retry_number"  # of a run that Dagster made to try another one again
 

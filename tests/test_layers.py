@@ -115,7 +115,7 @@ def test_core_imports_point_down(path: Path) -> None:
 ENGINES_OF_TORCH = ROOT / "onoff_core" / "backends" / "huggingface"
 
 
-TORCH_AND_KIN = {"torch", "transformers", "accelerate", "numba", "safetensors"}
+TORCH_AND_KIN = {"torch", "transformers", "accelerate", "numba", "peft", "safetensors"}
 
 
 def all_modules() -> list[Path]:

@@ -1,4 +1,4 @@
-"""What `onoff status` says of Dagster's part: what was canceled or failed too often, and what runs came to."""
+"""Dagster's part of `onoff status`: partitions that were canceled or failed too often, and how runs ended."""
 
 import argparse
 import os

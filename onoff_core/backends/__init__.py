@@ -2,14 +2,16 @@
 
 `contract` says what an engine is. This page finds the one that the settings name and imports it when it is asked for,
 so importing the package costs nothing and needs no torch. To add an engine: one line in `_ENGINES`, and a module with
-the functions of `contract.Engine`. Nothing here knows of problems, rewards or the store.
+the functions of `contract.Engine`. `replicas` makes N of any of them look like one. Nothing here knows of problems,
+rewards or the store.
 """
 
 import importlib
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from onoff_core.backends.contract import Engine, Sampler, Scorer, Tokenizer
+from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedScorer, open_replicas, wants_replicas
 from onoff_core.study import ModelSettings
 
 _ENGINES = {
@@ -22,14 +24,22 @@ DEFAULT_SCORER = "huggingface"
 def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> Sampler:
     """The engine that draws the responses of the study's entry `models.<name>`; close it after use.
 
-    Relative paths in the settings start at `base_dir`. Raises `ModelError`.
+    Relative paths in the settings start at `base_dir`. Raises `ModelError`, and `SettingsError` where this machine
+    cannot do what they say.
     """
-    return _engine(settings.backend_type).open_sampler(name, settings, base_dir)
+    engine = _engine(settings.backend_type)
+    if not wants_replicas(settings):
+        return engine.open_sampler(name, settings, base_dir)
+    tokenizer = engine.open_tokenizer(name, settings, base_dir)
+    return ReplicatedSampler(open_replicas("sampler", name, settings, base_dir, engine.num_gpus()), tokenizer)
 
 
 def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Scorer:
-    """The engine that looks behind the tokens of `models.<name>`; close it after use. Raises `ModelError`."""
-    return _engine(scorer_kind(settings)).open_scorer(name, settings, base_dir)
+    """The engine that looks behind the tokens of `models.<name>`; close it after use. Raises as `open_sampler`."""
+    engine = _engine(scorer_kind(settings))
+    if not wants_replicas(settings):
+        return engine.open_scorer(name, settings, base_dir)
+    return ReplicatedScorer(open_replicas("scorer", name, settings, base_dir, engine.num_gpus()))
 
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer:
@@ -37,8 +47,26 @@ def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokeni
     return _engine(scorer_kind(settings)).open_tokenizer(name, settings, base_dir)
 
 
+def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
+    """The sampling settings in the model's own `generation_config.json`, for any sampler. Raises `ModelError`."""
+    if scorer_kind(settings) != DEFAULT_SCORER:
+        return {}
+    module = importlib.import_module("onoff_core.backends.huggingface.generation_config")
+    found: dict[str, Any] = module.generation_defaults(name, settings, base_dir)
+    return found
+
+
+def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
+    """The faults of a model on this machine, a sentence each, found without loading it."""
+    if scorer_kind(settings) != DEFAULT_SCORER:
+        return []
+    module = importlib.import_module("onoff_core.backends.huggingface.preflight")
+    found: list[str] = module.what_loading_refuses(settings, base_dir, needs_template=needs_template)
+    return found
+
+
 def scorer_kind(settings: ModelSettings) -> str:
-    """Which engine scores the model's responses: whoever samples them, transformers scores, but for the fake engine."""
+    """The engine that scores the model's responses: transformers whichever engine samples, but for the fake one."""
     return settings.backend_type if settings.backend_type == "fake" else DEFAULT_SCORER
 
 

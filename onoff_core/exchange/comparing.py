@@ -91,7 +91,7 @@ def _plain(answer: str | None) -> str | None:
 def _difference(problem: Problem, result: Result, place: int, verdict: Verdict) -> Difference:
     return Difference(
         problem_id=problem.problem_id,
-        sample_index=result.indices[place],
+        sample_index=place,
         reward_of_file=result.rewards[place] if result.rewards is not None else None,
         reward=verdict.reward,
         status=verdict.status,

@@ -6,35 +6,39 @@ publishes the catalog at the end. `log` takes the lines a person should see. `ag
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from onoff_core.backends import open_sampler, open_scorer, open_tokenizer
+from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
 from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
+from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
+from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask
-from onoff_core.statistics import summarise
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
-from onoff_core.study import Partition
+from onoff_core.study import Partition, SamplingSettings
+from onoff_core.study.checking import validate
 from onoff_core.tables import SCHEMAS
 
 Log = Callable[[str], None]
+T = TypeVar("T")
 
 _info: Log = logging.getLogger("onoff").info
 
 
 @dataclass(frozen=True)
 class Made:
-    """A complete generation, and whether this call had anything to do for it."""
+    """A complete generation, and whether this call computed anything of it."""
 
     generation: Generation
     manifest: Manifest
@@ -59,15 +63,33 @@ def materialize_samples(
         if is_whole(generation, say, again):
             _mend_vocabulary(partition, store)
             return already(store, generation, say)
-        indices, facts = _sample(partition, store, generation, problems, say, log)
         settings = fingerprints.sampling_settings(partition)
+        taken = _model_defaults(partition)
+        partition = replace(partition, sampling=partition.sampling.model_copy(update=taken))
+        indices, facts = _sample(partition, store, generation, problems, say, log)
+        if partition.sampling.generation_defaults is not None:
+            settings = {**settings, "sampling": {**settings["sampling"], **taken}}
+            facts = {**facts, "generation_defaults": taken}
         return finish(store, generation, {"problems": version}, settings, facts, indices)
+
+
+def _model_defaults(partition: Partition) -> dict[str, Any]:
+    """The values of the sampling settings that are left to the model, as far as its generation_config.json has them."""
+    left = partition.sampling.left_to_model
+    if not left:
+        return {}
+    found = generation_defaults(partition.model, partition.model_settings, partition.base_dir)
+    taken = {name: found[name] for name in left if name in found}
+    checked = validate(
+        SamplingSettings, taken, partition.base_dir, f"generation_config.json of models.{partition.model}"
+    )
+    return {name: getattr(checked, name) for name in taken}
 
 
 def _sample(
     partition: Partition, store: Store, generation: Generation, problems: tuple[Problem, ...], say: Log, log: Log | None
 ) -> tuple[list[int], dict[str, Any]]:
-    """Draw what is missing of a generation; the numbers of its fragments, and the facts of the run."""
+    """Draw the missing fragments of a generation. Returns the indices of all its fragments, and the run's facts."""
     from onoff_core.sampling import chunks_of, sample_chunks
 
     sampling = partition.sampling
@@ -76,6 +98,8 @@ def _sample(
     there = generation.fragment_indices()
     missing = [chunk for chunk in chunks if chunk.index not in there]
     _say_resuming(say, chunks, missing)
+    responses = sum(len(chunk.problems) for chunk in missing) * sampling.num_samples
+    check_room(store, samples_bytes(responses, sampling), f"samples of {partition.key}")
     with closing(open_sampler(partition.model, partition.model_settings, partition.base_dir)) as sampler:
         keep_vocabulary(store, partition.model, sampler.tokenizer.vocabulary)
         progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
@@ -136,19 +160,27 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
 
 
 def materialize_statistics(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
-    """Summarise the partition's current rewards."""
+    """Summarise the partition's current rewards, each problem's too, and compare the data set's models anew."""
     say, key = log or _info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
-    generation = store.generation("statistics", key, fingerprints.statistics_fingerprint(rewards.fingerprint))
-    with store.writing(generation):
-        if is_whole(generation, say, again):
-            return already(store, generation, say)
-        inputs = rewards.manifest().inputs
-        samples = store.generation("samples", key, inputs["samples"])
-        row = summarise(samples.read(), rewards.read())
-        generation.write_fragment(0, [pa.Table.from_pylist([row], schema=SCHEMAS["statistics"])])
-        made_from = {"rewards": rewards.fingerprint, "samples": inputs["samples"]}
-        return finish(store, generation, made_from, {}, {}, [0])
+    fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
+    generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
+    with store.writing(generation), store.writing(by_problem):
+        missing = [made for made in (by_problem, generation) if not is_whole(made, say, again)]
+        if missing:
+            tables = statistics_tables(partition, store, rewards)
+            settings = fingerprints.statistics_settings(partition)
+            for made, table in ((by_problem, tables.problem_statistics), (generation, tables.statistics)):
+                if made in missing:
+                    made.write_fragment(0, [table])
+                    made.complete(tables.made_from, settings, {}, [0])
+        store.make_current(by_problem)
+    keep_comparisons(partition, store)
+    if not missing:
+        return already(store, generation, say)
+    store.make_current(generation)
+    publish_catalog(store)
+    return Made(generation, generation.manifest(), computed=True)
 
 
 def materialize_token_distributions(
@@ -162,14 +194,23 @@ def materialize_token_distributions(
     with store.writing(generation):
         if is_whole(generation, say, again):
             return already(store, generation, say)
-        facts = _extract(partition, samples, generation, say, log)
+        facts = _extract(partition, store, samples, generation, say, log)
         settings = fingerprints.distribution_settings(partition)
         inputs = {"samples": samples.fingerprint}
         return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
 
 
+def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:
+    if store.max_bytes is None:
+        return
+    tokens = sum(sum(samples.read_fragment(index, ["num_tokens"])["num_tokens"].to_pylist()) for index in missing)
+    vocabulary = store.require("vocabulary", (partition.model,)).manifest().num_rows
+    needed = distributions_bytes(tokens, partition.distribution.top_k, vocabulary)
+    check_room(store, needed, f"token_distributions of {partition.key}")
+
+
 def _extract(
-    partition: Partition, samples: Generation, generation: Generation, say: Log, log: Log | None
+    partition: Partition, store: Store, samples: Generation, generation: Generation, say: Log, log: Log | None
 ) -> dict[str, Any]:
     from onoff_core.distributions import extract_distributions
 
@@ -177,6 +218,7 @@ def _extract(
     there = generation.fragment_indices()
     missing = [index for index in chunks if index not in there]
     _say_resuming(say, chunks, missing)
+    _check_room_to_score(partition, store, samples, missing)
     progress = Progress("scoring", samples.manifest().num_rows, log)
 
     def scored(tokens: int) -> None:
@@ -184,15 +226,28 @@ def _extract(
         progress.add()
 
     with closing(open_scorer(partition.model, partition.model_settings, partition.base_dir)) as scorer:
-        for index in missing:
-            table = samples.read_fragment(index)
-            generation.write_fragment(index, extract_distributions(scorer, table, partition.distribution, scored))
+        begun = (
+            (index, extract_distributions(scorer, samples.read_fragment(index), partition.distribution, scored))
+            for index in missing
+        )
+        for index, tables in _begun_ahead(begun):
+            generation.write_fragment(index, tables)
         return {
             "vocab_size": scorer.info.vocab_size,
             "device": scorer.info.device,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
         }
+
+
+def _begun_ahead(begun: Iterator[T], count: int = 2) -> Iterator[T]:
+    """What there is, in order, so many begun before they are asked for: no replica waits for a fragment to end."""
+    ahead: deque[T] = deque()
+    for one in begun:
+        ahead.append(one)
+        if len(ahead) > count:
+            yield ahead.popleft()
+    yield from ahead
 
 
 def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> bool:
@@ -211,7 +266,7 @@ def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> b
 def keep_problems(
     store: Store, dataset: str, problems: tuple[Problem, ...], version: str, replace_current: bool = True
 ) -> None:
-    """Keep the problems beside the results: readers need questions and gold answers, and never load a data set."""
+    """Keep the problems beside the results, since readers need questions and gold answers and never load a data set."""
     generation = store.generation("problems", (dataset,), version)
     with store.writing(generation):
         if not is_whole(generation):
@@ -239,7 +294,7 @@ def keep_vocabulary(store: Store, model: str, vocabulary: Vocabulary) -> None:
 
 
 def _mend_vocabulary(partition: Partition, store: Store) -> None:
-    """A damaged vocabulary needs the tokenizer, which complete samples do not load."""
+    """Make a damaged vocabulary again. It needs the tokenizer, which complete samples do not load."""
     vocabulary = store.current("vocabulary", (partition.model,))
     if vocabulary is not None and vocabulary.damage():
         tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
@@ -252,7 +307,7 @@ def _say_resuming(say: Log, chunks: Any, missing: Any) -> None:
 
 
 def already(store: Store, generation: Generation, say: Log) -> Made:
-    """A generation that is there, made current."""
+    """Make a generation that is complete already the current one."""
     say(f"{generation.asset} of {'|'.join(generation.partition)} is complete under these settings; nothing to do")
     current = store.current(generation.asset, generation.partition)
     if current is None or current.fingerprint != generation.fingerprint:

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 
 from onoff_core.statistics.distributions import Floats
+from onoff_core.statistics.estimators import pass_share, powers_up_to
 from onoff_core.statistics.intervals import Interval, other_problems_interval, same_problems_interval
 from onoff_core.statistics.majority import Ballot, majority_jackknife, majority_share
 from onoff_core.statistics.responses import ProblemResponses
@@ -28,32 +28,33 @@ class AtK:
     bounds: Interval | None  # everything without a verdict wrong, everything right; over all problems there are
 
 
-def pass_share(ballot: Ballot, k: int) -> float:
-    """1 - C(n - c, k) / C(n, k), unbiased for one problem's pass@k (Chen et al. 2021, arXiv:2107.03374, equation 1).
-    Whole-number binomials are exact for every n.
+def asked_ks(asked: Sequence[int] | Literal["all"] | None, problems: Sequence[ProblemResponses]) -> list[int]:
+    """For which k the setting `statistics.k` asks: those named; all up to the most responses of a problem; None: the
+    powers of two up to there.
     """
-    n = ballot.num_votes
-    return _pass_share(ballot.correct, n, k)
+    largest = max((problem.num_graded for problem in problems), default=0)
+    if asked == "all":
+        return list(range(1, largest + 1))
+    return powers_up_to(largest) if asked is None else list(asked)
 
 
-@lru_cache(maxsize=65536)
-def _pass_share(correct: int, n: int, k: int) -> float:
-    return 1 - math.comb(n - correct, k) / math.comb(n, k)
+def _pass_share(ballot: Ballot, k: int) -> float:
+    return pass_share(ballot.correct, ballot.num_votes, k)
 
 
 def pass_jackknife(ballot: Ballot, k: int) -> float:
     """As `majority_jackknife`, for `pass_share`."""
     n, correct = ballot.num_votes, ballot.correct
-    whole = _pass_share(correct, n, k)
+    whole = pass_share(correct, n, k)
     changed = 0.0
     if correct:
-        changed += correct * (_pass_share(correct - 1, n - 1, k) - whole) ** 2
+        changed += correct * (pass_share(correct - 1, n - 1, k) - whole) ** 2
     if n > correct:
-        changed += (n - correct) * (_pass_share(correct, n - 1, k) - whole) ** 2
+        changed += (n - correct) * (pass_share(correct, n - 1, k) - whole) ** 2
     return (n - 1) / n * changed
 
 
-_SHARES: dict[Kind, Callable[[Ballot, int], float]] = {"pass_at_k": pass_share, "maj_at_k": majority_share}
+_SHARES: dict[Kind, Callable[[Ballot, int], float]] = {"pass_at_k": _pass_share, "maj_at_k": majority_share}
 _JACKKNIVES: dict[Kind, Callable[[Ballot, int], float]] = {"pass_at_k": pass_jackknife, "maj_at_k": majority_jackknife}
 
 

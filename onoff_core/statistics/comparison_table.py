@@ -8,7 +8,7 @@ import pyarrow as pa
 from onoff_core.statistics.at_k import Kind
 from onoff_core.statistics.comparing import CurveDifference, DifferenceAtK, Problems, compare_curves, holm, pairs_of
 from onoff_core.statistics.intervals import Interval
-from onoff_core.statistics.schemas import COMPARISONS
+from onoff_core.tables import SCHEMAS
 
 Pair = tuple[str, str]
 
@@ -25,7 +25,7 @@ def comparison_table(models: Mapping[str, Problems], ks: Sequence[int]) -> pa.Ta
             for first, second in pairs
         }
         rows += _rows({pair: curve for pair, curve in curves.items() if curve is not None}, len(pairs))
-    return pa.Table.from_pylist(_accuracies(rows) + rows, schema=COMPARISONS)
+    return pa.Table.from_pylist(_accuracies(rows) + rows, schema=SCHEMAS["comparisons"])
 
 
 def _accuracies(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from onoff_core.statistics.intervals import clopper_pearson
 from onoff_core.statistics.majority import Ballot
 from onoff_core.statistics.responses import ProblemResponses
-from onoff_core.statistics.schemas import PROBLEM_STATISTICS
+from onoff_core.tables import SCHEMAS
 
 
 def problem_statistics(
@@ -24,7 +24,7 @@ def problem_statistics(
     answers = _answers_by_problem(rewards)
     lengths = {} if samples is None else _lengths_by_problem(samples)
     rows = [_row(found, answers.get(problem, []), lengths.get(problem)) for problem, found in problems.items()]
-    return pa.Table.from_pylist(rows, schema=PROBLEM_STATISTICS)
+    return pa.Table.from_pylist(rows, schema=SCHEMAS["problem_statistics"])
 
 
 def responses_of_table(table: pa.Table) -> dict[str, ProblemResponses]:

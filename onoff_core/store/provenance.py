@@ -1,7 +1,7 @@
-"""How a generation came to be, read from its manifest: the one way to ask for what `settings` and `facts` hold.
+"""How a generation came to be, from the `settings` and `facts` of its manifest, which are read nowhere else.
 
-A field that may be unknown is None, and its comment says when. A manifest that lacks what every one of its kind has
-raises `StoreError`.
+A field that may be unknown is None, and its comment says when. A manifest that lacks a value that every one of its
+kind has raises `StoreError`.
 """
 
 from collections.abc import Mapping
@@ -17,20 +17,23 @@ from onoff_core.study import SamplingSettings
 
 @dataclass(frozen=True)
 class SamplesProvenance:
-    """Of a generation of samples."""
+    """How a generation of samples came to be."""
 
     imported: bool  # brought in from elsewhere, so that no setting of the study can make it stale
     imported_from: str | None  # the file; None: sampled here
-    references_differing: int | None  # of the file's and the data set's; None: sampled here
+    references_differing: int | None  # gold answers that differ between file and data set; None: sampled here
     model_name: str
     backend_type: str
     model_revision: str | None  # the commit that was loaded; None: imported, or there is none
     torch_dtype: str | None  # None: imported
     device: str | None  # None: imported
     sampling: SamplingSettings | None  # None: imported, so how the responses were drawn is not known
-    seed: int | None  # that was used, also where the settings have none; None: imported
+    seed: int | None  # the seed that was used, even if the settings have none; None: imported
     seconds: float | None  # None: imported
     tokens_per_second: float | None  # None: imported, or nothing was left to draw
+    template_type: str | None = None  # of the prompts that the study's task gives; None: not recorded
+    prompts_differing: int | None = None  # of the file's and the study's; None: sampled here, or imported by 0.1.0
+    first_prompt_differing: str | None = None  # where the first of them parts; None: there is none, or as above
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -49,12 +52,31 @@ class SamplesProvenance:
             seed=None if imported else _needed(manifest, facts, "seed"),
             seconds=facts.get("seconds"),
             tokens_per_second=facts.get("tokens_per_second"),
+            template_type=manifest.settings.get("task", {}).get("template_type"),
+            prompts_differing=facts.get("num_prompts_differing"),
+            first_prompt_differing=facts.get("first_prompt_differing"),
+        )
+
+
+@dataclass(frozen=True)
+class RewardsProvenance:
+    """Of a generation of rewards."""
+
+    format_type: str  # where answers were looked for
+    reward_type: str  # when two were the same
+
+    @staticmethod
+    def of(manifest: Manifest) -> "RewardsProvenance":
+        settings = manifest.settings
+        return RewardsProvenance(
+            format_type=_needed(manifest, settings, "format_type"),
+            reward_type=_needed(manifest, settings, "reward_type"),
         )
 
 
 @dataclass(frozen=True)
 class ScoresProvenance:
-    """Of a generation of token distributions."""
+    """How a generation of token distributions came to be."""
 
     vocab_size: int  # the number of logits
     temperature: float  # logits were divided by it

@@ -22,10 +22,10 @@ import pyarrow.parquet as pq
 from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
-CATALOG_VERSION = 2
+CATALOG_VERSION = 3
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
-TABLES_IN_CATALOG = ("generations", "fragments", *COPIED)
+TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard")
 TEMPLATES = "schema"
 _MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, dropped or not
 
@@ -43,6 +43,26 @@ _GENERATIONS = {
     "folder": ("VARCHAR", "below the store's root"),
     "schema_version": ("INTEGER", "of the manifest"),
     "columns": ("VARCHAR[]", "of its Parquet files"),
+    "in_study": ("BOOLEAN", "whether the study that published last names its data set and model; null: nobody said"),
+    "is_stale": ("BOOLEAN", "whether that study's settings would make it anew; null: not of it, or it cannot be told"),
+    "stale_because": ("VARCHAR", "why it is stale, or why that cannot be told"),
+}
+_MARKS = ("in_study", "is_stale")
+MARKED = ("statistics", "comparisons")  # comparisons: whether both models are, and whether one of them is
+LEADERBOARD = {
+    "dataset": ("VARCHAR", "short name, from onoff.yaml"),
+    "model": ("VARCHAR", "short name, from onoff.yaml"),
+    "accuracy": ("DOUBLE", "mean over problems of the problem's mean reward"),
+    "interval_low": ("DOUBLE", "95 % interval of the accuracy"),
+    "interval_high": ("DOUBLE", "95 % interval of the accuracy"),
+    "same_problems_low": ("DOUBLE", "95 % interval of the accuracy on these problems, drawn again"),
+    "same_problems_high": ("DOUBLE", "95 % interval of the accuracy on these problems, drawn again"),
+    "accuracy_lowest": ("DOUBLE", "every response without a verdict wrong"),
+    "accuracy_highest": ("DOUBLE", "every response without a verdict right"),
+    "num_problems": ("INTEGER", "problems with at least one verdict"),
+    "num_samples": ("INTEGER", "responses with a verdict"),
+    "mean_num_tokens": ("DOUBLE", "tokens"),
+    **{name: _GENERATIONS[name] for name in (*_MARKS, "stale_because")},
 }
 _FRAGMENTS = {
     "asset": ("VARCHAR", "of its generation"),
@@ -75,17 +95,25 @@ def names_of(asset: str, partition: tuple[str, ...]) -> tuple[str | None, str | 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Everything but the views, empty."""
-    connection.execute("CREATE TABLE onoff_catalog (version INTEGER, fresh_bytes BIGINT)")
-    connection.execute("COMMENT ON TABLE onoff_catalog IS 'of this file itself: its version, its size when made anew'")
-    connection.execute("INSERT INTO onoff_catalog VALUES (?, 0)", [CATALOG_VERSION])
+    connection.execute("CREATE TABLE onoff_catalog (version INTEGER, fresh_bytes BIGINT, judged_by VARCHAR)")
+    connection.execute(
+        "COMMENT ON TABLE onoff_catalog IS "
+        "'of this file itself: its version, its size when made anew, the study that in_study and is_stale are of'"
+    )
+    connection.execute("INSERT INTO onoff_catalog VALUES (?, 0, NULL)", [CATALOG_VERSION])
     connection.execute(f"CREATE OR REPLACE MACRO store_root() AS {_STORE_ROOT}")
     _create_own(connection, "generations", _GENERATIONS, "one row per current generation: what made each result")
     _create_own(connection, "fragments", _FRAGMENTS, "one row per Parquet file of the current generations")
     for asset in COPIED:
         columns = ", ".join(f"{_name(column)} VARCHAR" for column in partition_columns(asset))
         own = ", ".join(f"{_name(column)} {kind}" for column, kind in _types(connection, asset))
-        connection.execute(f"CREATE TABLE {asset} ({columns}, {own})")
+        marks = "".join(f", {name} BOOLEAN" for name in _MARKS) if asset in MARKED else ""
+        connection.execute(f"CREATE TABLE {asset} ({columns}, {own}{marks})")
         _comment(connection, "TABLE", asset)
+        if marks:
+            for name in _MARKS:
+                connection.execute(f"COMMENT ON COLUMN {asset}.{name} IS {quoted(_GENERATIONS[name][1])}")
+    _create_own(connection, "leaderboard", LEADERBOARD, "the statistics side by side, the best of each data set first")
 
 
 def _create_own(

@@ -16,8 +16,10 @@ from onoff_core.study.settings import (
     FakeScript,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     StoreSettings,
     TaskSettings,
+    ThinkingTags,
 )
 from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
 
@@ -34,9 +36,11 @@ __all__ = [
     "Partition",
     "PartitionKey",
     "SamplingSettings",
+    "StatisticsSettings",
     "StoreSettings",
     "Study",
     "TaskSettings",
+    "ThinkingTags",
     "find_config",
     "load_study",
     "parse_study",

@@ -104,7 +104,9 @@ def backend_in_our_words(file: ResearchFile, step: Mapped, key: str) -> Backend:
         options["torch_dtype"] = options["torch_dtype"].removeprefix("torch.")
     if isinstance(options.get("num_process"), list):
         del options["num_process"]
-        file.warn(f"{place}.num_process", "has no effect here; one process runs the model")
+        file.warn(f"{place}.num_process", "has no effect here as a list; write how many replicas there should be")
+    if "num_process" in options or "replicas" in options:
+        options["num_process_at_most"] = True  # the scripts' files travel between machines
     if "device_map" in options and "device" in options:
         del options["device"]
         file.warn(place, "device_map decides where the model goes; device is ignored")
@@ -126,5 +128,6 @@ def same_backend(file: ResearchFile, sample: Backend, dist: Backend) -> None:
 
 
 def _flat(backend: Backend) -> Mapped:
-    """All of a backend's settings in one row, but for `num_process`, which has no effect here."""
-    return {**backend.model_dump(), "backend_specific": None, **backend.backend_specific.model_dump(), "num_process": 0}
+    """All of a backend's settings in one row, but for the number of replicas: the sampler's is the scorer's."""
+    options = backend.backend_specific.model_dump(exclude={"num_process", "num_process_at_most"})
+    return {**backend.model_dump(), "backend_specific": None, **options}

@@ -9,7 +9,7 @@ import zoneinfo
 from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
@@ -74,9 +74,17 @@ def _known_encoding(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    """What becomes a link on a page; `javascript:` and its like would run there."""
+    if not re.fullmatch(r"https?://[^\s\"'<>]+", value):
+        raise ValueError(f"an address that begins with http:// or https:// is wanted, not {value!r}")
+    return value
+
+
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
 Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 NO_TRUNCATION = 2**31 - 1  # a top_k that leaves every vocabulary whole
 MODEL_DEFAULTS = ("do_sample", "temperature", "top_k", "top_p")  # what a generation_config.json decides
@@ -89,6 +97,19 @@ class Example(Section):
     response: Name
 
 
+class ThinkingTags(Section):
+    """What a model writes before and after its thinking. What stands there is not looked at for an answer."""
+
+    open: Name = "<think>"
+    close: Name = "</think>"
+
+    @model_validator(mode="after")
+    def _two_tags(self) -> "ThinkingTags":
+        if self.open == self.close:
+            raise ValueError(f"open and close have to differ, not both be {self.open!r}")
+        return self
+
+
 class TaskSettings(Section):
     """How a question becomes a prompt, and how a response is read and graded."""
 
@@ -98,9 +119,10 @@ class TaskSettings(Section):
     reward_type: Literal["math_verify"] = "math_verify"
     system_prompt: str | None = None  # null: the template's usual one
     examples: Annotated[tuple[Example, ...], BeforeValidator(_list_as_tuple)] = ()
+    thinking: ThinkingTags | None = None  # null: <think> and </think>, which are known beside others too
     prefill: Name | None = None  # the text that opens the model's turn, such as <think>; null: none
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "thinking"})
 
 
 class SamplingSettings(Section):
@@ -139,6 +161,21 @@ class DistributionSettings(Section):
     use_logits: bool = False  # exported files hold logits instead of probabilities
     temperature: Annotated[Real, Field(gt=0)] = 1.0  # logits are divided by it before anything is computed
     top_k: Count | None = 20  # null: the whole vocabulary, 180 to 500 kB a token
+
+
+def _sorted_once(value: Any) -> Any:
+    """The order in which k are listed means nothing, and one listed twice is asked once."""
+    return tuple(sorted(set(value))) if isinstance(value, tuple) else value
+
+
+class StatisticsSettings(Section):
+    """What is computed of the rewards."""
+
+    k: Annotated[
+        Annotated[tuple[Count, ...], Field(min_length=1)] | Literal["all"] | None,
+        BeforeValidator(_list_as_tuple),
+        AfterValidator(_sorted_once),
+    ] = None  # for pass@k and maj@k: [1, 8, 32]; all: every k up to the number of responses; null: 1, 2, 4, 8, ...
 
 
 class DatasetSettings(Section):
@@ -199,10 +236,20 @@ class BackendOptions(Section):
     torch_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: as the weights are stored
     # auto, balanced, sequential: spread over all accelerators by accelerate; or a mapping, module: device
     device_map: Literal["auto", "balanced", "sequential"] | dict[str, int | str] | None = None
-    num_process: Count | None = None  # the research scripts' key; has no effect here
+    # replicas that share a partition's work, each with its share of GPUs and threads; null or 1: in this process
+    num_process: Count | None = Field(default=None, validation_alias=AliasChoices("num_process", "replicas"))
+    num_process_at_most: bool = False  # where there are fewer GPUs: true takes as many as GPUs, false is an error
+    timeout_seconds: Annotated[Real, Field(gt=0)] = 1800.0  # a replica at work, silent for longer, is started again
     attn_implementation: Name | None = None  # null: transformers chooses
     trust_remote_code: bool = False  # true runs code that the model's repository brings
     script: FakeScript | None = None  # of backend_type fake
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name_for_replicas(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "num_process" in raw and "replicas" in raw:
+            raise ValueError("num_process and replicas mean the same; keep one")
+        return raw
 
     @model_validator(mode="after")
     def _device_or_map(self) -> "BackendOptions":
@@ -240,6 +287,7 @@ class StoreSettings(Section):
     """Where results live."""
 
     path: Name = "store"  # relative to the file; ONOFF_STORE overrides it
+    max_bytes: Annotated[int, Field(ge=1)] | None = None  # a run that may need more is refused; null: no limit
 
 
 class AutomationSettings(Section):
@@ -254,4 +302,4 @@ class AutomationSettings(Section):
     owners: Annotated[tuple[Owner, ...], BeforeValidator(_list_as_tuple)] = ()  # shown in Dagster: mail, or team:NAME
     # Who is told of a night that failed: Apprise addresses such as slack://... or exec:COMMAND; $NAME as in the shell.
     notify: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
-    browser_url: Name = "http://127.0.0.1:8501"  # where links in the Dagster UI lead
+    browser_url: WebAddress = "http://127.0.0.1:8501"  # where links in the Dagster UI lead

@@ -13,6 +13,7 @@ from onoff_core.study.settings import (
     DistributionSettings,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     TaskSettings,
 )
 
@@ -55,6 +56,7 @@ class Partition:
     # Where the model's folder lay when the samples were made, where that is a part of their fingerprint; see
     # `grid.recorded`.
     recorded_folder: str | None = None
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
 
     @property
     def key(self) -> str:
@@ -85,6 +87,7 @@ class Study:
     partitions: dict[str, Partition]  # by key, in the order of the file
     automation: AutomationSettings = field(default_factory=AutomationSettings)
     outputs: Outputs = field(default_factory=Outputs)
+    max_bytes: int | None = None  # that results in the store may take; None: as many as there is room for
     results_file: Path | None = None  # whose samples these are, in a research file that draws none; None: drawn here
     notes: tuple[str, ...] = ()  # where a key of a research file is read otherwise than by the scripts, a line each
 

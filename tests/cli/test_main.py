@@ -195,7 +195,7 @@ def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main([])
     printed = capsys.readouterr().err
-    for name in ("status", "show", "check", "grade", "browse", "export", "import", "verify", "prune", "bench"):
+    for name in ("status", "show", "check", "grade", "browse", "export", "import", "power", "verify", "prune", "bench"):
         assert f"\n    {name} " in printed
 
 

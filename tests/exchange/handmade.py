@@ -90,8 +90,14 @@ def write_partition(
         generation.write_fragment(0, fragment)
         generation.complete(
             {"samples": "samples-1"},
-            {"model": {"backend_type": "huggingface", "model_name": "hand/made"}, "temperature": 1.0, "top_k": top_k},
-            {"vocab_size": vocab_size},
+            {
+                "model": {"backend_type": "huggingface", "model_name": "hand/made"},
+                "task": {"template_type": "simple"},
+                "sampling": {},
+                "temperature": 1.0,
+                "top_k": top_k,
+            },
+            {"vocab_size": vocab_size, "seed": 0},
         )
         store.make_current(generation)
 

@@ -50,7 +50,6 @@ def test_the_scripts_results_are_read_whole() -> None:
         assert result.prompt == entry["prompt"]
         for name, ours in (
             ("response", result.samples),
-            ("sample_id", result.sample_ids),
             ("reward", result.rewards),
             ("extracted_answer", result.extracted_answers),
         ):
@@ -110,7 +109,7 @@ def test_their_verdicts_are_compared_with_ours(
     assert rows[2]["status"] == "correct"
 
 
-def test_samples_keep_their_own_numbers_whatever_their_order(make_project: MakeProject, tmp_path: Path) -> None:
+def test_samples_stand_in_the_order_of_their_numbers(make_project: MakeProject, tmp_path: Path) -> None:
     partition, store = research_project(make_project)
     content = written()
     samples = content["results"][0]["samples"]
@@ -122,7 +121,7 @@ def test_samples_keep_their_own_numbers_whatever_their_order(make_project: MakeP
     assert [(row["sample_index"], row["response"]) for row in rows[:2]] == [
         (sample["sample_id"], sample["response"]) for sample in reversed(samples)
     ]
-    assert [(row["problem_id"], row["sample_index"]) for row in rows[2:3]] == [("test-1", 1)]
+    assert [(row["problem_id"], row["sample_index"]) for row in rows[2:3]] == [("test-1", 0)]
     assert made.failed[0].endswith("results[1].samples[0]: CUDA out of memory")
     assert made.manifest.facts["failed"] == list(made.failed)
 

@@ -178,6 +178,18 @@ def test_whatever_another_program_wrote_there_is_kept(tmp_path: Path, name: str)
         assert content in {path.read_bytes() for path in out.iterdir() if path.name != name}
 
 
+def test_a_pair_that_is_renamed_keeps_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long writing takes, and where the second's name is taken."""
+    seconds = iter(range(100))
+    monkeypatch.setattr("onoff_core.exchange.files.time.strftime", lambda form: f"time{next(seconds)}")
+    shutil.copytree(DISTRIBUTIONS, tmp_path / "out")
+    (tmp_path / "out" / "distributions.time0.npz").write_bytes(b"taken")
+    export_distributions(handmade_store(tmp_path, 2), KEY, tmp_path / "out")
+    (aside,) = (path for path in (tmp_path / "out").glob("distributions.*.json"))
+    assert aside.name == "distributions.time0-2.json"
+    assert load_distributions(aside)["results"][0]["samples"][0]["distributions"].shape == (112, 49152)
+
+
 def test_an_export_over_an_export_leaves_one(tmp_path: Path) -> None:
     store = handmade_store(tmp_path, 2)
     for _ in range(2):

@@ -52,9 +52,14 @@ def test_an_unparsed_gold_answer_is_never_the_models_mistake(grader: Grader) -> 
 
 
 def test_gold_is_the_first_argument(grader: Grader) -> None:
-    """math-verify unwraps `y = 2x+3` for the value 2x+3 only where the gold answer is the equation."""
+    """A gold point may have a name that its answer leaves out; a gold answer without one asks for none."""
+    forth, back = grader.grade([*boxed("(1,2)", gold="A(1,2)"), *boxed("A(1,2)", gold="(1,2)", problem="q")])
+    assert (forth.status, back.status) == ("correct", "wrong")
+
+
+def test_an_equation_states_a_value_for_a_name_only(grader: Grader) -> None:
     forth, back = grader.grade([*boxed("2x+3", gold="y=2x+3"), *boxed("x^2+y^2=13", gold="13", problem="q")])
-    assert (forth.status, back.status) == ("correct", "correct")
+    assert (forth.status, back.status) == ("correct", "wrong")
     assert grader.grade(boxed("13", gold="x^2+y^2=13"))[0].status == "wrong"
 
 

@@ -258,7 +258,12 @@ def test_what_is_not_known_of_global_and_input_is_said_and_ignored(
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_how_many_processes_there_were_has_no_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_how_many_processes_there_are_is_taken_as_the_most(tmp_path: Path) -> None:
+    (model,) = study_of(tmp_path, {"01_dist/backend/backend_specific/num_process": 4}).models.values()
+    assert (model.backend_specific.num_process, model.backend_specific.num_process_at_most) == (2, True)
+
+
+def test_a_list_of_processes_has_no_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     study = study_of(tmp_path, {"00_sample/backend/backend_specific/num_process": [0, 1]})  # 01_dist has 2
     (model,) = study.models.values()
     assert model.backend_specific.num_process is None
