@@ -30,7 +30,17 @@ _TRANSIENT_ERRNO = {
 # The fault is in a file or an order of the user's and the message names it: the traces of what it was raised from would
 # only bury it, twice, in the terminal.
 _TOLD_WHOLE = (SettingsError, PartitionError, DatasetError, MissingInputError)
-_NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fsspec", "botocore"}
+_NETWORK_LIBRARIES = {
+    "requests",
+    "urllib3",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "aiohttp",
+    "fsspec",
+    "botocore",
+}
 
 
 def open_store(study: Study, run_id: str | None = None) -> "Store":

@@ -14,6 +14,8 @@ from onoff_core.errors import StoreError
 from onoff_core.store.manifest import Manifest
 from onoff_core.study import SamplingSettings
 
+IDS_FROM_TEXT = "from text"
+
 
 @dataclass(frozen=True)
 class SamplesProvenance:
@@ -31,6 +33,9 @@ class SamplesProvenance:
     seed: int | None  # that was used, also where the settings have none; None: imported
     seconds: float | None  # None: imported
     tokens_per_second: float | None  # None: imported, or nothing was left to draw
+    engine: str | None  # of servers, with its version; None: imported, or the model ran in processes of ours
+    not_promised: tuple[str, ...]  # what the servers could not show and the settings do not require
+    ids_from_text: bool  # the server said text only, which was tokenized
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -49,6 +54,9 @@ class SamplesProvenance:
             seed=None if imported else _needed(manifest, facts, "seed"),
             seconds=facts.get("seconds"),
             tokens_per_second=facts.get("tokens_per_second"),
+            engine=facts.get("engine"),
+            not_promised=tuple(facts.get("not_promised", ())),
+            ids_from_text=facts.get("ids") == IDS_FROM_TEXT,
         )
 
 
