@@ -17,6 +17,7 @@ import pyarrow as pa
 from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
 from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
+from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
@@ -27,6 +28,7 @@ from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask, whole_gold
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
+from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.study import Partition, SamplingSettings
 from onoff_core.study.checking import validate
 from onoff_core.tables import SCHEMAS
@@ -118,6 +120,7 @@ def _sample(
             "torch_dtype": sampler.info.dtype,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
+            **sampler.info.facts,
             **record.facts(tokens=progress.tokens),
         }
 
@@ -196,6 +199,12 @@ def materialize_token_distributions(
     """Score every token of the partition's current samples."""
     say, key = log or _info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
+    if SamplesProvenance.of(samples.manifest()).ids_from_text:
+        raise ModelError(
+            f"the samples of {'|'.join(key)} come from an API that returns no token ids (ids: from text); what stands "
+            "in their place was tokenized from the text, so there are no token distributions of it. Sample through a "
+            "server that returns token ids, such as vLLM"
+        )
     fingerprint = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
