@@ -14,6 +14,8 @@ from onoff_core.errors import StoreError
 from onoff_core.store.manifest import Manifest
 from onoff_core.study import SamplingSettings
 
+IDS_FROM_TEXT = "from text"
+
 
 @dataclass(frozen=True)
 class SamplesProvenance:
@@ -34,6 +36,9 @@ class SamplesProvenance:
     template_type: str | None = None  # of the prompts that the study's task gives; None: not recorded
     prompts_differing: int | None = None  # of the file's and the study's; None: sampled here, or imported by 0.1.0
     first_prompt_differing: str | None = None  # where the first of them parts; None: there is none, or as above
+    engine: str | None = None  # of servers, with its version; None: imported, or the model ran in processes of ours
+    not_promised: tuple[str, ...] = ()  # what the servers could not show and the settings do not require
+    ids_from_text: bool = False  # the server said text only, which was tokenized
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -55,6 +60,9 @@ class SamplesProvenance:
             template_type=manifest.settings.get("task", {}).get("template_type"),
             prompts_differing=facts.get("num_prompts_differing"),
             first_prompt_differing=facts.get("first_prompt_differing"),
+            engine=facts.get("engine"),
+            not_promised=tuple(facts.get("not_promised", ())),
+            ids_from_text=facts.get("ids") == IDS_FROM_TEXT,
         )
 
 
