@@ -158,5 +158,5 @@ def test_a_partition_is_materialized_read_and_shown(
     assert out.count("complete") == 4
     assert f"store: {url}" in out
     assert main(["show", "arithmetic|tiny"]) == 0
-    assert len(list(verify(store))) == 6
+    assert len(list(verify(store))) == 8
     assert store.files.exists(CATALOG_NAME)
