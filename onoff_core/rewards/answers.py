@@ -206,5 +206,7 @@ def _without_percent(text: str) -> tuple[str, bool]:
 
 def choices(answer: Answer) -> list[str]:
     """The parts of a list of words or letters, sorted: `\\text{B, E, G}`, `(A)`. Only a lone letter keeps its case."""
-    parts = [part.strip("()[]{}") for part in top_level_parts(answer.key.strip("()"))]
+    listed = top_level_parts(answer.key)
+    listed = top_level_parts(answer.key.strip("()")) if len(listed) == 1 else listed
+    parts = [part.strip("()[]{}") for part in listed]
     return sorted(part if len(part) == 1 else part.lower() for part in parts)

@@ -142,13 +142,16 @@ def _same_angle(gold: Answer, answer: Answer) -> bool:
 
 
 # Words say these, while an interval or the empty set asks for a set as the answer: `no solution` is none.
-_ALL_NUMBERS = (sympy.S.Reals, sympy.S.Integers, sympy.S.Rationals, sympy.S.Complexes, sympy.S.Naturals)
+_SAID_IN_WORDS = (
+    *(sympy.S.Reals, sympy.S.Integers, sympy.S.Rationals, sympy.S.Complexes, sympy.S.Naturals),
+    *(sympy.S.Infinity, sympy.S.NegativeInfinity),
+)
 
 
 def _same_words(gold: Answer, answer: Answer) -> bool:
     if gold.as_gold and gold.as_gold == answer.as_gold:
         return True
-    if any(gold.value is numbers for numbers in _ALL_NUMBERS) and answer.as_gold == (gold.value,):
+    if any(gold.value is value for value in _SAID_IN_WORDS) and answer.as_gold == (gold.value,):
         return True
     if not gold.key or not answer.key:
         return False

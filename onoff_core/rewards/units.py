@@ -218,6 +218,7 @@ _UNIT_RATIO = re.compile(
     r"(?<=[\d})])\s*\\frac\s*\{\s*\\(?:text|mathrm)\s*\{[^{}]*\}\s*\}\s*\{\s*\\(?:text|mathrm)\s*\{[^{}]*\}[\s^{\d}]*\}$"
 )
 _DEGREE_SIGN = re.compile(r"^([^°]*[\d})a-z]\s*)\^\s*\\circ\s*$", re.DOTALL)
+_PARTED_RATIO = re.compile(r"(\\(?:text|mathrm)\s*\{[^{}]*)\}\s*/\s*\\(?:text|mathrm)\s*\{")  # \text{m}/\text{s}
 _DEGREES = re.compile(r"\^\s*\\circ")
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
 # 5 hundredths is not 5
@@ -229,7 +230,7 @@ def split_unit(text: str) -> tuple[str, str]:
     r"""A quantity and the text of the unit behind it, empty where there is none: `12 \text{ cm}^2`, `12 cm`,
     `12 apples`. A lone letter is no unit: it may be an unknown (see `split_letter_unit`).
     """
-    text = _ORDINAL.sub("", _LEADING_WORDS.sub("", text))
+    text = _PARTED_RATIO.sub(r"\1/", _ORDINAL.sub("", _LEADING_WORDS.sub("", text)))
     ratio = _UNIT_RATIO.search(text)
     unit = ratio.group() if ratio else ""
     text = text[: ratio.start()] if ratio else text

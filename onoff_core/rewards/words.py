@@ -32,6 +32,9 @@ def number_in_words(text: str) -> str | None:
     words = words[1:] if sign else words
     if words[:1] == ["a"] and words[1:2] and words[1] in ("hundred", *_LARGE):
         words = ["one", *words[1:]]
+    if words[-1] in ("dozen", "dozens"):
+        count = 1 if words[:-1] in ([], ["a"], ["one"]) else _whole(words[:-1])
+        return "6" if words == ["half", "a", "dozen"] else None if count is None else f"{sign}{12 * count}"
     part = _PARTS.get(words[-1]) if len(words) > 1 else None
     if part is not None and words[-2] != "and":
         above = 1 if words[:-1] in (["a"], ["one"]) else _whole(words[:-1])
