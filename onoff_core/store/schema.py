@@ -85,8 +85,8 @@ _OWN = {
     "fragments": ("one row per Parquet file of the current generations", _FRAGMENTS),
     "leaderboard": ("the statistics side by side, the best of each data set first", LEADERBOARD),
 }
-# Another opened file than the catalog says nothing of where the store is. DuckDB takes * ? [ in a path for patterns,
-# and would read other folders' files too.
+# If the opened file is not the catalog, its folder does not tell where the store is. DuckDB takes * ? [ in a path for
+# patterns, and would read other folders' files too.
 _STORE_ROOT = """coalesce(
     getvariable('onoff_store'),
     CASE WHEN regexp_matches(current_setting('temp_directory'), '^([^*?[]*/)?catalog[.]duckdb[.]tmp$')
