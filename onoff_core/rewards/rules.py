@@ -1,9 +1,9 @@
 r"""A second opinion by rules of its own: answers as text and as numbers, without computer algebra.
 
 It shares no code with the comparison whose verdicts it looks at, so that a fault of one is seen by the other. The
-text rule is that of the MATH data set (Hendrycks et al. 2021, "Measuring Mathematical Problem Solving With the MATH Dataset",
-arXiv:2103.03874): both answers are brought to one spelling and compared as they stand. The numeric rule compares what
-Python's own numbers can hold: whole numbers, decimals and plain fractions.
+text rule is that of the MATH data set (Hendrycks et al. 2021, "Measuring Mathematical Problem Solving With the MATH
+Dataset", arXiv:2103.03874): both answers are brought to one spelling and compared as they stand. The numeric rule
+compares what Python's own numbers can hold: whole numbers, decimals and plain fractions.
 
 It says yes less often than a mathematician does: what it calls different may well be equal.
 """
