@@ -42,7 +42,8 @@ def request_due_partitions(
     A schedule names its requests by its `tick`, so that a tick that was interrupted makes none twice. A sensor must
     not: Dagster never runs a second request of the same name.
     """
-    from onoff_assets.partition_states import partition_states, partitions_of_backfills
+    from onoff_assets.backfills import find_backfills
+    from onoff_assets.partition_states import partition_states
     from onoff_core.grid.plan import plan
     from onoff_core.grid.problem_versions import inputs_version
     from onoff_core.store import Store
@@ -51,8 +52,7 @@ def request_due_partitions(
     if fault is not None:
         log.error(fault_sentence(fault))
     settings = study.automation
-    backfilled = partitions_of_backfills(instance, asset_graph)
-    states = partition_states(instance, study, Store(study.store_path), backfilled)
+    states = partition_states(instance, study, Store(study.store_path), find_backfills(instance, asset_graph))
     planned = plan(states, settings.max_partitions, settings.max_failures)
     log.info(planned.sentence())
     for state in planned.requested:

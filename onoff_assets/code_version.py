@@ -1,4 +1,4 @@
-"""Which code it is."""
+"""The version of the code that makes results."""
 
 import subprocess
 from functools import cache
@@ -11,12 +11,12 @@ _ROOT = Path(__file__).parents[1]
 
 @cache
 def code_version() -> str:
-    """The commit of the checkout this is a part of, `+` where it was changed since; else onoff's version."""
+    """The commit of the checkout, with `+` if it was changed since; outside a checkout onoff's version."""
     if not (_ROOT / ".git").exists():
         return __version__
     try:
         commit, changed = _git("rev-parse", "--short=12", "HEAD"), _git("status", "--porcelain", "--untracked-files=no")
-    except (OSError, subprocess.SubprocessError):  # no git here, or a checkout of somebody else's
+    except (OSError, subprocess.SubprocessError):  # there is no git, or it refuses a checkout of another user
         return __version__
     return f"{commit}+" if changed else commit
 

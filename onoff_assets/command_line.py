@@ -1,6 +1,6 @@
-"""Say what is wrong with a `dagster` command in a sentence, where Dagster would say it with a trace or not at all.
+"""Check a `dagster` command and explain a fault in a sentence, where Dagster would print a trace or nothing.
 
-Dagster loads our definitions before it looks at the partition it was given, so a person's command can be read here.
+Dagster loads our definitions before it looks at the command's partition, so the command can be read here.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from onoff_core.study import Study
 
 
 def check_command(study: Study, argv: Sequence[str]) -> None:
-    """Raise `click.ClickException`, which Dagster prints as one message, for a command that cannot work out."""
+    """Raise `click.ClickException`, which Dagster prints as one message, for a command that cannot succeed."""
     match argv[1:3]:
         case ["asset", "materialize"]:
             _check_materialize(study, argv[3:])
@@ -43,7 +43,7 @@ def _check_job(study: Study, arguments: Sequence[str]) -> None:
         return
     try:
         tags = json.loads(given.tags or "{}")
-    except ValueError:  # Dagster says so itself
+    except ValueError:  # Dagster reports that itself
         return
     key = tags.get("dagster/partition")
     if key is None:
@@ -55,7 +55,7 @@ def _check_job(study: Study, arguments: Sequence[str]) -> None:
 
 
 def _read(arguments: Sequence[str], *names: str) -> argparse.Namespace:
-    """The values of these options, None where one is not given; all else is Dagster's matter."""
+    """The values of these options, None for those that are not given; other arguments are ignored."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     for name in names:
         parser.add_argument(name, *(["-j"] if name == "--job" else []))

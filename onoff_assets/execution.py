@@ -32,7 +32,17 @@ _TRANSIENT_ERRNO = {
 # The message of these names the fault, which is the user's to mend. A traceback would only bury it, twice, in the
 # terminal.
 _TOLD_WHOLE = (SettingsError, PartitionError, DatasetError, MissingInputError)
-_NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fsspec", "botocore"}
+_NETWORK_LIBRARIES = {
+    "requests",
+    "urllib3",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "aiohttp",
+    "fsspec",
+    "botocore",
+}
 
 
 def open_store(study: Study, run_id: str | None = None) -> "Store":

@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 
 from onoff_assets import tags
-from onoff_assets.partition_states import partition_states, partitions_of_backfills
+from onoff_assets.backfills import find_backfills
+from onoff_assets.partition_states import partition_states
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version
 from onoff_core.store import Store
@@ -36,8 +37,7 @@ def find_gaps(study: Study, instance: dg.DagsterInstance, keys: Sequence[str]) -
     from onoff_assets.code_location import build_definitions
 
     graph = build_definitions(study).get_repository_def().asset_graph
-    backfilled = partitions_of_backfills(instance, graph)
-    states = partition_states(instance, study, Store(study.store_path), backfilled)
+    states = partition_states(instance, study, Store(study.store_path), find_backfills(instance, graph))
     asked = [state for state in states if state.key in set(keys)]
     unreadable = [state.key for state in asked if state.wanted is None and state.made and not state.in_progress]
     return Gaps(

@@ -107,7 +107,7 @@ def input_versions(study: Study) -> dg.ResourceDefinition:
 
 
 def _begin(study: Study, run: dg.DagsterRun, instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
-    """Mark the run and observe what it goes by; the versions to observe at its end, by asset and partition key."""
+    """Mark the run and observe the versions it uses; those to observe at its end, by asset and partition key."""
     about = {tags.WORKER: this_worker(), tags.STUDY: study.base_dir.name, tags.CODE: code_version()}
     instance.add_run_tags(run.run_id, about)
     if not os.environ.get("DAGSTER_HOME"):

@@ -1,8 +1,8 @@
-"""Tell a person that the night needs them: one summary, when nothing is under way any more, to where the study says.
+"""Tell a person that a night went wrong: one summary, once no run is under way, to the addresses in the study.
 
 `automation.notify` lists addresses in Apprise's notation (mail, Slack and a hundred others; `pip install
 'onoff[notify]'`), or `exec:COMMAND`, which gets the summary on its standard input. `$NAME` stands for an environment
-variable, so that no secret has to stand in the file.
+variable, so that the file need not hold a secret.
 """
 
 import os
@@ -23,7 +23,7 @@ _EXEC = "exec:"
 
 
 def build_notify(study: Study) -> dg.SensorDefinition:
-    """The sensor `notify`; on where the study names an address."""
+    """The sensor `notify`; it runs from the start if the study names an address."""
     targets = study.automation.notify
 
     @dg.sensor(
@@ -36,7 +36,7 @@ def build_notify(study: Study) -> dg.SensorDefinition:
         from onoff_assets.run_report import report_runs
 
         now = datetime.now(UTC)
-        if context.cursor is None:  # what was before it was turned on is no news
+        if context.cursor is None:  # failures from before it was turned on are not told
             context.update_cursor(now.isoformat())
             yield dg.SkipReason("from now on, failures are told")
             return
@@ -54,7 +54,7 @@ def build_notify(study: Study) -> dg.SensorDefinition:
 
 
 def _left(study: Study, instance: dg.DagsterInstance, keys: list[str]) -> list[str]:
-    """Which of the partitions is past automation.max_failures, so that nothing asks for it any more."""
+    """A line for each partition that failed more than automation.max_failures times, so that nothing asks for it."""
     from onoff_assets.partition_states import failures
     from onoff_core.grid.problem_versions import inputs_version
 
@@ -68,7 +68,7 @@ def _left(study: Study, instance: dg.DagsterInstance, keys: list[str]) -> list[s
 
 
 def send(targets: tuple[str, ...], title: str, body: str) -> None:
-    """To every address; a `PlatformError` names those that it could not be delivered to."""
+    """Send to every address; a `PlatformError` names those that could not be reached."""
     if not targets:
         raise PlatformError("automation.notify names nobody to tell")
     undelivered = [reason for target in targets if (reason := _send(target, title, body)) is not None]
@@ -77,7 +77,7 @@ def send(targets: tuple[str, ...], title: str, body: str) -> None:
 
 
 def _send(target: str, title: str, body: str) -> str | None:
-    """Why it could not be delivered; None: it was. What stands for a secret is not repeated."""
+    """Send to one address. Returns why it failed, without the values of variables; None: it did not."""
     address = os.path.expandvars(target)
     if unset := re.findall(r"\$\{?\w+\}?", address):
         return f"{target}: {', '.join(unset)} is not set"

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph  # not public
 
 from onoff_assets import tags
+from onoff_assets.backfills import Backfills, stopped_before_their_run
 from onoff_assets.cancellations import Key, canceled
 from onoff_assets.input_versions import latest_versions, observe, settings_versions
 from onoff_core.errors import ModelError
@@ -30,7 +30,7 @@ _RETRY_IS_MADE_WITHIN = timedelta(minutes=5)
 
 
 def partition_states(
-    instance: dg.DagsterInstance, study: Study, store: Store, backfilled: set[str]
+    instance: dg.DagsterInstance, study: Study, store: Store, backfills: Backfills
 ) -> list[PartitionState]:
     """The state of every partition, in the study's order. `backfilled`: keys of backfills under way.
 
@@ -46,7 +46,7 @@ def partition_states(
         if key not in running and any(key in made[asset] for asset in ASSETS)
     ]
     observe(instance, {**settings_versions(observed, versions.found, store), "problems": versions.found})
-    busy = running | backfilled
+    busy = running | backfills.under_way
     states = [
         PartitionState(
             key=key,
@@ -58,7 +58,7 @@ def partition_states(
         # Only a person replaces imported samples.
         if imported_samples(store, (partition.dataset, partition.model)) is None
     ]
-    return _with_history(instance, study, store, states)
+    return _with_history(instance, study, store, states, backfills)
 
 
 def partitions_in_progress(instance: dg.DagsterInstance) -> set[str]:
@@ -98,22 +98,6 @@ def _backfills_that_retry_nothing(instance: dg.DagsterInstance, runs: Iterable[d
     return {name for name, one in found.items() if one is None or one.status in BULK_ACTION_TERMINAL_STATUSES}
 
 
-def partitions_of_backfills(instance: dg.DagsterInstance, asset_graph: BaseAssetGraph) -> set[str]:
-    """The partitions that backfills under way were asked for; the daemon makes their runs by and by."""
-    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus  # there is no public way
-
-    keys: set[str] = set()
-    for backfill in instance.get_backfills(filters=BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED])):
-        if backfill.is_asset_backfill:
-            subsets = backfill.get_asset_backfill_data(asset_graph).target_subset.partitions_subsets_by_asset_key
-            for asset, subset in subsets.items():
-                if asset.to_user_string() in ASSETS:
-                    keys |= set(subset.get_partition_keys())
-        else:
-            keys |= set(backfill.partition_names or ())
-    return keys
-
-
 def _wanted(partition: Partition, problems_version: str | None, store: Store) -> dict[str, str] | None:
     if problems_version is None:
         return None
@@ -136,11 +120,12 @@ def _still_there(store: Store, partition: Partition, made: dict[str, str]) -> di
 
 
 def _with_history(
-    instance: dg.DagsterInstance, study: Study, store: Store, states: list[PartitionState]
+    instance: dg.DagsterInstance, study: Study, store: Store, states: list[PartitionState], backfills: Backfills
 ) -> list[PartitionState]:
     """The states, those that are due with the time they were last made and the failures with their present inputs."""
     inputs = {state.key: inputs_version(study.partitions[state.key]) for state in states if state.due}
-    failed, stopped = failures(instance, inputs), canceled(instance, inputs)
+    failed = failures(instance, inputs)
+    stopped = canceled(instance, inputs) | stopped_before_their_run(instance, backfills.canceled, inputs)
     return [
         dataclasses.replace(
             state,

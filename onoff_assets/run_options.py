@@ -1,9 +1,9 @@
-"""What one run may do otherwise than the settings say: the run's config, in the launchpad or by `--config-json`.
+"""Options of a single run that override the settings: the run's config, in the launchpad or by `--config-json`.
 
     {"ops": {"samples": {"config": {"limit": 5, "num_samples": 2}}}}
 
-What is made so is what settings of that kind would make: it has its own fingerprint and reads stale beside the
-settings as they are, so that the next run without config puts things right. Any other key is an error of Dagster's.
+Such a run makes what settings of that kind would make. Its results have fingerprints of their own and are stale by the
+settings as they are, so that the next run without config puts things right. Dagster refuses any other key.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from onoff_core.study import Partition
 
 
 class RunOptions(dg.Config):
-    """Of every asset of a partition."""
+    """Options of every asset of a partition."""
 
     force: bool = Field(
         default=False,
@@ -27,7 +27,7 @@ class RunOptions(dg.Config):
 
 
 class SampleOptions(RunOptions):
-    """Of `samples`."""
+    """Options of `samples`."""
 
     limit: int | None = Field(default=None, ge=1, description="Only the first so many problems of the data set.")
     num_samples: int | None = Field(
@@ -36,7 +36,7 @@ class SampleOptions(RunOptions):
 
 
 def sample_options(run_config: Mapping[str, Any]) -> SampleOptions:
-    """What a run's config says of `samples`; a `PlatformError` where it cannot be."""
+    """The options of `samples` in a run's config; a `PlatformError` for a value that is not allowed."""
     try:
         return SampleOptions(**run_config.get("ops", {}).get("samples", {}).get("config", {}))
     except ValidationError as error:
@@ -45,7 +45,7 @@ def sample_options(run_config: Mapping[str, Any]) -> SampleOptions:
 
 
 def adapted(partition: Partition, options: SampleOptions) -> Partition:
-    """The partition as the options change it; the same where they do not."""
+    """The partition with the options applied; an equal one if they change nothing."""
     sampling, dataset = partition.sampling, partition.dataset_settings
     if options.num_samples is not None:
         sampling = sampling.model_copy(update={"num_samples": options.num_samples})

@@ -110,11 +110,11 @@ def _still_wanted(study: Study, removed: Names) -> Names:
         return removed
     import dagster as dg
 
-    from onoff_assets.partition_states import partitions_of_backfills
+    from onoff_assets.backfills import find_backfills
 
     graph = build_definitions(study, removed).get_repository_def().asset_graph
     with dg.DagsterInstance.get() as instance:
-        wanted = [split_partition_key(key) for key in partitions_of_backfills(instance, graph)]
+        wanted = [split_partition_key(key) for key in find_backfills(instance, graph).under_way]
     return Names(
         datasets=tuple(name for name in removed.datasets if name in {dataset for dataset, _ in wanted}),
         models=tuple(name for name in removed.models if name in {model for _, model in wanted}),

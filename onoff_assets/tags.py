@@ -10,7 +10,7 @@ RETRY_NUMBER = "dagster/retry_number"  # of a run that Dagster made to try anoth
 
 # Ours.
 INPUTS = "onoff/inputs"  # the hash of all a run depends on, so that failures are counted by unchanged inputs
-WORKER = "onoff/worker"  # machine, its boot, process id, and when the process began, for ids are used again
+WORKER = "onoff/worker"  # machine, boot, process id, and when the process began, since ids are used again
 STUDY = "onoff/study"  # the folder's name that the settings file lies in
 SETTINGS = "onoff/settings"  # the version of the asset `settings` that a partition's run goes by
 CODE = "onoff/code"  # the commit of this code, or its version where it is no checkout

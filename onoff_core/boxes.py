@@ -1,14 +1,14 @@
 r"""Find `\boxed{...}` in LaTeX text: the one place that knows what a box is.
 
 Gold answers are read out of reference solutions by `last_boxed`, final answers out of responses by `boxed_answer`.
-Takes time in proportion to the text, whatever the text is: a response may be hostile.
+All of it takes time in proportion to the text, whatever the text is: a response may be hostile.
 """
 
 import re
 from typing import NamedTuple
 
 _BOX = re.compile(r"\\(?:boxed|fbox)(?![A-Za-z])\s*")
-_BRACE = re.compile(r"\\[\\{}]|[{}]")  # `\{`, `\}` and the line break before a brace are read over
+_BRACE = re.compile(r"\\[\\{}]|[{}]")  # `\{`, `\}` and a line break before a brace do not count as braces
 _SINGLE = re.compile(r"-?\d+(?:\.\d+)?|[A-Za-z]\b")
 
 
@@ -53,10 +53,10 @@ class Box(NamedTuple):
 
 
 class BoxedAnswer(NamedTuple):
-    """What the boxes of a response say; without an answer, why.
+    """The answer in the boxes of a response, or the reason why there is none.
 
-    `alternatives` are the contents of boxes of which the response leaves open which it means. They are an answer only
-    where that makes no difference: where all say the same, or where several answers are asked for.
+    `alternatives` are the contents of boxes between which the response does not decide. They are an answer only where
+    that makes no difference: if all are equal, or if several answers are asked for.
     """
 
     answer: str | None
@@ -68,13 +68,13 @@ def boxed_answer(text: str) -> BoxedAnswer:
     r"""The answer that a response gives in its boxes: the last one's content, or that of several that are one answer.
 
     Boxes that say nothing (`\boxed{}`, `\boxed{...}`) are passed over. Neighbours joined by `and`, commas or `\quad`
-    are one answer with commas, as `\boxed{2} and \boxed{3}` is `2, 3`. Of an alternative over two boxes (`\boxed{2} or
-    \boxed{5}`) none is the answer.
+    are one answer with commas, as `\boxed{2} and \boxed{3}` is `2, 3`. If a response leaves open which of two boxes
+    it means (`\boxed{2} or \boxed{5}`), neither is the answer.
     """
     joined: list[Box] = []  # the last first
     boxes = _boxes(text)
     for box in reversed(boxes):
-        if joined and box.end > joined[-1].begin:  # the other stands within it
+        if joined and box.end > joined[-1].begin:  # the other box is inside this one
             continue
         if joined and joined[-1].begin - box.end > _MOST_BETWEEN:
             break

@@ -236,8 +236,7 @@ _BESIDE = (
     # Made anew when the statistics of one of the data set's models are.
     Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),
 )
-# The assets of a partition, in the order in which they are made. To add one: an entry here, its module in
-# `onoff_assets/assets`, its place in `onoff_assets/definitions.py`, and its tests.
+# The assets of a partition, in the order in which they are made. CONTRIBUTING.md says how to add one.
 ASSETS = (
     Asset(
         "samples",
@@ -247,7 +246,7 @@ ASSETS = (
     Asset(
         "rewards",
         "R",
-        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "4"),),
+        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "5"),),
     ),
     Asset(
         "statistics",

@@ -31,14 +31,14 @@ def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsD
 
 
 def _make(grid: Grid) -> dg.MaterializeResult:
-    from onoff_core.grid.leaderboard import comparisons, leaderboard_rows, leaderboard_version
+    from onoff_core.grid.leaderboard import comparisons, grading_versions, leaderboard_rows, leaderboard_version
     from onoff_core.store import current_generations, publish_catalog
 
     store = open_store(grid.study)
     # The version is taken first: if statistics change from here on, the leaderboard is behind, and is made once more.
     version = leaderboard_version(current_generations(store))
     publish_catalog(store)
-    rows = leaderboard_rows(store)
+    rows, versions = leaderboard_rows(store), grading_versions(store)
     pairs: list[list[object]] = [
         [
             *(pair.dataset, pair.first, pair.second, pair.paired.difference),
@@ -64,6 +64,8 @@ def _make(grid: Grid) -> dg.MaterializeResult:
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": len(rows),
+            "graded with": (" and ".join(versions) if len(versions) < 2 else f"NOT ALIKE: {'; '.join(versions)}")
+            or "nothing",
             "paired differences": metadata.markdown_table(
                 [
                     *("data set", "model", "minus", "difference", _OTHER_PROBLEMS, _SAME_PROBLEMS),

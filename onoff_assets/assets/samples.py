@@ -48,6 +48,9 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
                         "seconds": rounded(how.seconds, 1),
                         "seed": how.seed,
                         "model_revision": how.model_revision,
+                        "engine": how.engine,
+                        "not promised by the engine": ", ".join(how.not_promised) or None,
+                        "token ids": "tokenized from the text" if how.ids_from_text else None,
                     }
                 ),
                 "preview": _preview(made.generation),

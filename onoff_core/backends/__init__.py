@@ -16,6 +16,7 @@ from onoff_core.study import ModelSettings
 
 _ENGINES = {
     "huggingface": "onoff_core.backends.huggingface.engine",
+    "openai": "onoff_core.backends.openai.engine",
     "fake": "onoff_core.backends.fake",
 }
 DEFAULT_SCORER = "huggingface"
@@ -28,7 +29,7 @@ def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> Sampler:
     cannot do what they say.
     """
     engine = _engine(settings.backend_type)
-    if not wants_replicas(settings):
+    if settings.backend_type == "openai" or not wants_replicas(settings):
         return engine.open_sampler(name, settings, base_dir)
     tokenizer = engine.open_tokenizer(name, settings, base_dir)
     return ReplicatedSampler(open_replicas("sampler", name, settings, base_dir, engine.num_gpus()), tokenizer)
@@ -36,6 +37,7 @@ def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> Sampler:
 
 def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Scorer:
     """The engine that looks behind the tokens of `models.<name>`; close it after use. Raises as `open_sampler`."""
+    settings = scoring_settings(settings)
     engine = _engine(scorer_kind(settings))
     if not wants_replicas(settings):
         return engine.open_scorer(name, settings, base_dir)
@@ -44,7 +46,7 @@ def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Scorer:
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer:
     """The tokenizer of `models.<name>`, without its weights. Raises `ModelError`."""
-    return _engine(scorer_kind(settings)).open_tokenizer(name, settings, base_dir)
+    return _engine(scorer_kind(settings)).open_tokenizer(name, scoring_settings(settings), base_dir)
 
 
 def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
@@ -66,8 +68,24 @@ def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_templ
 
 
 def scorer_kind(settings: ModelSettings) -> str:
-    """The engine that scores the model's responses: transformers whichever engine samples, but for the fake one."""
+    """Which engine scores the model's responses: what `scoring` says; else, whoever samples them, transformers, but for
+    the fake engine.
+    """
+    if settings.scoring is not None:
+        return settings.scoring.backend_type
     return settings.backend_type if settings.backend_type == "fake" else DEFAULT_SCORER
+
+
+def scoring_settings(settings: ModelSettings) -> ModelSettings:
+    """The settings by which the model is scored: those of `scoring`, where there are any."""
+    if settings.scoring is None:
+        return settings
+    changes = {
+        "scoring": None,
+        "backend_type": settings.scoring.backend_type,
+        "backend_specific": settings.scoring.backend_specific,
+    }
+    return settings.model_copy(update=changes)
 
 
 def _engine(kind: str) -> Engine:

@@ -3,10 +3,10 @@
 What crosses this border is plain and picklable (`requests`), so that it can cross a process, a machine or HTTP.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from onoff_core.backends.requests import Request, Response, TokenScores
 from onoff_core.backends.vocabulary import Vocabulary
@@ -28,6 +28,7 @@ class ModelInfo:
     vocab_size: int  # the number of logits, which may be more than the tokenizer has tokens
     max_positions: int | None  # the longest sequence the model was made for; None: no limit is known
     stop_token_ids: frozenset[int]
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what else of the engine belongs to a result's facts
 
     def check_token_ids(self, token_ids: Sequence[int], what: str) -> None:
         """Raise a `ModelError` for a token that the model has no embedding for; `what` names the ids in it."""

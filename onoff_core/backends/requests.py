@@ -24,6 +24,7 @@ class Response:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)  # nats, raw model at temperature 1
     finish_reason: str = "length"  # stop, length, stop_string
+    text: str | None = None  # where the engine says text and no ids: then the ids are of this text, tokenized here
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import hashlib
 import json
 from typing import Any
 
-from onoff_core.backends import DEFAULT_SCORER, scorer_kind
+from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
 from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.study import Partition
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
@@ -42,6 +42,7 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
             "backend_type": partition.model_settings.backend_type,
             "torch_dtype": backend.torch_dtype,
             **script,
+            **({"engine": backend.engine} if partition.model_settings.backend_type == "openai" else {}),
         },
         "task": partition.task.deciding({"reward_type", "thinking"}),
         "sampling": partition.sampling.deciding({"batch_size"}),
@@ -66,11 +67,13 @@ def statistics_settings(partition: Partition) -> dict[str, Any]:
 def distribution_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's token distributions besides the samples. `use_logits` matters to the export only.
 
-    The engine that scores is named only where it is not the default one.
+    The engine that scores is named only where it is not the default one, its precision where it is not the sampler's.
     """
-    kind = scorer_kind(partition.model_settings)
+    model = partition.model_settings
+    kind, dtype = scorer_kind(model), scoring_settings(model).backend_specific.torch_dtype
     scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
-    return {**partition.distribution.deciding({"use_logits"}), **scorer}
+    precision = {} if dtype == model.backend_specific.torch_dtype else {"torch_dtype": dtype}
+    return {**partition.distribution.deciding({"use_logits"}), **scorer, **precision}
 
 
 def sampling_settings_version(partition: Partition) -> str:

@@ -1,4 +1,4 @@
-"""What a study says of the results in its store, for the catalog: `in_study`, `is_stale` and why."""
+"""Judge the results in a store by a study, for the catalog: whether they are in it, whether stale, and why."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Key = tuple[str, tuple[str, ...]]  # asset, partition
 
 
 def open_store(study: Study, facts: Mapping[str, Any] | None = None) -> Store:
-    """The study's store; what is published through it says which results are the study's, and which are stale."""
+    """The study's store. Catalogs published through it say which results are in the study, and which are stale."""
     store = Store(study.store_path, facts)
     store.max_bytes = study.max_bytes
     store.judge = StudyJudge(study, store)
@@ -25,8 +25,8 @@ def open_store(study: Study, facts: Mapping[str, Any] | None = None) -> Store:
 
 
 class StudyJudge:
-    """A study as a publication asks it. It reads no data set: of one whose version nobody has found under these
-    settings, nothing is stale for the sake of its problems.
+    """A study as the judge at a publication. It reads no data set: if the version of one is not known under these
+    settings, its problems make nothing stale.
     """
 
     def __init__(self, study: Study, store: Store) -> None:
@@ -67,7 +67,7 @@ class StudyJudge:
                 said[asset, partition] = self._of_problems(partition[0], found[asset, partition])
             elif asset == "vocabulary":
                 said[asset, partition] = _MADE if partition[0] in self._study.models else _NOT_IN_STUDY
-            elif asset == "comparisons":  # of models of which each has a judgement of its own
+            elif asset == "comparisons":  # whether they are stale follows from their models
                 said[asset, partition] = _MADE if partition[0] in self._study.datasets else _NOT_IN_STUDY
         grid: dict[tuple[str, ...], dict[str, Judged]] = defaultdict(dict)
         for (asset, partition), now in found.items():
@@ -116,8 +116,8 @@ _NOT_IN_STUDY = Judgement(False, None, "not in the study")
 
 
 def _reason(asset: str, now: Judged, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> str:
-    """The first thing that differs from what would be made now."""
-    for name in reversed(TABLES[asset].made_from):  # the farthest first: what was made from it differs for its sake
+    """The first difference from what would be made now, in words."""
+    for name in reversed(TABLES[asset].made_from):  # the farthest first, since it is the cause of the others
         if name in now.inputs and now.inputs[name] != inputs[name]:
             return "the data set has other problems now" if name == "problems" else f"made from former {name}"
     former, present = _flat(now.settings), _flat(settings)
@@ -130,7 +130,7 @@ def _reason(asset: str, now: Judged, inputs: Mapping[str, str], settings: Mappin
 
 
 def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
-    """Names with dots."""
+    """Nested settings as one level, with dots in the names."""
     found: dict[str, Any] = {}
     for name, value in settings.items():
         found |= _flat(value, f"{before}{name}.") if isinstance(value, dict) else {f"{before}{name}": value}

@@ -17,15 +17,18 @@ import pyarrow as pa
 from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
 from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
+from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
+from onoff_core.grid.run_record import RunRecord
 from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask, whole_gold
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
+from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.study import Partition, SamplingSettings
 from onoff_core.study.checking import validate
 from onoff_core.tables import SCHEMAS
@@ -94,6 +97,7 @@ def _sample(
 
     sampling = partition.sampling
     begun = generation.begin({"seed": secrets.randbits(62) if sampling.seed is None else sampling.seed})
+    record = RunRecord(generation)
     chunks = chunks_of(problems, sampling.num_samples)
     there = generation.fragment_indices()
     missing = [chunk for chunk in chunks if chunk.index not in there]
@@ -116,6 +120,8 @@ def _sample(
             "torch_dtype": sampler.info.dtype,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
+            **sampler.info.facts,
+            **record.facts(tokens=progress.tokens),
         }
 
 
@@ -131,6 +137,7 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
         problems = store.generation("problems", (partition.dataset,), version).read()
         columns = (problems[name].to_pylist() for name in ("problem_id", "answer", "solution"))
         gold = {problem: whole_gold(answer, solution) for problem, answer, solution in zip(*columns, strict=True)}
+        record = RunRecord(generation)
         progress = Progress("grading", samples.manifest().num_rows, log)
         indices, there = sorted(samples.fragment_indices()), generation.fragment_indices()
         task = partition.task
@@ -141,7 +148,7 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
                     generation.write_fragment(index, [table])
         inputs = {"samples": samples.fingerprint, "problems": version}
         settings = fingerprints.reward_settings(partition)
-        return finish(store, generation, inputs, settings, {"seconds": progress.seconds}, indices)
+        return finish(store, generation, inputs, settings, {"seconds": progress.seconds, **record.facts()}, indices)
 
 
 def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress: Progress) -> pa.Table:
@@ -192,6 +199,12 @@ def materialize_token_distributions(
     """Score every token of the partition's current samples."""
     say, key = log or _info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
+    if SamplesProvenance.of(samples.manifest()).ids_from_text:
+        raise ModelError(
+            f"the samples of {'|'.join(key)} come from an API that returns no token ids (ids: from text); what stands "
+            "in their place was tokenized from the text, so there are no token distributions of it. Sample through a "
+            "server that returns token ids, such as vLLM"
+        )
     fingerprint = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
@@ -222,6 +235,7 @@ def _extract(
     missing = [index for index in chunks if index not in there]
     _say_resuming(say, chunks, missing)
     _check_room_to_score(partition, store, samples, missing)
+    record = RunRecord(generation)
     progress = Progress("scoring", samples.manifest().num_rows, log)
 
     def scored(tokens: int) -> None:
@@ -240,6 +254,7 @@ def _extract(
             "device": scorer.info.device,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
+            **record.facts(tokens=progress.tokens),
         }
 
 

@@ -79,7 +79,7 @@ def renew_comparisons(study: Study, store: Store) -> None:
     after one has got another name; publishes nothing.
     """
     for partition in {partition.dataset: partition for partition in study.partitions.values()}.values():
-        if _current(store, partition.dataset):
+        if _current(store, partition.dataset) or store.current("comparisons", (partition.dataset,)) is not None:
             keep_comparisons(partition, store)
 
 

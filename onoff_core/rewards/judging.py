@@ -22,7 +22,7 @@ _VERDICT = re.compile(r"verdict\W{0,6}(same|different)\b", re.IGNORECASE)
 
 
 def judge_question(question: str, gold: str, answer: str) -> str:
-    """What the judge is asked. The answer is what was extracted: a whole response could talk to the judge."""
+    """What the judge is asked: the extracted answer, and not the whole response, which could talk to the judge."""
     return _QUESTION.format(question=question.strip(), gold=gold.strip(), answer=" ".join(answer.split()))
 
 

@@ -63,7 +63,7 @@ def _table(tokenizer: Tokenizer, chunk: Chunk, responses: list[Response], prompt
             "sample_index": r.request.sample_index,
             "prompt": prompts[r.request.problem_id],
             "prompt_token_ids": r.request.prompt_ids,
-            "response": tokenizer.decode(r.token_ids),
+            "response": tokenizer.decode(r.token_ids) if r.text is None else r.text,
             "token_ids": r.token_ids,
             "token_logprobs": r.logprobs,
             "finish_reason": r.finish_reason,

@@ -55,7 +55,7 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> str | None:
 def _expected_tables() -> dict[str, str]:
     """The definition of each table of a catalog, as this DuckDB writes it."""
     with duckdb.connect() as connection:
-        schema.create_tables(connection)
+        schema.define_tables(connection)
         return dict(connection.execute("SELECT table_name, sql FROM duckdb_tables()").fetchall())
 
 

@@ -155,7 +155,7 @@ def _order(store: Store, asset: str, partition: tuple[str, ...]) -> list[str]:
 def _rebuild(path: Path, store: Store, template: Template) -> None:
     for former in (path, _log_of(path)):
         former.unlink(missing_ok=True)
-    with _opened(path, store.files) as connection:
+    with _opened(path, store.files, ask=False) as connection:
         _fill(connection, store, template)
     _note_fresh_size(path, store.files)
 
@@ -300,7 +300,7 @@ def _compact(path: Path, files: Files, template: Template) -> None:
     """Write the tables to a new file, because DuckDB does not give back all the space of deleted rows."""
     compacted = path.with_name(f"{path.name}.compacted")
     compacted.unlink(missing_ok=True)
-    with _opened(compacted, files) as connection:
+    with _opened(compacted, files, ask=False) as connection:
         connection.execute(f"ATTACH {schema.quoted(str(path))} AS bloated (READ_ONLY)")
         schema.create_tables(connection)
         for table in schema.TABLES_IN_CATALOG:
@@ -319,9 +319,9 @@ def _note_fresh_size(path: Path, files: Files) -> None:
 
 
 @contextmanager
-def _opened(path: Path, files: Files) -> Iterator[duckdb.DuckDBPyConnection]:
+def _opened(path: Path, files: Files, ask: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
     """A scratch catalog to write. After the block it is a single file, which was opened again and its rows counted:
-    DuckDB closes a file without an error on a full disk."""
+    DuckDB closes a file without an error on a full disk. `ask` False: the next block will count."""
     with duckdb.connect(path) as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute("SET threads = 1")
@@ -330,6 +330,8 @@ def _opened(path: Path, files: Files) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
         counts = _counts(connection, "")
         connection.execute("CHECKPOINT")
+    if not ask:
+        return
     if _log_of(path).exists():
         raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}, {_log_of(path).name} was left beside it")
     with attaching.connect() as connection:

@@ -1,7 +1,7 @@
-"""Remove what is current: results of what is no longer in the study, and distributions that cost more than they tell.
+"""Remove current results: those that are no longer in the study, and distributions that are not worth their space.
 
-Each first stops being current and is taken out of the catalog; only then do its files go. Who dies in between leaves
-what the same command finds and finishes.
+A result first stops being current and leaves the catalog; only then are its files removed. If the process dies in
+between, the same command finds the rest and finishes it.
 """
 
 import json
@@ -15,13 +15,13 @@ from onoff_core.store.store import Change, Store, current_lock
 from onoff_core.store.upkeep import Removal, is_ours, num_bytes, remove
 from onoff_core.tables import SCHEMAS, TABLES
 
-InStudy = Callable[[str, tuple[str, ...]], bool]  # of an asset and a partition
+InStudy = Callable[[str, tuple[str, ...]], bool]  # takes an asset and a partition
 
 
 def orphans(store: Store, in_study: InStudy) -> list[Removal]:
     """Every generation of a partition that is not in the study, current ones too."""
     found = []
-    for asset in reversed(SCHEMAS):  # what was made from others before those
+    for asset in reversed(SCHEMAS):  # a table before those that it was made from
         for partition in store.partitions(asset):
             if not in_study(asset, partition):
                 for generation in store.generations(asset, partition):
@@ -31,7 +31,7 @@ def orphans(store: Store, in_study: InStudy) -> list[Removal]:
 
 
 def remove_orphans(store: Store, removals: list[Removal]) -> list[Removal]:
-    """Remove these; those that are gone. A partition that somebody writes is left."""
+    """Remove these, and return those that are gone. A partition that is being written is left."""
     notes = []
     partitions = {(removal.generation.asset, removal.generation.partition) for removal in removals}
     for asset, partition in sorted(partitions):
@@ -46,7 +46,7 @@ def remove_orphans(store: Store, removals: list[Removal]) -> list[Removal]:
 
 
 def _forget(store: Store, asset: str, partition: tuple[str, ...]) -> list[Change]:
-    """Let nothing of a partition be current; the notes that say so to the next publication."""
+    """Let nothing of a partition be current. Returns the notes of that change for the next publication."""
     with store.files.lock(current_lock(asset, partition)):
         order = store.order(asset, partition)
         if not order:
@@ -57,7 +57,7 @@ def _forget(store: Store, asset: str, partition: tuple[str, ...]) -> list[Change
 
 
 def remove_empty(store: Store, asset: str, partition: tuple[str, ...]) -> None:
-    """Remove a partition's folder, and its data set's, where nothing but locks is left in them."""
+    """Remove a partition's folder, and its data set's, if only locks are left in them."""
     for depth in range(len(partition), 0, -1):
         folder = "/".join((asset, *partition[:depth]))
         if store.files.children(folder) or not store.files.exists(folder) or store.files.is_locked(folder):
@@ -66,7 +66,7 @@ def remove_empty(store: Store, asset: str, partition: tuple[str, ...]) -> None:
 
 
 def droppable(store: Store, asset: str, older_than_days: float) -> list[Removal]:
-    """The current generations of an asset that were finished longer ago, of an asset that nothing is made from."""
+    """The current generations of an asset that were finished longer ago; an error if other tables are made from it."""
     makes = sorted(name for name, table in TABLES.items() if asset in table.made_from)
     if makes or asset in ("problems", "vocabulary"):
         raise StoreError(f"{asset} cannot be dropped: {', '.join(makes) or 'every page'} needs it")
@@ -81,7 +81,7 @@ def droppable(store: Store, asset: str, older_than_days: float) -> list[Removal]
 
 
 def drop(store: Store, removals: list[Removal]) -> list[Removal]:
-    """Remove the rows of these current generations and remember that they were there; those that are gone."""
+    """Remove the rows of these current generations, remember that they were there, and return those removed."""
     dropped, notes = [], []
     for removal in removals:
         generation = removal.generation

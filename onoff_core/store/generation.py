@@ -90,6 +90,14 @@ class Generation:
             ) from error
         return begun
 
+    def count_attempt(self) -> int:
+        """Count one more attempt at making it, and say how many there were. For the one who writes it."""
+        name = f"{self.folder}/begun.json"
+        begun = self.begin({})
+        begun["attempts"] = int(begun.get("attempts", 0)) + 1
+        self.files.write_bytes(name, json.dumps(begun).encode())
+        return begun["attempts"]
+
     def fragment_indices(self) -> set[int]:
         """The indices of the fragments that are there; for a complete generation, of those in its manifest."""
         there = {int(name.removesuffix(".parquet")) for name in self._fragment_names()}

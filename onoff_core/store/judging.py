@@ -1,7 +1,7 @@
-"""What a study says of the results in a store: whether they are of it, and whether its settings would make them anew.
+"""Judgements of results by a study: whether they are in it, and whether its settings would make them anew.
 
-The store knows no settings. Who does gives it a `Judge`, and each publication writes down what that said, so that SQL
-can tell present results from former ones. `leaderboard` is a table made from what the catalog holds.
+The store knows no settings. A caller that does gives it a `Judge`, and each publication records the judgements, so that
+SQL can tell present results from former ones. `leaderboard` is a table made from what the catalog holds.
 """
 
 import json
@@ -30,7 +30,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What a study says of it."""
+    """A study's judgement of a generation."""
 
     in_study: bool
     is_stale: bool | None  # None: not of the study, or it cannot be told
@@ -38,18 +38,18 @@ class Judgement:
 
 
 class Judge(Protocol):
-    """A study, as a publication asks it."""
+    """A study, as a publication sees it."""
 
     @property
     def version(self) -> str:
-        """The hash of all that judgements rest on besides the results; where it is another, all are judged again."""
+        """The hash of everything but the results that decides judgements; when it changes, all are judged again."""
 
     def judge(self, found: Mapping[Key, Judged]) -> Mapping[Key, Judgement]:
-        """Each generation's judgement. Of a partition always all generations are given."""
+        """The judgement of each generation. All current generations of a partition are given together."""
 
 
 def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key], anew: bool) -> bool:
-    """Write down what the judge says of what has changed, or of everything; whether there was anything to say."""
+    """Record the judgements of changed generations, or of all. Returns whether there was anything to judge."""
     ((former,),) = connection.execute("SELECT judged_by FROM onoff_catalog").fetchall()
     everything = anew or former != judge.version
     found = _found(connection, None if everything else {schema.names_of(*key)[0] for key in changed})
@@ -91,7 +91,7 @@ _JUDGED = pa.schema(
 
 
 def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | None) -> dict[Key, Judged]:
-    """Everything, or what is of these data sets (None among them: of none)."""
+    """All current generations, or those of these data sets (None stands for those without a data set)."""
     rows = connection.execute(
         "SELECT asset, dataset, model, fingerprint, inputs, settings, facts->'imported' FROM generations "
         "WHERE $all OR list_contains($datasets, coalesce(dataset, ''))",

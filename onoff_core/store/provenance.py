@@ -5,7 +5,7 @@ kind has raises `StoreError`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from onoff_core.errors import StoreError
 from onoff_core.store.manifest import Manifest
 from onoff_core.study import SamplingSettings
+
+IDS_FROM_TEXT = "from text"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,9 @@ class SamplesProvenance:
     template_type: str | None = None  # of the prompts that the study's task gives; None: not recorded
     prompts_differing: int | None = None  # of the file's and the study's; None: sampled here, or imported by 0.1.0
     first_prompt_differing: str | None = None  # where the first of them parts; None: there is none, or as above
+    engine: str | None = None  # of servers, with its version; None: imported, or the model ran in processes of ours
+    not_promised: tuple[str, ...] = ()  # what the servers could not show and the settings do not require
+    ids_from_text: bool = False  # the server said text only, which was tokenized
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -55,6 +60,9 @@ class SamplesProvenance:
             template_type=manifest.settings.get("task", {}).get("template_type"),
             prompts_differing=facts.get("num_prompts_differing"),
             first_prompt_differing=facts.get("first_prompt_differing"),
+            engine=facts.get("engine"),
+            not_promised=tuple(facts.get("not_promised", ())),
+            ids_from_text=facts.get("ids") == IDS_FROM_TEXT,
         )
 
 
@@ -96,6 +104,37 @@ class ScoresProvenance:
             seconds=facts.get("seconds"),
             tokens_per_second=facts.get("tokens_per_second"),
         )
+
+
+@dataclass(frozen=True)
+class RunProvenance:
+    """Of the run that completed a generation. Nothing here decides its content."""
+
+    onoff_version: str
+    onoff_commit: str | None  # ends in + where files differed from it; None: not from a checkout
+    packages: Mapping[str, str | None]  # those whose version may show in the rows; None: not installed
+    host: str
+    threads: int | None  # of torch; None: torch was not loaded
+    cuda: str | None  # None: torch was not loaded, or has none
+    gpus: tuple[str, ...]  # their names
+    attempts: int  # 1: it was made in one go
+    started_at: float  # seconds since 1970, of the last attempt
+    ended_at: float
+    tokens: int | None  # sampled or scored by the last attempt; None: an asset of which there are none
+    peak_memory_bytes: int
+    peak_gpu_memory_bytes: int | None  # None: no GPU
+
+    @staticmethod
+    def of(manifest: Manifest) -> "RunProvenance | None":
+        """None: imported, or made before this was recorded."""
+        if "run" not in manifest.facts:
+            return None
+        run = manifest.facts["run"]
+        if not isinstance(run, dict):
+            raise StoreError(f"the manifest of {_name(manifest)}: run holds no values by name")
+        names = [field.name for field in fields(RunProvenance)]
+        values = {name: _needed(manifest, run, name) for name in names}
+        return RunProvenance(**{**values, "gpus": tuple(values["gpus"])})
 
 
 def is_imported(manifest: Manifest) -> bool:

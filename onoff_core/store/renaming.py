@@ -1,8 +1,8 @@
-"""Give a data set or a model another name: every result of it stays what it is, under the new one.
+"""Give a data set or a model another name, and keep all its results.
 
-A fingerprint is of content, and no name is in it. So the files are linked (on S3 copied) under the new name, with a
-manifest that says it, and become current there; then the former name's stop being current, and go. Until then both are
-whole, so that who dies in between has lost nothing, and the same command goes on.
+A fingerprint holds no name. So the files are linked (on S3 copied) under the new name, with a manifest that names it,
+and become current there; then those under the former name are removed. Until then both are whole, so that a process
+that dies in between loses nothing, and the same command goes on.
 """
 
 import dataclasses
@@ -18,10 +18,10 @@ Kind = Literal["dataset", "model"]
 
 
 def rename(store: Store, kind: Kind, old: str, new: str) -> int:
-    """Rename a data set or a model in the store; how many generations it has.
+    """Rename a data set or a model in the store, and return the number of its generations.
 
-    Raises `StoreError` where there is nothing of the old name, where there is something else under the new one, or
-    where somebody writes it.
+    Raises `StoreError` if there is nothing of the old name, if there are other results under the new one, or if one of
+    them is being written.
     """
     if not NAME.fullmatch(new):
         raise StoreError(f"{new!r} is no name: letters, digits and . _ + -, beginning with a letter or digit")
@@ -63,7 +63,7 @@ def _renamed(asset: str, partition: tuple[str, ...], kind: Kind, new: str) -> tu
 
 
 def _copy(store: Store, asset: str, partition: tuple[str, ...], target: tuple[str, ...], fingerprint: str) -> bool:
-    """Have a complete generation under the new name as well; whether there is one."""
+    """Link a complete generation under the new name. Returns whether there is one."""
     source, copy = (store.generation(asset, names, fingerprint) for names in (partition, target))
     with store.writing(copy):
         if copy.is_complete:

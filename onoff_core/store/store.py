@@ -105,7 +105,7 @@ class Store:
             order = self.order(asset, partition)
             if order[:1] == [generation.fingerprint] and not generation.completed_here:
                 return
-            # First the note: whoever dies between the two leaves a note too many, never one too few.
+            # The note comes first: a process that dies between the two leaves a note too many, never one too few.
             self.note(asset, partition, generation.fingerprint)
             previous = [other for other in order if other != generation.fingerprint][:_REMEMBERED]
             pointer = {"fingerprint": generation.fingerprint, "previous": previous}

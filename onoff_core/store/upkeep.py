@@ -125,8 +125,8 @@ def _why(generation: Generation, order: list[str], older_than_days: float | None
 
 
 def is_ours(generation: Generation) -> bool:
-    """Whether the folder is one of the store's own, and where it is complete, its manifest says so. What it leads to
-    through a link is somebody else's, or another generation's.
+    """Whether the folder is the store's own, and its manifest, if it has one, belongs to it. The target of a link is
+    somebody else's, or another generation's.
     """
     files = generation.files
     real = files.linked(generation.folder)

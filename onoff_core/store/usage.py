@@ -1,4 +1,4 @@
-"""What a store takes on its disk."""
+"""Count the bytes that a store takes on its disk."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Usage:
 
 
 def usage(store: Store) -> Iterator[Usage]:
-    """Of every asset and partition of which there is anything. Catalog, locks and scratch files are not counted."""
+    """The usage of every asset and partition with results. Catalog, locks and scratch files are not counted."""
     for asset in SCHEMAS:
         for partition in store.partitions(asset):
             order = store.order(asset, partition)

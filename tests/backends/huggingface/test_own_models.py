@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,13 @@ def test_an_adapter_that_is_none_or_anothers(tmp_path: Path, tiny_folder: Path) 
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({**other, "target_modules": ["nowhere"]}))
     with pytest.raises(ModelError, match=r"models\.tiny: the adapter .* cannot be loaded over its model"):
         load_model("tiny", settings, tmp_path)
+
+
+def test_an_adapter_without_peft(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save_adapter(tmp_path / "adapter", tiny_folder)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    with pytest.raises(ModelError, match=r"an adapter needs peft; install it with: pip install 'onoff\[lora\]'"):
+        load_model("tiny", settings_of(tiny_folder, adapter="adapter"), tmp_path)
 
 
 # What loading would refuse
