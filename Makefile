@@ -51,7 +51,7 @@ demo: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
 	@$(BIN)/onoff show '$(PARTITION)'
 
 ui: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
-	$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
+	$(BIN)/onoff ui
 
 browse: $(VENV)/installed
 	$(BIN)/onoff browse

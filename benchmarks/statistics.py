@@ -1,8 +1,8 @@
 """How often each 95 % interval holds the truth, in simulated studies with a fixed seed.
 
 A study draws 30 problems' chances of a right response from a distribution of difficulties, then the responses. Each
-figure is the least coverage over the difficulties and over k; the former intervals and the textbook's stand beside
-ours, on the same studies. What is won, lost and drawn is not simulated but enumerated. `--repeats` multiplies the
+figure is the least coverage over the difficulties and over k; the former intervals and the textbook's are computed from
+the same studies. Cases of won, lost and drawn problems are not simulated but enumerated. `--repeats` multiplies the
 studies.
 """
 
@@ -36,7 +36,7 @@ STUDIES = 200  # a repeat
 NUM_SAMPLES = (4, 16, 64, 256)
 # Beta(a, b) of the chance of a right response: even, two-sided, hard, very hard, easy; and most hopeless, some easy.
 DIFFICULTIES = ((2.0, 2.0), (0.3, 0.3), (0.1, 0.9), (0.05, 1.5), (0.5, 20.0), (1.8, 0.2), (1.0, 60.0), None)
-# (problems, chance that the first model wins one, that it loses one); the rest are drawn
+# (problems, chance that the first model wins one, that it loses one); all others are drawn
 DECIDED = (
     *((m, win, 0.0) for m in (30, 50, 100) for win in (0.02, 0.05, 0.2)),
     *((100, win, loss) for win, loss in ((0.02, 0.01), (0.05, 0.05), (0.2, 0.1), (0.4, 0.4))),
@@ -80,7 +80,7 @@ class _Least:
 
 
 def _of_means(draw: np.random.Generator, studies: int) -> Iterator[Figure]:
-    """Both questions, for pass@k and maj@k; k = 1 is the accuracy."""
+    """Other problems like these and these problems again, for pass@k and maj@k; k = 1 is the accuracy."""
     for kind in _KINDS:
         for n in NUM_SAMPLES:
             other, same = _Least({}), _Least({})
@@ -160,7 +160,7 @@ def _exact_coverage(m: int, win: float, loss: float) -> tuple[float, float]:
 
 
 def _of_paired_samples(draw: np.random.Generator, studies: int) -> Iterator[Figure]:
-    """Two models whose chances are uniform below 0.8, the first's higher by `gain`: the former docstring's table."""
+    """Two models whose chances are uniform below 0.8, the first's higher by `gain`."""
     for m in (30, 100):
         least = _Least({})
         for n in (1, 4, 64):
@@ -175,8 +175,8 @@ def _of_paired_samples(draw: np.random.Generator, studies: int) -> Iterator[Figu
 
 
 def _of_curves(draw: np.random.Generator, studies: int) -> Iterator[Figure]:
-    """pass@k of two models at 1, 2, ... 64 at once: how often all intervals hold, and how often a crossing is said that
-    is none. The second model is as often right, but on fewer problems: its curve is below for k > 1.
+    """pass@k of two models at 1, 2, ... 64 at once: how often all intervals hold, and how often a crossing is reported
+    that is none. The second model is as often right, but on fewer problems: its curve is below for k > 1.
     """
     ks = [1, 2, 4, 8, 16, 32, 64]
     tables = np.stack([_by_correct("pass_at_k", 64, k)[0] for k in ks], axis=1)  # (65, K)
@@ -184,7 +184,7 @@ def _of_curves(draw: np.random.Generator, studies: int) -> Iterator[Figure]:
     for m in (30, 100):
         at_once, one_by_one, crossed = [], [], []
         for _ in range(studies):
-            right, wrong = draw.gamma(0.2, size=m), draw.gamma(0.8, size=m)  # what is hard is hard for both
+            right, wrong = draw.gamma(0.2, size=m), draw.gamma(0.8, size=m)  # hard problems are hard for both
             more_right, more_wrong = right + draw.gamma(0.4, size=m), wrong + draw.gamma(1.6, size=m)
             first, second = more_right / (more_right + more_wrong), right / (right + wrong)
             differences = tables[draw.binomial(64, first)] - tables[draw.binomial(64, second)]
@@ -202,7 +202,7 @@ def _of_curves(draw: np.random.Generator, studies: int) -> Iterator[Figure]:
 
 
 def _tails(differences: Floats, mean: float) -> tuple[float, float]:
-    """How well the mean goes with these differences, as too high and as too low a one."""
+    """The tails of this mean given the differences: as a mean that is too high, and as one that is too low."""
     x, counts = _distinct(differences)
     return mid_tail(x, counts, mean), mid_tail(-x, counts, -mean)
 
@@ -227,7 +227,7 @@ def _distinct(values: Floats) -> tuple[Floats, Floats]:
 
 @lru_cache
 def _by_correct(kind: Kind, n: int, k: int) -> tuple[Floats, Floats]:
-    """(n + 1,) twice: the estimate of a problem with so many right of n, all wrong answers equal; its variance."""
+    """(estimate, variance) of a problem, each (n + 1,) by its number of right responses; its wrong ones are equal."""
     ballots = [Ballot(c, (n - c,) if c < n else (), 0) for c in range(n + 1)]
     return values_at_k(kind, ballots, k), variances_at_k(kind, ballots, k)
 
@@ -275,7 +275,7 @@ def _textbook(found: Floats) -> Intervals:
 
 
 def _wilson_clustered(found: Floats) -> Intervals:
-    """What the accuracy's interval was before."""
+    """The former interval of the accuracy."""
     m, p, extra = found.shape[1], found.mean(axis=1), Z95**2 / 2
     center = (found.sum(axis=1) + extra) / (m + 2 * extra)
     spread = ((found - center[:, None]) ** 2).sum(axis=1) + extra * (1 - center) ** 2 + extra * center**2
@@ -286,7 +286,7 @@ def _wilson_clustered(found: Floats) -> Intervals:
 
 
 def _agresti_min(found: Floats) -> Intervals:
-    """What the paired interval was before."""
+    """The former paired interval."""
     m, mean = found.shape[1], found.mean(axis=1)
     center = found.sum(axis=1) / (m + 2)
     spread = ((found - center[:, None]) ** 2).sum(axis=1)

@@ -28,7 +28,7 @@ PIECES: tuple[bytes, ...] = (
 
 
 def encode(text: str) -> list[int]:
-    """Longest pieces first; what is no word becomes its bytes."""
+    """The token ids of a text, longest tokens first; characters outside the words become their bytes."""
     ids, raw = [], text.encode()
     longest_first = sorted(range(1, len(PIECES)), key=lambda i: -len(PIECES[i]))
     while raw:
@@ -101,7 +101,7 @@ def write_partition(
         _write(store, "token_distributions", key, fingerprint, tables, inputs, settings, SCORING_FACTS)
 
 
-# What a manifest of sampled responses says.
+# The settings and facts in a manifest of sampled responses.
 SAMPLES_SETTINGS = {
     "model": {"model_name": "synthetic", "revision": "main", "backend_type": "huggingface", "torch_dtype": "float32"},
     "task": {"template_type": "chatml", "format_type": "boxed", "system_prompt": None, "examples": []},

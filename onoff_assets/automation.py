@@ -1,8 +1,8 @@
 """What runs by itself: the chain of a partition as a job, the nightly schedule and the sensor.
 
-The schedule and the sensor ask the same planning function which partitions are missing or stale, and differ only in
-when: at night, or a minute after something changed. Both are off until someone turns them on (`automation.enabled` in
-`onoff.yaml` for the schedule, the UI for each).
+The schedule and the sensor ask the same planning function which partitions are missing or stale. They differ only in
+their time: at night, or a minute after something changed. Both are off until someone turns them on
+(`automation.enabled` in `onoff.yaml` for the schedule, the UI for each).
 """
 
 import logging
@@ -37,12 +37,13 @@ def request_due_partitions(
     log: logging.Logger,
     tick: str | None = None,
 ) -> Requests:
-    """A run request for every partition that is missing or stale, as far as the limits allow; else the reason.
+    """A run request for every partition that is missing or stale, as far as the limits allow; else a reason.
 
-    A schedule has to name its requests, so that a tick which was interrupted makes none twice: `tick` tells it from
-    other ticks. A sensor must not: a name asked for once would never be run again.
+    A schedule names its requests by its `tick`, so that a tick that was interrupted makes none twice. A sensor must
+    not: Dagster never runs a second request of the same name.
     """
-    from onoff_assets.partition_states import partition_states, partitions_of_backfills
+    from onoff_assets.backfills import find_backfills
+    from onoff_assets.partition_states import partition_states
     from onoff_core.grid.plan import plan
     from onoff_core.grid.problem_versions import inputs_version
     from onoff_core.store import Store
@@ -51,8 +52,7 @@ def request_due_partitions(
     if fault is not None:
         log.error(fault_sentence(fault))
     settings = study.automation
-    backfilled = partitions_of_backfills(instance, asset_graph)
-    states = partition_states(instance, study, Store(study.store_path), backfilled)
+    states = partition_states(instance, study, Store(study.store_path), find_backfills(instance, asset_graph))
     planned = plan(states, settings.max_partitions, settings.max_failures)
     log.info(planned.sentence())
     for state in planned.requested:
@@ -77,7 +77,7 @@ def nightly_schedule(study: Study, job: UnresolvedAssetJobDefinition) -> dg.Sche
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Requests:
         assert context.repository_def is not None
-        if _is_on(context.instance, "fill_gaps"):  # both at once would ask twice for what neither has seen begin
+        if _is_on(context.instance, "fill_gaps"):  # else both would ask for a partition before its run has begun
             yield dg.SkipReason("the sensor fill_gaps is on, and asks for all that is missing or stale")
             return
         graph, tick = context.repository_def.asset_graph, context.scheduled_execution_time.isoformat()

@@ -1,4 +1,4 @@
-"""What a person stopped stays stopped: until an input of it changes, or someone asks for it again."""
+"""A run that a person stopped stays stopped until one of its inputs changes, or someone asks for it again."""
 
 from collections.abc import Mapping
 from typing import TypeVar
@@ -7,14 +7,14 @@ import dagster as dg
 
 from onoff_assets import tags
 
-Key = TypeVar("Key", str, str | None)  # a partition's; None: of the leaderboard
+Key = TypeVar("Key", str, str | None)  # a partition's key; None stands for the leaderboard
 
 
 def canceled(instance: dg.DagsterInstance, inputs: Mapping[Key, str], asset: str | None = None) -> set[Key]:
     """Those of the keys whose last run (of this asset, if one is named) was canceled with the inputs it has now.
 
-    `inputs`: the version of what each depends on. A run that was canceled in the queue may not say what it would have
-    gone by; it is marked with what it would go by now.
+    `inputs`: the version of the inputs of each. A run that was canceled in the queue may not name its inputs' version;
+    it is marked with the present one.
     """
     newest: dict[str | None, dg.RunRecord] = {}
     for record in _records(instance, inputs, [dg.DagsterRunStatus.CANCELED]):
@@ -56,13 +56,13 @@ def _is_the_last_word(
 def _covers(run: dg.DagsterRun, asset: str | None) -> bool:
     if asset is None:
         return True
-    if run.asset_selection is None:
+    if not run.asset_selection:
         return tags.PARTITION in run.tags  # the whole job
     return dg.AssetKey(asset) in run.asset_selection
 
 
 def _was_dagsters_doing(instance: dg.DagsterInstance, run: dg.DagsterRun) -> bool:
-    """A backfill that fails cancels its runs."""
+    """Whether a backfill that failed canceled the run, and no person did."""
     from dagster._core.execution.backfill import BulkActionStatus  # there is no public way
 
     name = run.tags.get(tags.BACKFILL)

@@ -13,7 +13,8 @@ from typing import Any
 import dagster as dg
 
 from onoff_assets import tags
-from onoff_assets.partition_states import partition_states, partitions_of_backfills
+from onoff_assets.backfills import find_backfills
+from onoff_assets.partition_states import partition_states
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version
 from onoff_core.store import Store
@@ -24,20 +25,19 @@ MODULE, JOB = "onoff_assets.definitions", "grid"
 
 @dataclass(frozen=True)
 class Gaps:
-    """What there is to do of the partitions that were asked about, and what is left alone."""
+    """The partitions asked about: those to make, and those left alone."""
 
     due: tuple[PartitionState, ...]
     in_progress: tuple[str, ...]
-    unreadable: tuple[str, ...]  # made, and whether it is stale cannot be told: the data set cannot be read
+    unreadable: tuple[str, ...]  # made, but nobody can say whether stale: the data set cannot be read
 
 
 def find_gaps(study: Study, instance: dg.DagsterInstance, keys: Sequence[str]) -> Gaps:
-    """A person asks, so failures and cancellations of before do not count."""
+    """Find what is missing or stale. Former failures and cancellations do not count, since a person asks."""
     from onoff_assets.code_location import build_definitions
 
     graph = build_definitions(study).get_repository_def().asset_graph
-    backfilled = partitions_of_backfills(instance, graph)
-    states = partition_states(instance, study, Store(study.store_path), backfilled)
+    states = partition_states(instance, study, Store(study.store_path), find_backfills(instance, graph))
     asked = [state for state in states if state.key in set(keys)]
     unreadable = [state.key for state in asked if state.wanted is None and state.made and not state.in_progress]
     return Gaps(
@@ -68,11 +68,10 @@ def launch(study: Study, instance: dg.DagsterInstance, keys: Sequence[str]) -> I
 @contextmanager
 def _job(instance: dg.DagsterInstance) -> Iterator[tuple[Any, Any, Any, Any]]:
     """(workspace, code location, repository, job) as a code server of its own loads them."""
-    from dagster._cli.workspace.cli_target import get_workspace_from_cli_opts
-    from dagster_shared.cli import WorkspaceOpts
+    from dagster._cli.workspace import cli_target
 
-    options = WorkspaceOpts(module_name=(MODULE,))
-    with get_workspace_from_cli_opts(instance, dg.__version__, options, log_level="ERROR") as workspace:
+    options = cli_target.WorkspaceOpts(module_name=(MODULE,))  # type: ignore[attr-defined]
+    with cli_target.get_workspace_from_cli_opts(instance, dg.__version__, options, log_level="ERROR") as workspace:
         location = workspace.get_code_location(MODULE)
         [repository] = location.get_repositories().values()
         yield workspace, location, repository, repository.get_full_job(JOB)

@@ -1,4 +1,4 @@
-"""The Dagster instance that a command works with."""
+"""Open the Dagster instance that a command works with."""
 
 import os
 from collections.abc import Iterator
@@ -6,12 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from onoff_core.commands import EXPORT
 from onoff_core.errors import PlatformError
 
 if TYPE_CHECKING:
     import dagster as dg
-
-EXPORT = "export DAGSTER_HOME=$PWD/.dagster_home"  # where `make` puts it
 
 
 @contextmanager

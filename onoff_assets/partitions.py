@@ -1,4 +1,4 @@
-"""One partition per dataset x model, of the study that is handed in."""
+"""One partition per dataset x model of a study."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,7 +22,7 @@ NO_NAMES = Names()
 
 @dataclass(frozen=True)
 class Grid:
-    """A study as Dagster sees it; everything the definitions are built over. One for each study in a process.
+    """A study as Dagster sees it: its partitions and resources. The definitions are built over it.
 
     `retired`: names that are no longer in the study and stay partitions all the same.
     """
@@ -46,5 +46,5 @@ class Grid:
 
     @cached_property
     def resources(self) -> dict[str, dg.ResourceDefinition]:
-        """Bound to every asset and check, so that each runs wherever it is put: a code location, a test, a notebook."""
+        """Resources bound to every asset and check, so that each runs anywhere: a code location, a test, a notebook."""
         return {"input_versions": input_versions(self.study)}

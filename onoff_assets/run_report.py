@@ -1,4 +1,4 @@
-"""What Dagster's runs came to since some moment: for who reads in the morning, and for who is told."""
+"""Report how Dagster's runs ended since some moment, for a person who reads it in the morning."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ _FAILURES = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
 
 @dataclass(frozen=True)
 class EndedRun:
-    """A run that did not succeed, and was not made good by a later one of the same."""
+    """A run that did not succeed, with no later run of the same partition or assets."""
 
-    what: str  # a partition key; of a run without one, its assets
+    what: str  # its partition key, or its assets where it has none
     run_id: str
     why: str
 
@@ -32,7 +32,7 @@ class FailedCheck:
 
 @dataclass(frozen=True)
 class RunReport:
-    """Runs that ended since then, and what is still under way."""
+    """Runs that ended since some moment, and how many are still under way."""
 
     since: datetime
     succeeded: int
@@ -44,6 +44,13 @@ class RunReport:
     @property
     def needs_a_person(self) -> bool:
         return bool(self.failed or any(check.is_error for check in self.failed_checks))
+
+    @property
+    def headline(self) -> str:
+        """Of what needs a person."""
+        checks = sum(check.is_error for check in self.failed_checks)
+        parts = [(len(self.failed), "partitions or assets failed"), (checks, "checks failed")]
+        return ", ".join(f"{count} {what}" for count, what in parts if count)
 
     def lines(self) -> list[str]:
         """The report as a person reads it, the counts first."""
@@ -90,7 +97,7 @@ def _ended(instance: dg.DagsterInstance, what: str, run: dg.DagsterRun) -> Ended
 
 
 def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
-    """The first failure's own words, in one line."""
+    """The message of the first failure, in one line."""
     for record in instance.get_records_for_run(run.run_id, of_type=_FAILURES, ascending=True).records:
         event = record.event_log_entry.dagster_event
         if event is not None and event.is_step_failure:
@@ -103,7 +110,7 @@ def _why(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
 
 
 def _failed_checks(instance: dg.DagsterInstance, runs: Sequence[dg.DagsterRun]) -> tuple[FailedCheck, ...]:
-    """Of each check and partition the last evaluation, where it did not hold. `runs`: the newest first."""
+    """The checks that did not hold at their last evaluation for a partition. `runs`: the newest first."""
     latest: dict[tuple[str, str | None], dg.AssetCheckEvaluation] = {}
     for run in runs:
         found = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION).records

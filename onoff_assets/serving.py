@@ -1,9 +1,10 @@
 """The study that a code location serves, and goes on serving while `onoff.yaml` cannot be read.
 
 Dagster fails a backfill under way when its code location does not load, or when a partition that the backfill names is
-gone. So what was read last without a fault is kept in DAGSTER_HOME. A code server or a run's worker that finds the file
-broken takes that, and says so. A name that was removed stays a partition as long as a backfill wants it: its runs fail
-with a sentence, and the backfill does the others. On a command line a broken file is an error, as everywhere else.
+gone. So the last study that was read without a fault is kept in DAGSTER_HOME. A code server or a run's worker that
+finds the file broken uses that one, and says so. A name that was removed stays a partition as long as a backfill wants
+it: its runs fail with a message, and the backfill goes on with the others. On a command line a broken file is an error,
+as everywhere else.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ logger = logging.getLogger("onoff")
 
 @dataclass(frozen=True)
 class Served:
-    """What the definitions are made of."""
+    """The study that the definitions are made of, and how it differs from the file."""
 
     study: Study
     retired: Names = NO_NAMES  # no longer in the study, still partitions
@@ -39,7 +40,7 @@ _RECORD = TypeAdapter(Served)
 
 
 def serve() -> Served:
-    """The study as the settings say it now; in a process that serves Dagster, else the last one without a fault."""
+    """The study in the settings file. Where that is broken, a process that Dagster started gets the last good one."""
     process, home = _dagster_process(), os.environ.get("DAGSTER_HOME")
     if process is None or not home:
         return Served(load_study())
@@ -61,7 +62,7 @@ def serve() -> Served:
 
 
 def _dagster_process() -> Literal["server", "worker"] | None:
-    """What Dagster started this process for; None: a person did, on a command line."""
+    """The purpose for which Dagster started this process; None: a person started it, on a command line."""
     match sys.argv[1:3]:
         case ["code-server", *_] | ["api", "grpc"]:
             return "server"
@@ -71,7 +72,7 @@ def _dagster_process() -> Literal["server", "worker"] | None:
 
 
 def _record_file(home: Path) -> Path:
-    """One for each place that a code location is served from."""
+    """The file for this folder, settings file and store: a home may serve several code locations."""
     place = [os.getcwd(), os.environ.get("ONOFF_CONFIG"), os.environ.get("ONOFF_STORE")]
     return home / "onoff" / f"served-{hashlib.sha256(json.dumps(place).encode()).hexdigest()[:16]}.json"
 
@@ -81,7 +82,7 @@ def _read(record: Path) -> Served | None:
         return None
     try:
         return _RECORD.validate_json(record.read_bytes())
-    except ValidationError as error:  # written by a version with other settings: as good as none
+    except ValidationError as error:  # a version with other settings wrote it
         logger.warning("%s cannot be read and is not used: %s", record, error)
         return None
 
@@ -94,7 +95,7 @@ def _write(record: Path, served: Served) -> None:
 
 
 def _removed(former: Served, study: Study) -> Names:
-    """The names of before that are not in the study any more."""
+    """The former names that are not in the study any more."""
     return Names(
         datasets=tuple(
             name for name in (*former.study.datasets, *former.retired.datasets) if name not in study.datasets
@@ -109,11 +110,11 @@ def _still_wanted(study: Study, removed: Names) -> Names:
         return removed
     import dagster as dg
 
-    from onoff_assets.partition_states import partitions_of_backfills
+    from onoff_assets.backfills import find_backfills
 
     graph = build_definitions(study, removed).get_repository_def().asset_graph
     with dg.DagsterInstance.get() as instance:
-        wanted = [split_partition_key(key) for key in partitions_of_backfills(instance, graph)]
+        wanted = [split_partition_key(key) for key in find_backfills(instance, graph).under_way]
     return Names(
         datasets=tuple(name for name in removed.datasets if name in {dataset for dataset, _ in wanted}),
         models=tuple(name for name in removed.models if name in {model for _, model in wanted}),

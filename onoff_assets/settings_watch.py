@@ -1,4 +1,4 @@
-"""Says in the UI, in red, that `onoff.yaml` cannot be read: a check of `settings`, and a sensor that looks all day."""
+"""Show in the UI that `onoff.yaml` cannot be read: a check of `settings`, and a sensor that looks all day."""
 
 from collections.abc import Iterator
 
@@ -22,7 +22,7 @@ def read_fault() -> str | None:
 
 
 def fault_sentence(fault: str) -> str:
-    """What to say of a file that cannot be read."""
+    """The message about a settings file that cannot be read."""
     return f"{fault}\nDagster goes on with the study as it was before; mend the file, then reload the code location"
 
 
@@ -61,7 +61,7 @@ def build_watch_settings(grid: Grid) -> dg.SensorDefinition:
 
 
 def report(instance: dg.DagsterInstance, fault: str | None) -> None:
-    """Record how the check stands, where that is new; a file that could always be read is no news."""
+    """Record the check's result if it differs from the last one; a file that could always be read is not recorded."""
     key = dg.AssetCheckKey(dg.AssetKey("settings"), CHECK)
     history = instance.event_log_storage.get_asset_check_execution_history(key, limit=1)
     evaluation = dg.AssetCheckEvaluation(

@@ -35,6 +35,10 @@ class MissingInputError(StoreError):
     """An asset of this partition needs another one that is not there yet."""
 
 
+class StatisticsError(OnoffError):
+    """Results that do not hold what a statistic needs."""
+
+
 class ExchangeError(OnoffError):
     """A file of the research scripts' kind (results, distributions) that does not hold what it should."""
 

@@ -54,12 +54,23 @@ _REWARDS = pa.schema(
         _PROBLEM,
         _SAMPLE,
         _column("extracted_answer", pa.string(), "LaTeX; null where the response gives none", nullable=True),
-        _column("reward", pa.int8(), "1 correct, 0 not; null where the gold answer cannot be parsed", nullable=True),
+        _column(
+            "reward",
+            pa.int8(),
+            "1 correct, 0 not; null where the gold answer cannot be read or worked out",
+            nullable=True,
+        ),
         _column("status", pa.string(), "correct, wrong, no_answer, gold_unparsed or timeout"),
         _column(
             "answer_class",
             pa.int32(),
             "mathematically equal answers of one problem share a number, 0 is the gold answer; null without an answer",
+            nullable=True,
+        ),
+        _column(
+            "reason",
+            pa.string(),
+            "of no_answer, gold_unparsed, timeout: where an answer was looked for, what took too long; else null",
             nullable=True,
         ),
     ]
@@ -225,8 +236,7 @@ _BESIDE = (
     # Made anew when the statistics of one of the data set's models are.
     Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),
 )
-# The assets of a partition, in the order in which they are made. To add one: an entry here, its module in
-# `onoff_assets/assets`, its place in `onoff_assets/definitions.py`, and its tests.
+# The assets of a partition, in the order in which they are made. CONTRIBUTING.md says how to add one.
 ASSETS = (
     Asset(
         "samples",
@@ -236,7 +246,7 @@ ASSETS = (
     Asset(
         "rewards",
         "R",
-        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "4"),),
+        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "5"),),
     ),
     Asset(
         "statistics",

@@ -15,6 +15,8 @@ def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsD
     @dg.asset(
         deps=[dg.AssetDep(statistics, partition_mapping=dg.AllPartitionMapping())],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
+        config_schema={},  # none: what is given all the same is an error
         kinds={"duckdb"},
         code_version=CODE_VERSIONS["leaderboard"],
         automation_condition=follows_any_partition(grid.study),
@@ -29,14 +31,14 @@ def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsD
 
 
 def _make(grid: Grid) -> dg.MaterializeResult:
-    from onoff_core.grid.leaderboard import comparisons, leaderboard_rows, leaderboard_version
+    from onoff_core.grid.leaderboard import comparisons, grading_versions, leaderboard_rows, leaderboard_version
     from onoff_core.store import current_generations, publish_catalog
 
     store = open_store(grid.study)
-    # The version first: what changes from here on may be in the rows already, and the leaderboard is made once more.
+    # The version is taken first: if statistics change from here on, the leaderboard is behind, and is made once more.
     version = leaderboard_version(current_generations(store))
     publish_catalog(store)
-    rows = leaderboard_rows(store)
+    rows, versions = leaderboard_rows(store), grading_versions(store)
     pairs: list[list[object]] = [
         [
             *(pair.dataset, pair.first, pair.second, pair.paired.difference),
@@ -54,7 +56,7 @@ def _make(grid: Grid) -> dg.MaterializeResult:
                 metadata.ends(row.other_problems),
                 metadata.ends(row.same_problems),
             ),
-            *(metadata.ends(row.bounds), row.num_samples, row.mean_num_tokens),
+            *(metadata.ends(row.bounds), row.num_samples, row.mean_num_tokens, row.stale_because),
         ]
         for row in rows
     ]
@@ -62,6 +64,8 @@ def _make(grid: Grid) -> dg.MaterializeResult:
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": len(rows),
+            "graded with": (" and ".join(versions) if len(versions) < 2 else f"NOT ALIKE: {'; '.join(versions)}")
+            or "nothing",
             "paired differences": metadata.markdown_table(
                 [
                     *("data set", "model", "minus", "difference", _OTHER_PROBLEMS, _SAME_PROBLEMS),
@@ -72,7 +76,7 @@ def _make(grid: Grid) -> dg.MaterializeResult:
             "leaderboard": metadata.markdown_table(
                 [
                     *("data set", "model", "accuracy", _OTHER_PROBLEMS, _SAME_PROBLEMS),
-                    *("whatever has no verdict", "responses", "mean tokens"),
+                    *("whatever has no verdict", "responses", "mean tokens", "stale"),
                 ],
                 lines,
             ),

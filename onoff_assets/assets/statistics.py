@@ -1,4 +1,4 @@
-"""`statistics`: what can be published of a partition."""
+"""`statistics`: the numbers of a partition that can be published."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from onoff_assets.automation_conditions import follows_its_inputs
 from onoff_assets.execution import run
 from onoff_assets.metadata import ends, markdown_table, present, rounded, table_metadata
 from onoff_assets.partitions import Grid
+from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 
@@ -16,17 +17,18 @@ def build_statistics(grid: Grid, rewards: dg.AssetsDefinition, reward_settings: 
         partitions_def=grid.partitions,
         deps=[rewards, reward_settings],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},
         code_version=CODE_VERSIONS["statistics"],
         automation_condition=follows_its_inputs(grid.study),
         resource_defs=grid.resources,
         required_resource_keys=set(grid.resources),
     )
-    def statistics(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def statistics(context: dg.AssetExecutionContext, config: RunOptions) -> dg.MaterializeResult:
         """One row: accuracy, pass@k and maj@k with intervals and bounds, lengths, shares; and a row per problem."""
         from onoff_core.grid.materialize import materialize_statistics
 
-        made = run(grid.study, context, materialize_statistics)
+        made = run(grid.study, context, materialize_statistics, config)
         row = made.generation.read().to_pylist()[0]
         numbers = ("accuracy", "standard_error", "mean_num_tokens", "truncated_share", "unanswered_share")
         return dg.MaterializeResult(
@@ -46,7 +48,7 @@ def build_statistics(grid: Grid, rewards: dg.AssetsDefinition, reward_settings: 
 
 
 def _estimates(name: str, estimates: list[dict[str, Any]], intervals: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
-    """A table over k; where there is no number it says why."""
+    """A table over k; where there is no number, it gives the reason."""
     rows = []
     for estimate, of in zip(estimates, intervals, strict=True):
         both = (

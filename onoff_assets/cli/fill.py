@@ -48,6 +48,9 @@ def run(args: argparse.Namespace) -> int:
             for key, run_id in launch(study, instance, due) if due else ():
                 print(f"{key}: queued as run {run_id}", flush=True)
         print(f"{len(due)} of {len(keys)} partitions {'to queue' if args.dry_run else 'queued'}")
+        if due and not instance.run_retries_enabled:
+            home = instance.root_directory
+            print(f"note: {home} does not retry a run whose worker dies; copy the project's dagster.yaml there")
         if due and not args.dry_run and not queue_is_served(instance):
             print("next: make ui, for nothing takes runs from this queue now")
     return 0

@@ -1,4 +1,4 @@
-"""What `onoff status` says of Dagster's part: what was canceled or failed too often, and what runs came to."""
+"""Dagster's part of `onoff status`: partitions that were canceled or failed too often, and how runs ended."""
 
 import argparse
 import os
@@ -26,7 +26,9 @@ def notes(study: Study, unfinished: Sequence[str], args: argparse.Namespace) -> 
     """
     if not os.environ.get("DAGSTER_HOME") and args.since is None:
         return []
+    from onoff_assets.backfills import find_backfills, stopped_before_their_run
     from onoff_assets.cancellations import canceled
+    from onoff_assets.code_location import build_definitions
     from onoff_assets.instance import open_instance
     from onoff_assets.partition_states import failures
     from onoff_assets.run_report import report_runs
@@ -35,7 +37,8 @@ def notes(study: Study, unfinished: Sequence[str], args: argparse.Namespace) -> 
     since = None if args.since is None else moment(args.since, datetime.now().astimezone())
     inputs = {key: inputs_version(study.partitions[key]) for key in unfinished}
     with open_instance() as instance:
-        stopped = canceled(instance, inputs)
+        backfills = find_backfills(instance, build_definitions(study).get_repository_def().asset_graph)
+        stopped = canceled(instance, inputs) | stopped_before_their_run(instance, backfills.canceled, inputs)
         tired = [k for k, count in failures(instance, inputs).items() if count > study.automation.max_failures]
         report = [] if since is None else report_runs(instance, since).lines()
     lines = [f"{key}: canceled, and left until an input changes or someone asks: {_ask(key)}" for key in stopped]

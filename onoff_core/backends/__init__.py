@@ -50,7 +50,7 @@ def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokeni
 
 
 def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
-    """What the model's makers sample with, by its `generation_config.json`, whoever samples. Raises `ModelError`."""
+    """The sampling settings in the model's own `generation_config.json`, for any sampler. Raises `ModelError`."""
     if scorer_kind(settings) != DEFAULT_SCORER:
         return {}
     module = importlib.import_module("onoff_core.backends.huggingface.generation_config")
@@ -59,7 +59,7 @@ def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> d
 
 
 def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
-    """What is wrong with a model on this machine, a sentence each, found without loading it."""
+    """The faults of a model on this machine, a sentence each, found without loading it."""
     if scorer_kind(settings) != DEFAULT_SCORER:
         return []
     module = importlib.import_module("onoff_core.backends.huggingface.preflight")

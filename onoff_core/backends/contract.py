@@ -14,12 +14,12 @@ from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettings
 from onoff_core.tasks import Prompt
 
-OnTokens = Callable[[int], None]  # is told how many tokens were drawn
+OnTokens = Callable[[int], None]  # called with the number of tokens drawn since the last call
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What users of an engine have to know of its model. What an engine cannot say is None."""
+    """What users of an engine have to know of its model. A value that the engine does not know is None."""
 
     name: str  # the short name it has in the study, for messages
     revision: str | None  # the commit that was loaded, where there is one
@@ -78,11 +78,11 @@ class Sampler(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of what only this sampler holds."""
+        """Release what only this sampler holds."""
 
 
 class Scorer(Protocol):
-    """Looks at the distribution behind every token of a response."""
+    """Computes the distribution behind every token of a response."""
 
     @property
     def info(self) -> ModelInfo: ...
@@ -98,7 +98,7 @@ class Scorer(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of what only this scorer holds."""
+        """Release what only this scorer holds."""
 
 
 class Engine(Protocol):

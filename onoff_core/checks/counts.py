@@ -1,4 +1,4 @@
-"""What `counting` finds in a partition's token distributions, and `token_distributions` judges."""
+"""The numbers that `counting` finds in a partition's token distributions and `token_distributions` judges."""
 
 import math
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from onoff_core.checks.evidence import Key
 
 @dataclass
 class DistributionCounts:
-    """What all three invariants are judged by: counts and offenders, found in one reading of the table."""
+    """Counts and offenders, by which all three invariants are judged."""
 
     vocab_size: int
     comparable: bool  # scored at temperature 1, as the sampler's log-probabilities are

@@ -1,4 +1,4 @@
-"""What has to hold of a partition's token distributions. They are counted first (`counting`) and judged here."""
+"""The invariants of a partition's token distributions, judged by what `counting` counted."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -35,8 +35,8 @@ def entropies_and_probabilities_are_possible(counts: DistributionCounts) -> Evid
 def scorer_agrees_with_sampler(counts: DistributionCounts) -> Evidence:
     """The log-probability a token was sampled with is the one it is scored with.
 
-    In full precision to within 0.01 nats everywhere; in half precision, where batches round differently, to within
-    0.05 nats on average. At another temperature than 1 the two are not the same number, so nothing is compared.
+    They agree to within 0.01 nats everywhere in full precision; to within 0.05 nats on average in half precision,
+    where batches round differently. At another temperature than 1 they are different numbers and are not compared.
     """
     if not counts.comparable:
         return Evidence(True, "not compared: distribution.temperature is not 1", {"tokens compared": 0})

@@ -68,22 +68,23 @@ def run(args: argparse.Namespace) -> int:
 
 def notes(made: "Imported") -> list[str]:
     """How the file differs from what the study would say, a line each."""
-    facts, compared = made.manifest.facts, made.comparison
+    from onoff_core.store.provenance import SamplesProvenance
+
+    how, compared = SamplesProvenance.of(made.manifest), made.comparison
     lines = []
     if made.failed:
         first = made.failed[0]
         lines.append(
             f"{len(made.failed)} samples have an error instead of a response and are left out, the first is {first}"
         )
-    if facts["num_references_differing"]:
+    if how.references_differing:
         lines.append(
-            f"{facts['num_references_differing']} references differ from the data set's answers; rewards go by the "
-            "data set's"
+            f"{how.references_differing} references differ from the data set's answers; rewards go by the data set's"
         )
-    if facts.get("num_prompts_differing"):  # an import of before prompts were read has none
+    if how.prompts_differing:
         lines.append(
-            f"{facts['num_prompts_differing']} prompts of the file differ from what the study's task gives, and are "
-            f"kept as the file has them; {facts['first_prompt_differing']}"
+            f"{how.prompts_differing} prompts of the file differ from what the study's task gives, and are "
+            f"kept as the file has them; {how.first_prompt_differing}"
         )
     if compared.num_compared:
         lines.append(

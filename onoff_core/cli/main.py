@@ -6,12 +6,26 @@ import sys
 from collections.abc import Sequence
 
 from onoff_core import __version__
-from onoff_core.cli import bench, browse, check, export, grade, import_results, prune, show, status, verify
+from onoff_core.cli import (
+    bench,
+    browse,
+    check,
+    export,
+    grade,
+    import_results,
+    power,
+    prune,
+    rename,
+    show,
+    status,
+    usage,
+    verify,
+)
 from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
 
-_COMMANDS = (status, show, check, grade, browse, export, import_results, verify, prune, bench)
+_COMMANDS = (status, show, check, grade, browse, export, import_results, power, verify, usage, prune, rename, bench)
 
 
 def parser() -> argparse.ArgumentParser:

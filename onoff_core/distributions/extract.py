@@ -17,7 +17,7 @@ from onoff_core.tables import SCHEMAS
 
 _SCHEMA = SCHEMAS["token_distributions"]
 _KEPT_MANTISSA_BITS = 10
-# Of a table of whole-vocabulary rows, and so of a row group, which is the least that a reader of one token reads.
+# The size of a table of whole-vocabulary rows, and so of a row group: a reader of one token reads at least that much.
 _MOST_BYTES = 32 * 1024 * 1024
 
 
@@ -80,7 +80,7 @@ def _tables(
 
 
 def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
-    """The columns of the schema in its order: the response's own, and whatever else the scorer gives."""
+    """The columns of the schema in its order: the response's own, and the scorer's."""
     count = len(row["token_ids"])
     own = {
         "problem_id": pa.array([row["problem_id"]] * count, pa.string()),
@@ -93,7 +93,7 @@ def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
 
 
 def _array(field: pa.Field, scores: TokenScores, count: int) -> pa.Array:
-    """One column of a scorer. What a column may lack is null; lists of floats are rounded."""
+    """One column of a scorer. A nullable column that the scorer does not give is null; lists of floats are rounded."""
     if field.name not in scores.columns and field.nullable:
         return pa.nulls(count, field.type)
     values = scores[field.name]
@@ -105,7 +105,7 @@ def _array(field: pa.Field, scores: TokenScores, count: int) -> pa.Array:
 
 
 def _parts(table: pa.Table) -> Iterator[pa.Table]:
-    """The rows in order, so many in each as the bytes allow, all but the last as many; an empty table as it is."""
+    """The rows in order, in tables of at most _MOST_BYTES (or of one row); an empty table as it is."""
     count = max(1, table.num_rows)
     rows = max(1, _MOST_BYTES * count // max(1, table.nbytes))
     return (table.slice(begin, rows) for begin in range(0, count, rows))

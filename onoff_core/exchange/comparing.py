@@ -51,12 +51,15 @@ def compare(problems: Sequence[Problem], results: Sequence[Result], task: TaskSe
         for problem, result in zip(problems, results, strict=True)
         if result.extracted_answers is not None or any(reward is not None for reward in result.rewards or ())
     ]
+    # Of a prompt only its end matters, where the thinking may have begun; a file without prompts has the study's.
     tasks = [
-        GradingTask(text, problem.answer, problem.problem_id) for problem, result in said for text in result.samples
+        GradingTask(text, problem.answer, problem.problem_id, result.prompt or task.prefill or "")
+        for problem, result in said
+        for text in result.samples
     ]
     if not tasks:
         return Comparison(0, 0, 0, ())
-    with Grader(task.format_type, reward_type=task.reward_type) as grader:
+    with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
         verdicts = iter(grader.grade(tasks))
     rewards, answers, differences = 0, 0, []
     for problem, result in said:

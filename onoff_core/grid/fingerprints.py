@@ -1,13 +1,13 @@
-"""What decides a result, hashed: the same fingerprint is the same content, and a changed setting is a new generation.
+"""Hash what decides a result: equal fingerprints mean equal content, and a changed setting starts a new generation.
 
 samples             problems' content, model and revision, task, sampling settings
 rewards             the samples' fingerprint, format and reward type
-statistics          the rewards' fingerprint; for which k, where that is not the usual
+statistics          the rewards' fingerprint; statistics settings that are not the default
 token_distributions the samples' fingerprint, distribution settings
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
-(`torch_dtype`) does decide it. With `seed: null` the fingerprint says so, and the seed that was drawn is recorded in
-the manifest.
+(`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
+seed that was drawn.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
             **script,
             **({"engine": backend.engine} if partition.model_settings.backend_type == "openai" else {}),
         },
-        "task": partition.task.deciding({"reward_type"}),
+        "task": partition.task.deciding({"reward_type", "thinking"}),
         "sampling": partition.sampling.deciding({"batch_size"}),
         **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
     }
@@ -52,18 +52,22 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
 
 def reward_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's rewards besides the samples and the gold answers."""
-    return {"reward_type": partition.task.reward_type, "format_type": partition.task.format_type}
+    task = partition.task
+    settings: dict[str, Any] = {"reward_type": task.reward_type, "format_type": task.format_type}
+    if task.thinking is not None:  # it came later: what was graded without it stays what it is
+        settings["thinking"] = task.thinking.model_dump(mode="json")
+    return settings
 
 
 def statistics_settings(partition: Partition) -> dict[str, Any]:
-    """What decides a partition's statistics besides the rewards; nothing where nothing is set."""
+    """What decides a partition's statistics besides the rewards: the settings that are not at their default."""
     return partition.statistics.model_dump(mode="json", exclude_defaults=True)
 
 
 def distribution_settings(partition: Partition) -> dict[str, Any]:
-    """What decides a partition's token distributions besides the samples. `use_logits` is the export's matter.
+    """What decides a partition's token distributions besides the samples. `use_logits` matters to the export only.
 
-    Which engine scores is told where it is another than the usual one, its precision where it is not the sampler's.
+    The engine that scores is named only where it is not the default one, its precision where it is not the sampler's.
     """
     model = partition.model_settings
     kind, dtype = scorer_kind(model), scoring_settings(model).backend_specific.torch_dtype
@@ -98,7 +102,7 @@ def statistics_fingerprint(partition: Partition, rewards: str) -> str:
 
 
 def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, str]) -> str:
-    """Of the models of the partition's data set; `problem_statistics` of each, by name."""
+    """The fingerprint of a data set's comparisons; `problem_statistics`: each model's fingerprint of that table."""
     content = [statistics_settings(partition), sorted(problem_statistics.items())]
     return _of("comparisons", content=fingerprint_of(content))
 

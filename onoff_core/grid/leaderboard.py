@@ -1,5 +1,6 @@
 """Every partition's statistics side by side, and the models of a data set compared problem by problem."""
 
+import json
 from dataclasses import dataclass
 
 from onoff_core.grid.fingerprints import CODE_VERSIONS, fingerprint_of
@@ -19,9 +20,10 @@ class Row:
     accuracy: float | None
     other_problems: tuple[float | None, float | None]  # 95 % interval, on other problems like these
     same_problems: tuple[float | None, float | None]  # 95 % interval, on these problems drawn again
-    bounds: tuple[float | None, float | None]  # every response without a verdict wrong, every one right
+    bounds: tuple[float | None, float | None]  # accuracy if every response without a verdict were wrong, or right
     num_samples: int
     mean_num_tokens: float | None
+    stale_because: str | None  # None: it is not stale, or nobody has said so
 
 
 @dataclass(frozen=True)
@@ -34,22 +36,22 @@ class Comparison:
     paired: PairedDifference  # on other problems like these
     same_problems: Interval  # on these problems, drawn again
     holm_p_value: float | None  # `paired.p_value`, corrected for all pairs of the data set
-    num_compared: int  # these pairs
+    num_compared: int  # the number of these pairs
 
 
 def leaderboard_version(known: CurrentGenerations) -> str:
-    """What a leaderboard made now is made from, hashed: every partition's current statistics."""
+    """The hash of what a leaderboard is made from: every partition's current statistics."""
     rows = sorted([*key, now.fingerprint] for (asset, key), now in known.items() if asset == "statistics")
     return fingerprint_of(["leaderboard", CODE_VERSIONS["leaderboard"], rows])
 
 
 def leaderboard_rows(store: Store) -> list[Row]:
-    """The best of each data set first."""
+    """The best of each data set first, without what is no longer in the study."""
     with reading_catalog(store) as connection:
         found = connection.execute(
             "SELECT dataset, model, accuracy, interval_low, interval_high, same_problems_low, same_problems_high, "
-            "accuracy_lowest, accuracy_highest, num_samples, mean_num_tokens "
-            "FROM statistics ORDER BY dataset, accuracy DESC NULLS LAST, model"
+            "accuracy_lowest, accuracy_highest, num_samples, mean_num_tokens, stale_because "
+            "FROM leaderboard WHERE in_study IS NOT FALSE ORDER BY dataset, accuracy DESC NULLS LAST, model"
         ).fetchall()
     return [
         Row(
@@ -61,19 +63,37 @@ def leaderboard_rows(store: Store) -> list[Row]:
             bounds=(row[7], row[8]),
             num_samples=row[9],
             mean_num_tokens=row[10],
+            stale_because=row[11],
         )
         for row in found
     ]
 
 
-def comparisons(store: Store) -> list[Comparison]:
-    """The paired difference of every two models of a data set, over the problems that both have verdicts on.
+def grading_versions(store: Store) -> list[str]:
+    """The versions of math-verify and what it rests on that the rewards of the leaderboard were graded with, each set
+    once; more than one means that rows next to each other were not graded alike. `not recorded` is of before it was.
+    """
+    with reading_catalog(store) as connection:
+        rows = connection.execute(
+            "SELECT DISTINCT coalesce((facts->'$.run.packages')::VARCHAR, 'not recorded') FROM generations "
+            "WHERE asset = 'rewards' AND in_study IS NOT FALSE ORDER BY ALL"
+        ).fetchall()
+    return [", ".join(f"{name} {version}" for name, version in json.loads(row).items()) if row.startswith("{") else row
+            for (row,) in rows]  # fmt: skip
 
-    From the rewards, so that it is there too where the statistics are older than the table `comparisons`.
+
+def comparisons(store: Store) -> list[Comparison]:
+    """The paired difference of every two models of a data set, over the problems that both have verdicts on; without
+    what is stale or no longer in the study.
+
+    Made from the rewards, so that it is there even if the statistics are older than the table `comparisons`.
     """
     models: dict[str, dict[str, dict[str, ProblemResponses]]] = {}
     with reading_catalog(store) as connection:
-        partitions = connection.execute("SELECT DISTINCT dataset, model FROM rewards ORDER BY ALL").fetchall()
+        partitions = connection.execute(
+            "SELECT dataset, model FROM generations WHERE asset = 'rewards' AND num_rows > 0 "
+            "AND in_study IS NOT FALSE AND is_stale IS NOT TRUE ORDER BY ALL"
+        ).fetchall()
         for dataset, model in partitions:
             rewards = connection.execute(
                 "SELECT problem_id, reward, status, answer_class FROM rewards WHERE dataset = ? AND model = ?",

@@ -1,9 +1,9 @@
-"""Results made while the place of a model's folder still was a part of their fingerprint.
+"""Keep results fresh that were made when the path of a model's folder was still part of their fingerprint.
 
 A model that is a folder is known by its content. It used to be known by its absolute path as well, so that a copy of
 the project elsewhere was another model. The rule for results made then: where a partition's current samples name a
-path, that path stands in this partition's fingerprints, wherever the folder lies now. So they are fresh as long as the
-folder's content and the settings are what they were, and stale when those change, as any others.
+path, that path stands in this partition's fingerprints, wherever the folder lies now. So they stay fresh until the
+folder's content or the settings change, as all other results do.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from onoff_core.study import Partition
 
 
 def as_recorded(partition: Partition, store: Store) -> Partition:
-    """The partition, with the path that its current samples were made under where they name one.
+    """The partition, with the path of the model's folder that its current samples name, if they name one.
 
     Raises `ModelError` where the model is neither a folder nor a name on the hub.
     """

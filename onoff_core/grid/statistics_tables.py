@@ -1,4 +1,4 @@
-"""The tables of the asset `statistics`, from what the store has of a partition; and the comparisons that follow."""
+"""Make the tables of the asset `statistics` of a partition, and the comparisons of its data set's models."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ from onoff_core.statistics import (
 from onoff_core.statistics.at_k import asked_ks
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import SamplesProvenance
-from onoff_core.study import Partition
+from onoff_core.study import Partition, Study
 from onoff_core.tables import SCHEMAS
 
 
 @dataclass(frozen=True)
 class StatisticsTables:
-    """What is made of one generation of rewards."""
+    """The tables made from one generation of rewards."""
 
     statistics: pa.Table
     problem_statistics: pa.Table
@@ -29,10 +29,10 @@ class StatisticsTables:
 
 
 def statistics_tables(partition: Partition, store: Store, rewards: Generation) -> StatisticsTables:
-    """Summarise rewards, counting what should be there and is not.
+    """Summarise rewards, and count the responses that are missing.
 
-    Of samples that were drawn here it is known which problems they were for and how many each was to have; of imported
-    ones it is not, and what is there is all.
+    The settings of samples that were drawn here say how many responses each problem should have. Imported samples do
+    not say so, so the responses that are there count as all.
     """
     key, inputs = (partition.dataset, partition.model), rewards.manifest().inputs
     generation = store.generation("samples", key, inputs["samples"])
@@ -72,6 +72,15 @@ def keep_comparisons(partition: Partition, store: Store) -> None:
             store.make_current(generation)
         if _fingerprint(partition, _current(store, partition.dataset)) == fingerprint:
             return
+
+
+def renew_comparisons(study: Study, store: Store) -> None:
+    """Compare the models of each data set of the study anew where they are not the ones that were compared, such as
+    after one has got another name; publishes nothing.
+    """
+    for partition in {partition.dataset: partition for partition in study.partitions.values()}.values():
+        if _current(store, partition.dataset) or store.current("comparisons", (partition.dataset,)) is not None:
+            keep_comparisons(partition, store)
 
 
 def _current(store: Store, dataset: str) -> dict[str, Generation]:

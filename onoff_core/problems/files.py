@@ -161,20 +161,34 @@ def _tsv(content: bytes, reading: Reading) -> Rows:
 
 def _separated(text: str, separator: str) -> Rows:
     csv.field_size_limit(_LONGEST_FIELD)
+    _check_separator(text, separator)
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True, delimiter=separator)
     header = reader.fieldnames or []
     twice = [name for number, name in enumerate(header) if name in header[:number]]
     if twice:
         raise ValueError(f"the header names {twice[0]!r} twice")
-    other = next((mark for mark in _SEPARATORS if len(header) == 1 and mark in header[0]), None)
-    if other is not None:
-        raise ValueError(f"its header is one column, {header[0]!r}; write separator: {json.dumps(other)}")
     rows: Rows = []
     for row in reader:
         if None in row:
             raise ValueError(f"line {reader.line_num} has more cells than the header")
         rows.append(row)
     return rows
+
+
+def _check_separator(text: str, separator: str) -> None:
+    """Say which mark separates the columns where the one that is expected does not."""
+    first = text.partition("\n")[0].strip("\r")
+    other = next((mark for mark in _SEPARATORS if _num_columns(first, mark) > 1), None)
+    if other is not None and _num_columns(first, separator) <= 1:
+        raise ValueError(f"its header is one column, {first!r}; write separator: {json.dumps(other)}")
+
+
+def _num_columns(line: str, separator: str) -> int:
+    """0: the line's quotes do not go with this separator."""
+    try:
+        return len(next(csv.reader([line], strict=True, delimiter=separator), []))
+    except csv.Error:
+        return 0
 
 
 KINDS: dict[str, Callable[[bytes, Reading], Rows]] = {

@@ -35,7 +35,7 @@ def research_problem(row: Row, index: int, where: str) -> Problem:
     solution's last box. `prompt` may be templated; the clean question is in the struct or in `extra_info`.
     """
     place = f"{where}, row {index}"
-    truth = _from_json(_struct(row, "reward_model", place).get("ground_truth"))
+    truth = _ground_truth(_struct(row, "reward_model", place).get("ground_truth"))
     extra = _struct(row, "extra_info", place)
     fields: Mapping[str, Any] = truth if isinstance(truth, Mapping) else {}
     question = fields.get("question") or extra.get("question") or row.get("prompt")
@@ -134,6 +134,17 @@ def _from_json(value: Any) -> Any:
         return [printed[1]] if printed else value
     texts = isinstance(read, list) and len(read) == 1 and isinstance(read[0], str)
     return read if texts or isinstance(read, dict) or _is_conversation(read) else value
+
+
+def _ground_truth(value: Any) -> Any:
+    """What verl's `ground_truth` holds; as JSON text it may also be a text in quotes, or a list with one number."""
+    try:
+        read = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        return _from_json(value)
+    if isinstance(read, list):
+        return read[0] if len(read) == 1 else value
+    return read if isinstance(read, (str, Mapping)) else value
 
 
 def _answer(value: Any) -> Any:

@@ -2,11 +2,12 @@
 
 grading   responses -> verdicts, in order
 pool      processes with a deadline for each item; worker is what runs in one
-answers   what an answer says (normalise: its spelling); equality: when two say the same
+answers   what an answer says (normalise: its spelling); comparisons: when two say the same
 """
 
+from onoff_core.boxes import whole_gold
 from onoff_core.rewards.grading import Grader, GradingTask, grade
 from onoff_core.rewards.pool import GradingError
 from onoff_core.rewards.verdict import STATUSES, Verdict
 
-__all__ = ["STATUSES", "Grader", "GradingError", "GradingTask", "Verdict", "grade"]
+__all__ = ["STATUSES", "Grader", "GradingError", "GradingTask", "Verdict", "grade", "whole_gold"]

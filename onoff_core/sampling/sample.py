@@ -1,4 +1,4 @@
-"""Draw the responses of chunks. Chunks share the decode loop, so that rows never wait for a chunk to end."""
+"""Draw the responses of chunks. All go to the sampler at once, so that no row waits for a chunk to end."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

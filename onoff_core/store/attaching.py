@@ -1,8 +1,8 @@
-"""Open a catalog, which others may have made or damaged: what a reader expects of the file, and what it lets it do.
+"""Open a catalog that others may have made or damaged: check the file, and limit what it can do.
 
-The tables have to be ours to the letter before anything is asked of them: what stands in a table's place may be a view
-with any query in it. The file has to be as long as its own tables say. And a session that reads it can look at nothing
-but the store's folder, loads no extension, and has bounds of memory and disk.
+The definitions of its tables have to equal ours before any is queried, since a table of that name may be a view with
+any query in it. The file has to be as long as its own tables say. And a session that reads it can see nothing but the
+store's folder, loads no extension, and has limits of memory and disk.
 """
 
 import os
@@ -33,8 +33,8 @@ def connect() -> duckdb.DuckDBPyConnection:
 
 
 def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> str | None:
-    """Attach the file at `path` as `catalog`, to be read. None, or why it is of no use: of another version, not ours,
-    cut off. Raises `duckdb.Error` where it cannot be opened."""
+    """Attach the file at `path` as `catalog`, read-only. Returns None, or why it is of no use: of another version, not
+    ours, cut off. Raises `duckdb.Error` if it cannot be opened."""
     connection.execute(f"ATTACH {schema.quoted(str(path))} AS catalog (READ_ONLY)")
     found = dict(
         connection.execute("SELECT table_name, sql FROM duckdb_tables() WHERE database_name = 'catalog'").fetchall()
@@ -53,17 +53,17 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> str | None:
 
 @cache
 def _expected_tables() -> dict[str, str]:
-    """Each table of a catalog, and its definition as this DuckDB writes it."""
+    """The definition of each table of a catalog, as this DuckDB writes it."""
     with duckdb.connect() as connection:
-        schema.create_tables(connection)
+        schema.define_tables(connection)
         return dict(connection.execute("SELECT table_name, sql FROM duckdb_tables()").fetchall())
 
 
 def _is_whole(connection: duckdb.DuckDBPyConnection, path: Path, tables: list[str]) -> bool:
-    """Whether every block that the tables and their metadata lie in is there: DuckDB opens a file that is cut off, and
-    fails at the first block it misses.
+    """Whether every block of the tables and their metadata is there: DuckDB opens a file that is cut off, and fails at
+    the first missing block.
 
-    Not the number of blocks that the file counts: it counts free ones that were never written.
+    The file's own number of blocks does not tell: it counts free ones that were never written.
     """
     used = "SELECT max(block_id) FROM pragma_metadata_info('catalog')"
     for table in tables:

@@ -1,8 +1,8 @@
 """A manifest: what a finished generation holds, and how it came to be. It names the version of its own schema.
 
-Within one version tables may gain nullable columns (old files read null there). What no reader of an older version
-could understand raises `SCHEMA_VERSION`, and either an entry here turns the older manifest into today's, or reading it
-is an error that says what to do.
+Within one version tables may gain nullable columns (old files read null there). A change that older readers could not
+understand raises `SCHEMA_VERSION`. Then either an entry in `UPGRADES` turns an older manifest into today's, or reading
+it is an error that says what to do.
 """
 
 import json
@@ -51,7 +51,7 @@ class Manifest:
     partition: tuple[str, ...]  # (dataset, model), (dataset,) or (model,)
     fingerprint: str
     inputs: dict[str, str]  # asset -> fingerprint of the generation it was made from
-    settings: dict[str, Any]  # what the fingerprint is of, for people
+    settings: dict[str, Any]  # the settings that the fingerprint hashes, for people to read
     fragments: tuple[Fragment, ...]
     # Seconds since 1970, UTC; for people: nothing is ordered by it.
     completed_at: Annotated[float, Field(ge=0, le=END_OF_TIME)]
@@ -85,7 +85,7 @@ _MANIFEST = TypeAdapter(Manifest)
 
 
 def plain_json(content: bytes) -> Any:
-    """What a small file of ours holds; `ValueError` where it is no JSON, also where it is nested without end."""
+    """The content of a small JSON file of ours; `ValueError` if it is no JSON, or is nested too deeply to read."""
     try:
         return json.loads(content)
     except RecursionError as error:

@@ -20,6 +20,7 @@ from onoff_core.study.settings import (
     StatisticsSettings,
     StoreSettings,
     TaskSettings,
+    ThinkingTags,
 )
 from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
 
@@ -41,6 +42,7 @@ __all__ = [
     "StoreSettings",
     "Study",
     "TaskSettings",
+    "ThinkingTags",
     "find_config",
     "load_study",
     "parse_study",

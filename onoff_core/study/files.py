@@ -1,5 +1,6 @@
 """The files that settings stand in: find them, read them, and the store's place that they name."""
 
+import math
 import os
 import re
 from collections.abc import Hashable
@@ -13,6 +14,7 @@ from onoff_core.study.checking import shown
 from onoff_core.study.settings import StoreSettings
 
 CONFIG_NAME = "onoff.yaml"
+_MOST_VALUES = 100_000
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -30,6 +32,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                 raise _fault(f"the key {shown(key)} stands here a second time", key_node)
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge keys (`<<`), each value once: merges of merges would else list the same ones again and again."""
+        super().flatten_mapping(node)
+        last: dict[tuple[int, int], tuple[yaml.Node, yaml.Node]] = {}
+        for key_node, value_node in node.value:
+            pair = (id(key_node), id(value_node))
+            last.pop(pair, None)
+            last[pair] = (key_node, value_node)
+        node.value = list(last.values())
 
 
 def _fault(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
@@ -80,9 +92,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: not valid YAML: nested too deeply") from error
+    if _num_values(raw, {}) > _MOST_VALUES:
+        raise SettingsError(f"{path}: its aliases (*name) repeat each other into more than {_MOST_VALUES:,} values")
     if not isinstance(raw, dict):
         raise SettingsError(f"{path}: must hold settings by name (name: value)")
     return raw
+
+
+def _num_values(value: Any, counted: dict[int, float]) -> float:
+    """How many values there are when every alias is written out; without end where one contains itself.
+
+    `counted`: by the identity of what was looked at already, so that this takes no longer than the file is.
+    """
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in counted:
+        counted[id(value)] = math.inf  # as long as it is not counted: whoever comes here again is within it
+        inner = value.values() if isinstance(value, dict) else value
+        counted[id(value)] = 1 + sum(_num_values(one, counted) for one in inner)
+    return counted[id(value)]
 
 
 def _marked(error: yaml.MarkedYAMLError) -> str:

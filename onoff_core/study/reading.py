@@ -92,6 +92,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
         config_path=path,
         base_dir=base_dir,
         store_path=resolve_store_path(top.store, base_dir),
+        max_bytes=top.store.max_bytes,
         datasets=datasets,
         models=models,
         partitions=partitions,

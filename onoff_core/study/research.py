@@ -169,8 +169,8 @@ def _warn_of_the_rest(file: ResearchFile, raw: Mapping[str, Any]) -> None:
         if name not in (SAMPLE, DIST, VISUALIZE, "global", "store"):
             file.warn(str(name), "a section this project does not know; ignored")
     visualize = file.section(raw.get(VISUALIZE), VISUALIZE)
-    for name in visualize:
-        if name != "input":
+    for name, value in visualize.items():
+        if name != "input" and value is not None:
             file.warn(f"{VISUALIZE}.{name}", "has no effect here; `onoff browse` shows the store")
 
 

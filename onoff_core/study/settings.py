@@ -75,6 +75,13 @@ def _known_encoding(value: str) -> str:
     return value
 
 
+def _web_address(value: str) -> str:
+    """What becomes a link on a page; `javascript:` and its like would run there."""
+    if not re.fullmatch(r"https?://[^\s\"'<>]+", value):
+        raise ValueError(f"an address that begins with http:// or https:// is wanted, not {value!r}")
+    return value
+
+
 def _known_endpoint(value: str) -> str:
     """The address of a server, which is written into logs and so must hold no secret."""
     parts = urlsplit(value)
@@ -92,6 +99,8 @@ _OF_SERVERS = {"endpoints", "served_model_name", "api_key_env", "engine", "max_c
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 NO_TRUNCATION = 2**31 - 1  # a top_k that leaves every vocabulary whole
 MODEL_DEFAULTS = ("do_sample", "temperature", "top_k", "top_p")  # what a generation_config.json decides
 
@@ -103,6 +112,19 @@ class Example(Section):
     response: Name
 
 
+class ThinkingTags(Section):
+    """What a model writes before and after its thinking. What stands there is not looked at for an answer."""
+
+    open: Name = "<think>"
+    close: Name = "</think>"
+
+    @model_validator(mode="after")
+    def _two_tags(self) -> "ThinkingTags":
+        if self.open == self.close:
+            raise ValueError(f"open and close have to differ, not both be {self.open!r}")
+        return self
+
+
 class TaskSettings(Section):
     """How a question becomes a prompt, and how a response is read and graded."""
 
@@ -112,9 +134,10 @@ class TaskSettings(Section):
     reward_type: Literal["math_verify"] = "math_verify"
     system_prompt: str | None = None  # null: the template's usual one
     examples: Annotated[tuple[Example, ...], BeforeValidator(_list_as_tuple)] = ()
+    thinking: ThinkingTags | None = None  # null: <think> and </think>, which are known beside others too
     prefill: Name | None = None  # the text that opens the model's turn, such as <think>; null: none
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "thinking"})
 
 
 class SamplingSettings(Section):
@@ -314,6 +337,7 @@ class StoreSettings(Section):
     """Where results live."""
 
     path: Name = "store"  # relative to the file; ONOFF_STORE overrides it
+    max_bytes: Annotated[int, Field(ge=1)] | None = None  # a run that may need more is refused; null: no limit
 
 
 class AutomationSettings(Section):
@@ -325,4 +349,7 @@ class AutomationSettings(Section):
     max_partitions: Count = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
     max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns
-    browser_url: Name = "http://127.0.0.1:8501"  # where links in the Dagster UI lead
+    owners: Annotated[tuple[Owner, ...], BeforeValidator(_list_as_tuple)] = ()  # shown in Dagster: mail, or team:NAME
+    # Who is told of a night that failed: Apprise addresses such as slack://... or exec:COMMAND; $NAME as in the shell.
+    notify: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
+    browser_url: WebAddress = "http://127.0.0.1:8501"  # where links in the Dagster UI lead

@@ -87,6 +87,7 @@ class Study:
     partitions: dict[str, Partition]  # by key, in the order of the file
     automation: AutomationSettings = field(default_factory=AutomationSettings)
     outputs: Outputs = field(default_factory=Outputs)
+    max_bytes: int | None = None  # that results in the store may take; None: as many as there is room for
     results_file: Path | None = None  # whose samples these are, in a research file that draws none; None: drawn here
     notes: tuple[str, ...] = ()  # where a key of a research file is read otherwise than by the scripts, a line each
 

@@ -19,9 +19,8 @@ class Prompt:
     """The text a model is given."""
 
     text: str
-    add_special_tokens: (
-        bool  # whether the tokenizer shall add its own (a first token); templates bring theirs in the text
-    )
+    # Whether the tokenizer adds its own special tokens (a first token); templates have theirs in the text.
+    add_special_tokens: bool
 
 
 def render_prompt(question: str, task: TaskSettings, chat_template: ChatTemplate) -> Prompt:

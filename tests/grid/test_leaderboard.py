@@ -49,5 +49,8 @@ def test_the_asset_shows_them(graded: tuple[Study, Store]) -> None:
     study, _ = graded
     result = dg.materialize([build_assets(study).leaderboard])
     [event] = result.asset_materializations_for_node("leaderboard")
-    text = event.metadata["paired differences"].value
-    assert text.count("arithmetic") == 1
+    pairs, rows = (event.metadata[name].value.splitlines() for name in ("paired differences", "leaderboard"))
+    assert (len(pairs), len(rows)) == (3, 4)
+    for question in ("other problems like these", "these problems drawn again"):
+        assert question in pairs[0]
+        assert question in rows[0]

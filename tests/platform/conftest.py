@@ -13,8 +13,9 @@ import yaml
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
+from onoff_assets.backfills import find_backfills
 from onoff_assets.code_location import build_definitions
-from onoff_assets.partition_states import partition_states, partitions_of_backfills
+from onoff_assets.partition_states import partition_states
 from onoff_core.grid.plan import plan
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
@@ -72,8 +73,8 @@ class Platform:
     def tick(self) -> Any:
         """What the schedule's and the sensor's tick plan now."""
         graph, automation = self.defs.get_repository_def().asset_graph, self.study.automation
-        backfilled = partitions_of_backfills(self.instance, graph)
-        known = partition_states(self.instance, self.study, Store(self.study.store_path), backfilled)
+        backfills = find_backfills(self.instance, graph)
+        known = partition_states(self.instance, self.study, Store(self.study.store_path), backfills)
         return plan(known, automation.max_partitions, automation.max_failures)
 
     def requested(self) -> list[str]:

@@ -184,6 +184,15 @@ class DagsterDev:
         assert data["__typename"] == "LaunchRunSuccess", data
         return str(data["run"]["runId"])
 
+    def terminate(self, run_id: str) -> None:
+        """Cancel a run, as its button does."""
+        data = self.query(
+            """mutation($r: String!) { terminateRun(runId: $r) { __typename
+                 ... on TerminateRunFailure { message } } }""",
+            r=run_id,
+        )["terminateRun"]
+        assert data["__typename"] == "TerminateRunSuccess", data
+
     def reload(self) -> None:
         """Reload the code location, as its button does."""
         self.query(

@@ -55,7 +55,7 @@ def test_it_queues_what_is_due_and_nobody_is_at(
 @pytest.mark.parametrize(
     ("home", "says"),
     [
-        (None, "DAGSTER_HOME is not set, so Dagster's records cannot be found; run: export DAGSTER_HOME="),
+        (None, "DAGSTER_HOME is not set, so Dagster's records cannot be found; run: mkdir -p .dagster_home && export"),
         ("nowhere", "which is not the absolute path of a folder; `make ui` makes one"),
     ],
 )
@@ -68,6 +68,16 @@ def test_it_says_what_to_do_without_a_home(
         monkeypatch.setenv("DAGSTER_HOME", home)
     assert main(["fill"]) == 1
     assert says in capsys.readouterr().err
+
+
+def test_it_says_where_nothing_would_be_retried(
+    platform: Callable[..., Platform], home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An instance that was made by hand, without the shipped dagster.yaml."""
+    platform(datasets={"a": DATASETS["a"]})
+    (home / "dagster.yaml").unlink()
+    assert main(["fill"]) == 0
+    assert "does not retry a run whose worker dies; copy the project's dagster.yaml" in capsys.readouterr().out
 
 
 def test_it_knows_no_other_names_than_the_study(

@@ -171,3 +171,25 @@ def partition_keys(dev: DagsterDev) -> list[str]:
             "partitionKeys"
         ]
     )
+
+
+def test_what_is_canceled_by_hand_stays_so(dev: DagsterDev) -> None:
+    """With the sensor on that fills gaps; `onoff status` says it, and whoever asks gets it."""
+    dev.change(lambda content: content["sampling"].update(seed=10))
+    dev.reload()
+    known, before = len(dev.runs()), fragments(dev, "samples", SLOW)
+    dev.turn_on("fill_gaps")
+    dev.wait_for(lambda: fragments(dev, "samples", SLOW) > before, 300, "the sensor's run of the slow partition")
+    [slow] = [run for run in dev.runs()[known:] if run["key"] == SLOW]
+    dev.terminate(slow["runId"])
+    dev.wait_for(lambda: dev.run_status(slow["runId"]) == "CANCELED", 90, "the run to be canceled")
+    ticks = dev.log().count("Checking for new runs for sensor: fill_gaps")
+    dev.wait_for(
+        lambda: dev.log().count("Checking for new runs for sensor: fill_gaps") >= ticks + 2, 200, "two more ticks"
+    )
+    dev.wait_for(dev.all_done, 200, "all runs to end")
+    assert statuses(dev, SLOW, known) == ["CANCELED"]
+    assert statuses(dev, QUICK, known) == ["SUCCESS"]
+    assert f"{SLOW}: canceled, and left until an input changes or someone asks: onoff fill" in onoff(dev, "status")
+    assert "1 of 1 partitions queued" in onoff(dev, "fill", "--dataset", "slow")
+    dev.wait_for(lambda: statuses(dev, SLOW, known) == ["CANCELED", "SUCCESS"], 300, "what was asked for")

@@ -1,5 +1,6 @@
 """The planning function, by cases; and the states it is fed, from a real instance and store."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -142,6 +143,25 @@ def test_what_a_failing_backfill_cancels_was_canceled_by_nobody(
     )
     a_run(made, "a|tiny", CANCELED, {"dagster/backfill": "b"})
     assert made.requested() == asked
+
+
+def test_what_a_canceled_backfill_had_not_come_to_is_left_too(platform: Callable[..., Platform]) -> None:
+    """b had its run before, c is asked for after it; a is left until an input changes."""
+    made = platform(datasets={name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b", "c")})
+    failed = dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "false"}
+    a_run(made, "b|tiny", *failed)
+    made.instance.add_backfill(
+        PartitionBackfill(
+            "b", BulkActionStatus.CANCELED, from_failure=False, tags={}, backfill_timestamp=time.time(),
+            partition_names=["a|tiny", "c|tiny"], backfill_end_timestamp=time.time(),
+        )
+    )  # fmt: skip
+    assert made.requested() == ["b|tiny"]
+    assert set(made.tick().canceled) == {"a|tiny", "c|tiny"}
+    a_run(made, "c|tiny", *failed)
+    assert made.requested() == ["b|tiny", "c|tiny"]
+    made.change(lambda content: content["datasets"]["a"].update(num_examples=1))
+    assert made.requested() == ["a|tiny", "b|tiny", "c|tiny"]
 
 
 def test_the_schedule_leaves_it_to_the_sensor_where_both_are_on(platform: Callable[..., Platform]) -> None:

@@ -135,7 +135,10 @@ def test_a_question_in_the_form_of_a_chat(tmp_path: Path, question: Any) -> None
 
 @pytest.mark.parametrize(
     "truth",
-    ["2", ["2"], {"target": "2"}, {"target": ["2"]}, '{"target": "2", "question": "1 + 1?"}', '["2"]'],
+    [
+        *("2", ["2"], {"target": "2"}, {"target": ["2"]}, [{"target": "2"}], '{"target": "2", "question": "1 + 1?"}'),
+        *('["2"]', "[2]", '"2"', '[{"target": "2"}]'),
+    ],
 )
 @pytest.mark.parametrize("as_text", [False, True])
 def test_verl_files_without_extra_info(tmp_path: Path, truth: Any, as_text: bool) -> None:
@@ -198,6 +201,17 @@ def test_another_separator_is_named_and_then_read(tmp_path: Path, separator: str
         load(tmp_path, "mine.csv")
     assert f"write separator: {json.dumps(separator)}" in str(caught.value)
     assert load(tmp_path, "mine.csv", separator=separator) == (Problem("test-0", "1,5 + 1,5?", "3"),)
+
+
+def test_another_separator_in_quotes(tmp_path: Path) -> None:
+    """As spreadsheets write it where a comma is a decimal point."""
+    (tmp_path / "mine.csv").write_text('"question";"answer"\r\n"1,5 + 1,5?";"3"\r\n')
+    with pytest.raises(DatasetError, match='write separator: ";"'):
+        load(tmp_path, "mine.csv")
+    assert load(tmp_path, "mine.csv", separator=";") == (Problem("test-0", "1,5 + 1,5?", "3"),)
+    (tmp_path / "mine.tsv").write_text("question,answer\n1?,1\n")
+    with pytest.raises(DatasetError, match='write separator: ","'):
+        load(tmp_path, "mine.tsv")
 
 
 def test_a_field_longer_than_pythons_limit(tmp_path: Path) -> None:

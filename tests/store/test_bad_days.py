@@ -175,6 +175,13 @@ def test_a_path_that_duckdb_takes_for_a_pattern_is_refused(tmp_path: Path, name:
         Store(str(tmp_path / name / "store"))
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "a\ttab", "bell\a", "\x1b"])
+def test_a_path_that_cannot_be_printed_is_refused(tmp_path: Path, name: str) -> None:
+    """It would part the sentences that name it, and the catalog's lists of files."""
+    with pytest.raises(StoreError, match="a character that cannot be seen"):
+        Store(str(tmp_path / name))
+
+
 def test_what_cannot_be_looked_at_is_not_taken_for_missing(local: Store) -> None:
     make_partition(local)
     pointer = local.files.path("samples/d1/m1/current.json")

@@ -131,7 +131,9 @@ def _damage(file: Path) -> str | None:
     try:
         with file.open("rb") as opened:
             (length,) = struct.unpack("<Q", opened.read(8))
-            header = json.loads(opened.read(length)) if length < size else {}
+            if opened.read(1) != b"{":
+                raise ValueError("it has no header")
+            header = json.loads(b"{" + opened.read(length - 1)) if length < size else {}
         ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
     except (
         struct.error,

@@ -16,10 +16,13 @@ from transformers import (
 )
 
 from onoff_core.backends.huggingface.places import cannot_load, first_line, place_of
+from onoff_core.backends.huggingface.time_limit import TookTooLong, ends_within
 from onoff_core.backends.vocabulary import Vocabulary, read_vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 from onoff_core.tasks import Prompt
+
+_TEMPLATE_SECONDS = 5.0  # for what takes milliseconds
 
 
 class SpeaksTokens:
@@ -61,7 +64,15 @@ class SpeaksTokens:
                 "set task.template_type to chatml, llama or simple"
             )
         try:
-            text: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+            with ends_within(_TEMPLATE_SECONDS):
+                text: str = self.tokenizer.apply_chat_template(
+                    list(messages), tokenize=False, add_generation_prompt=True
+                )
+        except TookTooLong as error:
+            raise ModelError(
+                f"models.{self.name}: its tokenizer's chat template has no end ({_TEMPLATE_SECONDS:.0f} s); "
+                "set task.template_type to chatml, llama or simple"
+            ) from error
         except Exception as error:  # a template may raise anything; some refuse a system prompt
             raise ModelError(
                 f"models.{self.name}: its tokenizer's chat template refuses the conversation: {first_line(error)}; "
