@@ -14,6 +14,8 @@ model)` pick one partition's files before DuckDB sees the others.
 import hashlib
 import io
 import uuid
+import zlib
+from collections.abc import Mapping
 
 import duckdb
 import pyarrow as pa
@@ -22,9 +24,22 @@ import pyarrow.parquet as pq
 from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
-CATALOG_VERSION = 3
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
+_LAYOUT = 3  # raised when the catalog's own tables, views or macros come to be made in another way
+
+
+def version_of(schemas: Mapping[str, pa.Schema]) -> int:
+    """The version of a catalog whose views have these schemas.
+
+    A view keeps the columns that it was made with, so a hash of them is part of the version, and a new column makes the
+    catalog anew. The columns of copied tables are compared one by one.
+    """
+    viewed = repr([(name, [(field.name, str(field.type)) for field in schemas[name]]) for name in VIEWS])
+    return _LAYOUT * 1_000_000 + zlib.crc32(viewed.encode()) % 1_000_000
+
+
+CATALOG_VERSION = version_of(SCHEMAS)
 TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard")
 TEMPLATES = "schema"
 _MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, even if it is dropped
@@ -85,8 +100,8 @@ _OWN = {
     "fragments": ("one row per Parquet file of the current generations", _FRAGMENTS),
     "leaderboard": ("the statistics side by side, the best of each data set first", LEADERBOARD),
 }
-# Another opened file than the catalog says nothing of where the store is. DuckDB takes * ? [ in a path for patterns,
-# and would read other folders' files too.
+# If the opened file is not the catalog, its folder does not tell where the store is. DuckDB takes * ? [ in a path for
+# patterns, and would read other folders' files too.
 _STORE_ROOT = """coalesce(
     getvariable('onoff_store'),
     CASE WHEN regexp_matches(current_setting('temp_directory'), '^([^*?[]*/)?catalog[.]duckdb[.]tmp$')

@@ -123,6 +123,8 @@ def test_a_box_in_a_thinking_that_never_ended_is_no_answer_of_ours(
     compared = import_results(partition, store, tmp_path).comparison
     first = compared.differences[0]
     assert (first.problem_id, first.sample_index, first.reward, first.extracted_answer) == ("test-0", 0, 0, None)
+    graded = materialize_rewards(partition, store, quiet).generation.read().to_pylist()[0]
+    assert (graded["reward"], graded["extracted_answer"]) == (0, None)  # as the comparison said
 
 
 def test_samples_stand_in_the_order_of_their_numbers(make_project: MakeProject, tmp_path: Path) -> None:
