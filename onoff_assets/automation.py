@@ -13,6 +13,7 @@ from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGra
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # not public
 
 from onoff_assets import tags
+from onoff_assets.launching import launch_tags
 from onoff_assets.settings_watch import fault_sentence, read_fault
 from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.study import Study
@@ -58,7 +59,7 @@ def request_due_partitions(
     for state in planned.requested:
         inputs = {tags.INPUTS: inputs_version(study.partitions[state.key])}
         key = None if tick is None else f"{state.key} {tick}"
-        yield dg.RunRequest(partition_key=state.key, tags=inputs, run_key=key)
+        yield dg.RunRequest(partition_key=state.key, tags={**inputs, **launch_tags(study, state.key)}, run_key=key)
     if not planned.requested:
         yield dg.SkipReason(planned.sentence() if fault is None else f"{fault_sentence(fault)}\n{planned.sentence()}")
 

@@ -14,6 +14,7 @@ import dagster as dg
 
 from onoff_assets import tags
 from onoff_assets.backfills import find_backfills
+from onoff_assets.launching import launch_tags
 from onoff_assets.partition_states import partition_states
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version
@@ -59,6 +60,7 @@ def launch(study: Study, instance: dg.DagsterInstance, keys: Sequence[str]) -> I
                 f"{tags.PARTITION}/dataset": dataset,
                 f"{tags.PARTITION}/model": model,
                 tags.INPUTS: inputs_version(study.partitions[key]),
+                **launch_tags(study, key),
             }
             run = _create_run(instance, location, repository, job, {}, run_tags, None, None)
             instance.submit_run(run.run_id, workspace)

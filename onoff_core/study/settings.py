@@ -295,6 +295,13 @@ class ScoringSettings(Section):
     backend_specific: Annotated[BackendOptions, BeforeValidator(nothing_as_empty)] = BackendOptions()
 
 
+class ResourceSettings(Section):
+    """What a run of a model asks a cluster for, where runs are launched on one (Ray, Kubernetes)."""
+
+    num_gpus: Annotated[int, Field(ge=0)] | None = None  # null: what the launcher's own settings say
+    num_cpus: Count | None = None
+
+
 class Backend(Section):
     """Whose weights, and how they are loaded."""
 
@@ -327,6 +334,7 @@ class ModelSettings(Backend):
     """One model."""
 
     scoring: ScoringSettings | None = None  # another engine or device for scoring; null: as backend_specific says
+    resources: ResourceSettings | None = None  # of a run, where runs are launched on a cluster
     task: dict[str, Any] | None = None  # overrides the study's and the data set's task for this model
     task_config: Name | None = None
     sampling: dict[str, Any] | None = None
