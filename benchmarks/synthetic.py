@@ -186,6 +186,7 @@ def _reward_row(problem: MadeUpProblem, index: int, made: MadeUp) -> dict[str, o
         "reward": made.reward,
         "status": made.status or {0: "wrong", 1: "correct", None: "gold_unparsed"}[made.reward],
         "answer_class": None if made.extracted_answer is None else 1 - (made.reward or 0),
+        "reason": None,
     }
     return {name: row[name] for name in SCHEMAS["rewards"].names}
 

@@ -8,7 +8,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from benchmarks.synthetic import PIECES, MadeUp, MadeUpProblem, distributions_table, encode, write_partition
+from benchmarks.synthetic import (
+    PIECES,
+    SCORING_FACTS,
+    MadeUp,
+    MadeUpProblem,
+    distributions_table,
+    encode,
+    write_partition,
+)
 from onoff_assets.browser.aggregates import UNSURE, mean_entropies, summarise_tokens
 from onoff_assets.browser.grid_rows import grid_rows
 from onoff_assets.browser.reading import Reader
@@ -82,7 +90,7 @@ def test_a_click_reads_only_its_part_of_a_whole_vocabulary(tmp_path: Path, monke
     starts = range(0, table.num_rows, len(token_ids) // 2)
     generation.write_fragment(0, [table.slice(start, len(token_ids) // 2) for start in starts])
     inputs = {"samples": store.require("samples", KEY).fingerprint}
-    generation.complete(inputs, {"temperature": 1.0, "top_k": None}, {})
+    generation.complete(inputs, {"temperature": 1.0, "top_k": None}, SCORING_FACTS)
     store.make_current(generation)
 
     reader, read = Reader(store), noted_row_groups(monkeypatch)

@@ -300,11 +300,11 @@ Change = Callable[[pa.Table], pa.Table]
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A partition of which every check has passed in Dagster; copied for each test."""
     folder = tmp_path_factory.mktemp("checked")
     datasets = {"arithmetic": {"num_examples": 2}}
-    write_study(folder, tiny_folder, datasets=datasets, automation={"max_truncated_share": 0.99})
+    write_study(folder, None, datasets=datasets, automation={"max_truncated_share": 0.99})
     with at(folder) as made:
         made.materialize(KEY)
         rewrite(folder / "store" / "samples", lambda table: with_value(table, "finish_reason", 0, "stop"))

@@ -34,12 +34,12 @@ def test_the_documented_notebook_runs(tmp_path: Path, tiny_folder: Path) -> None
     assert Store(str(tmp_path / "store")).require("statistics", ("arithmetic", "smollm2-135m"))
 
 
-def test_two_studies_stand_in_one_process(tmp_path: Path, tiny_folder: Path) -> None:
+def test_two_studies_stand_in_one_process(tmp_path: Path) -> None:
     """Each has its own partitions, and makes its results in its own store."""
     studies = {}
     for name, examples in (("one", 1), ("two", 2)):
         (tmp_path / name).mkdir()
-        write_study(tmp_path / name, tiny_folder, datasets={name: {"source": "arithmetic", "num_examples": examples}})
+        write_study(tmp_path / name, None, datasets={name: {"source": "arithmetic", "num_examples": examples}})
         studies[name] = load_study(tmp_path / name / "onoff.yaml")
     both = {name: build_definitions(study) for name, study in studies.items()}
     for name, definitions in both.items():

@@ -35,10 +35,10 @@ class Ticks:
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two data sets; the chain of the first is made, and the leaderboard is not. Copied for each test."""
     folder = tmp_path_factory.mktemp("following")
-    write_study(folder, tiny_folder, datasets=DATASETS)
+    write_study(folder, None, datasets=DATASETS)
     with at(folder) as one:
         one.materialize(ONE)
     return folder

@@ -10,9 +10,9 @@ from tests.conftest import ROOT, write_study
 from tests.platform.conftest import CHAIN, at
 
 
-def test_a_filled_grid_is_complete_for_the_ui_and_the_tick(tmp_path: Path, tiny_folder: Path) -> None:
+def test_a_filled_grid_is_complete_for_the_ui_and_the_tick(tmp_path: Path) -> None:
     datasets = {name: {"source": "arithmetic", "num_examples": 2} for name in ("one", "two")}
-    write_study(tmp_path, tiny_folder, datasets=datasets)
+    write_study(tmp_path, None, datasets=datasets)
     (tmp_path / "dagster").mkdir()
     environment = {"DAGSTER_HOME": str(tmp_path / "dagster"), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-m", "benchmarks.platform_grid", "fill"]

@@ -27,10 +27,10 @@ ALL_FRESH = dict.fromkeys(CHAIN, "fresh")
 
 
 @pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Path:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project and a Dagster instance with a grid of two partitions, both made; copied for each test."""
     folder = tmp_path_factory.mktemp("filled")
-    write_study(folder, tiny_folder, **GRID)
+    write_study(folder, None, **GRID)
     with at(folder) as made:
         for key in (ONE, TWO):
             made.materialize(key)
@@ -140,11 +140,11 @@ def test_a_setting_changed_in_a_run_makes_stale_what_the_run_makes(
 
     grade = materialize.materialize_rewards
 
-    def tick_first(*arguments: Any) -> Any:
+    def tick_first(*arguments: Any, **options: Any) -> Any:
         filled.write(change_sampling)
         changed = load_study()
         partition_states(filled.instance, changed, Store(changed.store_path), Backfills())
-        return grade(*arguments)
+        return grade(*arguments, **options)
 
     monkeypatch.setattr(materialize, "materialize_rewards", tick_first)
     filled.materialize(ONE)

@@ -29,11 +29,11 @@ JSON = {"Content-Type": "application/json"}
 class Server:
     """One `onoff ui`."""
 
-    def __init__(self, folder: Path, tiny_folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, **environment: str) -> None:
         home = folder / "home"
         home.mkdir(parents=True)
         (home / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text())
-        write_study(folder, tiny_folder)
+        write_study(folder, None)
         self.port = free_port()
         variables = {**os.environ, "DAGSTER_HOME": str(home), "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"}
         with (folder / "log").open("wb") as log:
@@ -75,8 +75,8 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("ui"), tiny_folder)
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    made = Server(tmp_path_factory.mktemp("ui"))
     yield made
     made.stop()
 
@@ -115,8 +115,8 @@ def test_what_a_person_uses_works(server: Server) -> None:
     assert "Host" not in server.ask("GET", "/assets", {"Origin": own})[1][:20]
 
 
-def test_a_token_is_asked_for(tmp_path: Path, tiny_folder: Path) -> None:
-    server = Server(tmp_path / "ui", tiny_folder, ONOFF_UI_TOKEN="s3cr3t")
+def test_a_token_is_asked_for(tmp_path: Path) -> None:
+    server = Server(tmp_path / "ui", ONOFF_UI_TOKEN="s3cr3t")
     try:
         assert server.ask("GET", "/")[0] == 401
         assert server.graphql(LIMITS)[0] == 401
