@@ -15,11 +15,12 @@ ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; pr
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo test lint ui browse clean
+.PHONY: help demo check test lint ui browse clean
 help:
 	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
 	@echo "make ui       the Dagster UI on http://127.0.0.1:3000"
 	@echo "make browse   the browser on http://127.0.0.1:8501"
+	@echo "make check    lint, types and every test that is not slow"
 	@echo "make test     the whole test suite, with lint and types"
 	@echo "make clean    remove the virtual environment and Dagster's records (not the store)"
 
@@ -50,7 +51,7 @@ demo: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
 	@$(BIN)/onoff show '$(PARTITION)'
 
 ui: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
-	$(BIN)/dagster dev -w workspace.yaml --host 127.0.0.1
+	$(BIN)/onoff ui
 
 browse: $(VENV)/installed
 	$(BIN)/onoff browse
@@ -59,6 +60,9 @@ lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+check: lint
+	$(BIN)/python -m pytest -q -m 'not slow'
 
 test: lint
 	$(BIN)/python -m pytest

@@ -1,8 +1,8 @@
-"""`onoff bench browser`: the browser in a real Chromium over made-up stores; targets are the issue's.
+"""`onoff bench browser`: the browser in a real Chromium over made-up stores.
 
-Needs Debian's chromium and the test requirements. From click to chart is measured in the page, from the click to the
-frame in which the bars carry the new token; a click's bytes are those of the websocket, both ways. The first page of a
-large grid stands beside that of a small one, which is Streamlit's own time.
+Needs Debian's chromium and the test requirements. The time of a click is measured in the page, from the click to the
+frame in which the bars show the new token; its bytes are those of the websocket, in both directions. The first page of
+a large grid is compared with that of a small one, which takes Streamlit's own time.
 """
 
 import contextlib
@@ -85,7 +85,7 @@ def _clicks(browser: Any, store: Store, repeats: int) -> list[Figure]:
 
 
 def _click_through(browser: Any, address: str, length: int, clicks: int) -> tuple[float, float]:
-    """Medians of milliseconds and of bytes over clicks all through the response."""
+    """The median milliseconds and bytes of clicks all through the response."""
     frames: list[int] = []
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(120_000)
@@ -109,7 +109,7 @@ def _click_through(browser: Any, address: str, length: int, clicks: int) -> tupl
 
 
 def _first_page(browser: Any, store: Store, repeats: int) -> float:
-    """Median of the seconds from the address entered to the grid shown, in a browser that has nothing cached."""
+    """The median seconds from entering the address to seeing the grid, in a browser with an empty cache."""
     times = []
     with served(store) as address:
         for _ in range(1 + max(1, repeats)):  # the first one also loads the app's modules

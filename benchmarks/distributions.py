@@ -1,9 +1,9 @@
 """Extracting distributions beside one bare forward pass, and beside what the research scripts do.
 
 16 responses of 160 tokens (two prompts) and 8 of 1,500 (one prompt), k = 20 and k = 1,000, writing Parquet included.
-The limit is one forward pass over the same tokens, prompts shared, logits for response positions only, nothing
-computed from them. The scripts' way takes one response at a time, a softmax over the whole vocabulary in numpy, an
-entropy with clipping, and an `argsort` a token. Memory is the peak above the loaded model, in a process of its own.
+The limit is one forward pass over the same tokens, with shared prompts and logits at response positions only, of which
+nothing is computed. The scripts' way takes one response at a time, with a softmax over the whole vocabulary in numpy,
+an entropy with clipping, and an `argsort` a token. Memory is the peak above the loaded model, in a process of its own.
 """
 
 import multiprocessing
@@ -30,7 +30,7 @@ PROMPT_TOKENS = 100
 
 
 def samples_table(vocab_size: int, prompts: int, per_prompt: int, tokens: int) -> pa.Table:
-    """Random token ids in the place of samples: the work does not depend on what they say."""
+    """Random token ids in the place of samples: the work does not depend on which tokens they are."""
     draw = np.random.default_rng(0)
     rows = []
     for prompt in range(prompts):
@@ -62,7 +62,7 @@ def ours(loaded: LoadedModel, samples: pa.Table, top_k: int | None, folder: Path
 
 @torch.inference_mode()
 def forward_alone(loaded: LoadedModel, samples: pa.Table) -> float:
-    """Tokens a second of the model alone: prompts shared, a response in one piece, logits where a response token
+    """Tokens a second of the model alone: shared prompts, whole responses, logits where a response token
     follows.
     """
     began, previous, prefix = time.perf_counter(), None, DynamicCache()
@@ -151,7 +151,7 @@ def _large_vocabulary(repeats: int, folder: Path) -> list[Figure]:
 
 
 def _memory() -> Figure:
-    """In a process of its own: the peak of resident memory counts from its start."""
+    """Measured in a process of its own, since the peak of resident memory counts from a process's start."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         peak = pool.apply(_peak_above_model)
     return Figure("peak above the loaded model, 2,048 tokens, V = 151,936", peak, "MB", target="< 700 MB")
@@ -170,7 +170,7 @@ def _peak_above_model() -> float:
 
 
 def _memory_line(name: str) -> int:
-    """Kilobytes, of this process."""
+    """A line of this process's memory status, in kilobytes."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 

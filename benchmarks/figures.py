@@ -1,4 +1,4 @@
-"""What a benchmark gives: figures, each beside the reference it was measured against."""
+"""The figures that a benchmark gives, each with the reference that it was measured against."""
 
 import statistics
 import time

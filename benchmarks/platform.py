@@ -1,8 +1,8 @@
 """What Dagster costs: loading the definitions, one partition's chain, and a large grid in a tick and in the UI.
 
-Each against what it adds to: `import dagster`, the same four calls of `onoff_core` in a process of their own, and for
-the grid the seconds a person is ready to wait. The chain runs the demo's partition with the embedded model; the pages
-are opened in Debian's chromium.
+Each is compared with what it adds to: `import dagster`; the same four calls of `onoff_core` in a process of their own;
+for the grid, the seconds that a person is ready to wait. The chain runs the demo's partition with the embedded model;
+the pages are opened in Debian's chromium.
 """
 
 import json
@@ -44,7 +44,7 @@ materialize.materialize_token_distributions(partition, store)
 
 
 def run(repeats: int) -> list[Figure]:
-    """Figures in seconds; a ratio is how many times longer than the reference."""
+    """Figures in seconds; a ratio says how many times the reference's time it is."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         starts = {"import": _python("import dagster"), "load": _python(_LOAD)}
@@ -92,7 +92,7 @@ _PATH = {"PYTHONPATH": str(ROOT)}
 
 
 def _call(command: list[str], environment: dict[str, str]) -> str:
-    """What a command prints; an error with its output where it fails."""
+    """The output of a command; an error with that output if it fails."""
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command)[:200]} failed:\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
@@ -162,7 +162,7 @@ _WEBSERVER_SECONDS = 120
 
 
 def _pages(browser: Any, address: str, repeats: int) -> dict[str, float]:
-    """Seconds from the address entered to the numbers shown. At first: the server has not read the events yet."""
+    """Seconds from entering the address to seeing the numbers. At the first opening the server reads the events."""
     asset = f"{address}/assets/samples?view=partitions"
     opened = [_opening(browser, asset, f"Materialized ({DATASETS * MODELS})") for _ in range(1 + repeats)]
     partition = f"{asset}&partition=d00%7Cm00"

@@ -1,8 +1,8 @@
 """A large grid for `benchmarks.platform`, in a process of its own: `fill` records every partition as made, `ticks`
 times one tick each of the nightly schedule and of the sensors.
 
-The results are empty generations under the fingerprints that the settings ask for, in a published catalog: what a tick
-reads of a result is there, its rows are not.
+The results are empty generations under the fingerprints that the settings ask for, in a published catalog: they have
+all that a tick reads of a result, and no rows.
 """
 
 import json
@@ -28,7 +28,7 @@ from onoff_core.study import Partition, load_study
 
 
 def fill(log: Callable[[str], None] | None) -> None:
-    """Every partition of the study made; `log` takes the progress, None: a terminal shows it."""
+    """Record every partition of the study as made. `log` takes the progress; None: a terminal shows it."""
     made = load_study()
     store = Store(made.store_path)
     problems = {
@@ -45,8 +45,8 @@ def fill(log: Callable[[str], None] | None) -> None:
 
 
 def _made(store: Store, partition: Partition, problems: str) -> list[EventLogEntry]:
-    """Write a partition's results; what Dagster would have recorded of a run of it."""
-    observed = settings_versions([partition], {partition.dataset: problems})
+    """Write a partition's results; the events that Dagster would have recorded of its run."""
+    observed = settings_versions([partition], {partition.dataset: problems}, store)
     wanted = wanted_fingerprints(partition, problems)
     for asset, fingerprint in wanted.items():
         generation = store.generation(asset, (partition.dataset, partition.model), fingerprint)
@@ -60,7 +60,7 @@ def _made(store: Store, partition: Partition, problems: str) -> list[EventLogEnt
 
 
 def _event(kind: Callable[..., Any], asset: str, key: str, version: str) -> EventLogEntry:
-    """An event of no run, as `report_runless_asset_event` makes it."""
+    """An event without a run, as `report_runless_asset_event` makes it."""
     found = kind(asset, partition=key, tags={tags.DATA_VERSION: version})
     made = isinstance(found, dg.AssetMaterialization)
     event = DagsterEvent(
@@ -80,9 +80,9 @@ def _version_of(event: EventLogEntry) -> str:
 
 
 def _record(instance: dg.DagsterInstance, events: Sequence[EventLogEntry]) -> None:
-    """What `store_event` writes of each into the index of SQLite's storage, which is empty, at once.
+    """Write all events at once into the empty index of SQLite's storage, as `store_event` writes each.
 
-    Reported one by one, every event makes an engine of its own, and compiles its statements anew: 10 ms.
+    Reported one by one, every event would make an engine and compile its statements anew, which takes 10 ms.
     """
     storage: Any = instance.event_log_storage
     rows = [{**storage._event_to_row(event), "id": number} for number, event in enumerate(events, 1)]

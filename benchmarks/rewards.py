@@ -2,8 +2,8 @@
 
 The responses are made up: eight to a problem, a few hundred characters of reasoning, answers of the kinds that MATH
 has in about its shares (whole numbers, fractions, roots, expressions, pairs, intervals, words), half of them right,
-often in another spelling. Starting our processes counts. The loop does what its users do: parse the gold answer,
-parse the response, verify, with the library's own time-outs.
+often in another spelling. Our time includes starting the processes. The loop is as a user of the library would write
+it: parse the gold answer, parse the response, verify, with the library's own time-outs.
 """
 
 import logging

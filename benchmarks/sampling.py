@@ -29,7 +29,7 @@ REFERENCE_ROWS = (16, 48, 128)
 
 
 class _Counted(SlotLoop):
-    """Our loop, with the rows of every step written down."""
+    """Our loop, which also counts the rows of every step."""
 
     steps: Counter[int]
 
@@ -51,7 +51,7 @@ def ours(loaded: LoadedModel, requests: Sequence[Request], max_tokens: int, rows
 
 @torch.inference_mode()
 def reference(loaded: LoadedModel, requests: Sequence[Request], max_tokens: int, rows: int) -> float:
-    """Tokens a second of `generate` on repeated prompts in batches; what comes after a row's end is not counted."""
+    """Tokens a second of `generate` on repeated prompts in batches; tokens after a row's end are not counted."""
     ends = sorted(loaded.stop_token_ids)
     config = GenerationConfig(
         do_sample=True,

@@ -32,7 +32,7 @@ _MODELS = 25
 LONG = ("d00", "long")  # the partition with many tokens
 _LONG_PROBLEMS, _LONG_TOKENS, _PROBLEMS_A_FRAGMENT, _TOP_K = 40, 313, 4, 20
 
-# Each prints seconds and the peak of the memory. Status is timed from outside, start of the program included.
+# Each prints seconds and the peak of memory. Status is timed from outside, with the start of the program.
 _PEAK = """
 def peak():  # of this process since it was started; getrusage would count what its parent had
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
@@ -72,7 +72,7 @@ def run(repeats: int) -> list[Figure]:
 
 
 def sizes() -> tuple[int, ...]:
-    """Partitions; ONOFF_BENCH_PARTITIONS=100 for a quicker look."""
+    """The numbers of partitions; ONOFF_BENCH_PARTITIONS=100 measures that one only."""
     chosen = os.environ.get("ONOFF_BENCH_PARTITIONS")
     return (int(chosen),) if chosen else SIZES
 
@@ -153,7 +153,7 @@ def _measured(script: str, project: Path, *arguments: str) -> tuple[float, float
 
 
 def make_grid(project: Path, size: int) -> Store:
-    """A study of so many partitions and a store with all assets of each."""
+    """A study of `size` partitions or a few more, and a store with all assets of each."""
     models = min(_MODELS, size)
     datasets = [f"d{i:02d}" for i in range(-(-size // models))]
     content: dict[str, Any] = {
@@ -175,7 +175,7 @@ def make_grid(project: Path, size: int) -> Store:
 
 
 def make_long_partition(store: Store) -> None:
-    """A partition with so many tokens that reading all of them for one would show."""
+    """A partition with many tokens, so that the time shows if one token costs the reading of all."""
     generation = store.generation("token_distributions", LONG, "toke0000")
     draw = np.random.default_rng(0)
     for first in range(0, _LONG_PROBLEMS, _PROBLEMS_A_FRAGMENT):
@@ -207,7 +207,7 @@ def _master(store: Store, asset: str) -> Generation:
 
 
 def _copy(store: Store, master: Generation, partition: tuple[str, str], fingerprint: str) -> None:
-    """Linked, not written: a thousand partitions of durable writes would take longer than all measurements."""
+    """Link the files: writing a thousand partitions durably would take longer than all measurements."""
     target = store.files.path("/".join((master.asset, *partition, fingerprint)))
     target.mkdir(parents=True)
     manifest = json.loads(store.files.read_bytes(f"{master.folder}/manifest.json"))
@@ -219,7 +219,7 @@ def _copy(store: Store, master: Generation, partition: tuple[str, str], fingerpr
 
 
 def _table(asset: str, fragment: int) -> pa.Table:
-    """One fragment's rows; numbers that do not compress to nothing."""
+    """One fragment's rows, with random numbers, so that they do not compress to nothing."""
     if asset == "statistics":
         return _filled(asset, [{"num_problems": RESPONSES // SAMPLES, "num_samples": RESPONSES, "accuracy": 0.5}])
     draw = np.random.default_rng(fragment)
@@ -240,7 +240,7 @@ def _table(asset: str, fragment: int) -> pa.Table:
 
 
 def _filled(asset: str, rows: list[dict[str, Any]]) -> pa.Table:
-    """Rows of an asset's schema; what they leave out is empty or zero."""
+    """Rows of an asset's schema; columns that they leave out are empty or zero."""
     plain = {field.name: None if field.nullable else _plain(field.type) for field in SCHEMAS[asset]}
     return pa.Table.from_pylist([{**plain, **row} for row in rows], schema=SCHEMAS[asset])
 

@@ -28,7 +28,7 @@ PIECES: tuple[bytes, ...] = (
 
 
 def encode(text: str) -> list[int]:
-    """Longest pieces first; what is no word becomes its bytes."""
+    """The token ids of a text, longest tokens first; characters outside the words become their bytes."""
     ids, raw = [], text.encode()
     longest_first = sorted(range(1, len(PIECES)), key=lambda i: -len(PIECES[i]))
     while raw:
@@ -85,7 +85,7 @@ def write_partition(
     _write(store, "vocabulary", (model,), "v" * 16, [pa.Table.from_pylist(pieces, SCHEMAS["vocabulary"])], {})
     samples = _table("samples", [_sample_row(p, i, r) for p in problems for i, r in enumerate(p.responses)])
     rewards = _table("rewards", [_reward_row(p, i, r) for p in problems for i, r in enumerate(p.responses)])
-    made = _write(store, "samples", key, fingerprint, [samples], {"problems": version}, _SETTINGS, _FACTS)
+    made = _write(store, "samples", key, fingerprint, [samples], {"problems": version}, SAMPLES_SETTINGS, SAMPLES_FACTS)
     graded = _write(store, "rewards", key, fingerprint, [rewards], {"samples": made.fingerprint})
     statistics = _table("statistics", [summarise(samples, rewards)])
     _write(store, "statistics", key, fingerprint, [statistics], {"rewards": graded.fingerprint})
@@ -98,11 +98,11 @@ def write_partition(
         ]
         settings = {"temperature": 1.0, "top_k": top_k}
         inputs = {"samples": made.fingerprint}
-        _write(store, "token_distributions", key, fingerprint, tables, inputs, settings, _SCORING_FACTS)
+        _write(store, "token_distributions", key, fingerprint, tables, inputs, settings, SCORING_FACTS)
 
 
-# What a manifest of sampled responses says.
-_SETTINGS = {
+# The settings and facts in a manifest of sampled responses.
+SAMPLES_SETTINGS = {
     "model": {"model_name": "synthetic", "revision": "main", "backend_type": "huggingface", "torch_dtype": "float32"},
     "task": {"template_type": "chatml", "format_type": "boxed", "system_prompt": None, "examples": []},
     "sampling": {
@@ -110,11 +110,11 @@ _SETTINGS = {
         "seed": 0, "stop_strings": [],
     },
 }  # fmt: skip
-_FACTS = {
+SAMPLES_FACTS = {
     "seed": 0, "model_revision": None, "device": "cpu", "torch_dtype": "float32", "seconds": 1.0,
     "tokens_per_second": 100.0,
 }  # fmt: skip
-_SCORING_FACTS = {"vocab_size": len(PIECES), "device": "cpu", "seconds": 1.0, "tokens_per_second": 100.0}
+SCORING_FACTS = {"vocab_size": len(PIECES), "device": "cpu", "seconds": 1.0, "tokens_per_second": 100.0}
 
 
 def problem_row(problem: MadeUpProblem) -> dict[str, object]:

@@ -1,17 +1,19 @@
 """What runs by itself: the chain of a partition as a job, the nightly schedule and the sensor.
 
-The schedule and the sensor ask the same planning function which partitions are missing or stale, and differ only in
-when: at night, or a minute after something changed. Both are off until someone turns them on (`automation.enabled` in
-`onoff.yaml` for the schedule, the UI for each).
+The schedule and the sensor ask the same planning function which partitions are missing or stale. They differ only in
+their time: at night, or a minute after something changed. Both are off until someone turns them on
+(`automation.enabled` in `onoff.yaml` for the schedule, the UI for each).
 """
 
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 
 import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph  # not public
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition  # not public
 
 from onoff_assets import tags
+from onoff_assets.settings_watch import fault_sentence, read_fault
 from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.study import Study
 
@@ -32,30 +34,33 @@ def request_due_partitions(
     study: Study,
     instance: dg.DagsterInstance,
     asset_graph: BaseAssetGraph,
-    say: Callable[[str], None],
+    log: logging.Logger,
     tick: str | None = None,
 ) -> Requests:
-    """A run request for every partition that is missing or stale, as far as the limits allow; else the reason.
+    """A run request for every partition that is missing or stale, as far as the limits allow; else a reason.
 
-    A schedule has to name its requests, so that a tick which was interrupted makes none twice: `tick` tells it from
-    other ticks. A sensor must not: a name asked for once would never be run again.
+    A schedule names its requests by its `tick`, so that a tick that was interrupted makes none twice. A sensor must
+    not: Dagster never runs a second request of the same name.
     """
-    from onoff_assets.partition_states import partition_states, partitions_of_backfills
+    from onoff_assets.backfills import find_backfills
+    from onoff_assets.partition_states import partition_states
     from onoff_core.grid.plan import plan
     from onoff_core.grid.problem_versions import inputs_version
     from onoff_core.store import Store
 
+    fault = read_fault()
+    if fault is not None:
+        log.error(fault_sentence(fault))
     settings = study.automation
-    backfilled = partitions_of_backfills(instance, asset_graph)
-    states = partition_states(instance, study, Store(study.store_path), backfilled)
+    states = partition_states(instance, study, Store(study.store_path), find_backfills(instance, asset_graph))
     planned = plan(states, settings.max_partitions, settings.max_failures)
-    say(planned.sentence())
+    log.info(planned.sentence())
     for state in planned.requested:
         inputs = {tags.INPUTS: inputs_version(study.partitions[state.key])}
         key = None if tick is None else f"{state.key} {tick}"
         yield dg.RunRequest(partition_key=state.key, tags=inputs, run_key=key)
     if not planned.requested:
-        yield dg.SkipReason(planned.sentence())
+        yield dg.SkipReason(planned.sentence() if fault is None else f"{fault_sentence(fault)}\n{planned.sentence()}")
 
 
 def nightly_schedule(study: Study, job: UnresolvedAssetJobDefinition) -> dg.ScheduleDefinition:
@@ -72,10 +77,24 @@ def nightly_schedule(study: Study, job: UnresolvedAssetJobDefinition) -> dg.Sche
     )
     def nightly(context: dg.ScheduleEvaluationContext) -> Requests:
         assert context.repository_def is not None
+        if _is_on(context.instance, "fill_gaps"):  # else both would ask for a partition before its run has begun
+            yield dg.SkipReason("the sensor fill_gaps is on, and asks for all that is missing or stale")
+            return
         graph, tick = context.repository_def.asset_graph, context.scheduled_execution_time.isoformat()
-        yield from request_due_partitions(study, context.instance, graph, context.log.info, tick)
+        yield from request_due_partitions(study, context.instance, graph, context.log, tick)
 
     return nightly
+
+
+def _is_on(instance: dg.DagsterInstance, sensor: str) -> bool:
+    """Whether a sensor that is off at first was turned on."""
+    from dagster._core.definitions.run_request import InstigatorType  # there is no public way
+    from dagster._core.scheduler.instigation import InstigatorStatus
+
+    states = instance.all_instigator_state(
+        instigator_type=InstigatorType.SENSOR, instigator_statuses={InstigatorStatus.RUNNING}
+    )
+    return any(state.instigator_name == sensor for state in states)
 
 
 def fill_gaps_sensor(study: Study, job: UnresolvedAssetJobDefinition) -> dg.SensorDefinition:
@@ -91,6 +110,6 @@ def fill_gaps_sensor(study: Study, job: UnresolvedAssetJobDefinition) -> dg.Sens
     def fill_gaps(context: dg.SensorEvaluationContext) -> Requests:
         assert context.repository_def is not None
         graph = context.repository_def.asset_graph
-        yield from request_due_partitions(study, context.instance, graph, context.log.info)
+        yield from request_due_partitions(study, context.instance, graph, context.log)
 
     return fill_gaps

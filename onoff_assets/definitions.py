@@ -1,6 +1,11 @@
-"""What Dagster loads: the study that `onoff.yaml` (or `ONOFF_CONFIG`) says, read once when the code location loads."""
+"""The module that Dagster loads. It reads the study from `onoff.yaml` (or `ONOFF_CONFIG`) once."""
+
+import sys
 
 from onoff_assets.code_location import build_definitions
-from onoff_core.study import load_study
+from onoff_assets.command_line import check_command
+from onoff_assets.serving import serve
 
-defs = build_definitions(load_study())
+_served = serve()
+check_command(_served.study, sys.argv)
+defs = build_definitions(_served.study, _served.retired)

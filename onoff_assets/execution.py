@@ -1,4 +1,4 @@
-"""From an asset's context to a call of `onoff_core`, and back: partition, store, and errors as a person reads them.
+"""Turn an asset's context into a call of `onoff_core`, and its errors into sentences for a person.
 
 An error is transient (a network or a file system that did not answer: the step is tried again, later each time) or
 lasting (settings, data, model, memory: the same run would fail again, so the step fails at once).
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from onoff_assets import tags
+from onoff_assets.run_options import RunOptions, SampleOptions, adapted
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.errors import DatasetError, MissingInputError, OnoffError, PartitionError, SettingsError, causes
 from onoff_core.study import Outputs, Partition, Study
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from onoff_core.grid.materialize import Made
     from onoff_core.store import Store
 
-Materialize = Callable[[Partition, "Store", Callable[[str], None]], "Made"]
+Materialize = Callable[..., "Made"]  # of onoff_core.grid.materialize
 
 MAX_RETRIES = 3
 FIRST_WAIT_SECONDS = 10.0  # doubled at every retry
@@ -27,25 +29,46 @@ _TRANSIENT_ERRNO = {
     errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENETDOWN,
     errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ECONNRESET, errno.ECONNREFUSED,
 }  # fmt: skip
-# The fault is in a file or an order of the user's and the message names it: the traces of what it was raised from would
-# only bury it, twice, in the terminal.
+# The message of these names the fault, which is the user's to mend. A traceback would only bury it, twice, in the
+# terminal.
 _TOLD_WHOLE = (SettingsError, PartitionError, DatasetError, MissingInputError)
-_NETWORK_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "aiohttp", "fsspec", "botocore"}
+_NETWORK_LIBRARIES = {
+    "requests",
+    "urllib3",
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "aiohttp",
+    "fsspec",
+    "botocore",
+}
 
 
 def open_store(study: Study, run_id: str | None = None) -> "Store":
     """The study's store; with a run's id, each generation that is completed through it names that run."""
-    from onoff_core.store import Store
+    from onoff_core.grid.judging import open_store as open_judged
 
-    return Store(study.store_path, {} if run_id is None else {"dagster_run_id": run_id})
+    return open_judged(study, {} if run_id is None else {"dagster_run_id": run_id})
 
 
-def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize) -> "Made":
+def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize, options: RunOptions) -> "Made":
     """Materialize the context's partition; a failure names it and what to do, and is retried if that helps."""
-    where = f"{context.asset_key.to_user_string()} of {context.partition_key}"
+    asset = context.asset_key.to_user_string()
+    if not context.has_partition_key:
+        example = next(iter(study.partitions))
+        raise dg.Failure(
+            description=f"{asset} is made partition by partition; run it for one partition, such as {example}",
+            allow_retries=False,
+        )
+    where = f"{asset} of {context.partition_key}"
     try:
         partition, store = study.partition(str(context.partition_key)), open_store(study, context.run.run_id)
-        made = materialize(partition, store, context.log.info)
+        again = options.force and context.retry_number == 0 and tags.RETRY_NUMBER not in context.run.tags
+        if isinstance(options, SampleOptions) and adapted(partition, options) != partition:
+            made = materialize(adapted(partition, options), store, context.log.info, again=again, ad_hoc=True)
+        else:
+            made = materialize(partition, store, context.log.info, again=again)
         _write_outputs(study, partition, store, made.generation.asset, context.log.info)
         return made
     except Exception as error:
@@ -64,7 +87,7 @@ def run(study: Study, context: dg.AssetExecutionContext, materialize: Materializ
 
 
 def _write_outputs(study: Study, partition: Partition, store: "Store", asset: str, say: Callable[[str], None]) -> None:
-    """A research file names folders for the scripts' files; an `onoff.yaml` names none."""
+    """Write the scripts' files, where the study is a research file that names folders for them."""
     if study.outputs != Outputs():
         from onoff_core.exchange.outputs import write_outputs
 

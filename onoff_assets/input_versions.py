@@ -1,11 +1,12 @@
 """Keep Dagster's knowledge of the inputs exact: which version of problems and settings each partition has now.
 
-Dagster calls a partition stale when an input of it was observed with a new version after it was made. So somebody has
-to observe: every run observes its own partition before its first step (`input_versions`, so that what is made later is
-compared with what it was made from), and every tick of the schedule and the sensor observes what changed since, of all
-partitions that no run is at.
+Dagster calls a partition stale when an input of it was observed with a new version after it was made. So
+inputs have to be observed: every run observes its own partition before its first step (`input_versions`, so that its
+results are compared with the inputs they were made from), and every tick of the schedule and the sensor observes the
+partitions without a run whose inputs changed.
 """
 
+import os
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
@@ -13,7 +14,10 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from onoff_assets import tags
+from onoff_assets.code_version import code_version
 from onoff_assets.orphaned_runs import this_worker
+from onoff_assets.run_options import SampleOptions, adapted, sample_options
+from onoff_core.commands import EXPORT
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import sampling_settings_version
 from onoff_core.study import Partition, Study
@@ -32,10 +36,10 @@ def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEv
 
 
 def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, str]]) -> int:
-    """Record every version, by asset and partition key, that Dagster does not have yet; how many there were.
+    """Record every version, by asset and partition key, that Dagster does not have yet. Returns how many it recorded.
 
-    An event costs some 10 ms, and a tick has a minute: what a change of a thousand partitions leaves over is the next
-    tick's. Until then the UI shows it late; what is requested does not rest on it.
+    An event costs some 10 ms, and a tick has a minute, so a change of a thousand partitions takes several ticks. Only
+    the UI is late then; no request depends on it.
     """
     recorded, deadline = 0, time.monotonic() + _MAX_SECONDS
     for asset, by_key in versions.items():
@@ -51,20 +55,24 @@ def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, st
     return recorded
 
 
-def settings_versions(partitions: Iterable[Partition], problems: Mapping[str, str]) -> dict[str, dict[str, str]]:
+def settings_versions(
+    partitions: Iterable[Partition], problems: Mapping[str, str], store: "Store"
+) -> dict[str, dict[str, str]]:
     """The versions of the three settings assets, by asset and partition key; `problems`: by data set, where known.
 
     Dagster looks one step back only, so what decides rewards and token distributions counts all the way from the
     problems: a sampling setting makes them stale at once, not when the samples have been drawn again.
     """
+    from onoff_core.grid.recorded import as_recorded
     from onoff_core.grid.status import wanted_fingerprints
 
     versions: dict[str, dict[str, str]] = {asset: {} for asset in SETTINGS_ASSETS}
-    for partition in partitions:
+    for named in partitions:
         try:
+            partition = as_recorded(named, store)
             versions["settings"][partition.key] = sampling_settings_version(partition)
         except OnoffError as error:  # a model that is not there: its column has no versions, the others have
-            dg.get_dagster_logger().warning(f"settings of {partition.key}: {error}")
+            dg.get_dagster_logger().warning(f"settings of {named.key}: {error}")
             continue
         if partition.dataset in problems:
             wanted = wanted_fingerprints(partition, problems[partition.dataset])
@@ -74,11 +82,11 @@ def settings_versions(partitions: Iterable[Partition], problems: Mapping[str, st
 
 
 def input_versions(study: Study) -> dg.ResourceDefinition:
-    """Marks the run with its worker and with what it depends on; observes its own partition before its first step.
+    """Marks the run with its worker and its inputs' version; observes its own partition before its first step.
 
-    A run without samples makes its tables from those that are there, which may be of former settings. So what it
-    really goes by is observed first, and Dagster records that; what is wanted is observed at its end, and what was
-    made reads stale.
+    A run without samples makes its tables from the samples that are there, which may be of former settings. So the
+    run first observes the versions it really uses, which Dagster then records for its tables. At its end it observes
+    the versions that the settings ask for, so that these tables are shown as stale.
     """
 
     def prepare(context: dg.InitResourceContext) -> Iterator[None]:
@@ -93,13 +101,21 @@ def input_versions(study: Study) -> dg.ResourceDefinition:
             observe(instance, wanted)
 
     return dg.ResourceDefinition(
-        prepare, description="Observes which version of problems and settings a run goes by, and marks the run with it."
+        prepare,
+        description="Observes the versions of problems and settings that a run uses, and marks the run with them.",
     )
 
 
 def _begin(study: Study, run: dg.DagsterRun, instance: dg.DagsterInstance) -> dict[str, dict[str, str]]:
-    """Mark the run and observe what it goes by; the versions to observe at its end, by asset and partition key."""
-    instance.add_run_tags(run.run_id, {tags.WORKER: this_worker()})
+    """Mark the run and observe the versions it uses; those to observe at its end, by asset and partition key."""
+    about = {tags.WORKER: this_worker(), tags.STUDY: study.base_dir.name, tags.CODE: code_version()}
+    instance.add_run_tags(run.run_id, about)
+    if not os.environ.get("DAGSTER_HOME"):
+        dg.get_dagster_logger().warning(
+            "DAGSTER_HOME is not set: results are kept in %s, and Dagster forgets this run; before the next one: %s",
+            study.store_path,
+            EXPORT,
+        )
     key = run.tags.get(tags.PARTITION)
     if key in study.partitions:
         return _observe_inputs(study, instance, run, study.partitions[key])
@@ -115,14 +131,14 @@ def _begin(study: Study, run: dg.DagsterRun, instance: dg.DagsterInstance) -> di
 def _observe_inputs(
     study: Study, instance: dg.DagsterInstance, run: dg.DagsterRun, partition: Partition
 ) -> dict[str, dict[str, str]]:
-    """Observe the versions the run goes by. Returns the versions the settings ask for where those are others, by asset
-    and partition key: they are to be observed when the run ends.
+    """Observe the versions the run uses. Returns, by asset and partition key, the versions that the settings ask for
+    where they differ: they are to be observed when the run ends.
     """
     from onoff_core.grid.problem_versions import current_problems_version, inputs_version
     from onoff_core.store import Store
 
     store = Store(study.store_path)
-    samples_too = run.asset_selection is None or dg.AssetKey("samples") in run.asset_selection
+    samples_too = not run.asset_selection or dg.AssetKey("samples") in run.asset_selection
     problems: dict[str, str] = {}
     try:
         problems[partition.dataset] = current_problems_version(
@@ -130,20 +146,43 @@ def _observe_inputs(
         )
     except OnoffError as error:  # the step that needs the problems fails with the same message
         dg.get_dagster_logger().warning(f"problems of {partition.dataset}: {error}")
-    wanted = {"problems": problems, **settings_versions([partition], problems)}
-    real = (
-        {} if samples_too else _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
-    )
+    wanted = {"problems": problems, **settings_versions([partition], problems, store)}
+    if samples_too:
+        real = _ad_hoc_versions(store, partition, sample_options(run.run_config), wanted)
+    else:
+        real = _made_from(store, partition, {key.to_user_string() for key in run.asset_selection or ()})
     observe(instance, {**wanted, **real})
-    if run.tags.get(tags.INPUTS) != inputs_version(partition):
-        instance.add_run_tags(run.run_id, {tags.INPUTS: inputs_version(partition)})
+    marks = {tags.INPUTS: inputs_version(partition)}
+    if partition.key in wanted["settings"]:
+        marks[tags.SETTINGS] = {**wanted, **real}["settings"][partition.key]
+    instance.add_run_tags(run.run_id, marks)
     return {asset: wanted[asset] for asset in real if asset in wanted}
+
+
+def _ad_hoc_versions(
+    store: "Store", partition: Partition, options: SampleOptions, wanted: Mapping[str, Mapping[str, str]]
+) -> dict[str, dict[str, str]]:
+    """The settings' versions that a run with config goes by, by asset and partition key; none where they are those
+    that are wanted. `problems` belongs to other models too, so fewer problems count as another setting.
+    """
+    from onoff_core.grid.fingerprints import fingerprint_of
+    from onoff_core.problems import load_problems, problems_version
+
+    actual, key = adapted(partition, options), partition.key
+    problems = wanted["problems"].get(partition.dataset)
+    if actual == partition or problems is None or key not in wanted["settings"]:
+        return {}
+    taken = problems_version(load_problems(actual.dataset, actual.dataset_settings, actual.base_dir))
+    versions = settings_versions([actual], {actual.dataset: taken}, store)
+    if taken != problems:
+        versions["settings"][key] = fingerprint_of([versions["settings"][key], taken])
+    return versions
 
 
 def _made_from(store: "Store", partition: Partition, assets: Collection[str]) -> dict[str, dict[str, str]]:
     """The settings' versions that these assets will be made from, by asset and partition key, where samples stay.
 
-    Nothing of imported samples: no setting makes those stale, or what is made from them.
+    Imported samples have none: no setting makes them or what is made from them stale.
     """
     from onoff_core.grid import fingerprints
     from onoff_core.store.provenance import is_imported

@@ -1,9 +1,10 @@
-"""What assets show of themselves in the Dagster UI: plain values in, metadata out."""
+"""The metadata that assets show in the Dagster UI: plain values in, metadata out."""
 
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from onoff_assets import tags
 from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def browser_link(study: Study, partition: Partition) -> str:
 
 
 def table_metadata(study: Study, context: dg.AssetExecutionContext, made: "Made") -> dict[str, Any]:
-    """What every asset shows of its table: rows, columns, where it lies, and where to look at it."""
+    """The metadata that every asset shows: rows and columns of its table, its path, a link to the browser."""
     from onoff_core.tables import SCHEMAS
 
     generation, manifest = made.generation, made.manifest
@@ -37,17 +38,42 @@ def table_metadata(study: Study, context: dg.AssetExecutionContext, made: "Made"
         "dagster/column_schema": dg.TableSchema(columns=columns),
         "look at it": dg.MetadataValue.url(browser_link(study, study.partition(str(context.partition_key)))),
         "generation": generation.fingerprint,
+        "input versions": dg.MetadataValue.json(input_versions(context, made)),
         "path": dg.MetadataValue.path(str(generation.files.path(generation.folder))),
         "computed now": made.computed,
     }
+
+
+def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str, str | None]:
+    """The data version of each asset that this one depends on, as it was when this was made.
+
+    Dagster records the empty version for inputs that are observed partition by partition, so we say it ourselves. The
+    versions of `reward_settings` and `distribution_settings` count all the way from the problems: they are what the
+    settings' rewards and token distributions would be. None: the run could not observe its settings.
+    """
+    inputs, asset = made.manifest.inputs, made.generation.asset
+    if asset == "samples":
+        run = context.instance.get_run_by_id(context.run.run_id)
+        return {"problems": inputs["problems"], "settings": None if run is None else run.tags.get(tags.SETTINGS)}
+    if asset == "rewards":
+        return {"samples": inputs["samples"], "reward_settings": made.manifest.fingerprint}
+    if asset == "statistics":
+        return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"]}
+    return {"samples": inputs["samples"], "distribution_settings": made.manifest.fingerprint}
 
 
 def rounded(value: float | None, digits: int = 4) -> float | None:
     return None if value is None else round(value, digits)
 
 
+def ends(interval: tuple[float | None, float | None] | None) -> str:
+    """`0.123 to 0.456` of an interval or of bounds."""
+    low, high = interval or (None, None)
+    return "none" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+
+
 def present(metadata: dict[str, Any]) -> dict[str, Any]:
-    """Only what there is a number for."""
+    """The entries that have a value."""
     return {name: value for name, value in metadata.items() if value is not None}
 
 

@@ -1,9 +1,9 @@
-"""Runs whose worker is gone without a word: after a power cut nobody is left to report them failed.
+"""End runs whose worker died without a word: after a power cut nobody is left to report them failed.
 
 Dagster notices a killed worker as long as the code server that started it lives. When both die, the run stays
-`STARTED`, holds its place in the pool and its partition counts as in progress. So every run notes who works on it, and
-a sensor reports those failed whose worker is no longer there; Dagster then retries them, and they go on from what is
-written. A run that was being canceled is reported canceled, and that is the end of it. Only workers of this machine
+`STARTED`, holds its place in the pool and its partition counts as in progress. So every run notes its worker, and a
+sensor reports a run failed when its worker is no longer there; Dagster then retries it, and it goes on from what is
+written. A run that was being canceled is reported canceled, and is not retried. Only workers of this machine
 are judged.
 """
 
@@ -25,19 +25,19 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def this_worker() -> str:
-    """What `tags.WORKER` says of the process that asks."""
+    """This process, as the tag `tags.WORKER` names it."""
     import psutil
 
     return f"{socket.gethostname()} {_boot()} {os.getpid()} {_began(psutil.Process()):.0f}"
 
 
 def _boot() -> str:
-    """What tells this boot of the machine from others; `-` where the system does not say."""
+    """The id of this boot of the machine; `-` where the system has none."""
     return _BOOT_ID.read_text().strip() if _BOOT_ID.exists() else "-"
 
 
 def _began(process: "psutil.Process") -> float:
-    """Seconds from the machine's boot to the process's start: unlike the time of day, nobody sets it anew."""
+    """Seconds from the machine's boot to the process's start, which no change of the clock alters."""
     import psutil
 
     return process.create_time() - psutil.boot_time()
@@ -58,7 +58,7 @@ def is_gone(worker: str) -> bool:
 
 
 def end_orphaned_runs(instance: dg.DagsterInstance) -> list[str]:
-    """Report failed every started run whose worker is gone, and canceled what was being canceled; their ids."""
+    """Report every started run whose worker is gone as failed (or canceled, if it was being canceled); their ids."""
     ended = []
     started = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
     for run in instance.get_runs(filters=started):

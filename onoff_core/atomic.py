@@ -1,8 +1,7 @@
 """Write a file whole or not at all.
 
-A scratch file beside the target is filled, synced to the disk, and renamed: whoever reads the target sees the former
-content or the new one, also where the machine loses power. Everything here raises `OSError`; callers say what it means
-to their users.
+A scratch file beside the target is filled, synced to the disk, and renamed. So every reader sees the former content or
+the new one, even if the machine loses power. Everything here raises `OSError`; callers tell their users what it means.
 """
 
 import os
@@ -11,12 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_READABLE = 0o644  # a scratch file is its owner's alone; who may look into the folder may read what is in it
+_READABLE = 0o644  # mkstemp lets only the owner read; a finished file is for all who can open the folder
 
 
 @contextmanager
 def replacing(target: Path, prefix: str) -> Iterator[Path]:
-    """A scratch file to fill; after the block it stands in the target's place, and on an error nothing has changed."""
+    """A scratch file to fill; after the block it replaces the target. On an error nothing has changed."""
     scratch = scratch_beside(target, prefix)
     try:
         yield scratch
@@ -26,7 +25,7 @@ def replacing(target: Path, prefix: str) -> Iterator[Path]:
 
 
 def scratch_beside(target: Path, prefix: str) -> Path:
-    """A new empty file in the target's folder, which is made where it is not there. The caller removes it."""
+    """A new empty file in the target's folder, which is made if it is missing. The caller removes the file."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix)
     os.close(handle)
@@ -41,7 +40,7 @@ def put(scratch: Path, target: Path) -> None:
 
 
 def put_if_absent(scratch: Path, target: Path) -> bool:
-    """The same where nothing is there yet; whether it was so. Of several writers at once exactly one does it."""
+    """Like `put`, but only if there is no target yet; whether it did. Of several writers at once exactly one does."""
     _make_lasting(scratch)
     try:
         os.link(scratch, target)  # unlike a rename this fails where something is there
@@ -52,13 +51,13 @@ def put_if_absent(scratch: Path, target: Path) -> bool:
 
 
 def _make_lasting(scratch: Path) -> None:
-    """Have the disk hold the content, for every user who may look into the folder."""
+    """Write the content to the disk, and let every user read it who can open the folder."""
     sync(scratch)
     scratch.chmod(_READABLE)
 
 
 def sync(path: Path) -> None:
-    """Have the disk hold a file's content, or a folder's names."""
+    """Wait until the disk holds a file's content, or a folder's names."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

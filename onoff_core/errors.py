@@ -4,12 +4,7 @@ Every message says what was wrong, where, and what to do. Anything else that is 
 its traceback.
 """
 
-from collections.abc import Iterable, Iterator
-
-
-def materialize_command(assets: Iterable[str], key: str) -> str:
-    """What to type to make these assets of a partition, `dataset|model`."""
-    return f"dagster asset materialize --select {','.join(assets)} --partition '{key}' -m onoff_assets.definitions"
+from collections.abc import Iterator
 
 
 class OnoffError(Exception):
@@ -40,8 +35,16 @@ class MissingInputError(StoreError):
     """An asset of this partition needs another one that is not there yet."""
 
 
+class StatisticsError(OnoffError):
+    """Results that do not hold what a statistic needs."""
+
+
 class ExchangeError(OnoffError):
     """A file of the research scripts' kind (results, distributions) that does not hold what it should."""
+
+
+class PlatformError(OnoffError):
+    """Something that Dagster needs is not there, such as its home, or was asked of it in a way it does not know."""
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a log line now and then elsewhere; both with rate and time left."""
+"""Show the progress of long work, with rate and time left: a bar on a terminal, elsewhere a log line now and then."""
 
 import logging
 import sys
@@ -14,7 +14,7 @@ Log = Callable[[str], None]
 
 
 class Progress:
-    """Counts finished things and, beside them, tokens."""
+    """Counts finished items and, beside them, tokens."""
 
     def __init__(
         self, what: str, total: int, log: Log | None = None, stream: TextIO | None = None, unit: str = "responses"

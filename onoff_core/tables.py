@@ -54,7 +54,12 @@ _REWARDS = pa.schema(
         _PROBLEM,
         _SAMPLE,
         _column("extracted_answer", pa.string(), "LaTeX; null where the response gives none", nullable=True),
-        _column("reward", pa.int8(), "1 correct, 0 not; null where the gold answer cannot be parsed", nullable=True),
+        _column(
+            "reward",
+            pa.int8(),
+            "1 correct, 0 not; null where the gold answer cannot be read or worked out",
+            nullable=True,
+        ),
         _column("status", pa.string(), "correct, wrong, no_answer, gold_unparsed or timeout"),
         _column(
             "answer_class",
@@ -62,11 +67,26 @@ _REWARDS = pa.schema(
             "mathematically equal answers of one problem share a number, 0 is the gold answer; null without an answer",
             nullable=True,
         ),
+        _column(
+            "reason",
+            pa.string(),
+            "of no_answer, gold_unparsed, timeout: where an answer was looked for, what took too long; else null",
+            nullable=True,
+        ),
     ]
 )
 _K_ESTIMATE = pa.list_(
     pa.struct(
         [pa.field("k", pa.int32(), nullable=False), pa.field("estimate", pa.float64()), pa.field("reason", pa.string())]
+    )
+)
+_BOTH_INTERVALS = ("other_problems_low", "other_problems_high", "same_problems_low", "same_problems_high")
+_K_INTERVAL = pa.list_(
+    pa.struct(
+        [
+            pa.field("k", pa.int32(), nullable=False),
+            *(pa.field(name, pa.float64()) for name in (*_BOTH_INTERVALS, "lowest", "highest")),
+        ]
     )
 )
 _MISSING = pa.list_(
@@ -78,8 +98,8 @@ _STATISTICS = pa.schema(
         _column("num_samples", pa.int32(), "responses with a verdict"),
         _column("accuracy", pa.float64(), "mean over problems of the problem's mean reward", nullable=True),
         _column("standard_error", pa.float64(), "of the accuracy, clustered by problem", nullable=True),
-        _column("interval_low", pa.float64(), "95 % interval of the accuracy", nullable=True),
-        _column("interval_high", pa.float64(), "95 % interval of the accuracy", nullable=True),
+        _column("interval_low", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column("interval_high", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
         _column("pass_at_k", _K_ESTIMATE, "unbiased, for k = 1, 2, 4, ...; null with a reason for k > n"),
         _column("maj_at_k", _K_ESTIMATE, "majority of k responses, over all subsets, ties averaged; null as pass_at_k"),
         _column("mean_num_tokens", pa.float64(), "tokens", nullable=True),
@@ -92,7 +112,75 @@ _STATISTICS = pa.schema(
         _column("unanswered_share", pa.float64(), "responses without an answer", nullable=True),
         _column("timeout_share", pa.float64(), "responses whose grading ran out of time", nullable=True),
         _column("num_gold_unparsed", pa.int32(), "responses left out because the gold answer cannot be parsed"),
-        _column("missing", _MISSING, "why each null above is null"),
+        _column("missing", _MISSING, "why each null number is null"),
+        _column("same_problems_low", pa.float64(), "95 % interval of the accuracy, these drawn again", nullable=True),
+        _column("same_problems_high", pa.float64(), "95 % interval of the accuracy, these drawn again", nullable=True),
+        _column("accuracy_lowest", pa.float64(), "were every response without a verdict wrong", nullable=True),
+        _column("accuracy_highest", pa.float64(), "were every response without a verdict right", nullable=True),
+        _column("pass_at_k_intervals", _K_INTERVAL, "of each k, both 95 % intervals and the bounds", nullable=True),
+        _column("maj_at_k_intervals", _K_INTERVAL, "of each k, both 95 % intervals and the bounds", nullable=True),
+        _column("within_variance", pa.float64(), "mean over problems of p (1 - p), unbiased", nullable=True),
+        _column("between_variance", pa.float64(), "variance over problems of p, unbiased", nullable=True),
+        _column("num_timeouts", pa.int32(), "responses whose grading ran out of time: reward 0", nullable=True),
+        _column("num_missing", pa.int32(), "responses asked for and not there; imported: 0", nullable=True),
+        _column("num_problems_unknown", pa.int32(), "problems without a verdict: in the bounds alone", nullable=True),
+    ]
+)
+_PROBLEM_STATISTICS = pa.schema(
+    [
+        _PROBLEM,
+        _column("num_samples", pa.int32(), "responses the problem was to have, those not there included"),
+        _column("num_graded", pa.int32(), "responses with a reward"),
+        _column("num_correct", pa.int32(), "responses with reward 1"),
+        _column("num_no_answer", pa.int32(), "responses without an answer"),
+        _column("num_timeouts", pa.int32(), "responses whose grading ran out of time: reward 0, not known to be wrong"),
+        _column("num_gold_unparsed", pa.int32(), "responses without a reward: the gold answer cannot be read"),
+        _column("num_missing", pa.int32(), "responses that were asked for and are not there"),
+        _column(
+            "other_answer_counts", pa.list_(pa.int32()), "responses of each wrong answer, rising; equal ones are one"
+        ),
+        _column("pass_rate", pa.float64(), "mean reward", nullable=True),
+        _column(
+            "same_problems_low", pa.float64(), "95 % interval of pass_rate, this problem drawn again", nullable=True
+        ),
+        _column(
+            "same_problems_high", pa.float64(), "95 % interval of pass_rate, this problem drawn again", nullable=True
+        ),
+        _column("pass_rate_lowest", pa.float64(), "pass_rate were every response without a verdict wrong"),
+        _column("pass_rate_highest", pa.float64(), "pass_rate were every response without a verdict right"),
+        _column(
+            "answer_entropy", pa.float64(), "nats, over the different answers given; null: none compared", nullable=True
+        ),
+        _column("majority_answer", pa.string(), "the answer given most often, as written most often", nullable=True),
+        _column("majority_share", pa.float64(), "its share of the responses with a reward", nullable=True),
+        _column("majority_is_correct", pa.bool_(), "null where it ties with another answer", nullable=True),
+        _column("mean_num_tokens", pa.float64(), "tokens; null: made elsewhere", nullable=True),
+    ]
+)
+_COMPARISONS = pa.schema(
+    [
+        _column("first_model", pa.string(), "the more accurate of the two on the problems both have"),
+        _column("second_model", pa.string(), "the other one"),
+        _column("statistic", pa.string(), "accuracy, pass_at_k or maj_at_k"),
+        _column("k", pa.int32(), "responses; 1 for accuracy"),
+        _column("num_problems", pa.int32(), "problems on which both have verdicts"),
+        _column("first_estimate", pa.float64(), "the first model's, on these problems"),
+        _column("second_estimate", pa.float64(), "the second model's, on these problems"),
+        _column("difference", pa.float64(), "first minus second"),
+        _column("other_problems_low", pa.float64(), "95 % interval, other problems like these; paired", nullable=True),
+        _column("other_problems_high", pa.float64(), "95 % interval, other problems like these; paired", nullable=True),
+        _column("same_problems_low", pa.float64(), "95 % interval, these problems, drawn again", nullable=True),
+        _column("same_problems_high", pa.float64(), "95 % interval, these problems, drawn again", nullable=True),
+        _column("difference_lowest", pa.float64(), "whatever responses without a verdict are", nullable=True),
+        _column("difference_highest", pa.float64(), "whatever responses without a verdict are", nullable=True),
+        _column("p_value", pa.float64(), "two-sided, of no difference on other problems; uncorrected", nullable=True),
+        _column("num_compared", pa.int32(), "pairs of models of this data set at this statistic and k"),
+        _column("holm_p_value", pa.float64(), "p_value corrected for num_compared (Holm)", nullable=True),
+        _column("every_pair_low", pa.float64(), "as other_problems, of all num_compared pairs at once", nullable=True),
+        _column("every_pair_high", pa.float64(), "as other_problems, of all num_compared pairs at once", nullable=True),
+        _column("every_k_low", pa.float64(), "as other_problems, of all k of this pair at once", nullable=True),
+        _column("every_k_high", pa.float64(), "as other_problems, of all k of this pair at once", nullable=True),
+        _column("curves", pa.string(), "cross, first_above, second_above or undecided, by every_k", nullable=True),
     ]
 )
 _TOKEN_DISTRIBUTIONS = pa.schema(
@@ -141,13 +229,14 @@ class Asset:
 
 _DATASET, _MODEL, _GRID = ("dataset",), ("model",), ("dataset", "model")
 
-# What is kept beside the results, so that readers need neither data sets nor tokenizers.
+# What is kept beside the results: readers need neither data sets nor tokenizers, and compare nothing themselves.
 _BESIDE = (
-    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy"),
+    Table("problems", _PROBLEMS, "one row per problem", (), _DATASET, "copy", "2"),
     Table("vocabulary", _VOCABULARY, "one row per token id", (), _MODEL, "view"),
+    # Made anew when the statistics of one of the data set's models are.
+    Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),
 )
-# The assets of a partition, in the order in which they are made. To add one: an entry here, its module in
-# `onoff_assets/assets`, its place in `onoff_assets/definitions.py`, and its tests.
+# The assets of a partition, in the order in which they are made. CONTRIBUTING.md says how to add one.
 ASSETS = (
     Asset(
         "samples",
@@ -157,12 +246,23 @@ ASSETS = (
     Asset(
         "rewards",
         "R",
-        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "4"),),
+        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "5"),),
     ),
     Asset(
         "statistics",
         "A",
-        (Table("statistics", _STATISTICS, "one row per partition", ("rewards", "samples"), _GRID, "copy", "2"),),
+        (
+            Table("statistics", _STATISTICS, "one row per partition", ("rewards", "samples"), _GRID, "copy", "3"),
+            Table(
+                "problem_statistics",
+                _PROBLEM_STATISTICS,
+                "one row per problem and model",
+                ("rewards", "samples"),
+                _GRID,
+                "copy",
+                "3",
+            ),
+        ),
     ),
     Asset(
         "token_distributions",

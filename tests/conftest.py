@@ -17,6 +17,19 @@ ROOT = Path(__file__).parent.parent
 SHARED_DATA = Path(os.environ.get("ONOFF_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
+# What takes long by its nature: processes of Dagster's, a real browser, a real database server, the embedded model.
+SLOW_MARKS = {"real_model", "dagster_cli"}
+SLOW_FIXTURES = {"chromium", "dev", "postgres_url", "real_loaded"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark slow what uses something slow, so that `make check` can leave it out."""
+    for item in items:
+        marks = {mark.name for mark in item.iter_markers()}
+        if marks & SLOW_MARKS or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the caller's study or store."""

@@ -1,4 +1,4 @@
-"""The assets of a study. One module each: what it is, and what it shows of itself.
+"""The assets of a study. Each has a module, with its metadata for the UI.
 
 assets = build_assets(load_study())
 dagster.materialize([assets.samples], partition_key="arithmetic|smollm2-135m")
@@ -48,7 +48,7 @@ class Assets:
 
 
 def build_assets(study: Study) -> Assets:
-    """The assets of a study; each brings the resource it needs, so that it runs anywhere."""
+    """The assets of a study; each brings the resources it needs, so that it runs anywhere."""
     return assets_of(Grid(study))
 
 

@@ -2,17 +2,21 @@
 
 import dagster as dg
 
+from onoff_assets import metadata
 from onoff_assets.automation_conditions import follows_any_partition
 from onoff_assets.execution import open_store
-from onoff_assets.metadata import markdown_table
 from onoff_assets.partitions import Grid
 from onoff_core.grid.fingerprints import CODE_VERSIONS
+
+_OTHER_PROBLEMS, _SAME_PROBLEMS = "95 %, other problems like these", "95 %, these problems drawn again"
 
 
 def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsDefinition:
     @dg.asset(
         deps=[dg.AssetDep(statistics, partition_mapping=dg.AllPartitionMapping())],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
+        config_schema={},  # none: what is given all the same is an error
         kinds={"duckdb"},
         code_version=CODE_VERSIONS["leaderboard"],
         automation_condition=follows_any_partition(grid.study),
@@ -27,28 +31,54 @@ def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsD
 
 
 def _make(grid: Grid) -> dg.MaterializeResult:
-    from onoff_core.grid.leaderboard import comparisons, leaderboard_rows, leaderboard_version
+    from onoff_core.grid.leaderboard import comparisons, grading_versions, leaderboard_rows, leaderboard_version
     from onoff_core.store import current_generations, publish_catalog
 
     store = open_store(grid.study)
-    # The version first: what changes from here on may be in the rows already, and the leaderboard is made once more.
+    # The version is taken first: if statistics change from here on, the leaderboard is behind, and is made once more.
     version = leaderboard_version(current_generations(store))
     publish_catalog(store)
-    rows = leaderboard_rows(store)
-    pairs = [
-        [c.dataset, c.first, c.second, c.paired.difference, *(c.paired.interval or (None, None)), c.paired.num_problems]
-        for c in comparisons(store)
+    rows, versions = leaderboard_rows(store), grading_versions(store)
+    pairs: list[list[object]] = [
+        [
+            *(pair.dataset, pair.first, pair.second, pair.paired.difference),
+            *(metadata.ends(pair.paired.interval), metadata.ends(pair.same_problems)),
+            *(pair.holm_p_value, pair.num_compared, pair.paired.num_problems),
+        ]
+        for pair in comparisons(store)
+    ]
+    lines: list[list[object]] = [
+        [
+            *(
+                row.dataset,
+                row.model,
+                row.accuracy,
+                metadata.ends(row.other_problems),
+                metadata.ends(row.same_problems),
+            ),
+            *(metadata.ends(row.bounds), row.num_samples, row.mean_num_tokens, row.stale_because),
+        ]
+        for row in rows
     ]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": len(rows),
-            "paired differences": markdown_table(
-                ["data set", "model", "minus", "difference", "95 % low", "95 % high", "problems"], pairs
+            "graded with": (" and ".join(versions) if len(versions) < 2 else f"NOT ALIKE: {'; '.join(versions)}")
+            or "nothing",
+            "paired differences": metadata.markdown_table(
+                [
+                    *("data set", "model", "minus", "difference", _OTHER_PROBLEMS, _SAME_PROBLEMS),
+                    *("p, corrected (Holm)", "pairs compared", "problems"),
+                ],
+                pairs,
             ),
-            "leaderboard": markdown_table(
-                ["data set", "model", "accuracy", "95 % low", "95 % high", "responses", "mean tokens"],
-                [list(row) for row in rows],
+            "leaderboard": metadata.markdown_table(
+                [
+                    *("data set", "model", "accuracy", _OTHER_PROBLEMS, _SAME_PROBLEMS),
+                    *("whatever has no verdict", "responses", "mean tokens", "stale"),
+                ],
+                lines,
             ),
         },
     )

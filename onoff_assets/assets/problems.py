@@ -1,4 +1,4 @@
-"""`problems`: what is asked. Observed, not materialized: its version is the hash of its content."""
+"""`problems`: the questions of a data set. Observed, not materialized: its version is the hash of its content."""
 
 import dagster as dg
 
@@ -26,7 +26,7 @@ def build_problems(grid: Grid) -> dg.SourceAsset:
         for name, settings in study.datasets.items():
             try:
                 versions[name] = current_problems_version(name, settings, study.base_dir, store, fresh=True)
-            except OnoffError as error:  # one that cannot be read holds up no other
+            except OnoffError as error:  # a data set that cannot be read holds up no other
                 context.log.warning(f"problems of {name}: {error}")
         return dg.DataVersionsByPartition(versions)
 

@@ -1,16 +1,21 @@
-"""`samples`: what the model answered."""
+"""`samples`: the model's responses."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from onoff_assets.execution import run
+from onoff_assets.execution import Materialize, run
 from onoff_assets.metadata import markdown_table, present, rounded, table_metadata
 from onoff_assets.partitions import Grid
+from onoff_assets.run_options import SampleOptions
+from onoff_core.errors import ExchangeError
 from onoff_core.grid.fingerprints import CODE_VERSIONS
+from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
-    from onoff_core.store import Generation
+    from onoff_core.grid.materialize import Made
+    from onoff_core.store import Generation, Store
 
 _PREVIEW_CHARACTERS = 200
 
@@ -20,18 +25,18 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
         partitions_def=grid.partitions,
         deps=[problems, settings],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSIONS["samples"],
         pool="gpu",
         resource_defs=grid.resources,
         required_resource_keys=set(grid.resources),
     )
-    def samples(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def samples(context: dg.AssetExecutionContext, config: SampleOptions) -> dg.MaterializeResult:
         """num_samples responses per problem, with the sampled token ids and their log-probabilities; one row each."""
-        from onoff_core.grid.materialize import materialize_samples
         from onoff_core.store.provenance import SamplesProvenance
 
-        made = run(grid.study, context, materialize_samples)
+        made = run(grid.study, context, _materialize(grid.study), config)
         how = SamplesProvenance.of(made.manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
@@ -43,6 +48,9 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
                         "seconds": rounded(how.seconds, 1),
                         "seed": how.seed,
                         "model_revision": how.model_revision,
+                        "engine": how.engine,
+                        "not promised by the engine": ", ".join(how.not_promised) or None,
+                        "token ids": "tokenized from the text" if how.ids_from_text else None,
                     }
                 ),
                 "preview": _preview(made.generation),
@@ -50,6 +58,29 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
         )
 
     return samples
+
+
+def _materialize(study: Study) -> Materialize:
+    """The function that draws the responses; in a study of a results file, the one that takes that file's."""
+    from onoff_core.grid.materialize import materialize_samples
+
+    results_file = study.results_file
+    if results_file is None:
+        return materialize_samples
+
+    def take(
+        partition: Partition, store: "Store", say: Callable[[str], None], *, again: bool = False, ad_hoc: bool = False
+    ) -> "Made":
+        from onoff_core.exchange.importing import import_results
+
+        if again or ad_hoc:
+            raise ExchangeError(
+                f"the samples are those of {results_file}: limit, num_samples and force mean nothing here; "
+                "leave them out"
+            )
+        return import_results(partition, store, results_file, log=say)
+
+    return take
 
 
 def _preview(generation: "Generation") -> dg.MarkdownMetadataValue:

@@ -1,4 +1,4 @@
-"""`settings`, `reward_settings`, `distribution_settings`: what `onoff.yaml` decides of each partition, hashed.
+"""`settings`, `reward_settings`, `distribution_settings`: hashes of what `onoff.yaml` says of each partition.
 
 Three assets and not one, so that a change makes stale just what it decides: sampling settings the samples and all
 that follows, `distribution.top_k` the token distributions alone.
@@ -20,7 +20,7 @@ DESCRIPTIONS = {
 
 
 def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
-    """One of the three, by name."""
+    """The asset of this name, one of the three."""
 
     @dg.observable_source_asset(
         name=name,
@@ -34,7 +34,8 @@ def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
     def observe() -> dg.DataVersionsByPartition:
         from onoff_core.grid.problem_versions import problems_versions
 
-        found = problems_versions(grid.study, open_store(grid.study)).found
-        return dg.DataVersionsByPartition(settings_versions(grid.study.partitions.values(), found)[name])
+        store = open_store(grid.study)
+        found = problems_versions(grid.study, store).found
+        return dg.DataVersionsByPartition(settings_versions(grid.study.partitions.values(), found, store)[name])
 
     return observe

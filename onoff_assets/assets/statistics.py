@@ -1,4 +1,4 @@
-"""`statistics`: what can be published of a partition."""
+"""`statistics`: the numbers of a partition that can be published."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import dagster as dg
 
 from onoff_assets.automation_conditions import follows_its_inputs
 from onoff_assets.execution import run
-from onoff_assets.metadata import markdown_table, present, rounded, table_metadata
+from onoff_assets.metadata import ends, markdown_table, present, rounded, table_metadata
 from onoff_assets.partitions import Grid
+from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 
@@ -16,17 +17,18 @@ def build_statistics(grid: Grid, rewards: dg.AssetsDefinition, reward_settings: 
         partitions_def=grid.partitions,
         deps=[rewards, reward_settings],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},
         code_version=CODE_VERSIONS["statistics"],
         automation_condition=follows_its_inputs(grid.study),
         resource_defs=grid.resources,
         required_resource_keys=set(grid.resources),
     )
-    def statistics(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
-        """One row: accuracy with its interval, pass@k, maj@k, lengths, truncated and unanswered shares."""
+    def statistics(context: dg.AssetExecutionContext, config: RunOptions) -> dg.MaterializeResult:
+        """One row: accuracy, pass@k and maj@k with intervals and bounds, lengths, shares; and a row per problem."""
         from onoff_core.grid.materialize import materialize_statistics
 
-        made = run(grid.study, context, materialize_statistics)
+        made = run(grid.study, context, materialize_statistics, config)
         row = made.generation.read().to_pylist()[0]
         numbers = ("accuracy", "standard_error", "mean_num_tokens", "truncated_share", "unanswered_share")
         return dg.MaterializeResult(
@@ -34,19 +36,23 @@ def build_statistics(grid: Grid, rewards: dg.AssetsDefinition, reward_settings: 
             metadata={
                 **table_metadata(grid.study, context, made),
                 **present({name: rounded(row[name]) for name in numbers}),
-                "95 % interval of the accuracy": _interval(row["interval_low"], row["interval_high"]),
-                "pass@k": _estimates("pass@k", row["pass_at_k"]),
-                "maj@k": _estimates("maj@k", row["maj_at_k"]),
+                "95 %, other problems like these": ends((row["interval_low"], row["interval_high"])),
+                "95 %, these problems drawn again": ends((row["same_problems_low"], row["same_problems_high"])),
+                "accuracy, whatever has no verdict": ends((row["accuracy_lowest"], row["accuracy_highest"])),
+                "pass@k": _estimates("pass@k", row["pass_at_k"], row["pass_at_k_intervals"]),
+                "maj@k": _estimates("maj@k", row["maj_at_k"], row["maj_at_k_intervals"]),
             },
         )
 
     return statistics
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    return "none" if low is None or high is None else f"{low:.3f} to {high:.3f}"
-
-
-def _estimates(name: str, estimates: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
-    """A table over k; where there is no number it says why."""
-    return markdown_table(["k", name, "why not"], [[e["k"], e["estimate"], e["reason"]] for e in estimates])
+def _estimates(name: str, estimates: list[dict[str, Any]], intervals: list[dict[str, Any]]) -> dg.MarkdownMetadataValue:
+    """A table over k; where there is no number, it gives the reason."""
+    rows = []
+    for estimate, of in zip(estimates, intervals, strict=True):
+        both = (
+            ends((of[f"{question}_low"], of[f"{question}_high"])) for question in ("other_problems", "same_problems")
+        )
+        rows.append([estimate["k"], estimate["estimate"], *both, estimate["reason"]])
+    return markdown_table(["k", name, "95 %, other problems", "95 %, these drawn again", "why not"], rows)

@@ -5,6 +5,7 @@ import dagster as dg
 from onoff_assets.execution import run
 from onoff_assets.metadata import present, rounded, table_metadata
 from onoff_assets.partitions import Grid
+from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 
@@ -15,19 +16,20 @@ def build_token_distributions(
         partitions_def=grid.partitions,
         deps=[samples, distribution_settings],
         group_name="grid",
+        owners=list(grid.study.automation.owners),
         kinds={"parquet", "pytorch"},
         code_version=CODE_VERSIONS["token_distributions"],
         pool="gpu",
         resource_defs=grid.resources,
         required_resource_keys=set(grid.resources),
     )
-    def token_distributions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def token_distributions(context: dg.AssetExecutionContext, config: RunOptions) -> dg.MaterializeResult:
         """Per token: entropy over the whole vocabulary, log-probability, rank, top-k and the mass outside it."""
         from onoff_assets.plots import EntropyByPosition, entropy_plot
         from onoff_core.grid.materialize import materialize_token_distributions
         from onoff_core.store.provenance import ScoresProvenance
 
-        made = run(grid.study, context, materialize_token_distributions)
+        made = run(grid.study, context, materialize_token_distributions, config)
         entropy = EntropyByPosition()
         for table in made.generation.tables(["position", "entropy"]):
             entropy.add(table["position"].to_numpy(), table["entropy"].to_numpy())

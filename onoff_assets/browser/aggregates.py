@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_core.store import Generation
 
-ENTROPY_EDGES = np.arange(0, 12.51, 0.1)  # nats; of equal width, or counts could not be compared; ln V is about 12
+# Nats. The bins have equal width, so that their counts can be compared; the entropy is at most ln V, which is about 12.
+ENTROPY_EDGES = np.arange(0, 12.51, 0.1)
 # Positions in buckets that grow by a quarter: single tokens first, then ever wider.
 POSITION_EDGES = np.unique(np.floor(1.25 ** np.arange(60)).astype(np.int64)) - 1
 REWARDS = ("wrong", "correct", "not graded")
@@ -46,11 +47,11 @@ class _Fragment:
     entropy: NDArray[np.float64]
     position: NDArray[np.int64]
     token_id: NDArray[np.int64]
-    row: NDArray[np.int64]  # of the responses' table
+    row: NDArray[np.int64]  # the row of the token's response in the responses' table
 
 
 def summarise_tokens(distributions: Generation, responses: Responses, num_tokens_shown: int = 40) -> TokenSummary:
-    """Read entropy, position and token_id of every token once; what is kept in memory is a fragment at a time."""
+    """Read entropy, position and token_id of every token once; memory holds one fragment at a time."""
     rewards = np.array([2 if r is None else r for r in responses.table["reward"].to_pylist()], dtype=np.int64)
     bins, places = len(ENTROPY_EDGES) - 1, len(POSITION_EDGES)
     histogram = np.zeros((len(REWARDS), bins), np.int64)
@@ -82,7 +83,7 @@ def mean_entropies(distributions: Generation, responses: Responses) -> NDArray[n
 
 
 def _fragments(distributions: Generation, responses: Responses) -> Iterator[_Fragment]:
-    """Fragments have the rows of the samples' fragment of the same number, in the same order, a row per token."""
+    """Each fragment's tokens. It has the responses of the samples' fragment of the same number, in the same order."""
     fragment_of = responses.table["fragment"].to_numpy()
     lengths = responses.table["num_tokens"].to_numpy()
     for index in sorted(distributions.fragment_indices()):
@@ -94,7 +95,7 @@ def _fragments(distributions: Generation, responses: Responses) -> Iterator[_Fra
 
 
 class _TokenTally:
-    """Per token id: how often, how often unsure, and where most."""
+    """Counts how often each token id was drawn, and how often where the model was unsure; keeps examples of that."""
 
     def __init__(self) -> None:
         self.drawn: dict[int, int] = {}
@@ -138,7 +139,7 @@ class _TokenTally:
 
 
 def token_summary(reader: Reader, distributions: Generation, responses: Responses) -> TokenSummary:
-    """As `summarise_tokens`, kept for these generations."""
+    """The same as `summarise_tokens`, computed once for these generations and kept."""
     graded = responses.rewards.folder if responses.rewards else None
     key = ("summary", distributions.folder, graded)
     return reader.kept(key, lambda: summarise_tokens(distributions, responses), lambda summary: 100_000)

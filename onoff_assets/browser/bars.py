@@ -1,4 +1,4 @@
-"""One token's distribution as bars: what to draw, label and say, without drawing it."""
+"""One token's distribution as bars: their lengths, labels and notes, as values for `components.bar_view` to draw."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
@@ -11,7 +11,7 @@ from onoff_assets.browser.lens import Drawn
 
 @dataclass(frozen=True)
 class Distribution:
-    """What is stored of one token: the top-k by falling probability, and the token that was drawn."""
+    """The stored distribution of one token: the top-k by falling probability, and the token that was drawn."""
 
     position: int
     token_id: int
@@ -25,7 +25,7 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar; `token_id` None is the mass of many tokens. `drawn` is what the lens makes of it, None without one."""
+    """A bar; `token_id` None: the mass of many tokens. `drawn` is the probability under the lens, None without one."""
 
     label: str
     token_id: int | None

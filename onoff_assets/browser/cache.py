@@ -1,4 +1,4 @@
-"""A cache that is bounded by bytes, for what never changes: parts of complete generations."""
+"""A cache that is bounded by bytes, for values that never change: parts of complete generations."""
 
 import threading
 from collections import OrderedDict
@@ -18,13 +18,13 @@ class BoundedCache:
         self._lock = threading.Lock()
 
     def get(self, key: Hashable, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
-        """The value of this key, made now where it is not there."""
+        """The value of this key; makes it now if it is not kept."""
         with self._lock:
             if key in self._values:
                 self._values.move_to_end(key)
                 found: Value = self._values[key][0]
                 return found
-        value = make()  # outside the lock: two threads may make the same, and neither waits for another's reading
+        value = make()  # outside the lock, so that no thread waits for another's reading
         num_bytes = size(value)
         with self._lock:
             if num_bytes <= self.max_bytes and key not in self._values:

@@ -1,4 +1,4 @@
-"""Ramps of six fills of one hue for each theme, and the arithmetic that shows them readable.
+"""Colour ramps, six fills of one hue for each theme, and the arithmetic that shows that text on them can be read.
 
 Colours are made in OKLCH, where equal steps look equal (Ottosson 2020, "A perceptual color space for image
 processing"); contrast is WCAG 2.2's (success criterion 1.4.3: at least 4.5 to 1). Level 0 is the page itself.
@@ -66,7 +66,7 @@ def fills(hue: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def ramp_css() -> str:
-    """Classes .e1 to .e6 and .w1 to .w6: a fill and the text on it, after the theme.
+    """Classes .e1 to .e6 and .w1 to .w6: each sets a fill, and the colour of text on it, by the theme.
 
     Streamlit sets `color-scheme` on the app's root, and `light-dark()` follows it into a component.
     """

@@ -1,4 +1,4 @@
-"""Which responses one walks through: by reward, status, length, entropy, text."""
+"""Choose the responses to walk through: by status, ending, length, entropy, text; or a random wrong one."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Filter:
-    """Empty and None is: any."""
+    """What a response has to match; a field that is empty or None matches all."""
 
     statuses: tuple[str, ...] = ()
     finish_reasons: tuple[str, ...] = ()
@@ -32,7 +32,7 @@ def matching(
     mean_entropy: Callable[[], NDArray[np.float64]],
     holds_text: Callable[[str], NDArray[np.bool_]],
 ) -> list[int]:
-    """Row numbers of the matching responses, in order. What costs reading is asked for only where it is used."""
+    """Row numbers of the matching responses, in order. The two functions read files: they are called only if needed."""
     keep = np.ones(table.num_rows, dtype=bool)
     for name, values in (("status", wanted.statuses), ("finish_reason", wanted.finish_reasons)):
         if values:
@@ -61,7 +61,7 @@ def neighbours(rows: Sequence[int], row: int) -> tuple[int | None, int | None]:
 
 
 def random_wrong(table: pa.Table, rows: Sequence[int], row: int, chance: random.Random) -> int | None:
-    """One of the matching responses with reward 0, another than this one where there is another."""
+    """A random one of the matching responses with reward 0; this one only if there is no other."""
     rewards = table["reward"].to_pylist()
     wrong = [other for other in rows if rewards[other] == 0]
     others = [other for other in wrong if other != row]

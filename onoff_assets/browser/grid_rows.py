@@ -15,7 +15,7 @@ Known = Mapping[tuple[str, tuple[str, ...]], Current]
 
 @dataclass(frozen=True)
 class GridRow:
-    """One partition; numbers None where there are no statistics, `updated` (seconds since 1970) where nothing is."""
+    """One partition. Its numbers are None without statistics, `updated` (seconds since 1970) without results."""
 
     dataset: str
     model: str
@@ -25,8 +25,8 @@ class GridRow:
     num_samples: int | None
     updated: float | None
     states: dict[str, str]  # asset -> complete, imported, partial, stale or missing
-    has_responses: bool  # complete ones, if only of former settings
-    runs: dict[str, str]  # asset -> id of the Dagster run that completed it; without those made outside Dagster
+    has_responses: bool  # whether complete samples are there, even if they are of former settings
+    runs: dict[str, str]  # asset -> id of the Dagster run that completed it; without assets made outside Dagster
 
 
 def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
@@ -58,7 +58,7 @@ def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
 def _read_catalog(
     store: Store,
 ) -> tuple[Known, dict[Key, float], dict[Key, dict[str, str]], dict[Key, tuple[Any, ...]]]:
-    """Of one snapshot: (what is current, when each partition last changed, asset -> Dagster run, its statistics)."""
+    """Read one snapshot: current generations; of each partition its last change, its Dagster runs, its statistics."""
     with reading_catalog(store, publish=False) as connection:
         known = current_generations(store, connection)
         updated = connection.execute(
@@ -80,14 +80,14 @@ def _read_catalog(
 
 
 def _states(store: Store, key: Key, known: Known, partition: Partition | None) -> dict[str, str]:
-    """By the settings where there are some; else an asset is stale where it was made from older than is current."""
+    """Each asset's state by the settings. Without them it is stale if it was not made from the current generation."""
     from onoff_core.grid.status import partition_status
 
     states: dict[str, str] = {}
     if partition is not None:
         try:
             states = dict(partition_status(partition, None, store, known))
-        except OnoffError:  # such as a model's folder that is not on this machine: then the settings tell nothing
+        except OnoffError:  # such as a model's folder that is not on this machine
             states = {}
     states = states or {asset: _state(key, asset, known) for asset in GRID_ASSETS}
     return {asset: _begun(store, key, asset) if state == "missing" else state for asset, state in states.items()}
@@ -97,7 +97,7 @@ def _state(key: Key, asset: str, known: Known) -> str:
     current = known.get((asset, key))
     if current is None:
         return "missing"
-    followed = TABLES[asset].made_from[0]  # the problems have no key of this kind, so samples follow nothing here
+    followed = TABLES[asset].made_from[0]  # problems have no key of this kind, so samples are never stale here
     source = known.get((followed, key))
     if source is None or current.inputs.get(followed) == source.fingerprint:
         return "complete"
@@ -105,4 +105,6 @@ def _state(key: Key, asset: str, known: Known) -> str:
 
 
 def _begun(store: Store, key: Key, asset: str) -> str:
-    return "partial" if store.generations(asset, key) else "missing"
+    if not store.generations(asset, key):
+        return "missing"
+    return "partial" if store.dropped(asset, key) is None else "dropped"

@@ -1,4 +1,4 @@
-"""What a sampler with another temperature, top-k and top-p would draw from, as far as the stored top-k tells.
+"""Compute what a sampler with another temperature, top-k and top-p would draw from, as far as the stored top-k tells.
 
 Stored: the k most probable tokens p_1 >= ... >= p_k of V, and the mass m outside. At temperature T the weights are
 p_i^b with b = T0 / T, where T0 is the temperature the distribution was stored at. The outside weighs an unknown
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Lens:
-    """A sampler's settings; None is no truncation."""
+    """A sampler's settings; `top_k` None: no truncation."""
 
     temperature: float = 1.0
     top_k: int | None = None
@@ -30,7 +30,7 @@ class Lens:
 
 @dataclass(frozen=True)
 class Drawn:
-    """What would be drawn from, of the stored tokens; 0 where cut off. Where only bounds are known, their middle."""
+    """The stored tokens' probabilities under the lens; 0: cut off. Where only bounds are known, they are the middle."""
 
     probabilities: NDArray[np.float64]  # (k,)
     low: NDArray[np.float64]  # (k,) bounds; equal to `probabilities` where exact
@@ -47,7 +47,7 @@ def look_through(
     lens: Lens,
     stored_temperature: float = 1.0,
 ) -> Drawn:
-    """The stored distribution (falling log-probabilities in nats) as a sampler with the lens' settings has it."""
+    """Look at a stored distribution (falling log-probabilities in nats) as a sampler with the lens' settings would."""
     stored = np.asarray(logprobs, dtype=np.float64)
     if lens.temperature == 0:
         return _greedy(len(stored))
@@ -60,7 +60,7 @@ def look_through(
     if lens.top_k is not None and lens.top_k <= len(stored):
         weights, low, high = weights[: lens.top_k], 0.0, 0.0
     elif lens.top_k is not None:
-        # of the outside only the first top_k - k remain: at least none of it, at most what they can weigh
+        # top_k - k tokens outside are kept; each weighs at most as much as the last stored one
         low, high = 0.0, min(high, (lens.top_k - len(stored)) * float(weights[-1]))
     first, last = (_nucleus(weights, w, lens.top_p) for w in (low, high))
     truncated = lens.top_k is not None and lens.top_k <= len(stored)
@@ -120,15 +120,15 @@ def _bounded(
     lens: Lens,
     counts: tuple[int | None, int | None],
 ) -> Drawn:
-    """Where the cut-off is not known to be at one of the stored tokens: probabilities only between bounds.
+    """Bounds of the probabilities, where it is not known at which of the stored tokens the cut-off is.
 
-    `counts`: how many are kept at least and at most; None where that reaches outside the stored ones.
+    `counts`: how many tokens are kept at least and at most; None: more than are stored.
     """
     total, cumulative = float(weights.sum()), np.cumsum(weights)
     fewest, most = counts
     lower, upper = np.zeros(size), np.zeros(size)
     lower[: len(weights)] = weights / (total + high if most is None else cumulative[most - 1])
-    if fewest is None:  # all stored ones are kept, and what is kept has at least top_p of everything
+    if fewest is None:  # all stored tokens are kept, and those kept have at least top_p of the mass
         upper[: len(weights)] = weights / max(total, min(lens.top_p, 1.0) * (total + low))
     else:
         lower[fewest:] = 0.0
@@ -140,7 +140,7 @@ def _bounded(
 
 
 def _reach_statement(reach: tuple[float, float], size: int, lens: Lens, counts: tuple[int | None, int | None]) -> str:
-    """What the stored tokens tell, and where they do not reach."""
+    """A sentence on what the stored tokens tell of the cut-off."""
     between = f"{reach[0]:.4f}" if reach[0] == reach[1] else f"between {reach[0]:.4f} and {reach[1]:.4f}"
     if counts[0] is not None:
         end = f"{counts[1]}" if counts[1] is not None else f"more than {size}"

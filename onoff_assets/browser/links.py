@@ -1,4 +1,4 @@
-"""Every view is a link: what a URL's query says, checked against what there is."""
+"""Every view has a link: read the query of a URL, and check it against the store."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ Value = TypeVar("Value", str, int)
 
 @dataclass(frozen=True)
 class Link:
-    """What a URL asks for; None where it says nothing. Not yet checked against the store."""
+    """The view that a URL asks for; None where it says nothing. Not yet checked against the store."""
 
     dataset: str | None = None
     model: str | None = None
@@ -22,7 +22,7 @@ class Link:
     token: int | None = None
 
     def query(self) -> dict[str, str]:
-        """The query's names and values, without what is None."""
+        """The query's names and values, without those that are None."""
         return {name: str(value) for name, value in vars(self).items() if value is not None}
 
 
@@ -30,7 +30,7 @@ _NUMBERS = ("sample", "token")
 
 
 def read_link(query: Mapping[str, str]) -> tuple[Link, list[str]]:
-    """The link, and a message for each value that cannot be one."""
+    """The link, and a message for each value that cannot be read."""
     values: dict[str, str | int] = {}
     messages: list[str] = []
     for name in Link.__dataclass_fields__:

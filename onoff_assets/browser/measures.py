@@ -1,4 +1,4 @@
-"""By what a token can be coloured. Edges are fixed, so that a colour means the same in every response and model."""
+"""The measures that can colour a token. Edges are fixed, so a colour means the same in every response and model."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Measure:
-    """A number per token; `edges` (rising) part it into the levels 0 to 6 of the ramp."""
+    """A number per token; `edges` (rising) divide its values into the levels 0 to 6 of the ramp."""
 
     name: str
     label: str

@@ -1,8 +1,8 @@
-"""Token bytes -> what to show of each token.
+"""Token bytes -> the text and the mark that are shown for each token.
 
 A token is bytes: a character may be spread over several tokens, and some bytes are no character at all. The text of
-all pieces joined is exactly the bytes decoded (with U+FFFD for what is not UTF-8, as Python and the store do it), so
-that copying gives the response; `mark` is shown besides and is not text.
+all pieces joined is exactly the bytes decoded (bytes that are not UTF-8 become U+FFFD, as in Python and the store), so
+that copying gives the response; `mark` is shown beside the text and is no part of it.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ Kind = Literal["text", "bytes", "special"]
 
 @dataclass
 class Piece:
-    """One token: its text (a character that several tokens share belongs to the last), its mark, its kind."""
+    """One token as it is shown: its text (a character that several tokens share belongs to the last), mark and kind."""
 
     text: str = ""
     mark: str = ""
@@ -41,7 +41,7 @@ def pieces_of(tokens: Sequence[bytes]) -> list[Piece]:
 
 
 def _characters(raw: bytes) -> list[tuple[str, int, bool]]:
-    """(character, its width in bytes, whether it is one) in order."""
+    """Each character in order: (text, width in bytes, whether these bytes are a character)."""
     found: list[tuple[str, int, bool]] = []
     while raw:
         try:
@@ -75,7 +75,7 @@ def response_pieces(token_ids: Sequence[int], vocabulary: "Sequence[bytes]", spe
 
 
 def label_of(token: bytes, special: bool, token_id: int) -> str:
-    """A token by itself, for a label: text where it is text, bytes where it is not."""
+    """A label for one token alone: its text, or its bytes where they are no text."""
     from onoff_assets.browser.text import visible
 
     if special:

@@ -1,4 +1,4 @@
-"""The samples of one problem as a tree of their common beginnings: where right and wrong part, there it branches."""
+"""The samples of one problem as a tree of their common beginnings, which shows where right and wrong ones part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Node:
-    """A run of tokens that the same samples share, and how it goes on."""
+    """A run of tokens that the same samples share, and the branches after it."""
 
     start: int  # position of the run's first token in the response
     token_ids: list[int]
-    samples: list[int]  # indices into what the tree was made of
+    samples: list[int]  # indices into the responses that the tree was made of
     children: list["Node"] = field(default_factory=list)
     mean_reward: float | None = None  # of the samples that have a reward
     ends_here: int = 0  # samples that end with this run
 
 
 def prefix_tree(token_ids: Sequence[Sequence[int]], rewards: Sequence[int | None]) -> Node:
-    """The tree, single chains drawn together; its root has the run that all share (which may be empty).
+    """The tree, one node for each run without a branch; its root has the run that all samples share (it may be empty).
 
     Branches are ordered by how many samples take them. The mean reward of a branch is over its samples with a reward.
     """
@@ -50,10 +50,10 @@ def _extend(node: Node, token_ids: Sequence[Sequence[int]]) -> None:
 
 
 def splits(root: Node) -> list[tuple[int, float, Node]]:
-    """(position, difference of mean rewards among the branches, node), what tells most about the reward first.
+    """Splits as (position, largest difference of the branches' mean rewards, node), the most telling ones first.
 
-    Told is sum n_i (mean_i - mean)^2 over the branches: the part of the rewards' variance that the branch explains,
-    so that a split of many samples counts for more than one of two.
+    A split tells sum n_i (mean_i - mean)^2 over its branches: the part of the rewards' variance that it explains. So a
+    split of many samples counts for more than one of two.
     """
     found: list[tuple[float, int, float, Node]] = []
     nodes = [root]

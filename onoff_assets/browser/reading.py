@@ -1,9 +1,9 @@
-"""What the pages read of the store, each as little as it shows.
+"""Read the store for the pages, no more than each page shows.
 
-A `Reader` looks up the current generation at every call, so a new generation is seen at once; what it keeps is keyed
-by the generations' fingerprints and bounded by bytes. A response's text and token ids come from its row of `samples`,
-its overlay from the plain columns of its row group of `token_distributions`, and the lists of alternatives from that
-row group at the first click. Where they are of the whole vocabulary, each click reads its token's row group alone.
+A `Reader` looks up the current generation at every call, so a new generation is seen at once; the values that it keeps
+are keyed by the generations' fingerprints and bounded by bytes. A response's text and token ids come from its row of
+`samples`, its overlay from the plain columns of its row group of `token_distributions`, and the lists of alternatives
+from that row group at the first click. Where they hold the whole vocabulary, each click reads one token's row group.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from onoff_assets.browser.bars import Distribution
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.pieces import Piece, label_of, response_pieces
-from onoff_core.errors import MissingInputError, StoreError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import ScoresProvenance
 
@@ -67,7 +68,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class Sample:
-    """One response with its problem and its verdict; what is not there yet is None."""
+    """One response with its problem and its verdict; a value that is not there yet is None."""
 
     problem_id: str
     sample_index: int
@@ -87,7 +88,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Overlay:
-    """Per token what the colours show; `entropy`, `rank` are None where there are only the samples' own numbers."""
+    """The numbers that colour each token; `entropy` and `rank` are None where only the samples are there."""
 
     logprob: list[float]
     entropy: list[float] | None
@@ -124,7 +125,7 @@ class Reader:
         self.store = store
 
     def partitions(self) -> list[Key]:
-        """(dataset, model) of which there is anything, in order of name."""
+        """(dataset, model) of every partition with results, by name."""
         keys = {key for asset in ("samples", "rewards", "statistics") for key in self.store.partitions(asset)}
         return sorted((key[0], key[1]) for key in keys)
 
@@ -222,7 +223,7 @@ class Reader:
         position: int,
         columns: tuple[str, ...],
     ) -> pa.Table:
-        """One token's, read by itself; the rows are known to be as many as the tokens."""
+        """One token's row, read alone, after the check that there are as many rows as tokens."""
         self._rows(distributions, responses, sample, _OVERLAY)
         fragment = responses.fragment_of(sample.problem_id, sample.sample_index)
         where: dict[str, str | int] = {
@@ -260,12 +261,12 @@ class Reader:
         return rows[0] if rows else {}
 
     def kept(self, key: tuple[object, ...], make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
-        """What was made for this key before, or is made now; the key names a generation, so it never goes stale."""
+        """The value kept for this key, or made now; the key names a generation, so the value never goes stale."""
         return _CACHE.get((str(self.store.root), *key), make, size)
 
     @staticmethod
     def _made_from(generation: Generation | None, asset: str, source: Generation) -> Generation | None:
-        """The generation where it was made from this very source."""
+        """The generation if it was made from this very source, else None."""
         if generation is None or generation.manifest().inputs.get(asset) != source.fingerprint:
             return None
         return generation
@@ -283,7 +284,7 @@ def _responses(samples: Generation, rewards: Generation | None) -> Responses:
         return Responses(table, samples, None)
     keys, names = ["problem_id", "sample_index"], [name for name, _ in _VERDICT]
     verdicts = pa.concat_tables([_verdicts(rewards.read_fragment(i)) for i in sorted(rewards.fragment_indices())])
-    if table.select(keys).combine_chunks() == verdicts.select(keys).combine_chunks():  # as they are written: no join
+    if table.select(keys).combine_chunks() == verdicts.select(keys).combine_chunks():  # in the same order: no join
         for name in names:
             table = table.append_column(name, verdicts[name])
     else:

@@ -10,8 +10,8 @@ import unicodedata
 _BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _MARKS = {"\n": "↵", "\r": "␍", "\t": "→"}
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~<>&:^=\"'@/%])")
-# What becomes a link, an arrow or a logo although it is escaped: the replacing is done in the text that is left when
-# Markdown has been read. A word joiner, which one does not see, keeps each of these apart.
+# Streamlit makes links, arrows or logos of these after it has read the Markdown, so escaping does not prevent it. An
+# invisible word joiner between the characters does.
 _REPLACED = (
     (re.compile(r"(:)(//)|(www)(\.)|(:)(streamlit:)", re.IGNORECASE), "\\1\\3\\5\u2060\\2\\4\\6"),
     (re.compile(r"()(@)|(?<!\S)([<>~-])([->=]|->)(?!\S)"), "\\1\\3\u2060\\2\\4"),
@@ -33,13 +33,13 @@ def visible(text: str, limit: int | None = None) -> str:
     """One line in which every invisible character has a mark; `limit` shortens it with an ellipsis."""
     if limit is not None and len(text) > limit:
         text = text[: limit - 1] + "…"
-    if text.isprintable():  # so nothing of it is invisible; asked for every cell of a table of thousands
+    if text.isprintable():  # the quick way out, since a table has thousands of cells
         return text
     return "".join(_MARKS.get(c) or (f"⟨U+{ord(c):04X}⟩" if is_invisible(c) else c) for c in text)
 
 
 def plain(text: str) -> str:
-    """As `visible`, but lines, tabs stay: for blocks of text."""
+    """Like `visible`, but line breaks and tabs stay: for blocks of text."""
     return "".join(c if c in "\n\t" or not is_invisible(c) else f"⟨U+{ord(c):04X}⟩" for c in text)
 
 
@@ -70,9 +70,8 @@ def as_maths(latex: str) -> str:
 
 def _maths(latex: str, block: bool) -> str:
     """One line of LaTeX between dollars; a dollar or a blank line within would end it and let Markdown in."""
-    line = " ".join(plain(latex).replace("$", "").split()).rstrip(
-        "\\ "
-    )  # a last backslash would hide the closing dollar
+    # A last backslash would hide the closing dollar.
+    line = " ".join(plain(latex).replace("$", "").split()).rstrip("\\ ")
     if not line:
         return escaped(latex)
     return f"\n\n$$\n{line}\n$$\n\n" if block else f"${line}$"

@@ -2,18 +2,21 @@
 
 `contract` says what an engine is. This page finds the one that the settings name and imports it when it is asked for,
 so importing the package costs nothing and needs no torch. To add an engine: one line in `_ENGINES`, and a module with
-the functions of `contract.Engine`. Nothing here knows of problems, rewards or the store.
+the functions of `contract.Engine`. `replicas` makes N of any of them look like one. Nothing here knows of problems,
+rewards or the store.
 """
 
 import importlib
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from onoff_core.backends.contract import Engine, Sampler, Scorer, Tokenizer
+from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedScorer, open_replicas, wants_replicas
 from onoff_core.study import ModelSettings
 
 _ENGINES = {
     "huggingface": "onoff_core.backends.huggingface.engine",
+    "openai": "onoff_core.backends.openai.engine",
     "fake": "onoff_core.backends.fake",
 }
 DEFAULT_SCORER = "huggingface"
@@ -22,24 +25,67 @@ DEFAULT_SCORER = "huggingface"
 def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> Sampler:
     """The engine that draws the responses of the study's entry `models.<name>`; close it after use.
 
-    Relative paths in the settings start at `base_dir`. Raises `ModelError`.
+    Relative paths in the settings start at `base_dir`. Raises `ModelError`, and `SettingsError` where this machine
+    cannot do what they say.
     """
-    return _engine(settings.backend_type).open_sampler(name, settings, base_dir)
+    engine = _engine(settings.backend_type)
+    if settings.backend_type == "openai" or not wants_replicas(settings):
+        return engine.open_sampler(name, settings, base_dir)
+    tokenizer = engine.open_tokenizer(name, settings, base_dir)
+    return ReplicatedSampler(open_replicas("sampler", name, settings, base_dir, engine.num_gpus()), tokenizer)
 
 
 def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Scorer:
-    """The engine that looks behind the tokens of `models.<name>`; close it after use. Raises `ModelError`."""
-    return _engine(scorer_kind(settings)).open_scorer(name, settings, base_dir)
+    """The engine that looks behind the tokens of `models.<name>`; close it after use. Raises as `open_sampler`."""
+    settings = scoring_settings(settings)
+    engine = _engine(scorer_kind(settings))
+    if not wants_replicas(settings):
+        return engine.open_scorer(name, settings, base_dir)
+    return ReplicatedScorer(open_replicas("scorer", name, settings, base_dir, engine.num_gpus()))
 
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer:
     """The tokenizer of `models.<name>`, without its weights. Raises `ModelError`."""
-    return _engine(scorer_kind(settings)).open_tokenizer(name, settings, base_dir)
+    return _engine(scorer_kind(settings)).open_tokenizer(name, scoring_settings(settings), base_dir)
+
+
+def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
+    """The sampling settings in the model's own `generation_config.json`, for any sampler. Raises `ModelError`."""
+    if scorer_kind(settings) != DEFAULT_SCORER:
+        return {}
+    module = importlib.import_module("onoff_core.backends.huggingface.generation_config")
+    found: dict[str, Any] = module.generation_defaults(name, settings, base_dir)
+    return found
+
+
+def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
+    """The faults of a model on this machine, a sentence each, found without loading it."""
+    if scorer_kind(settings) != DEFAULT_SCORER:
+        return []
+    module = importlib.import_module("onoff_core.backends.huggingface.preflight")
+    found: list[str] = module.what_loading_refuses(settings, base_dir, needs_template=needs_template)
+    return found
 
 
 def scorer_kind(settings: ModelSettings) -> str:
-    """Which engine scores the model's responses: whoever samples them, transformers scores, but for the fake engine."""
+    """Which engine scores the model's responses: what `scoring` says; else, whoever samples them, transformers, but for
+    the fake engine.
+    """
+    if settings.scoring is not None:
+        return settings.scoring.backend_type
     return settings.backend_type if settings.backend_type == "fake" else DEFAULT_SCORER
+
+
+def scoring_settings(settings: ModelSettings) -> ModelSettings:
+    """The settings by which the model is scored: those of `scoring`, where there are any."""
+    if settings.scoring is None:
+        return settings
+    changes = {
+        "scoring": None,
+        "backend_type": settings.scoring.backend_type,
+        "backend_specific": settings.scoring.backend_specific,
+    }
+    return settings.model_copy(update=changes)
 
 
 def _engine(kind: str) -> Engine:

@@ -3,22 +3,23 @@
 What crosses this border is plain and picklable (`requests`), so that it can cross a process, a machine or HTTP.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from onoff_core.backends.requests import Request, Response, TokenScores
 from onoff_core.backends.vocabulary import Vocabulary
+from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettings
 from onoff_core.tasks import Prompt
 
-OnTokens = Callable[[int], None]  # is told how many tokens were drawn
+OnTokens = Callable[[int], None]  # called with the number of tokens drawn since the last call
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What users of an engine have to know of its model. What an engine cannot say is None."""
+    """What users of an engine have to know of its model. A value that the engine does not know is None."""
 
     name: str  # the short name it has in the study, for messages
     revision: str | None  # the commit that was loaded, where there is one
@@ -27,6 +28,16 @@ class ModelInfo:
     vocab_size: int  # the number of logits, which may be more than the tokenizer has tokens
     max_positions: int | None  # the longest sequence the model was made for; None: no limit is known
     stop_token_ids: frozenset[int]
+    facts: Mapping[str, Any] = field(default_factory=dict)  # what else of the engine belongs to a result's facts
+
+    def check_token_ids(self, token_ids: Sequence[int], what: str) -> None:
+        """Raise a `ModelError` for a token that the model has no embedding for; `what` names the ids in it."""
+        highest = max(token_ids, default=0)
+        if highest >= self.vocab_size:
+            raise ModelError(
+                f"{what} has the token id {highest}, but models.{self.name} has embeddings for {self.vocab_size} "
+                "tokens only; its tokenizer is another model's, or tokens were added without resizing the model"
+            )
 
 
 class Tokenizer(Protocol):
@@ -67,11 +78,11 @@ class Sampler(Protocol):
         """
 
     def close(self) -> None:
-        """Let go of what only this sampler holds."""
+        """Release what only this sampler holds."""
 
 
 class Scorer(Protocol):
-    """Looks at the distribution behind every token of a response."""
+    """Computes the distribution behind every token of a response."""
 
     @property
     def info(self) -> ModelInfo: ...
@@ -81,12 +92,13 @@ class Scorer(Protocol):
     ) -> Iterator[TokenScores]:
         """Score the responses to one prompt, in order.
 
-        Raises `ModelError` where a response is empty, is longer than the model takes, or has logits that are no
-        numbers; the responses before it have been yielded by then.
+        Several calls may be made before the first is asked for its scores: an engine of several parts begins with all
+        of them. Raises `ModelError` where a response is empty, is longer than the model takes, or has logits that are
+        no numbers; the responses before it have been yielded by then.
         """
 
     def close(self) -> None:
-        """Let go of what only this scorer holds."""
+        """Release what only this scorer holds."""
 
 
 class Engine(Protocol):
@@ -97,3 +109,6 @@ class Engine(Protocol):
     def open_scorer(self, name: str, settings: ModelSettings, base_dir: Path) -> Scorer: ...
 
     def open_tokenizer(self, name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer: ...
+
+    def num_gpus(self) -> int:
+        """How many GPUs this process sees that the engine could use; 0 where it computes on none."""

@@ -1,4 +1,4 @@
-"""A response as it grows: its uniform numbers, and the one place that knows when a response ends."""
+"""A response as it grows: its uniform numbers, and the only code that decides when a response ends."""
 
 import hashlib
 import math
@@ -19,7 +19,7 @@ def uniform_stream(seed: int, problem_id: str, sample_index: int) -> np.random.G
 
 
 class Model(Protocol):
-    """What decides where a response of a model ends."""
+    """The properties of a model that decide where a response ends."""
 
     @property
     def max_positions(self) -> int | None: ...

@@ -1,8 +1,8 @@
-"""A model that is none, for trying everything around a model: no torch, no weights, no waiting.
+"""A scripted model for trying everything around a model: no torch, no weights, no waiting.
 
-It speaks bytes: a token is a byte of UTF-8, and two more are special. Where `backend_specific.script` has responses it
-says those; otherwise every logit is 0, so each token is drawn with probability 1 / V and has an entropy of exactly
-ln V. Its scorer says so of every token, and thus agrees with its sampler. A script can have it fail, stall or die.
+It speaks bytes: a token is a byte of UTF-8, and two more are special. If `backend_specific.script` has responses, it
+draws those; otherwise every logit is 0, so each token is drawn with probability 1 / V and has an entropy of exactly
+ln V. Its scorer gives every token these values, so it agrees with its sampler. A script can make it fail, stall or die.
 """
 
 import itertools
@@ -47,7 +47,7 @@ class FakeTokenizer:
         return Vocabulary(pieces, (*[False] * 256, *[True] * len(SPECIAL)))
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """The prompt's bytes; its marks of ChatML are written out, like all else."""
+        """The prompt's bytes; the marks of ChatML in it are bytes too, not special tokens."""
         return list(prompt.text.encode())
 
     def decode(self, token_ids: Sequence[int]) -> str:
@@ -64,7 +64,7 @@ class FakeTokenizer:
 
 @dataclass(frozen=True)
 class FakeModel:
-    """Both roles."""
+    """The sampler and the scorer."""
 
     info: ModelInfo
     script: FakeScript
@@ -113,7 +113,7 @@ class FakeModel:
             yield _uniform_scores(len(token_ids), settings.top_k)
 
     def _suffer(self, fault: FakeFault | None, number: int) -> None:
-        """What the script wants to go wrong with response `number`, which counts from 0."""
+        """Do what the script says shall go wrong with response `number`, which counts from 0."""
         if fault is None or number < fault.after:
             return
         if fault.once is not None:
@@ -135,11 +135,11 @@ class FakeModel:
                 os.kill(os.getpid(), signal.SIGKILL)
 
     def close(self) -> None:
-        """There is nothing to let go."""
+        """There is nothing to release."""
 
 
 def _uniform_scores(count: int, top_k: int | None) -> TokenScores:
-    """Of `count` tokens of a model whose logits are all 0; ties keep the order of ids."""
+    """The scores of `count` tokens of a model whose logits are all 0; ties keep the order of ids."""
     size = VOCABULARY_SIZE
     k = size if top_k is None else min(top_k, size)
     same = {
@@ -178,3 +178,7 @@ def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> FakeModel
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> FakeTokenizer:
     return FakeTokenizer()
+
+
+def num_gpus() -> int:
+    return 0

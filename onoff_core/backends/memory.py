@@ -1,11 +1,11 @@
-"""Running out of memory, whoever says so."""
+"""Recognise errors that mean: out of memory."""
 
 import errno
 
 from onoff_core.errors import causes
 
-# torch has an exception of its own for GPUs. What the CPU's allocator, the libraries below torch and the thread of
-# continuous batching raise is a RuntimeError, which only its text tells from others.
+# torch has an exception of its own for GPUs. The CPU's allocator, the libraries below torch and the thread of
+# continuous batching raise a RuntimeError, which only its text tells from others.
 _TEXTS = (
     "DefaultCPUAllocator",
     "can't allocate memory",
@@ -20,7 +20,7 @@ _TEXTS = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the error, or one that it was raised from, says that the machine's or a GPU's memory did not suffice."""
+    """Whether the error, or one that it was raised from, says that a machine's or a GPU's memory was too small."""
     return any(_says_so(one) for one in causes(error))
 
 

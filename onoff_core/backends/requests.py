@@ -1,4 +1,4 @@
-"""What is asked of an engine and what it answers: plain values that can be pickled."""
+"""The requests to an engine and its answers: plain values that can be pickled."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -24,16 +24,17 @@ class Response:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)  # nats, raw model at temperature 1
     finish_reason: str = "length"  # stop, length, stop_string
+    text: str | None = None  # where the engine says text and no ids: then the ids are of this text, tokenized here
 
 
 @dataclass(frozen=True)
 class TokenScores:
-    """What the model thought at every token of one response.
+    """The distribution behind every token of one response.
 
     The columns, by name, are those of the table `token_distributions`, in its units, of the distribution at the
     settings' temperature: (num_tokens,) each, and (num_tokens, k) for `topk_ids` (int32, by falling probability) and
-    `topk_logprobs` (float32, never renormalised). Without `topk_ids` the columns of `topk_logprobs` are the whole
-    vocabulary in the order of ids. `logprob`, `rank` and what else is of one token is of the token that was sampled.
+    `topk_logprobs` (float32, never renormalised). Without `topk_ids`, `topk_logprobs` holds the whole vocabulary in the
+    order of ids. Values of a single token, such as `logprob` and `rank`, are those of the token that was sampled.
     """
 
     columns: Mapping[str, NDArray[Any]]

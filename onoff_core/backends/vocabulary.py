@@ -1,7 +1,7 @@
-"""What a token id stands for: its bytes and its text.
+"""The bytes of every token id of a model.
 
-A token is bytes, not text: a byte-level token may hold a part of a character, so text is only for reading and bytes
-are what concatenate to the response.
+A token is bytes, not text: a byte-level token may hold a part of a character. So text is only for reading, and the
+bytes concatenate to the response.
 """
 
 import re
@@ -30,7 +30,7 @@ class Vocabulary:
 
 
 class KnowsItsTokens(Protocol):
-    """What is asked of a tokenizer of transformers."""
+    """The part of a tokenizer of transformers that is used here."""
 
     def get_vocab(self) -> dict[str, int]: ...
 
@@ -55,8 +55,8 @@ def read_vocabulary(tokenizer: KnowsItsTokens, size: int) -> Vocabulary:
     """The bytes of every id below `size`, from the tokenizer's own tokens.
 
     Byte-level tokenizers (GPT-2, Llama 3, Qwen, SmolLM) and SentencePiece-like ones (Llama 2, Gemma, Mistral) are
-    told apart by how they write a space. Added tokens are read as all others, since their decoders do so too: Gemma's
-    runs of spaces are added tokens.
+    told apart by how they write a space. Added tokens are read like all others, as the decoders of these
+    tokenizers read them: Gemma's runs of spaces are added tokens.
     """
     tokens: list[str | None] = [None] * size
     for name, index in tokenizer.get_vocab().items():
@@ -79,7 +79,7 @@ def read_vocabulary(tokenizer: KnowsItsTokens, size: int) -> Vocabulary:
 
 
 def _is_byte_level(tokens: list[str]) -> bool:
-    """By which of the two ways to write a space is in more tokens: `Ġ` is a letter too, of large vocabularies."""
+    """Decided by which sign for a space is in more tokens, since large vocabularies have `Ġ` as a letter too."""
     byte_level, sentence_piece = (sum(mark in token for token in tokens) for mark in "Ġ▁")
     if byte_level == sentence_piece:
         table = _byte_of_character()

@@ -1,7 +1,7 @@
 """Invariants of tables, with their evidence: tables in, evidence out.
 
 The platform shows these as asset checks; a script can call them as well. A check is a function named as the invariant
-it guards, and its docstring is what is said of it everywhere.
+it guards, and its docstring is its description everywhere.
 """
 
 from onoff_core.checks.evidence import Check, Consequence, Evidence, Found

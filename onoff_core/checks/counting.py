@@ -1,5 +1,6 @@
-"""Read token distributions once, a batch at a time, for all that is judged of them: those of a fragment may be larger
-than memory. Tables in, `DistributionCounts` out.
+"""Count in token distributions, in one reading, what the checks judge. Tables in, `DistributionCounts` out.
+
+They are read in batches, because a fragment may be larger than memory.
 """
 
 import math
@@ -8,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import pyarrow as pa
 
+from onoff_core.checks.counts import DistributionCounts
 from onoff_core.checks.evidence import Key, keys_of
-from onoff_core.checks.token_distributions import DistributionCounts
 from onoff_core.store import Generation
 from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
 from onoff_core.tables import SCHEMAS
@@ -24,7 +25,7 @@ _ROWS_AT_ONCE = 256  # tokens; some 100 MB where the whole vocabulary is kept
 
 
 def count_distributions(scored: Generation, generation: Generation) -> DistributionCounts:
-    """Read token distributions and the samples they were made from; memory holds a batch of the former."""
+    """Read token distributions and the samples they were made from; memory holds one batch of distributions."""
     scores = ScoresProvenance.of(generation.manifest())
     counts = DistributionCounts(
         vocab_size=scores.vocab_size,
@@ -32,7 +33,7 @@ def count_distributions(scored: Generation, generation: Generation) -> Distribut
         full_precision=SamplesProvenance.of(scored.manifest()).torch_dtype == "float32",
     )
     sampled, distributed = scored.fragment_indices(), generation.fragment_indices()
-    for index in sorted(sampled | distributed):  # no rows where there is no fragment, so that the check says so
+    for index in sorted(sampled | distributed):  # a fragment that is missing counts as one without rows
         samples = scored.read_fragment(index, SAMPLE_COLUMNS) if index in sampled else SCHEMAS["samples"].empty_table()
         batches = generation.batches(index, DISTRIBUTION_COLUMNS, _ROWS_AT_ONCE) if index in distributed else ()
         add_fragment(counts, samples, batches)
@@ -42,7 +43,7 @@ def count_distributions(scored: Generation, generation: Generation) -> Distribut
 def add_fragment(counts: DistributionCounts, samples: pa.Table, distributions: Iterable[pa.RecordBatch]) -> None:
     """Count one fragment of samples, and the distributions that were made from it.
 
-    Of a response that is split between batches, only how many of its tokens were read is kept.
+    A response may be split between batches: then the number of its tokens that were read is remembered.
     """
     rows = samples.select(SAMPLE_COLUMNS).to_pylist()
     drawn = {(row["problem_id"], row["sample_index"]): row for row in rows}
@@ -64,7 +65,7 @@ def add_fragment(counts: DistributionCounts, samples: pa.Table, distributions: I
 def _add_differences(counts: DistributionCounts, part: pa.RecordBatch, sampled: Sequence[float]) -> None:
     found = np.abs(part["logprob"].to_numpy() - np.array(sampled))
     counts.compared += len(found)
-    counts.largest_difference = float(np.maximum(counts.largest_difference, found.max()))  # NaN where one is
+    counts.largest_difference = float(np.maximum(counts.largest_difference, found.max()))  # NaN if one is
     counts.sum_of_differences += float(found.sum())
 
 
@@ -83,7 +84,7 @@ def _add_bounds(counts: DistributionCounts, key: Key, part: pa.RecordBatch) -> N
     )
     if not possible:
         counts.impossible[key] = None
-    counts.highest_entropy = float(np.fmax.reduce(entropy, initial=counts.highest_entropy))  # whatever is a number
+    counts.highest_entropy = float(np.fmax.reduce(entropy, initial=counts.highest_entropy))  # NaNs are passed over
     counts.lowest_entropy = float(np.fmin.reduce(entropy, initial=counts.lowest_entropy))
     counts.highest_logprob = float(np.fmax.reduce(logprobs, initial=counts.highest_logprob))
 
@@ -95,7 +96,7 @@ def _follows(part: pa.RecordBatch, token_ids: Sequence[int], begin: int) -> bool
 
 
 def _by_response(batch: pa.RecordBatch) -> Iterator[tuple[Key, pa.RecordBatch]]:
-    """The rows of each response that stand together."""
+    """The batch cut into runs of consecutive rows of one response."""
     keys, begin = keys_of(batch), 0
     for end in range(1, len(keys) + 1):
         if end == len(keys) or keys[end] != keys[begin]:

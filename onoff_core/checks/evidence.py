@@ -1,4 +1,4 @@
-"""What a check is and what it finds: an invariant, and the evidence for or against it."""
+"""Types of checks: an invariant, and the evidence for or against it."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -15,7 +15,7 @@ Key = tuple[str, int]  # problem_id, sample_index
 
 @dataclass(frozen=True)
 class Evidence:
-    """Whether an invariant holds, and on what that rests."""
+    """Whether an invariant holds, with a sentence and the numbers behind it."""
 
     holds: bool
     says: str
@@ -24,13 +24,13 @@ class Evidence:
 
 Found = Mapping[str, Evidence]  # by the check's name
 
-# blocks: what is made from the table would be wrong, so it is not made. error, warns: it is made, and this is shown.
+# blocks: tables made from this one would be wrong, so none is made. error, warns: they are made, and this is shown.
 Consequence = Literal["blocks", "error", "warns"]
 
 
 @dataclass(frozen=True)
 class Check:
-    """An invariant of a table: the function that looks for the evidence, and what follows where it does not hold."""
+    """An invariant of a table: the function that finds the evidence, and the consequence if it does not hold."""
 
     find: Callable[..., Evidence]
     consequence: Consequence

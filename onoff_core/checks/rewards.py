@@ -1,4 +1,4 @@
-"""What has to hold of a partition's rewards."""
+"""The invariants of a partition's rewards."""
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
     from onoff_core.store import Store
 
-TIMEOUT_LIMIT = 0.01  # of the responses; a verdict of `timeout` counts as wrong, so more would bend the accuracy
+TIMEOUT_LIMIT = 0.01  # share of the responses; `timeout` counts as wrong, so more would bend the accuracy
 
 
 def each_response_has_one_verdict(samples: "pa.Table", rewards: "pa.Table") -> Evidence:
-    """Each response is graded once, nothing else is, and the reward is what the status says."""
+    """Each response has one verdict, there is no other verdict, and each reward agrees with its status."""
     responses, verdicts = set(keys_of(samples)), Counter(keys_of(rewards))
     missing, foreign = sorted(responses - verdicts.keys()), sorted(verdicts.keys() - responses)
     repeated = sorted(key for key, count in verdicts.items() if count > 1)
@@ -39,7 +39,7 @@ def each_response_has_one_verdict(samples: "pa.Table", rewards: "pa.Table") -> E
 
 
 def no_gold_is_unparsed(rewards: "pa.Table") -> Evidence:
-    """Every gold answer could be parsed; a problem whose gold answer cannot be parsed counts for nothing."""
+    """Every gold answer could be parsed; a problem whose gold answer cannot be parsed has no rewards."""
     unread = _with_status(rewards, "gold_unparsed")
     problems = sorted({problem for problem, _ in unread})
     facts: dict[str, Any] = {"responses": len(unread), "problems": len(problems)}

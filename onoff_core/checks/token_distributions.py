@@ -1,31 +1,13 @@
-"""What has to hold of a partition's token distributions. They are counted first (`counting`) and judged here."""
+"""The invariants of a partition's token distributions, judged by what `counting` counted."""
 
 import math
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from onoff_core.checks.evidence import Check, Evidence, Found, Key, examples
+from onoff_core.checks.counts import DistributionCounts
+from onoff_core.checks.evidence import Check, Evidence, Found, examples
 
 if TYPE_CHECKING:
     from onoff_core.store import Store
-
-
-@dataclass
-class DistributionCounts:
-    """What all three invariants are judged by: counts and offenders, found in one reading of the table."""
-
-    vocab_size: int
-    comparable: bool  # scored at temperature 1, as the sampler's log-probabilities are
-    full_precision: bool
-    tokens: int = 0
-    uncovered: list[Key] = field(default_factory=list)
-    impossible: dict[Key, None] = field(default_factory=dict)  # in the order of the rows
-    highest_entropy: float = -math.inf
-    lowest_entropy: float = math.inf
-    highest_logprob: float = -math.inf
-    compared: int = 0  # tokens, as the next two
-    largest_difference: float = 0.0
-    sum_of_differences: float = 0.0
 
 
 def distributions_cover_every_token(counts: DistributionCounts) -> Evidence:
@@ -53,8 +35,8 @@ def entropies_and_probabilities_are_possible(counts: DistributionCounts) -> Evid
 def scorer_agrees_with_sampler(counts: DistributionCounts) -> Evidence:
     """The log-probability a token was sampled with is the one it is scored with.
 
-    In full precision to within 0.01 nats everywhere; in half precision, where batches round differently, to within
-    0.05 nats on average. At another temperature than 1 the two are not the same number, so nothing is compared.
+    They agree to within 0.01 nats everywhere in full precision; to within 0.05 nats on average in half precision,
+    where batches round differently. At another temperature than 1 they are different numbers and are not compared.
     """
     if not counts.comparable:
         return Evidence(True, "not compared: distribution.temperature is not 1", {"tokens compared": 0})

@@ -13,7 +13,8 @@ def add(commands: Any) -> None:
         "check",
         help="read onoff.yaml and say what was understood",
         description="Check the settings: every key, whether the files, folders and packages that are named are there, "
-        "and every row of the data sets in files. Nothing is asked of the hub, and no model is loaded.",
+        "every row of the data sets in files, and of models on this machine what loading would refuse. Nothing is "
+        "asked of the hub, and no model is loaded.",
     )
     command.set_defaults(run=run)
 
@@ -29,6 +30,11 @@ def run(args: argparse.Namespace) -> int:
     ):
         if folder is not None:
             print(f"{files} are also written to {folder}")
+    if study.results_file is not None:
+        print(f"samples are those of {study.results_file}")
+    if study.notes:
+        print("\nread otherwise than by the scripts, or as they did where the file does not say:")
+        print("".join(f"  {note}\n" for note in study.notes))
     if wrong:
         raise SettingsError("\n".join(f"{study.config_path}: {what}" for what in wrong))
     print("next: onoff status")
@@ -56,15 +62,19 @@ def _datasets(study: Study) -> list[str]:
 
 def _models(study: Study) -> list[str]:
     """Print where the weights come from; what is wrong."""
+    from onoff_core.backends import what_loading_refuses
     from onoff_core.backends.identity import model_source
 
     rows, wrong = [], []
     for name, settings in study.models.items():
+        templates = {partition.task.template_type for partition in study.partitions.values() if partition.model == name}
+        needs_template = bool(templates & {"model", "openai"})
         try:
             source = model_source(settings, study.base_dir)
+            refused = what_loading_refuses(settings, study.base_dir, needs_template=needs_template)
         except ModelError as error:
-            source = "?"
-            wrong.append(f"model {name}: {error}")
+            source, refused = "?", [str(error)]
+        wrong += [f"model {name}: {what}" for what in refused]
         rows.append([name, source])
     print(table(["model", "weights"], rows))
     return wrong

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from onoff_core.cli.partition import add_partition_arguments, named_partition, require
+from onoff_core.cli.partition import add_partition_arguments, named_or_stored, require
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.options import SHAPES
 from onoff_core.study import load_study
@@ -57,17 +57,18 @@ def run(args: argparse.Namespace) -> int:
     from onoff_core.store import Store
 
     study = load_study()
-    partition = named_partition(study, args)
-    store, key = Store(study.store_path), (partition.dataset, partition.model)
+    store = Store(study.store_path)
+    key = named_or_stored(study, store, args)
+    partition = study.partitions.get(str(key))  # None: no longer in the study
     written: list[Path] = []
     assets = [WHAT[what] for what in args.what]
     require(store, key, *assets)
     options = ExportOptions(
-        use_logits=partition.distribution.use_logits,
+        use_logits=partition is not None and partition.distribution.use_logits,
         dense=args.dense,
         legacy_token_strings=args.legacy_token_strings,
         shape=args.shape,
-        split=partition.dataset_settings.split,
+        split=None if partition is None else partition.dataset_settings.split,
         input_file=str(args.output / "results.json") if "samples" in args.what else None,
     )
     if args.dense and args.shape == "scripts":
@@ -87,5 +88,5 @@ def run(args: argparse.Namespace) -> int:
         print("next: from onoff_core.distributions import load_distributions")
         print(f"      data = load_distributions({str(args.output)!r})")
     else:
-        print(f"next: onoff show '{partition.key}'")
+        print(f"next: onoff show '{key}'")
     return 0

@@ -1,167 +1,138 @@
-"""`onoff grade`: grade a file of responses, wherever they were made."""
+"""`onoff grade`: grade a file of responses, wherever they were made, or the gold answers of a data set."""
 
 import argparse
-import json
-import math
-import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+from onoff_core.cli.grade_files import Line, LinesError, Output, check_places, parse_lines, read_input, write_whole
 from onoff_core.cli.printing import fraction, table
-from onoff_core.errors import OnoffError
-from onoff_core.study import TaskSettings
+from onoff_core.study import TaskSettings, ThinkingTags
 
 _FORMATS = get_args(TaskSettings.model_fields["format_type"].annotation)
-_SHOWN_FAULTS = 10
-_MOST_INDEX = 2**31 - 1  # as in every table of responses
-
-
-class LinesError(OnoffError):
-    """A file of responses that cannot be graded as it stands."""
-
-
-@dataclass(frozen=True)
-class _Line:
-    """One readable line."""
-
-    fields: dict[str, Any]
-    response: str
-    answer: str
-    problem_id: str
-    sample_index: int
+_REWARD_TYPES = get_args(TaskSettings.model_fields["reward_type"].annotation)
+_BATCH_LINES = 512  # graded, then written; a problem's lines are graded together wherever they stand
 
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
         "grade",
-        help="grade a file of responses",
+        help="grade a file of responses, or a data set's gold answers",
         description=(
-            "Grade JSON lines with `response` and `answer`, and perhaps `problem_id` and `sample_index`. Every line of "
-            "the output is the line of the input with `reward`, `status` and `extracted_answer`, in the same order."
+            "Grade JSON lines with `response` and `answer`, and perhaps `problem_id`, `sample_index` and `prompt`. "
+            "Every line of the output is the line of the input with `reward`, `status`, `extracted_answer` and "
+            "`answer_class` (equal answers of one problem share a number, 0 is the gold answer), and with `reason` "
+            "where there is one, in the same order. It is written as it is made: the same call goes on where one was "
+            "interrupted."
         ),
         epilog=(
             "Lines with the same problem_id are responses to one problem; a line without one is a problem of its own. "
-            "A null reward says that the line's own answer cannot be parsed."
+            "A null reward says that the line's own answer cannot be read, or not be worked out in time. With "
+            "--check-gold no responses are graded: every gold answer of a data set is graded against itself, and "
+            "every solution against its gold answer."
         ),
     )
-    command.add_argument("input", type=Path, metavar="IN.jsonl")
-    command.add_argument("--output", type=Path, required=True, metavar="OUT.jsonl")
+    command.add_argument("input", type=Path, nargs="?", metavar="IN.jsonl", help="a file or a pipe; - is what comes in")
+    command.add_argument("--output", type=Path, metavar="OUT.jsonl")
     command.add_argument("--statistics", type=Path, metavar="STATS.json", help="also write the statistics of it all")
     command.add_argument("--format-type", choices=_FORMATS, default="boxed", help="what responses end with")
+    command.add_argument(
+        "--reward-type", choices=_REWARD_TYPES, default=_REWARD_TYPES[0], help="how answers are compared"
+    )
+    command.add_argument(
+        "--thinking",
+        nargs=2,
+        metavar=("OPEN", "CLOSE"),
+        help="tags around thinking, which is not looked at for an answer; <think> and </think> are known beside them",
+    )
+    command.add_argument(
+        "--check-gold",
+        metavar="DATA",
+        help="a data set of onoff.yaml, a file or a folder: list the gold answers that cannot be read or graded",
+    )
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.progress import Progress
-    from onoff_core.rewards import GradingTask, grade
+    if args.check_gold is not None:
+        from onoff_core.cli.grade_gold import check_gold
 
-    _check_places(args.output, args.statistics)
-    lines = read_lines(args.input)
-    tasks = [GradingTask(line.response, line.answer, line.problem_id) for line in lines]
-    verdicts = grade(tasks, args.format_type, Progress("grading", len(tasks)).add)
-    graded = [
-        {
-            **line.fields,
-            "reward": verdict.reward,
-            "status": verdict.status,
-            "extracted_answer": verdict.extracted_answer,
-        }
-        for line, verdict in zip(lines, verdicts, strict=True)
-    ]
-    _write(args.output, "".join(json.dumps(row) + "\n" for row in graded))
-    statistics = _statistics(lines, verdicts)
+        if args.input is not None or args.output is not None or args.statistics is not None:
+            raise LinesError("--check-gold grades a data set and no responses: leave IN.jsonl and the outputs away")
+        return check_gold(args.check_gold, args.format_type, args.reward_type)
+    if args.input is None or args.output is None:
+        raise LinesError("name the responses and the file to write: onoff grade IN.jsonl --output OUT.jsonl")
+    return _grade_lines(args)
+
+
+def _grade_lines(args: argparse.Namespace) -> int:
+    check_places(args.output, args.statistics)
+    thinking = None if args.thinking is None else ThinkingTags(open=args.thinking[0], close=args.thinking[1])
+    raw = read_input(args.input)
+    lines = parse_lines(raw, args.input)
+    options = [args.format_type, args.reward_type, args.thinking]
+    with Output(args.output, args.input, raw, options) as output:
+        graded = output.graded(len(lines))
+        if graded:
+            print(f"{args.output}: {len(graded):,} of {len(lines):,} lines are graded; going on")
+        _grade_rest(args, lines, thinking, output, graded)
+        output.finish()
+    statistics = _statistics(lines, graded)
     if args.statistics is not None:
-        _write(args.statistics, json.dumps(statistics, indent=1) + "\n")
-    _report(statistics, Counter(verdict.status for verdict in verdicts), args.output)
+        import json
+
+        write_whole(args.statistics, json.dumps(statistics, indent=1) + "\n")
+    _report(statistics, Counter(row["status"] for row in graded), args.output)
     return 0
 
 
-def _check_places(output: Path, statistics: Path | None) -> None:
-    """Refuse what could not be written in the end, before an hour of grading."""
-    for path in filter(None, (output, statistics)):
-        folder = path.absolute().parent
-        if not folder.is_dir():
-            raise LinesError(f"{path}: there is no folder {path.parent}; make it first")
-        if path.exists() and not path.is_file():
-            raise LinesError(f"{path}: is a folder, a pipe or a device; name a file")
-        if not os.access(path.resolve().parent, os.W_OK):
-            raise LinesError(f"{path}: the folder {path.resolve().parent} cannot be written to")
-    if statistics is not None and statistics.resolve() == output.resolve():
-        raise LinesError(f"{output}: --output and --statistics are the same file; name two")
+def _grade_rest(
+    args: argparse.Namespace,
+    lines: Sequence[Line],
+    thinking: ThinkingTags | None,
+    output: Output,
+    graded: list[dict[str, Any]],
+) -> None:
+    """Grade what is not written yet, and write it; `graded` grows by it."""
+    from onoff_core.progress import Progress
+    from onoff_core.rewards import Grader, GradingTask, Verdict
+
+    of_problem: dict[str, list[int]] = {}
+    for place, line in enumerate(lines):
+        of_problem.setdefault(line.problem_id, []).append(place)
+    verdicts: dict[int, Verdict] = {}
+    progress = Progress("grading", len(lines) - len(graded))
+    with Grader(args.format_type, reward_type=args.reward_type, thinking=thinking) as grader:
+        while len(graded) < len(lines):
+            begin, end = len(graded), min(len(graded) + _BATCH_LINES, len(lines))
+            problems = dict.fromkeys(lines[place].problem_id for place in range(begin, end) if place not in verdicts)
+            places = [place for problem in problems for place in of_problem[problem]]
+            tasks = [
+                GradingTask(line.response, line.answer, line.problem_id, line.prompt) for line in _at(lines, places)
+            ]
+            verdicts.update(zip(places, grader.grade(tasks), strict=True))
+            rows = [_row(lines[place], verdicts.pop(place)) for place in range(begin, end)]
+            output.append(rows)
+            graded.extend(rows)
+            progress.add(end - begin)
 
 
-def read_lines(path: Path) -> list[_Line]:
-    """The lines of a file or a pipe; blank ones are passed over. All faults are named by line number in one error."""
-    if not path.exists() or path.is_dir():
-        raise LinesError(f"{path}: is a folder; name a file" if path.is_dir() else f"{path}: no such file")
-    lines, faults = [], []
-    seen: dict[tuple[str, int], int] = {}
-    answers: dict[str, tuple[str, int]] = {}
-    next_index: Counter[str] = Counter()
-    for number, raw in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not raw.strip():
-            continue
-        try:
-            line = _line(raw, number, next_index)
-            first = seen.setdefault((line.problem_id, line.sample_index), number)
-            if first != number:
-                raise ValueError(f"problem {line.problem_id!r}, sample {line.sample_index} stands on line {first} too")
-            answer, first = answers.setdefault(line.problem_id, (line.answer, number))
-            if answer != line.answer:
-                raise ValueError(f"problem {line.problem_id!r} has another answer on line {first}")
-            lines.append(line)
-        except (ValueError, RecursionError) as error:  # JSON and encoding errors are ValueErrors too
-            faults.append(f"  line {number}: {error}")
-    if faults:
-        more = f"\n  and {len(faults) - _SHOWN_FAULTS} more" if len(faults) > _SHOWN_FAULTS else ""
-        shown = "\n".join(faults[:_SHOWN_FAULTS])
-        raise LinesError(f"{path}: nothing was graded; mend or remove these lines:\n{shown}{more}")
-    return lines
+def _at(lines: Sequence[Line], places: Sequence[int]) -> list[Line]:
+    return [lines[place] for place in places]
 
 
-def _line(raw: bytes, number: int, next_index: "Counter[str]") -> _Line:
-    fields = json.loads(raw.decode("utf-8-sig" if number == 1 else "utf-8"))  # some editors begin a file with a mark
-    if not isinstance(fields, dict):
-        raise ValueError('must be an object, such as {"response": "... \\\\boxed{5}", "answer": "5"}')
-    problem_id = fields.get("problem_id")
-    if problem_id is None:
-        problem_id = f"line {number}"
-    elif isinstance(problem_id, bool) or not isinstance(problem_id, str | int):
-        raise ValueError(f"problem_id must be a text or a whole number, not {json.dumps(problem_id)}")
-    index = fields.get("sample_index")
-    if index is None:
-        index = next_index[str(problem_id)]
-    elif isinstance(index, bool) or not isinstance(index, int):
-        raise ValueError(f"sample_index must be a whole number, not {json.dumps(index)}")
-    if not 0 <= index <= _MOST_INDEX:
-        raise ValueError(f"sample_index must be from 0 to {_MOST_INDEX}, not {index}")
-    next_index[str(problem_id)] = max(next_index[str(problem_id)], index + 1)
-    return _Line(fields, _response(fields), _answer(fields), str(problem_id), index)
+def _row(line: Line, verdict: Any) -> dict[str, Any]:
+    said = {
+        "reward": verdict.reward,
+        "status": verdict.status,
+        "extracted_answer": verdict.extracted_answer,
+        "answer_class": verdict.answer_class,
+    }
+    return {**line.fields, **said, **({} if verdict.reason is None else {"reason": verdict.reason})}
 
 
-def _response(fields: dict[str, Any]) -> str:
-    response = fields.get("response")
-    if not isinstance(response, str):
-        raise ValueError("`response` is missing" if response is None else "`response` must be a text")
-    return response
-
-
-def _answer(fields: dict[str, Any]) -> str:
-    """The gold answer; a number is one too, and 27.0 is 27."""
-    answer = fields.get("answer")
-    if isinstance(answer, float) and not math.isfinite(answer):
-        raise ValueError(f"`answer` must be a text or a number, not {answer}")
-    if isinstance(answer, float) and answer.is_integer():
-        answer = int(answer)
-    if isinstance(answer, bool) or not isinstance(answer, str | int | float):
-        raise ValueError("`answer` is missing" if answer is None else "`answer` must be a text or a number")
-    return str(answer)
-
-
-def _statistics(lines: Sequence[_Line], verdicts: Sequence[Any]) -> dict[str, Any]:
+def _statistics(lines: Sequence[Line], graded: Sequence[dict[str, Any]]) -> dict[str, Any]:
     import pyarrow as pa
 
     from onoff_core.statistics import summarise
@@ -173,25 +144,13 @@ def _statistics(lines: Sequence[_Line], verdicts: Sequence[Any]) -> dict[str, An
             "problem_id": line.problem_id.encode("utf-8", "backslashreplace").decode(),
             "sample_index": line.sample_index,
             "extracted_answer": None,
-            "reward": verdict.reward,
-            "status": verdict.status,
-            "answer_class": verdict.answer_class,
+            "reward": row["reward"],
+            "status": row["status"],
+            "answer_class": row["answer_class"],
         }
-        for line, verdict in zip(lines, verdicts, strict=True)
+        for line, row in zip(lines, graded, strict=True)
     ]
     return summarise(None, pa.Table.from_pylist(rows, schema=SCHEMAS["rewards"]))
-
-
-def _write(path: Path, text: str) -> None:
-    """All of it or nothing, and never half over a file that was there."""
-    place = path.resolve()  # a link stays one
-    scratch = place.with_name(f".{place.name}.{os.getpid()}")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(place)
-    except OSError as error:
-        scratch.unlink(missing_ok=True)
-        raise LinesError(f"{path}: cannot be written: {error}") from error
 
 
 def _report(statistics: dict[str, Any], statuses: "Counter[str]", output: Path) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli.partition import add_partition_arguments, named_partition
-from onoff_core.errors import materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import SettingsError
 from onoff_core.study import load_study
 
 if TYPE_CHECKING:
@@ -21,7 +22,13 @@ def add(commands: Any) -> None:
         "be graded, scored and browsed. Token ids come from tokenizing the texts. The file's rewards and extracted "
         "answers are compared with ours.",
     )
-    command.add_argument("results", type=Path, metavar="RESULTS_DIR", help="folder of a results.json, or the file")
+    command.add_argument(
+        "results",
+        type=Path,
+        nargs="?",
+        metavar="RESULTS_DIR",
+        help="folder of a results.json, or the file (default: the one that a research file with 01_dist only names)",
+    )
     add_partition_arguments(command)
     command.add_argument(
         "--own-problems",
@@ -44,7 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
     study = load_study()
     partition = named_partition(study, args)
-    made = import_results(partition, Store(study.store_path), args.results, own=args.own_problems, log=print)
+    results = args.results or study.results_file
+    if results is None:
+        raise SettingsError(f"{study.config_path} names no results file to import; write: onoff import RESULTS_DIR")
+    made = import_results(partition, Store(study.store_path), results, own=args.own_problems, log=print)
     print(f"{partition.key}: {made.manifest.num_rows} imported responses are its samples now ({study.store_path})")
     for line in notes(made):
         print(f"note: {line}")
@@ -58,22 +68,23 @@ def run(args: argparse.Namespace) -> int:
 
 def notes(made: "Imported") -> list[str]:
     """How the file differs from what the study would say, a line each."""
-    facts, compared = made.manifest.facts, made.comparison
+    from onoff_core.store.provenance import SamplesProvenance
+
+    how, compared = SamplesProvenance.of(made.manifest), made.comparison
     lines = []
     if made.failed:
         first = made.failed[0]
         lines.append(
             f"{len(made.failed)} samples have an error instead of a response and are left out, the first is {first}"
         )
-    if facts["num_references_differing"]:
+    if how.references_differing:
         lines.append(
-            f"{facts['num_references_differing']} references differ from the data set's answers; rewards go by the "
-            "data set's"
+            f"{how.references_differing} references differ from the data set's answers; rewards go by the data set's"
         )
-    if facts.get("num_prompts_differing"):  # an import of before prompts were read has none
+    if how.prompts_differing:
         lines.append(
-            f"{facts['num_prompts_differing']} prompts of the file differ from what the study's task gives, and are "
-            f"kept as the file has them; {facts['first_prompt_differing']}"
+            f"{how.prompts_differing} prompts of the file differ from what the study's task gives, and are "
+            f"kept as the file has them; {how.first_prompt_differing}"
         )
     if compared.num_compared:
         lines.append(

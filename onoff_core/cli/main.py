@@ -6,10 +6,26 @@ import sys
 from collections.abc import Sequence
 
 from onoff_core import __version__
-from onoff_core.cli import bench, browse, check, export, grade, import_results, prune, show, status, verify
+from onoff_core.cli import (
+    bench,
+    browse,
+    check,
+    export,
+    grade,
+    import_results,
+    power,
+    prune,
+    rename,
+    show,
+    status,
+    usage,
+    verify,
+)
+from onoff_core.cli.extensions import extensions
+from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
 
-_COMMANDS = (status, show, check, grade, browse, export, import_results, verify, prune, bench)
+_COMMANDS = (status, show, check, grade, browse, export, import_results, power, verify, usage, prune, rename, bench)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -20,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--version", action="version", version=f"onoff {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in _COMMANDS:
+    for module in (*_COMMANDS, *extensions("onoff.commands")):
         module.add(commands)
     return top
 
@@ -37,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         result: int = args.run(args)
         return result
     except OnoffError as error:
-        print(f"onoff {args.command}: {error}", file=sys.stderr)
+        print(red(f"onoff {args.command}: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"onoff {args.command}: interrupted", file=sys.stderr)

@@ -3,8 +3,9 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from onoff_core.errors import MissingInputError, materialize_command
-from onoff_core.study import Partition, Study
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError
+from onoff_core.study import Partition, PartitionKey, Study, split_partition_key
 
 if TYPE_CHECKING:
     from onoff_core.store import Store
@@ -20,6 +21,22 @@ def named_partition(study: Study, args: argparse.Namespace) -> Partition:
     dataset = args.dataset or study.only("dataset", study.datasets)
     model = args.model or study.only("model", study.models)
     return study.partition(f"{dataset}|{model}")
+
+
+def named_or_stored(study: Study, store: "Store", args: argparse.Namespace) -> PartitionKey:
+    """The partition of `--dataset` and `--model`, also where the study has it no longer and the store has."""
+    if args.dataset is None or args.model is None:
+        return named_partition(study, args).names
+    return stored_partition(study, store, f"{args.dataset}|{args.model}")
+
+
+def stored_partition(study: Study, store: "Store", key: str) -> PartitionKey:
+    """The partition of a key that is in the study, or of which there is something in the store."""
+    from onoff_core.tables import GRID_ASSETS
+
+    names = split_partition_key(key)
+    there = key not in study.partitions and any(store.current(asset, names) is not None for asset in GRID_ASSETS)
+    return names if there else study.partition(key).names
 
 
 def require(store: "Store", key: tuple[str, str], *assets: str) -> None:

@@ -1,5 +1,7 @@
 """Plain tables for a terminal."""
 
+import os
+import sys
 from collections.abc import Sequence
 
 
@@ -21,3 +23,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 def fraction(value: float | None) -> str:
     """`0.115`, or a dash where there is no number."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def red(text: str) -> str:
+    """For standard error: red where a person reads it on a terminal (and has not set NO_COLOR, see no-color.org)."""
+    return f"\x1b[31m{text}\x1b[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else text

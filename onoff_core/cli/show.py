@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from onoff_core.cli.partition import require
+from onoff_core.cli.partition import require, stored_partition
 from onoff_core.cli.printing import fraction, table
 from onoff_core.study import load_study
 
@@ -21,18 +21,22 @@ def run(args: argparse.Namespace) -> int:
     from onoff_core.store import Store
 
     study = load_study()
-    partition = study.partition(args.partition)
     store = Store(study.store_path)
-    require(store, (partition.dataset, partition.model), "statistics")
-    row = partition_summary(store, (partition.dataset, partition.model))
-    interval = f"{fraction(row.accuracy)}  [{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
+    names = stored_partition(study, store, args.partition)
+    require(store, names, "statistics")
+    row = partition_summary(store, names)
+    other = f"[{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
+    same = f"[{fraction(row.same_problems_low)}, {fraction(row.same_problems_high)}]"
+    unknown = f"[{fraction(row.accuracy_lowest)}, {fraction(row.accuracy_highest)}]"
     print(
         table(
-            [partition.key, ""],
+            [str(names), ""],
             [
                 ["problems", f"{row.num_problems}"],
                 ["responses", f"{row.num_samples}"],
-                ["accuracy, 95 % interval", interval],
+                ["accuracy, 95 % interval", f"{fraction(row.accuracy)}  {other}  on other problems like these"],
+                ["", f"{'':5}  {same}  on these problems, drawn again"],
+                ["accuracy, bounds", f"{'':5}  {unknown}  whatever the responses without a verdict are"],
                 ["mean tokens", "-" if row.mean_num_tokens is None else f"{row.mean_num_tokens:.1f}"],
                 ["mean entropy (nats)", fraction(row.mean_entropy)],
             ],

@@ -1,11 +1,16 @@
 """`onoff status`: the grid, dataset x model x asset."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import table
-from onoff_core.errors import ModelError, materialize_command
-from onoff_core.study import load_study
+from onoff_core.commands import materialize_command
+from onoff_core.errors import ModelError
+from onoff_core.study import Study, load_study
+
+if TYPE_CHECKING:
+    from onoff_core.store import Store
 
 _MARKS = {
     "complete": "complete",
@@ -13,6 +18,7 @@ _MARKS = {
     "partial": "partial",
     "stale": "stale",
     "missing": "-",
+    "dropped": "dropped",
 }
 
 
@@ -21,10 +27,14 @@ def add(commands: Any) -> None:
         "status",
         help="what is there of each partition",
         description="Print the grid: complete (made from what the settings say now; imported: brought in by onoff "
-        "import), partial (begun), stale (made from other settings), - (missing).",
+        "import), partial (begun), stale (made from other settings), dropped (removed by onoff prune "
+        "--asset, on purpose), - (missing).",
     )
     command.add_argument("--dataset", help="only this dataset")
     command.add_argument("--model", help="only this model")
+    command.add_argument("--all", action="store_true", help="also what is in the store and not in the study")
+    for extension in extensions("onoff.status"):
+        extension.add_arguments(command)
     command.set_defaults(run=run)
 
 
@@ -36,16 +46,16 @@ def run(args: argparse.Namespace) -> int:
 
     study = load_study()
     store = Store(study.store_path)
-    if args.dataset is not None:
+    if args.dataset is not None and not args.all:
         study.dataset(args.dataset)
-    if args.model is not None:
+    if args.model is not None and not args.all:
         study.model(args.model)
     versions = problems_versions(study, store)
     notes = {
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
     known = current_generations(store)
-    rows, unfinished = [], None
+    rows, unfinished, open_keys = [], None, []
     wanting: tuple[str, ...] = ASSETS
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
@@ -58,16 +68,38 @@ def run(args: argparse.Namespace) -> int:
         rows.append(
             [partition.dataset, partition.model, *(_MARKS[states[asset]] if states else "?" for asset in ASSETS)]
         )
-        if unfinished is None and any(state not in ("complete", "imported") for state in states.values()):
+        wants_work = any(state not in ("complete", "imported", "dropped") for state in states.values())
+        open_keys += [partition.key] if wants_work else []
+        if unfinished is None and wants_work:
             unfinished = partition.key  # to make imported samples anew would replace them
-            wanting = tuple(asset for asset in ASSETS if states[asset] != "imported")
+            wanting = tuple(asset for asset in ASSETS if states[asset] not in ("imported", "dropped"))
+    if args.all:
+        rows += _not_in_study(study, store, args.dataset, args.model)
     print(table(["dataset", "model", *ASSETS], rows))
     print(f"\nstore: {study.store_path}")
     for name, note in notes.items():
         print(f"{name}: {note}")
+    for extension in extensions("onoff.status"):
+        for line in extension.notes(study, open_keys, args):
+            print(line)
     if unfinished is not None:
         print("next: fill one with")
         print(f"  {materialize_command(wanting, unfinished)}")
     elif rows:
         print("next: onoff browse, or onoff show 'DATASET|MODEL'")
     return 0
+
+
+def _not_in_study(study: Study, store: "Store", dataset: str | None, model: str | None) -> list[list[str]]:
+    """A row for each partition that the store has and the study has not."""
+    from onoff_core.tables import GRID_ASSETS
+
+    found = sorted({names for asset in GRID_ASSETS for names in store.partitions(asset)})
+    return [
+        [
+            *names,
+            *("not in study" if store.current(asset, names) is not None else "-" for asset in GRID_ASSETS),
+        ]
+        for names in found
+        if "|".join(names) not in study.partitions and dataset in (None, names[0]) and model in (None, names[1])
+    ]

@@ -1,8 +1,8 @@
-"""Responses -> the distribution behind every token, one table (and so one row group) a response, several where
-whole-vocabulary rows are many.
+"""Responses -> the distribution behind every token, one table (and so one row group) a response; several
+where a response has many whole-vocabulary rows.
 
 torch is imported when `extract_distributions` is first used. `load_distributions` and `TopK`, which read exported files
-back, live in `onoff_core.exchange.load`; notebooks know them by the name they have here.
+back, live in `onoff_core.exchange.load`; notebooks import them from here.
 """
 
 from typing import TYPE_CHECKING, Any

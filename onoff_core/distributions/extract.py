@@ -1,6 +1,7 @@
 """Score the sampled token ids, as they were sampled: text is never tokenized a second time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
@@ -16,7 +17,7 @@ from onoff_core.tables import SCHEMAS
 
 _SCHEMA = SCHEMAS["token_distributions"]
 _KEPT_MANTISSA_BITS = 10
-# Of a table of whole-vocabulary rows, and so of a row group, which is the least that a reader of one token reads.
+# The size of a table of whole-vocabulary rows, and so of a row group: a reader of one token reads at least that much.
 _MOST_BYTES = 32 * 1024 * 1024
 
 
@@ -26,28 +27,60 @@ def extract_distributions(
     settings: DistributionSettings,
     on_response: Callable[[int], None] = lambda tokens: None,
 ) -> Iterator[pa.Table]:
-    """Yield a table (`token_distributions` schema) for each row of `samples`, in order; `on_response` is told its
-    tokens.
+    """Tables (`token_distributions` schema) for each row of `samples`, in order; `on_response` is told its tokens.
 
     With the whole vocabulary a response of many tokens comes in several tables, of at most 32 MiB where a token's row
-    is not larger.
+    is not larger. The scorer is told of all prompts now, before the first table is asked for, so that it may begin.
     """
     rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
-    for (problem_id, prompt_ids), group in groupby(rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])):
-        same_prompt = list(group)
-        scored = scorer.score(prompt_ids, [row["token_ids"] for row in same_prompt], settings)
-        for row in same_prompt:
+    begun = [
+        _begin(scorer, problem_id, prompt_ids, list(group), settings)
+        for (problem_id, prompt_ids), group in groupby(
+            rows, key=lambda row: (row["problem_id"], row["prompt_token_ids"])
+        )
+    ]
+    return _tables(begun, settings, on_response)
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """The responses to one prompt, which the scorer has been told of, or why it cannot be."""
+
+    rows: list[dict[str, Any]]
+    scored: Iterator[TokenScores]
+    error: ModelError | None = None
+
+
+def _begin(
+    scorer: Scorer, problem_id: str, prompt_ids: list[int], rows: list[dict[str, Any]], settings: DistributionSettings
+) -> _Begun:
+    try:
+        scorer.info.check_token_ids(prompt_ids, f"problem {problem_id}: its prompt")
+        for row in rows:
+            scorer.info.check_token_ids(row["token_ids"], f"problem {problem_id}, sample {row['sample_index']}: it")
+    except ModelError as error:  # is raised in its turn: what comes before it is written
+        return _Begun(rows, iter(()), error)
+    return _Begun(rows, scorer.score(prompt_ids, [row["token_ids"] for row in rows], settings))
+
+
+def _tables(
+    begun: Sequence[_Begun], settings: DistributionSettings, on_response: Callable[[int], None]
+) -> Iterator[pa.Table]:
+    for one in begun:
+        if one.error is not None:
+            raise one.error
+        for row in one.rows:
             try:
-                scores = next(scored)
+                scores = next(one.scored)
             except ModelError as error:
-                raise ModelError(f"problem {problem_id}, sample {row['sample_index']}: {error}") from error
+                raise ModelError(f"problem {row['problem_id']}, sample {row['sample_index']}: {error}") from error
             on_response(len(row["token_ids"]))
             table = _table(row, scores)
             yield from [table] if settings.top_k is not None else _parts(table)
 
 
 def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
-    """The columns of the schema in its order: the response's own, and whatever else the scorer gives."""
+    """The columns of the schema in its order: the response's own, and the scorer's."""
     count = len(row["token_ids"])
     own = {
         "problem_id": pa.array([row["problem_id"]] * count, pa.string()),
@@ -60,7 +93,7 @@ def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
 
 
 def _array(field: pa.Field, scores: TokenScores, count: int) -> pa.Array:
-    """One column of a scorer. What a column may lack is null; lists of floats are rounded."""
+    """One column of a scorer. A nullable column that the scorer does not give is null; lists of floats are rounded."""
     if field.name not in scores.columns and field.nullable:
         return pa.nulls(count, field.type)
     values = scores[field.name]
@@ -72,7 +105,7 @@ def _array(field: pa.Field, scores: TokenScores, count: int) -> pa.Array:
 
 
 def _parts(table: pa.Table) -> Iterator[pa.Table]:
-    """The rows in order, so many in each as the bytes allow, all but the last as many; an empty table as it is."""
+    """The rows in order, in tables of at most _MOST_BYTES (or of one row); an empty table as it is."""
     count = max(1, table.num_rows)
     rows = max(1, _MOST_BYTES * count // max(1, table.nbytes))
     return (table.slice(begin, rows) for begin in range(0, count, rows))

@@ -12,7 +12,7 @@ from pathlib import Path
 from onoff_core.exchange.files import Say, replacing
 from onoff_core.exchange.results_file import Result
 from onoff_core.problems import Problem
-from onoff_core.rewards import Grader, GradingTask, Verdict
+from onoff_core.rewards import Grader, GradingTask, Verdict, whole_gold
 from onoff_core.study import TaskSettings
 
 
@@ -51,12 +51,15 @@ def compare(problems: Sequence[Problem], results: Sequence[Result], task: TaskSe
         for problem, result in zip(problems, results, strict=True)
         if result.extracted_answers is not None or any(reward is not None for reward in result.rewards or ())
     ]
+    # Of a prompt only its end matters, where the thinking may have begun; a file without prompts has the study's.
     tasks = [
-        GradingTask(text, problem.answer, problem.problem_id) for problem, result in said for text in result.samples
+        GradingTask(text, _gold(problem), problem.problem_id, result.prompt or task.prefill or "")
+        for problem, result in said
+        for text in result.samples
     ]
     if not tasks:
         return Comparison(0, 0, 0, ())
-    with Grader(task.format_type, reward_type=task.reward_type) as grader:
+    with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
         verdicts = iter(grader.grade(tasks))
     rewards, answers, differences = 0, 0, []
     for problem, result in said:
@@ -70,6 +73,11 @@ def compare(problems: Sequence[Problem], results: Sequence[Result], task: TaskSe
             if other_reward or other_answer:
                 differences.append(_difference(problem, result, place, verdict))
     return Comparison(len(tasks), rewards, answers, tuple(differences))
+
+
+def _gold(problem: Problem) -> str:
+    """The gold answer that rewards go by."""
+    return whole_gold(problem.answer, problem.solution)
 
 
 def _rewards_differ(result: Result, place: int, verdict: Verdict) -> bool:
@@ -91,14 +99,14 @@ def _plain(answer: str | None) -> str | None:
 def _difference(problem: Problem, result: Result, place: int, verdict: Verdict) -> Difference:
     return Difference(
         problem_id=problem.problem_id,
-        sample_index=result.indices[place],
+        sample_index=place,
         reward_of_file=result.rewards[place] if result.rewards is not None else None,
         reward=verdict.reward,
         status=verdict.status,
         extracted_answer_of_file=result.extracted_answers[place] if result.extracted_answers is not None else None,
         extracted_answer=verdict.extracted_answer,
         reference_of_file=result.reference,
-        answer=problem.answer,
+        answer=_gold(problem),
         response=result.samples[place],
     )
 

@@ -18,13 +18,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from onoff_core.errors import ExchangeError, StoreError
-from onoff_core.exchange.files import WRITTEN_BY, NpzWriter, Say, info, replacing
+from onoff_core.exchange.files import WRITTEN_BY, NpzWriter, Say, info, mark_of_now, replacing
 from onoff_core.exchange.load import JSON_NAME, NPZ_NAME
 from onoff_core.exchange.options import ExportOptions
 from onoff_core.exchange.results import STATISTICS_NAME
 from onoff_core.exchange.scripts_shape import DistributionStatistics, distribution_entry
 from onoff_core.exchange.token_strings import legacy_token_strings, token_strings
 from onoff_core.store import Generation, Store
+from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
 
 _COLUMNS = ["problem_id", "sample_index", "entropy", "logsumexp", "topk_ids", "topk_logprobs"]
 _NUMBERS_AT_ONCE = 1_000_000  # of a block of rows; a handful of such blocks are alive at once
@@ -78,13 +79,13 @@ def export_distributions(
             "(any more); materialize samples,token_distributions again"
         )
     pieces = store.require("vocabulary", key[1:]).read()["piece"].to_pylist()
-    manifest = distributions.manifest()
-    top_k = manifest.settings["top_k"]
-    dense = options.shape == "described" and (options.dense or top_k is None)
-    shape = _Shape(manifest.facts["vocab_size"], top_k, dense)
+    scores = ScoresProvenance.of(distributions.manifest())
+    dense = options.shape == "described" and (options.dense or scores.top_k is None)
+    shape = _Shape(scores.vocab_size, scores.top_k, dense)
     names = [JSON_NAME, NPZ_NAME, *([STATISTICS_NAME] if statistics and options.shape == "scripts" else [])]
+    mark = mark_of_now(folder, names)
     with ExitStack() as stack:
-        scratches = [stack.enter_context(replacing(folder / name, say)) for name in names]
+        scratches = [stack.enter_context(replacing(folder / name, say, mark)) for name in names]
         npz = stack.enter_context(NpzWriter(scratches[1]))
         file = stack.enter_context(scratches[0].open("w", encoding="utf-8"))
         file.write(f'{{"written_by": "{WRITTEN_BY}",\n')
@@ -108,14 +109,14 @@ def _metadata(
     samples: Generation, distributions: Generation, options: ExportOptions, shape: _Shape, num_prompts: int
 ) -> Row:
     """The research scripts' five, then ours."""
-    model = samples.manifest().settings["model"]
+    how = SamplesProvenance.of(samples.manifest())
     return {
-        "backend": model["backend_type"],
+        "backend": how.backend_type,
         "distribution_type": "logits" if options.use_logits else "probabilities",
-        "temperature": distributions.manifest().settings["temperature"],
+        "temperature": ScoresProvenance.of(distributions.manifest()).temperature,
         "num_prompts": num_prompts,
         "distributions_file": NPZ_NAME,
-        "model_name": model["model_name"],
+        "model_name": how.model_name,
         "vocab_size": shape.vocab_size,
         "top_k": shape.top_k,
         "arrays": "dense" if shape.dense else "indices and values",
@@ -263,8 +264,8 @@ def _write_scripts(
             statistics.add(len(response["token_ids"]))
         statistics.num_examples = i + 1
         writer.file.write("\n]}")
-    model, temperature = samples.manifest().settings["model"], distributions.manifest().settings["temperature"]
-    totals = statistics.totals(model, temperature, shape.top_k, options.use_logits, options.input_file)
+    how, scores = SamplesProvenance.of(samples.manifest()), ScoresProvenance.of(distributions.manifest())
+    totals = statistics.totals(how, scores, options.use_logits, options.input_file)
     rest = {"statistics": totals, "distributions_file": NPZ_NAME, "num_distributions": statistics.num_samples}
     writer.file.write(f"\n],\n{_dump(rest, 1)[1:]}\n")
     return totals

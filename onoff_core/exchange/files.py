@@ -4,6 +4,7 @@ A file that another program wrote is never overwritten: it is renamed first. Our
 a JSON file, `"written_by": "onoff <version>"`, and the comment of an NPZ, which is a zip file.
 """
 
+import itertools
 import logging
 import re
 import time
@@ -32,27 +33,37 @@ info: Say = logging.getLogger("onoff").info
 
 
 @contextmanager
-def replacing(target: Path, say: Say = info) -> Iterator[Path]:
+def replacing(target: Path, say: Say = info, mark: str | None = None) -> Iterator[Path]:
     """A scratch file to fill; after the block it stands in the target's place, and on an error nothing has changed.
 
-    What stood there is renamed where it was not written by us, and `say` is told.
+    What stood there is renamed where it was not written by us, and `say` is told. `mark` goes into the new name, so
+    that files that belong together stay so.
     """
     try:
         with atomic.replacing(target, f".{target.name}-") as scratch:
             yield scratch
-            _set_aside(target, say)
+            _set_aside(target, say, mark)
     except OSError as error:
         raise ExchangeError(f"{target}: cannot be written ({error.strerror or error})") from error
 
 
-def _set_aside(target: Path, say: Say) -> None:
+def mark_of_now(folder: Path, names: Sequence[str]) -> str:
+    """The time, for the names of what is set aside; another one than any of these files was set aside with before."""
+    now = time.strftime("%Y%m%d-%H%M%S")
+    marks = (now if number == 1 else f"{now}-{number}" for number in itertools.count(1))
+    return next(mark for mark in marks if not any(_aside(folder / name, mark).exists() for name in names))
+
+
+def _aside(target: Path, mark: str) -> Path:
+    return target.with_name(f"{target.stem}.{mark}{target.suffix}")
+
+
+def _set_aside(target: Path, say: Say, mark: str | None) -> None:
     if not target.is_file() or _is_ours(target):
         return
-    moment = time.strftime("%Y%m%d-%H%M%S")
-    number, aside = 1, target.with_name(f"{target.stem}.{moment}{target.suffix}")
-    while aside.exists():
-        number += 1
-        aside = target.with_name(f"{target.stem}.{moment}-{number}{target.suffix}")
+    if mark is None or _aside(target, mark).exists():
+        mark = mark_of_now(target.parent, [target.name])
+    aside = _aside(target, mark)
     target.rename(aside)
     say(f"{target} was not written by onoff; it is {aside.name} now")
 

@@ -111,12 +111,10 @@ def _settings(partition: Partition, problems: Sequence[Problem], results: Sequen
 
 
 def _content(problem: Problem, result: Result) -> list[Any]:
-    """What a file says of a problem; its prompt and numbers only where it says them, as not every file does."""
+    """What a file says of a problem; its prompt only where it has one, as not every file does."""
     content: list[Any] = [problem.problem_id, result.samples]
     if result.prompt is not None:
         content.append({"prompt": result.prompt})
-    if result.indices != tuple(range(len(result.samples))):
-        content.append({"sample_ids": result.indices})
     return content
 
 
@@ -189,7 +187,7 @@ def _table(prompts: _Prompts, chunk: Sequence[tuple[Problem, Result]]) -> pa.Tab
     for problem, result in chunk:
         prompt = prompts.of(problem, result)
         prompt_ids = prompts.tokenizer.encode(prompt)
-        for index, text in sorted(zip(result.indices, result.samples, strict=True)):
+        for index, text in enumerate(result.samples):
             token_ids = prompts.token_ids(text)
             rows.append(
                 {

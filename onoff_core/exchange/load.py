@@ -8,6 +8,7 @@ import json
 import logging
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -317,6 +318,9 @@ def _keys(samples: list[tuple[str, Mapping[str, Any]]], archive: _Archive, file:
                 f"{file}: {place}: its arrays are not in {archive.path} (looked for {key}); the two files do not "
                 "belong together"
             )
+    twice = [key for key, count in Counter(said).items() if count > 1]
+    if twice:
+        raise ExchangeError(f"{file}: two responses have the arrays {twice[0]}; take the file as it was written")
     return [key for key in said if key is not None]
 
 

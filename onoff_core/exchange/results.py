@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from onoff_core.errors import StoreError
-from onoff_core.exchange.files import WRITTEN_BY, Say, info, replacing
+from onoff_core.exchange.files import WRITTEN_BY, Say, info, mark_of_now, replacing
 from onoff_core.exchange.options import ExportOptions
 from onoff_core.exchange.scripts_shape import ResultsStatistics, result_entry
 from onoff_core.store import Generation, Store
@@ -38,9 +38,10 @@ def export_results(
         (problems[problem_id], list(rows))
         for problem_id, rows in groupby(_joined(samples, rewards), key=lambda row: row["problem_id"])
     )
+    mark = mark_of_now(folder, [RESULTS_NAME, STATISTICS_NAME])
     with (
-        replacing(folder / RESULTS_NAME, say) as scratch,
-        replacing(folder / STATISTICS_NAME, say) as statistics_scratch,
+        replacing(folder / RESULTS_NAME, say, mark) as scratch,
+        replacing(folder / STATISTICS_NAME, say, mark) as statistics_scratch,
         scratch.open("w", encoding="utf-8") as file,
     ):
         file.write(f'{{"written_by": "{WRITTEN_BY}",\n"results": [')

@@ -19,7 +19,6 @@ from onoff_core.problems import Problem
 
 # A template around a question is recognised by the question in it; a short question may stand in another by chance.
 _LONG_QUESTION = 40
-_MOST_SAMPLES = 2**31
 
 
 @dataclass(frozen=True)
@@ -28,17 +27,11 @@ class Result:
 
     question: str
     reference: str
-    samples: tuple[str, ...]
-    sample_ids: tuple[int, ...] | None = None  # the file's own numbers of the samples; None: it has none, so 0, 1, ...
+    samples: tuple[str, ...]  # in the order of their numbers
     prompt: str | None = None  # the text the model was given; None: the file does not say
     rewards: tuple[float | None, ...] | None = None  # the file's own; None: it does not say
     extracted_answers: tuple[str | None, ...] | None = None  # the file's own; None in it: none was found
     failed: tuple[str, ...] = ()  # entries without a response: where they stand, and the error they name
-
-    @property
-    def indices(self) -> tuple[int, ...]:
-        """What each sample is numbered by, as many as there are samples."""
-        return self.sample_ids if self.sample_ids is not None else tuple(range(len(self.samples)))
 
 
 def read_results(path: Path) -> tuple[Result, ...]:
@@ -109,36 +102,38 @@ def _of_scripts(question: str, reference: str, prompt: str | None, entries: list
         if not isinstance(entry.get("response"), str):
             raise ExchangeError(f"{where}: has no text 'response'")
         _check_unicode(entry["response"], where)
-        whole.append((where, number, entry))
+        whole.append((where, entry))
+    whole = _by_number(whole, place)
     return Result(
         question,
         reference,
-        tuple(entry["response"] for _, _, entry in whole),
-        sample_ids=_sample_ids(whole, place),
+        tuple(entry["response"] for _, entry in whole),
         prompt=prompt,
-        rewards=tuple(_reward(entry.get("reward"), where) for where, _, entry in whole),
+        rewards=tuple(_reward(entry.get("reward"), where) for where, entry in whole),
         extracted_answers=(
-            tuple(_answer(entry["extracted_answer"]) for _, _, entry in whole)
-            if all("extracted_answer" in entry for _, _, entry in whole)
+            tuple(_answer(entry["extracted_answer"]) for _, entry in whole)
+            if all("extracted_answer" in entry for _, entry in whole)
             else None
         ),
         failed=tuple(failed),
     )
 
 
-def _sample_ids(entries: Sequence[tuple[str, int, dict[str, Any]]], place: str) -> tuple[int, ...]:
-    """The numbers of the samples: their `sample_id`, and where none has one their place in the file."""
-    given = [entry.get("sample_id") for _, _, entry in entries]
-    if all(number is None for number in given):
-        return tuple(number for _, number, _ in entries)
-    for (where, _, _), number in zip(entries, given, strict=True):
-        if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number < _MOST_SAMPLES:
+def _by_number(entries: list[tuple[str, dict[str, Any]]], place: str) -> list[tuple[str, dict[str, Any]]]:
+    """The samples in the order of their `sample_id`, or as they stand where none has one. What is missing between two
+    numbers (it failed, or was removed) leaves no gap in ours.
+    """
+    if all(entry.get("sample_id") is None for _, entry in entries):
+        return entries
+    for where, entry in entries:
+        number = entry.get("sample_id")
+        if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise ExchangeError(f"{where}: sample_id should be a number 0, 1, ..., not {number!r}")
-    ids = [number for number in given if number is not None]
+    ids = [entry["sample_id"] for _, entry in entries]
     if len(set(ids)) < len(ids):
         twice = next(number for number in ids if ids.count(number) > 1)
         raise ExchangeError(f"{place}: sample_id {twice} stands there more than once; number the samples anew")
-    return tuple(ids)
+    return sorted(entries, key=lambda pair: pair[1]["sample_id"])
 
 
 def _reward(value: Any, place: str) -> float | None:

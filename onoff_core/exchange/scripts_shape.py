@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from onoff_core.store import Manifest
+from onoff_core.store.provenance import RewardsProvenance, SamplesProvenance, ScoresProvenance
+from onoff_core.study import SamplingSettings
 
 Row = dict[str, Any]
 
@@ -57,13 +59,12 @@ class ResultsStatistics:
         self.graded += [row["reward"] for row in rows if row["reward"] is not None]
 
     def totals(self) -> Row:
-        model, task = self.samples.settings["model"], self.samples.settings["task"]
-        sampling = self.samples.settings.get("sampling")  # imported samples have none
+        how, graded = SamplesProvenance.of(self.samples), RewardsProvenance.of(self.rewards)
         accuracy = sum(self.graded) / len(self.graded) if self.graded else None
         return {
             "dataset": self.dataset,
-            "model": model["model_name"],
-            "backend": model["backend_type"],
+            "model": how.model_name,
+            "backend": how.backend_type,
             "task_config_path": "direct_config",
             "num_examples": len(self.counts),
             "num_samples_per_example": self.counts[0] if len(set(self.counts)) == 1 else None,
@@ -71,16 +72,18 @@ class ResultsStatistics:
             "overall_accuracy": accuracy,
             "accuracy_rate": accuracy,
             "average_response_length": self.num_characters / sum(self.counts) if self.counts else None,
-            # How many responses ran side by side is no part of a result, and is not recorded.
-            "sampling_config": (
-                None if sampling is None else {**{name: sampling[name] for name in _SAMPLING_KEYS}, "batch_size": None}
-            ),
+            "sampling_config": None if how.sampling is None else _sampling(how.sampling),
             "task_config": {
-                "template_type": task["template_type"],
-                "format_type": self.rewards.settings["format_type"],
-                "reward_type": self.rewards.settings["reward_type"],
+                "template_type": how.template_type,
+                "format_type": graded.format_type,
+                "reward_type": graded.reward_type,
             },
         }
+
+
+def _sampling(sampling: SamplingSettings) -> Row:
+    """How many responses ran side by side is no part of a result, and is not recorded."""
+    return {**{name: getattr(sampling, name) for name in _SAMPLING_KEYS}, "batch_size": None}
 
 
 def distribution_entry(
@@ -111,17 +114,15 @@ class DistributionStatistics:
         self.num_samples += 1
         self.num_tokens += num_tokens
 
-    def totals(
-        self, model: Mapping[str, Any], temperature: float, top_k: int | None, logits: bool, input_file: str | None
-    ) -> Row:
+    def totals(self, how: SamplesProvenance, scores: ScoresProvenance, logits: bool, input_file: str | None) -> Row:
         return {
             "num_examples": self.num_examples,
             "total_samples": self.num_samples,
             "total_tokens": self.num_tokens,
             "average_tokens_per_sample": self.num_tokens / self.num_samples if self.num_samples else None,
             "distribution_type": "logits" if logits else "probabilities",
-            "temperature": temperature,
-            "top_k": top_k,
-            "backend": {"backend_type": model["backend_type"], "model_name": model["model_name"]},
+            "temperature": scores.temperature,
+            "top_k": scores.top_k,
+            "backend": {"backend_type": how.backend_type, "model_name": how.model_name},
             "input_file": input_file,
         }

@@ -1,21 +1,21 @@
-"""What decides a result, hashed: the same fingerprint is the same content, and a changed setting is a new generation.
+"""Hash what decides a result: equal fingerprints mean equal content, and a changed setting starts a new generation.
 
 samples             problems' content, model and revision, task, sampling settings
 rewards             the samples' fingerprint, format and reward type
-statistics          the rewards' fingerprint
+statistics          the rewards' fingerprint; statistics settings that are not the default
 token_distributions the samples' fingerprint, distribution settings
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
-(`torch_dtype`) does decide it. With `seed: null` the fingerprint says so, and the seed that was drawn is recorded in
-the manifest.
+(`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
+seed that was drawn.
 """
 
 import hashlib
 import json
 from typing import Any
 
-from onoff_core.backends import DEFAULT_SCORER, scorer_kind
-from onoff_core.backends.identity import model_identity
+from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
+from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.study import Partition
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
 
@@ -33,31 +33,47 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's samples besides the problems."""
     backend = partition.model_settings.backend_specific
     script = {} if backend.script is None else {"script": list(backend.script.responses)}
+    identity = model_identity(partition.model_settings, partition.base_dir)
+    if partition.recorded_folder is not None and identity["model_name"] == FOLDER:
+        identity["model_name"] = partition.recorded_folder
     return {
         "model": {
-            **model_identity(partition.model_settings, partition.base_dir),
+            **identity,
             "backend_type": partition.model_settings.backend_type,
             "torch_dtype": backend.torch_dtype,
             **script,
+            **({"engine": backend.engine} if partition.model_settings.backend_type == "openai" else {}),
         },
-        "task": partition.task.model_dump(mode="json", exclude={"reward_type"}),
-        "sampling": partition.sampling.model_dump(mode="json", exclude={"batch_size"}),
+        "task": partition.task.deciding({"reward_type", "thinking"}),
+        "sampling": partition.sampling.deciding({"batch_size"}),
+        **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
     }
 
 
 def reward_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's rewards besides the samples and the gold answers."""
-    return {"reward_type": partition.task.reward_type, "format_type": partition.task.format_type}
+    task = partition.task
+    settings: dict[str, Any] = {"reward_type": task.reward_type, "format_type": task.format_type}
+    if task.thinking is not None:  # it came later: what was graded without it stays what it is
+        settings["thinking"] = task.thinking.model_dump(mode="json")
+    return settings
+
+
+def statistics_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's statistics besides the rewards: the settings that are not at their default."""
+    return partition.statistics.model_dump(mode="json", exclude_defaults=True)
 
 
 def distribution_settings(partition: Partition) -> dict[str, Any]:
-    """What decides a partition's token distributions besides the samples. `use_logits` is the export's matter.
+    """What decides a partition's token distributions besides the samples. `use_logits` matters to the export only.
 
-    Which engine scores is told where it is another than the usual one.
+    The engine that scores is named only where it is not the default one, its precision where it is not the sampler's.
     """
-    kind = scorer_kind(partition.model_settings)
+    model = partition.model_settings
+    kind, dtype = scorer_kind(model), scoring_settings(model).backend_specific.torch_dtype
     scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
-    return {**partition.distribution.model_dump(mode="json", exclude={"use_logits"}), **scorer}
+    precision = {} if dtype == model.backend_specific.torch_dtype else {"torch_dtype": dtype}
+    return {**partition.distribution.deciding({"use_logits"}), **scorer, **precision}
 
 
 def sampling_settings_version(partition: Partition) -> str:
@@ -80,8 +96,15 @@ def rewards_fingerprint(partition: Partition, samples: str) -> str:
     return _of("rewards", samples=samples, settings=reward_settings_version(partition))
 
 
-def statistics_fingerprint(rewards: str) -> str:
-    return _of("statistics", rewards=rewards)
+def statistics_fingerprint(partition: Partition, rewards: str) -> str:
+    settings = statistics_settings(partition)
+    return _of("statistics", rewards=rewards, **({"settings": fingerprint_of(settings)} if settings else {}))
+
+
+def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, str]) -> str:
+    """The fingerprint of a data set's comparisons; `problem_statistics`: each model's fingerprint of that table."""
+    content = [statistics_settings(partition), sorted(problem_statistics.items())]
+    return _of("comparisons", content=fingerprint_of(content))
 
 
 def token_distributions_fingerprint(partition: Partition, samples: str) -> str:

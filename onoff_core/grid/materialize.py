@@ -1,74 +1,109 @@
 """Make one asset of one partition: the whole of what an asset body does.
 
 Each function goes on from what an earlier, interrupted run left, does nothing where the result is complete, and
-publishes the catalog at the end. `log` takes the lines a person should see.
+publishes the catalog at the end. `log` takes the lines a person should see. `again`: make it although it is there.
 """
 
 import logging
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, replace
+from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from onoff_core.backends import open_sampler, open_scorer, open_tokenizer
+from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
+from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
+from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.problem_versions import keep_problems_version
+from onoff_core.grid.recorded import as_recorded
+from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
+from onoff_core.grid.run_record import RunRecord
+from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
-from onoff_core.rewards import Grader, GradingTask
-from onoff_core.statistics import summarise
+from onoff_core.rewards import Grader, GradingTask, whole_gold
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
-from onoff_core.study import Partition
+from onoff_core.store.provenance import SamplesProvenance
+from onoff_core.study import Partition, SamplingSettings
+from onoff_core.study.checking import validate
 from onoff_core.tables import SCHEMAS
 
 Log = Callable[[str], None]
+T = TypeVar("T")
 
 _info: Log = logging.getLogger("onoff").info
 
 
 @dataclass(frozen=True)
 class Made:
-    """A complete generation, and whether this call had anything to do for it."""
+    """A complete generation, and whether this call computed anything of it."""
 
     generation: Generation
     manifest: Manifest
     computed: bool
 
 
-def materialize_samples(partition: Partition, store: Store, log: Log | None = None) -> Made:
-    """Draw the partition's responses."""
-    say = log or _info
+def materialize_samples(
+    partition: Partition, store: Store, log: Log | None = None, *, again: bool = False, ad_hoc: bool = False
+) -> Made:
+    """Draw the partition's responses. `ad_hoc`: of a partition that is not quite what the settings say; other models'
+    results are still read with the data set's problems as they were.
+    """
+    say, partition = log or _info, as_recorded(partition, store)
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
-    keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
+    if not ad_hoc:
+        keep_problems_version(partition.dataset, partition.dataset_settings, partition.base_dir, store, version)
     fingerprint = fingerprints.samples_fingerprint(partition, version)
     generation = store.generation("samples", (partition.dataset, partition.model), fingerprint)
     with store.writing(generation):
-        keep_problems(store, partition.dataset, problems, version)
-        if is_whole(generation, say):
+        keep_problems(store, partition.dataset, problems, version, replace_current=not ad_hoc)
+        if is_whole(generation, say, again):
             _mend_vocabulary(partition, store)
             return already(store, generation, say)
-        indices, facts = _sample(partition, store, generation, problems, say, log)
         settings = fingerprints.sampling_settings(partition)
+        taken = _model_defaults(partition)
+        partition = replace(partition, sampling=partition.sampling.model_copy(update=taken))
+        indices, facts = _sample(partition, store, generation, problems, say, log)
+        if partition.sampling.generation_defaults is not None:
+            settings = {**settings, "sampling": {**settings["sampling"], **taken}}
+            facts = {**facts, "generation_defaults": taken}
         return finish(store, generation, {"problems": version}, settings, facts, indices)
+
+
+def _model_defaults(partition: Partition) -> dict[str, Any]:
+    """The values of the sampling settings that are left to the model, as far as its generation_config.json has them."""
+    left = partition.sampling.left_to_model
+    if not left:
+        return {}
+    found = generation_defaults(partition.model, partition.model_settings, partition.base_dir)
+    taken = {name: found[name] for name in left if name in found}
+    checked = validate(
+        SamplingSettings, taken, partition.base_dir, f"generation_config.json of models.{partition.model}"
+    )
+    return {name: getattr(checked, name) for name in taken}
 
 
 def _sample(
     partition: Partition, store: Store, generation: Generation, problems: tuple[Problem, ...], say: Log, log: Log | None
 ) -> tuple[list[int], dict[str, Any]]:
-    """Draw what is missing of a generation; the numbers of its fragments, and the facts of the run."""
+    """Draw the missing fragments of a generation. Returns the indices of all its fragments, and the run's facts."""
     from onoff_core.sampling import chunks_of, sample_chunks
 
     sampling = partition.sampling
     begun = generation.begin({"seed": secrets.randbits(62) if sampling.seed is None else sampling.seed})
+    record = RunRecord(generation)
     chunks = chunks_of(problems, sampling.num_samples)
     there = generation.fragment_indices()
     missing = [chunk for chunk in chunks if chunk.index not in there]
     _say_resuming(say, chunks, missing)
+    responses = sum(len(chunk.problems) for chunk in missing) * sampling.num_samples
+    check_room(store, samples_bytes(responses, sampling), f"samples of {partition.key}")
     with closing(open_sampler(partition.model, partition.model_settings, partition.base_dir)) as sampler:
         keep_vocabulary(store, partition.model, sampler.tokenizer.vocabulary)
         progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
@@ -80,39 +115,45 @@ def _sample(
         return [chunk.index for chunk in chunks], {
             "seed": begun["seed"],
             "model_revision": sampler.info.revision,
+            "model_source": model_source(partition.model_settings, partition.base_dir),
             "device": sampler.info.device,
             "torch_dtype": sampler.info.dtype,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
+            **sampler.info.facts,
+            **record.facts(tokens=progress.tokens),
         }
 
 
-def materialize_rewards(partition: Partition, store: Store, log: Log | None = None) -> Made:
+def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Grade the partition's current samples."""
     say, key = log or _info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
     with store.writing(generation):
-        if is_whole(generation, say):
+        if is_whole(generation, say, again):
             return already(store, generation, say)
         version = samples.manifest().inputs["problems"]
         problems = store.generation("problems", (partition.dataset,), version).read()
-        gold = dict(zip(problems["problem_id"].to_pylist(), problems["answer"].to_pylist(), strict=True))
+        columns = (problems[name].to_pylist() for name in ("problem_id", "answer", "solution"))
+        gold = {problem: whole_gold(answer, solution) for problem, answer, solution in zip(*columns, strict=True)}
+        record = RunRecord(generation)
         progress = Progress("grading", samples.manifest().num_rows, log)
         indices, there = sorted(samples.fragment_indices()), generation.fragment_indices()
-        with Grader(partition.task.format_type, reward_type=partition.task.reward_type) as grader:
+        task = partition.task
+        with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
             for index in indices:
                 if index not in there:
                     table = _grade(samples.read_fragment(index), gold, grader, progress)
                     generation.write_fragment(index, [table])
         inputs = {"samples": samples.fingerprint, "problems": version}
         settings = fingerprints.reward_settings(partition)
-        return finish(store, generation, inputs, settings, {"seconds": progress.seconds}, indices)
+        return finish(store, generation, inputs, settings, {"seconds": progress.seconds, **record.facts()}, indices)
 
 
 def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress: Progress) -> pa.Table:
-    rows = samples.select(["problem_id", "sample_index", "response"]).to_pylist()
-    tasks = [GradingTask(row["response"], gold[row["problem_id"]], row["problem_id"]) for row in rows]
+    rows = samples.select(["problem_id", "sample_index", "prompt", "response"]).to_pylist()
+    tasks = [GradingTask(row["response"], gold[row["problem_id"]], row["problem_id"], row["prompt"]) for row in rows]
     graded = [
         {
             "problem_id": row["problem_id"],
@@ -121,45 +162,71 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
             "reward": verdict.reward,
             "status": verdict.status,
             "answer_class": verdict.answer_class,
+            "reason": verdict.reason,
         }
         for row, verdict in zip(rows, grader.grade(tasks, progress.add), strict=True)
     ]
     return pa.Table.from_pylist(graded, schema=SCHEMAS["rewards"])
 
 
-def materialize_statistics(partition: Partition, store: Store, log: Log | None = None) -> Made:
-    """Summarise the partition's current rewards."""
+def materialize_statistics(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
+    """Summarise the partition's current rewards, each problem's too, and compare the data set's models anew."""
     say, key = log or _info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
-    generation = store.generation("statistics", key, fingerprints.statistics_fingerprint(rewards.fingerprint))
-    with store.writing(generation):
-        if is_whole(generation, say):
-            return already(store, generation, say)
-        inputs = rewards.manifest().inputs
-        samples = store.generation("samples", key, inputs["samples"])
-        row = summarise(samples.read(), rewards.read())
-        generation.write_fragment(0, [pa.Table.from_pylist([row], schema=SCHEMAS["statistics"])])
-        made_from = {"rewards": rewards.fingerprint, "samples": inputs["samples"]}
-        return finish(store, generation, made_from, {}, {}, [0])
+    fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
+    generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
+    with store.writing(generation), store.writing(by_problem):
+        missing = [made for made in (by_problem, generation) if not is_whole(made, say, again)]
+        if missing:
+            tables = statistics_tables(partition, store, rewards)
+            settings = fingerprints.statistics_settings(partition)
+            for made, table in ((by_problem, tables.problem_statistics), (generation, tables.statistics)):
+                if made in missing:
+                    made.write_fragment(0, [table])
+                    made.complete(tables.made_from, settings, {}, [0])
+        store.make_current(by_problem)
+    keep_comparisons(partition, store)
+    if not missing:
+        return already(store, generation, say)
+    store.make_current(generation)
+    publish_catalog(store)
+    return Made(generation, generation.manifest(), computed=True)
 
 
-def materialize_token_distributions(partition: Partition, store: Store, log: Log | None = None) -> Made:
+def materialize_token_distributions(
+    partition: Partition, store: Store, log: Log | None = None, *, again: bool = False
+) -> Made:
     """Score every token of the partition's current samples."""
     say, key = log or _info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
+    if SamplesProvenance.of(samples.manifest()).ids_from_text:
+        raise ModelError(
+            f"the samples of {'|'.join(key)} come from an API that returns no token ids (ids: from text); what stands "
+            "in their place was tokenized from the text, so there are no token distributions of it. Sample through a "
+            "server that returns token ids, such as vLLM"
+        )
     fingerprint = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
-        if is_whole(generation, say):
+        if is_whole(generation, say, again):
             return already(store, generation, say)
-        facts = _extract(partition, samples, generation, say, log)
+        facts = _extract(partition, store, samples, generation, say, log)
         settings = fingerprints.distribution_settings(partition)
         inputs = {"samples": samples.fingerprint}
         return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
 
 
+def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:
+    if store.max_bytes is None:
+        return
+    tokens = sum(sum(samples.read_fragment(index, ["num_tokens"])["num_tokens"].to_pylist()) for index in missing)
+    vocabulary = store.require("vocabulary", (partition.model,)).manifest().num_rows
+    needed = distributions_bytes(tokens, partition.distribution.top_k, vocabulary)
+    check_room(store, needed, f"token_distributions of {partition.key}")
+
+
 def _extract(
-    partition: Partition, samples: Generation, generation: Generation, say: Log, log: Log | None
+    partition: Partition, store: Store, samples: Generation, generation: Generation, say: Log, log: Log | None
 ) -> dict[str, Any]:
     from onoff_core.distributions import extract_distributions
 
@@ -167,6 +234,8 @@ def _extract(
     there = generation.fragment_indices()
     missing = [index for index in chunks if index not in there]
     _say_resuming(say, chunks, missing)
+    _check_room_to_score(partition, store, samples, missing)
+    record = RunRecord(generation)
     progress = Progress("scoring", samples.manifest().num_rows, log)
 
     def scored(tokens: int) -> None:
@@ -174,19 +243,38 @@ def _extract(
         progress.add()
 
     with closing(open_scorer(partition.model, partition.model_settings, partition.base_dir)) as scorer:
-        for index in missing:
-            table = samples.read_fragment(index)
-            generation.write_fragment(index, extract_distributions(scorer, table, partition.distribution, scored))
+        begun = (
+            (index, extract_distributions(scorer, samples.read_fragment(index), partition.distribution, scored))
+            for index in missing
+        )
+        for index, tables in _begun_ahead(begun):
+            generation.write_fragment(index, tables)
         return {
             "vocab_size": scorer.info.vocab_size,
             "device": scorer.info.device,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
+            **record.facts(tokens=progress.tokens),
         }
 
 
-def is_whole(generation: Generation, say: Log = _info) -> bool:
-    """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone."""
+def _begun_ahead(begun: Iterator[T], count: int = 2) -> Iterator[T]:
+    """What there is, in order, so many begun before they are asked for: no replica waits for a fragment to end."""
+    ahead: deque[T] = deque()
+    for one in begun:
+        ahead.append(one)
+        if len(ahead) > count:
+            yield ahead.popleft()
+    yield from ahead
+
+
+def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> bool:
+    """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone; all
+    of it where it is to be made again.
+    """
+    if again:
+        generation.set_aside_all()
+        return False
     damaged = generation.set_aside_damaged()
     for name, wrong in damaged.items():
         say(f"{generation.folder}/{name} is damaged and is made again: {wrong}")
@@ -196,7 +284,7 @@ def is_whole(generation: Generation, say: Log = _info) -> bool:
 def keep_problems(
     store: Store, dataset: str, problems: tuple[Problem, ...], version: str, replace_current: bool = True
 ) -> None:
-    """Keep the problems beside the results: readers need questions and gold answers, and never load a data set."""
+    """Keep the problems beside the results, since readers need questions and gold answers and never load a data set."""
     generation = store.generation("problems", (dataset,), version)
     with store.writing(generation):
         if not is_whole(generation):
@@ -224,7 +312,7 @@ def keep_vocabulary(store: Store, model: str, vocabulary: Vocabulary) -> None:
 
 
 def _mend_vocabulary(partition: Partition, store: Store) -> None:
-    """A damaged vocabulary needs the tokenizer, which complete samples do not load."""
+    """Make a damaged vocabulary again. It needs the tokenizer, which complete samples do not load."""
     vocabulary = store.current("vocabulary", (partition.model,))
     if vocabulary is not None and vocabulary.damage():
         tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
@@ -237,7 +325,7 @@ def _say_resuming(say: Log, chunks: Any, missing: Any) -> None:
 
 
 def already(store: Store, generation: Generation, say: Log) -> Made:
-    """A generation that is there, made current."""
+    """Make a generation that is complete already the current one."""
     say(f"{generation.asset} of {'|'.join(generation.partition)} is complete under these settings; nothing to do")
     current = store.current(generation.asset, generation.partition)
     if current is None or current.fingerprint != generation.fingerprint:

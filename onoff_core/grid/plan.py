@@ -1,7 +1,7 @@
 """Which partitions to request next: one pure function, shared by the schedule, the sensor and the tests.
 
-In: what is known of every partition. Out: keys, in the order in which to request them. Who knows it, and what is done
-with the keys, is the platform's matter.
+In: the state of every partition. Out: keys, in the order in which to request them. The platform gathers the states and
+requests the keys.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,8 +18,9 @@ class PartitionState:
     wanted: Mapping[str, str] | None  # asset -> fingerprint by the settings; None: the data set was not read
     made: Mapping[str, str]  # asset -> fingerprint of the last materialization whose result is still in the store
     made_at: float | None = None  # seconds since 1970, of the last materialization; None: never
-    in_progress: bool = False  # queued, running, or part of a backfill that has not come to it
+    in_progress: bool = False  # queued, running, or waiting in a backfill
     failures: int = 0  # failed runs with the inputs as they are now
+    canceled: bool = False  # a person stopped its last run, which had the inputs as they are now
 
     @property
     def due(self) -> tuple[str, ...]:
@@ -36,6 +37,7 @@ class Plan:
     complete: int
     in_progress: int
     failed_too_often: tuple[str, ...]
+    canceled: tuple[str, ...]
     unreadable: tuple[str, ...]  # the data set cannot be read
     left_for_later: int  # over the limit of this tick
 
@@ -49,28 +51,33 @@ class Plan:
         ]
         if self.failed_too_often:
             parts.append(f"failed too often, change an input or run by hand: {', '.join(self.failed_too_often)}")
+        if self.canceled:
+            parts.append(f"canceled, change an input or run by hand: {', '.join(self.canceled)}")
         if self.unreadable:
             parts.append(f"data set cannot be read: {', '.join(self.unreadable)}")
         return "; ".join(parts)
 
 
 def plan(states: Iterable[PartitionState], max_partitions: int, max_failures: int) -> Plan:
-    """Request what is missing or stale, the oldest first: never made before made long ago, else in the study's order.
+    """Request partitions that are missing or stale: first those never made, then the oldest, else in the study's order.
 
-    Left alone: what is in progress, what failed more than `max_failures` times with unchanged inputs, and all beyond
-    `max_partitions`.
+    Left alone are those that are in progress, that were canceled or failed more than `max_failures` times with
+    unchanged inputs, and all beyond `max_partitions`.
     """
     ready: list[PartitionState] = []
     complete = in_progress = 0
     failed: list[str] = []
+    canceled: list[str] = []
     unreadable: list[str] = []
     for state in states:
         if state.in_progress:
             in_progress += 1
-        elif state.wanted is None and state.made:  # whether it is stale cannot be told; never made is due anyway
+        elif state.wanted is None and state.made:  # it may be stale or not; one that was never made is due anyway
             unreadable.append(state.key)
         elif not state.due:
             complete += 1
+        elif state.canceled:
+            canceled.append(state.key)
         elif state.failures > max_failures:
             failed.append(state.key)
         else:
@@ -81,6 +88,7 @@ def plan(states: Iterable[PartitionState], max_partitions: int, max_failures: in
         complete=complete,
         in_progress=in_progress,
         failed_too_often=tuple(failed),
+        canceled=tuple(canceled),
         unreadable=tuple(unreadable),
         left_for_later=max(0, len(ready) - max_partitions),
     )

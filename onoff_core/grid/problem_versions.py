@@ -1,8 +1,8 @@
-"""Which version of a data set's problems the settings name now, without reading the data set again each time.
+"""Find the version of the problems that the settings name now, without reading the data set each time.
 
-A version is the hash of the problems' content, so finding it means reading them. What was found is kept in the store
-under the settings and the state of the file it was found in; a changed setting or a changed file is read again. A data
-set on the hub is read again where `fresh` is asked for (the asset `problems` does, when it is observed).
+A version is the hash of the problems' content, so finding it means reading them. The store keeps each version that was
+found, with the settings and the state of the file; when one of these changes, the data set is read again. A data set on
+the hub is read again where `fresh` is asked for (observing the asset `problems` does so).
 """
 
 import json
@@ -16,9 +16,10 @@ from onoff_core.grid.fingerprints import (
     fingerprint_of,
     reward_settings_version,
     sampling_settings_version,
+    statistics_settings,
 )
 from onoff_core.problems import load_problems, problems_version
-from onoff_core.problems.loading import problems_source
+from onoff_core.problems.loading import files_read
 from onoff_core.store import Store
 from onoff_core.study import DatasetSettings, Partition, Study
 
@@ -26,7 +27,7 @@ from onoff_core.study import DatasetSettings, Partition, Study
 def current_problems_version(
     name: str, settings: DatasetSettings, base_dir: Path, store: Store, *, fresh: bool = False
 ) -> str:
-    """The version of the problems these settings name; raises `DatasetError` where they have to be read and cannot."""
+    """The version of the problems these settings name; raises `DatasetError` if they have to be read and cannot be."""
     file, identity = _found_name(name), _identity(name, settings, base_dir)
     if not fresh and store.files.exists(file):
         found = _read(store, file)
@@ -38,7 +39,7 @@ def current_problems_version(
 
 
 def keep_problems_version(name: str, settings: DatasetSettings, base_dir: Path, store: Store, version: str) -> None:
-    """Remember a version that was found by reading the data set."""
+    """Keep a version that was found by reading the data set."""
     content = {"identity": _identity(name, settings, base_dir), "version": version}
     if not store.files.exists(_found_name(name)) or _read(store, _found_name(name)) != content:
         store.files.write_bytes(_found_name(name), json.dumps(content).encode())
@@ -46,14 +47,14 @@ def keep_problems_version(name: str, settings: DatasetSettings, base_dir: Path, 
 
 @dataclass(frozen=True)
 class ProblemsVersions:
-    """The version of each data set's problems by what the settings say now."""
+    """The version of the problems that the settings name now, for each data set."""
 
-    found: dict[str, str]  # by data set; none for one of which there is no result yet, so that it is not read for this
-    wrong: dict[str, str]  # by data set that has to be read and cannot be: why
+    found: dict[str, str]  # data set -> version; data sets without results are left out, and are not read for this
+    wrong: dict[str, str]  # data set that cannot be read -> why
 
 
 def problems_versions(study: Study, store: Store) -> ProblemsVersions:
-    """Every data set of which there are results; one without results is not read, for nothing of it can be stale."""
+    """Look at every data set with results; the others are not read, since nothing of them can be stale."""
     found, wrong = {}, {}
     sampled = {partition[0] for partition in store.partitions("samples")}
     for name, settings in study.datasets.items():
@@ -66,14 +67,21 @@ def problems_versions(study: Study, store: Store) -> ProblemsVersions:
     return ProblemsVersions(found, wrong)
 
 
+def kept_problems_version(name: str, settings: DatasetSettings, base_dir: Path, store: Store) -> str | None:
+    """The version that was found last, if these settings and this file are what it was found in; nothing is read."""
+    file = _found_name(name)
+    found = _read(store, file) if store.files.exists(file) else {}
+    return found.get("version") if found.get("identity") == _identity(name, settings, base_dir) else None
+
+
 def inputs_version(partition: Partition) -> str:
     """The hash of all that a run of the partition depends on, found without reading the data set.
 
-    Two runs with the same one would do the same again, so a lasting failure of one is a failure of the other.
+    Two runs with the same hash do the same, so where one fails for a lasting reason the other fails too.
     """
     try:
         sampling = sampling_settings_version(partition)
-    except ModelError as error:  # such as a folder that is not there; a failure for that reason is counted too
+    except ModelError as error:  # such as a folder that is not there; failures for that reason count too
         sampling = str(error)
     return fingerprint_of(
         [
@@ -81,6 +89,7 @@ def inputs_version(partition: Partition) -> str:
             sampling,
             reward_settings_version(partition),
             distribution_settings_version(partition),
+            *filter(None, [statistics_settings(partition)]),
             CODE_VERSIONS,
         ]
     )
@@ -91,7 +100,7 @@ def _found_name(name: str) -> str:
 
 
 def _read(store: Store, file: str) -> dict[str, str]:
-    """What was kept; a damaged file is as good as none, since it can be found again."""
+    """The kept version, or nothing where the file is damaged: it can be found again."""
     try:
         content = json.loads(store.files.read_bytes(file))
     except ValueError:
@@ -100,13 +109,13 @@ def _read(store: Store, file: str) -> dict[str, str]:
 
 
 def _identity(name: str, settings: DatasetSettings, base_dir: Path) -> str:
-    """The hash of all that says which problems are meant, short of reading them."""
-    content = settings.model_dump(mode="json", exclude={"task", "sampling"})
+    """The hash of everything that names the problems, without reading them."""
+    content = settings.deciding({"task", "sampling"})
     stamp: list[int] | None = None
     if settings.path or settings.data_dir:
         try:
-            status = Path(problems_source(name, settings, base_dir)).stat()
-            stamp = [status.st_mtime_ns, status.st_size]
-        except (OSError, DatasetError):  # no such file: that too is a state, and reading it will say what is wrong
+            states = [file.stat() for file in files_read(name, settings, base_dir)]
+            stamp = [number for state in states for number in (state.st_mtime_ns, state.st_size)]
+        except (OSError, DatasetError):  # no such file; reading the data set will say so
             stamp = None
     return fingerprint_of([name, content, stamp, CODE_VERSIONS["problems"]])

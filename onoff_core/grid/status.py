@@ -1,16 +1,17 @@
-"""What is there of each asset of a partition: complete, imported, partial, stale or missing."""
+"""The state of each asset of a partition: complete, imported, partial, stale or missing."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 from onoff_core.grid import fingerprints
-from onoff_core.store import Current, Store
+from onoff_core.grid.recorded import as_recorded
+from onoff_core.store import Current, Judged, Store
 from onoff_core.store.provenance import is_imported
 from onoff_core.study import Partition
 from onoff_core.tables import TABLES
 
 CurrentGenerations = Mapping[tuple[str, tuple[str, ...]], Current]
-AssetStatus = Literal["complete", "imported", "partial", "stale", "missing"]
+AssetStatus = Literal["complete", "imported", "partial", "stale", "missing", "dropped"]
 
 
 def imported_samples(store: Store, key: tuple[str, str]) -> str | None:
@@ -20,13 +21,13 @@ def imported_samples(store: Store, key: tuple[str, str]) -> str | None:
 
 
 def wanted_fingerprints(partition: Partition, problems_version: str, imported: str | None = None) -> dict[str, str]:
-    """The fingerprint under which each asset belongs, by what the settings say now; or by the imported samples."""
+    """Each asset's fingerprint by the settings as they are now; `imported`: the fingerprint of imported samples."""
     samples = imported or fingerprints.samples_fingerprint(partition, problems_version)
     rewards = fingerprints.rewards_fingerprint(partition, samples)
     return {
         "samples": samples,
         "rewards": rewards,
-        "statistics": fingerprints.statistics_fingerprint(rewards),
+        "statistics": fingerprints.statistics_fingerprint(partition, rewards),
         "token_distributions": fingerprints.token_distributions_fingerprint(partition, samples),
     }
 
@@ -37,25 +38,41 @@ def partition_status(
     """The state of each asset, by name.
 
     complete: made from what the settings say now; stale: made from something else; partial: begun and not finished;
-    missing: nothing there. `problems_version` None: the data set cannot be read, so nothing can be stale for its sake.
+    missing: nothing there; dropped: it was complete, and was removed on purpose. `problems_version` None: the data set
+    cannot be read, so nothing can be stale for its sake.
     imported (samples only): brought in by `onoff import`; what follows is complete where it was made from them.
-    `known`: what `current_generations` gave, for who asks about many partitions.
+    `known`: the answer of `current_generations`, which saves time where many partitions are looked at.
     """
-    key = (partition.dataset, partition.model)
+    key = partition.names
     current = {asset: _current(store, asset, key, known) for asset in fingerprints.ASSETS}
     samples = current["samples"]
     if problems_version is None and samples is not None:
         problems_version = samples.inputs["problems"]
     imported = samples.fingerprint if samples is not None and samples.imported else None
-    wanted = {} if problems_version is None else wanted_fingerprints(partition, problems_version, imported)
+    wanted: dict[str, str] = {}
+    if problems_version is not None:
+        wanted = wanted_now(partition, problems_version, store, samples)
     states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in fingerprints.ASSETS}
     return states if imported is None else {**states, "samples": "imported"}
 
 
-def is_behind(known: CurrentGenerations, asset: str, key: tuple[str, str]) -> bool:
-    """Whether a table is not there, or not made from the current generation of what it follows, which is there.
+def wanted_now(
+    partition: Partition, problems_version: str, store: Store, samples: Current | Judged | None
+) -> dict[str, str]:
+    """The fingerprint under which each asset belongs, beside these current samples: imported ones stay, and ones made
+    under a path before are known by it.
+    """
+    imported = samples.fingerprint if samples is not None and samples.imported else None
+    wanted = wanted_fingerprints(partition, problems_version, imported)
+    if samples is None or wanted["samples"] == samples.fingerprint:
+        return wanted
+    return wanted_fingerprints(as_recorded(partition, store), problems_version, imported)
 
-    Settings are not looked at: who follows an input does not ask whether that input is the one that is wanted.
+
+def is_behind(known: CurrentGenerations, asset: str, key: tuple[str, str]) -> bool:
+    """Whether a table is missing, or was not made from the current generation of its input; False without that input.
+
+    Settings do not count: a table follows its input even where the settings ask for another one.
     """
     followed = TABLES[asset].made_from[0]
     source, made = known.get((followed, key)), known.get((asset, key))
@@ -74,4 +91,6 @@ def _state(store: Store, asset: str, key: tuple[str, str], current: Current | No
         return "complete"
     if wanted is not None and store.generation(asset, key, wanted).fragment_indices():
         return "partial"
-    return "missing" if current is None else "stale"
+    if current is not None:
+        return "stale"
+    return "missing" if store.dropped(asset, key) is None else "dropped"

@@ -1,6 +1,6 @@
-"""The few numbers of a partition that one looks at first."""
+"""The few numbers of a partition that a person looks at first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import pyarrow.compute as pc
 
@@ -14,8 +14,12 @@ class PartitionSummary:
     num_problems: int
     num_samples: int
     accuracy: float | None
-    interval_low: float | None
+    interval_low: float | None  # 95 %, on other problems like these
     interval_high: float | None
+    same_problems_low: float | None  # 95 %, on these problems drawn again
+    same_problems_high: float | None
+    accuracy_lowest: float | None  # were every response without a verdict wrong
+    accuracy_highest: float | None
     mean_num_tokens: float | None
     mean_entropy: float | None  # nats a token
 
@@ -28,5 +32,5 @@ def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
     for table in distributions.tables(["entropy"]) if distributions else ():
         total += pc.sum(table["entropy"]).as_py() or 0.0
         count += table.num_rows
-    names = ("num_problems", "num_samples", "accuracy", "interval_low", "interval_high", "mean_num_tokens")
-    return PartitionSummary(**{name: row[name] for name in names}, mean_entropy=total / count if count else None)
+    from_row = {field.name: row[field.name] for field in fields(PartitionSummary) if field.name != "mean_entropy"}
+    return PartitionSummary(**from_row, mean_entropy=total / count if count else None)

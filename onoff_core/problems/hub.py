@@ -3,6 +3,7 @@
 from typing import Any
 
 from onoff_core.errors import DatasetError
+from onoff_core.problems.arrow import rows_of_table
 
 _MEND = (
     "Check the name and the network; for a gated data set set HF_TOKEN; without a network, give the entry a `path` "
@@ -23,5 +24,4 @@ def read_hub_rows(hub: str, config: str | None, split: str, revision: str | None
         raise DatasetError(f"{where}: cannot be loaded from the hub: {error}. {_MEND}") from error
     except Exception as error:  # the library raises its own, requests' and the hub client's errors
         raise DatasetError(f"{where}: cannot be loaded from the hub: {error}. {_MEND}") from error
-    rows: list[dict[str, Any]] = dataset.to_list()
-    return rows
+    return rows_of_table(dataset.with_format("arrow")[:])

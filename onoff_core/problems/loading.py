@@ -1,20 +1,32 @@
 """Load the problems of a data set's settings: choose the place, read the rows, check the result."""
 
+import logging
+import re
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from onoff_core.errors import DatasetError
+from onoff_core.errors import DatasetError, SettingsError
 from onoff_core.problems.arithmetic import arithmetic_problems
-from onoff_core.problems.files import check_kind, read_rows
+from onoff_core.problems.files import KINDS, Reading, check_kind, kind_of, read_rows, stem_of
 from onoff_core.problems.hub import read_hub_rows
 from onoff_core.problems.known import ARITHMETIC, KNOWN, Columns, KnownDataset
 from onoff_core.problems.problem import Problem
-from onoff_core.problems.rows import column_problem, fitting_columns, is_research_form, research_problem
+from onoff_core.problems.rows import (
+    column_problem,
+    fitting_columns,
+    is_research_form,
+    needed_columns,
+    research_problem,
+    with_own_ids,
+)
+from onoff_core.problems.saved import is_saved, saved_files
 from onoff_core.study import DatasetSettings
+from onoff_core.study.files import expanded
 
-_ENDINGS = ("parquet", "jsonl", "json", "csv")
+logger = logging.getLogger(__name__)
+_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})")  # test-00000-of-00001
 
 
 def load_problems(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[Problem, ...]:
@@ -30,7 +42,12 @@ def load_problems(name: str, settings: DatasetSettings, base_dir: Path) -> tuple
     if repeated:
         raise DatasetError(f"{where}: the problem id {repeated[0]!r} stands there more than once; ids must be unique")
     if settings.num_examples is not None and settings.num_examples > len(problems):
-        raise DatasetError(f"{where}: num_examples is {settings.num_examples}, but there are {len(problems)} problems")
+        logger.warning(
+            "%s: num_examples is %d, but there are %d problems; all are taken",
+            where,
+            settings.num_examples,
+            len(problems),
+        )
     return problems[: settings.num_examples]
 
 
@@ -51,18 +68,30 @@ def problems_source(name: str, settings: DatasetSettings, base_dir: Path) -> str
     them; raises `DatasetError` for a place or a name that there is not.
     """
     if settings.path or settings.data_dir:
-        return str(_local_file(settings, base_dir))
+        return _where(local_files(name, settings, base_dir))
     known = settings.source or name
     if settings.hub is None and known == ARITHMETIC:
         return "built-in generator"
     return f"hub: {settings.hub or _known(name, settings).hub}, split {settings.split}"
 
 
+def files_read(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[Path, ...]:
+    """Every local file that decides the problems, for who asks whether one has changed; none: they come from elsewhere.
+    Raises `DatasetError`.
+    """
+    if not settings.path and not settings.data_dir:
+        return ()
+    files = local_files(name, settings, base_dir)
+    return tuple(one for file in files for one in (saved_files(file) if file.is_dir() else (file,)))
+
+
 def _read(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[str, tuple[Problem, ...]]:
     """(where, problems)."""
     if settings.path or settings.data_dir:
-        file = _local_file(settings, base_dir)
-        return str(file), _problems(read_rows(file), name, settings, settings.split, str(file))
+        files = local_files(name, settings, base_dir)
+        reading = Reading(settings.split, settings.encoding, settings.separator)
+        rows = [row for file in files for row in read_rows(file, reading)]
+        return _where(files), _problems(rows, name, settings, settings.split, _where(files))
     if settings.hub is None and (settings.source or name) == ARITHMETIC:
         return ARITHMETIC, arithmetic_problems(settings.split)
     if settings.hub is not None:
@@ -89,20 +118,60 @@ def _known(name: str, settings: DatasetSettings) -> KnownDataset:
     return known
 
 
-def _local_file(settings: DatasetSettings, base_dir: Path) -> Path:
-    """The file of `path`, or of the split in `data_dir`."""
+def local_files(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[Path, ...]:
+    """The file of `path`; or that of the split in `data_dir`, or its shards in order. Raises `DatasetError`."""
     if settings.path is not None:
-        file = base_dir / Path(settings.path).expanduser()
+        file = base_dir / _expanded(settings.path, f"datasets.{name}.path")
         check_kind(file)
-        return file
-    folder = base_dir / Path(str(settings.data_dir)).expanduser()
+        return (file,)
+    folder = base_dir / _expanded(str(settings.data_dir), f"datasets.{name}.data_dir")
     if not folder.is_dir():
         raise DatasetError(f"{folder}: no such folder (data_dir)")
-    for ending in _ENDINGS:
-        if (folder / f"{settings.split}.{ending}").is_file():
-            return folder / f"{settings.split}.{ending}"
-    splits = sorted({file.stem for file in folder.iterdir() if file.suffix[1:] in _ENDINGS})
+    if is_saved(folder):
+        return (folder,)
+    # A copy of a repository of the hub has its files below `data`.
+    return (
+        _of_split(folder, settings.split) or _of_split(folder / "data", settings.split) or _no_split(folder, settings)
+    )
+
+
+def _expanded(text: str, where: str) -> Path:
+    try:
+        return expanded(text, where)
+    except SettingsError as error:
+        raise DatasetError(str(error)) from error
+
+
+def _of_split(folder: Path, split: str) -> tuple[Path, ...]:
+    """The one file of a split, of the first kind there is, or its shards; none: there is no such split."""
+    files = _readable(folder)
+    whole = [file for file in files if stem_of(file.name) == split]
+    if whole:
+        order = list(KINDS)
+        return (min(whole, key=lambda file: (order.index((kind_of(file.name) or ("",))[0]), file.name)),)
+    shards = {file: found for file in files if (found := _SHARD.fullmatch(stem_of(file.name))) and found[1] == split}
+    if not shards:
+        return ()
+    numbers, counts = sorted(int(found[2]) for found in shards.values()), {int(found[3]) for found in shards.values()}
+    if len(counts) > 1 or numbers != list(range(next(iter(counts)))):
+        there = ", ".join(sorted(file.name for file in shards))
+        raise DatasetError(f"{folder}: the shards of {split!r} are not whole: there are {there}")
+    return tuple(sorted(shards))
+
+
+def _readable(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.iterdir() if kind_of(file.name)) if folder.is_dir() else []
+
+
+def _no_split(folder: Path, settings: DatasetSettings) -> NoReturn:
+    stems = [stem_of(file.name) for place in (folder, folder / "data") for file in _readable(place)]
+    splits = sorted({found[1] if (found := _SHARD.fullmatch(stem)) else stem for stem in stems})
     raise DatasetError(f"{folder}: no split {settings.split!r}; there are: {', '.join(splits) or 'none'}")
+
+
+def _where(files: tuple[Path, ...]) -> str:
+    """The files for a message: the one there is, or the first of so many."""
+    return str(files[0]) if len(files) == 1 else f"{files[0]} and {len(files) - 1} more"
 
 
 def _candidates(name: str, settings: DatasetSettings) -> tuple[Columns, ...]:
@@ -117,7 +186,8 @@ def _candidates(name: str, settings: DatasetSettings) -> tuple[Columns, ...]:
         return (named,)
     known = KNOWN.get(settings.source or name)
     plain = Columns("question", "answer", settings.solution_column or "solution", settings.id_column or "problem_id")
-    return (*(known.columns if known else ()), plain)
+    given = (Columns("question", answer, problem_id=settings.id_column) for answer in ("reference_answer", "reference"))
+    return (*(known.columns if known else ()), plain, *given)  # given: a results.json
 
 
 def _problems(
@@ -130,7 +200,15 @@ def _problems(
     if is_research_form(present) and not (settings.question_column or settings.answer_column):
         return tuple(research_problem(row, index, where) for index, row in enumerate(rows))
     columns = fitting_columns(_candidates(name, settings), present, where)
+    if "id" in present and not _is_published(columns, name, settings):
+        columns = with_own_ids(columns, rows)
     return tuple(column_problem(row, columns, index, prefix, where) for index, row in enumerate(rows))
+
+
+def _is_published(columns: Columns, name: str, settings: DatasetSettings) -> bool:
+    """Whether the rows are in the form of a data set known by name, which says itself where its ids are."""
+    known = KNOWN.get(settings.source or name)
+    return known is not None and any(needed_columns(columns) == needed_columns(form) for form in known.columns)
 
 
 def _check_named(settings: DatasetSettings, present: list[str], where: str) -> None:

@@ -1,12 +1,14 @@
 """Responses and gold answers -> verdicts. Values in, values out; the store and the model are not known here.
 
-grading   responses -> verdicts, in order
-pool      processes with a deadline for each item; worker is what runs in one
-answers   what an answer says (normalise: its spelling); equality: when two say the same
+grading      responses -> verdicts, in order
+pool         processes with a deadline for each item; processes is one of them, worker what runs in it
+answers      what an answer says (its docstring names the parts); comparisons: when two say the same
+rules        a second opinion that shares nothing with these; judging: what a model is asked for one
 """
 
+from onoff_core.boxes import whole_gold
 from onoff_core.rewards.grading import Grader, GradingTask, grade
 from onoff_core.rewards.pool import GradingError
 from onoff_core.rewards.verdict import STATUSES, Verdict
 
-__all__ = ["STATUSES", "Grader", "GradingError", "GradingTask", "Verdict", "grade"]
+__all__ = ["STATUSES", "Grader", "GradingError", "GradingTask", "Verdict", "grade", "whole_gold"]

@@ -1,23 +1,22 @@
-r"""An answer as text -> an `Answer`: words, or a value of computer algebra with its percent sign and number base apart.
+r"""An answer as text -> an `Answer`: words, or a value of computer algebra with its unit, percent sign and base apart.
 
-The parser is math-verify's (latex2sympy2_extended). It is called directly: `math_verify.parse` falls back on any
-number it finds in a text it cannot read (`-2x+20 apples` would become -2), and goes through dozens of patterns first.
+normalise  one spelling for what means the same        structure  signs, brackets, sets, equations, still as text
+words      numbers, phrases and sentences in English   numerals   bases, ratios, times of day
+units      what stands behind a quantity               parsing    LaTeX -> sympy
+
 Imports sympy, so it belongs in the workers only.
 """
 
-import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-import sympy
-from latex2sympy2_extended.latex2sympy2 import ConversionConfig, NormalizationConfig, latex2sympy, normalize_latex
-from math_verify.grader import should_treat_as_complex
-from math_verify.parser import get_last_eq
-
 from onoff_core.boxes import closing_braces
-from onoff_core.rewards.normalise import WRAPPED, normalise, top_level_parts, unwrapped
+from onoff_core.rewards import numerals, structure, words
+from onoff_core.rewards.normalise import WRAPPED, normalise, top_level_parts, unwrapped, without_repeated_name
+from onoff_core.rewards.parsing import value_of
+from onoff_core.rewards.units import Unit, currency_of, split_unit, sum_of_quantities, unit_of
 
 
 @dataclass(frozen=True)
@@ -30,10 +29,15 @@ class Answer:
     is_percent: bool = False  # then `value` is the number before the sign
     base: int | None = None  # of a numeral such as 1011_2; then `value` is its digits read in that base
     is_conditional: bool = False  # `3 when x = 0` is neither 3 nor 0: compared by key alone
+    is_text: bool = False  # well formed, but nothing the parser knows: compared by key alone
+    unit: Unit | None = None  # None: without one
+    stated: "Answer | None" = None  # what a sentence states, or stands behind a choice: `The answer is 5`, `(C) 5`
+    choice: str | None = None  # the letter of `(C) 5`
+    as_gold: tuple[Any, ...] = ()  # values that an answer may give instead where this is the gold answer
 
     @property
     def is_parsed(self) -> bool:
-        return self.is_words or self.is_conditional or self.value is not None
+        return self.is_words or self.is_conditional or self.is_text or self.value is not None
 
 
 @lru_cache(maxsize=4096)
@@ -47,22 +51,74 @@ def parse_answer(answer: str) -> Answer:
 
 def _read(answer: str) -> Answer:
     text, was_wrapped = unwrapped(normalise(answer))
-    text = _FOR_ALL.sub("", _with_base_below(text))
-    if _TIME.match(WRAPPED.sub("", text)):
-        return Answer(re.sub(r"[\\{}.\s]", "", WRAPPED.sub("", text)).lower(), True, None)
-    if _LONG_RATIO.match(text):
-        return Answer(_reduced_ratio(text), True, None)
-    quantity = without_unit(text)
-    if quantity == text and _is_words(text, was_wrapped):
-        return Answer(_key(_AND.sub(",", text)), True, None)
+    text = _FOR_ALL.sub("", numerals.with_base_below(text))
+    time = numerals.time_of_day(text)
+    if time is not None:
+        return Answer(time, True, None)
+    ratio = numerals.reduced_ratio(text)
+    if ratio is not None:
+        return Answer(ratio, True, None)
+    total = sum_of_quantities(text)
+    if total is not None:
+        return Answer(_key(text), False, value_of(total[0]), unit=total[1])
+    number = _number_in_words(text)
+    quantity, behind = split_unit(number or text)
+    if number is None and quantity == text and _is_words(text, was_wrapped):
+        return _with_what_is_stated(_in_words(text), text, was_wrapped)
     key = _key(text)
     if _is_conditional(text):
         return Answer(key, False, None, is_conditional=True)
-    text, is_percent = _without_percent(quantity)
-    numeral = _NUMERAL.match(text.replace(" ", ""))
+    unit = unit_of(behind) if behind.strip() else None
+    quantity, is_percent = _without_percent(quantity)
+    numeral = numerals.numeral(quantity)
     if numeral:
-        return _numeral(key, *numeral.groups())
-    return Answer(_key(text) if not is_percent else key, False, _value(text), is_percent)
+        spelling, base, digits = numeral
+        return Answer(key, False, value_of(spelling)) if digits is None else Answer(key, False, digits, base=base)
+    read = _quantity(key if is_percent else _key(quantity), quantity, unit or currency_of(answer), is_percent)
+    return _with_what_is_stated(read, text, was_wrapped)
+
+
+def _with_what_is_stated(answer: Answer, text: str, was_wrapped: bool) -> Answer:
+    stated = words.stated_in(text, was_wrapped)
+    if stated is None or stated.value == text:
+        return answer
+    return replace(answer, stated=parse_answer(stated.value), choice=stated.choice)
+
+
+def _quantity(key: str, text: str, unit: Unit | None, is_percent: bool) -> Answer:
+    written = without_repeated_name(structure.with_signs_written_out(structure.with_upright_brackets(text)))
+    written = structure.with_columns_written_out(written)
+    value = value_of(written)
+    shorter = [structure.without_point_names(text), structure.without_angle_brackets(text)]
+    as_gold = tuple(found for other in shorter if other is not None and (found := value_of(other)) is not None)
+    is_list_of_names = value is None and all(map(structure.is_lone_name, top_level_parts(text)))
+    return Answer(
+        key,
+        is_list_of_names,
+        value,
+        is_percent,
+        is_text=value is None and _is_well_formed(text),
+        unit=unit,
+        as_gold=as_gold,
+    )
+
+
+def _in_words(text: str) -> Answer:
+    meant = words.meant_by(WRAPPED.sub("", text))
+    return Answer(_key(_AND.sub(",", text)), True, None, as_gold=() if meant is None else (meant,))
+
+
+def _number_in_words(text: str) -> str | None:
+    r"""`five` -> `5`, `\text{five hours}` -> `5 \text{hours}`; None where the words are no number."""
+    plain = words.in_plain_text(text)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z\s-]*", plain) or "\\" in WRAPPED.sub("", text):
+        return None
+    number = words.number_in_words(plain)
+    if number is not None:
+        return number
+    before, _, last = plain.rpartition(" ")
+    number = words.number_in_words(before) if before else None
+    return None if number is None or unit_of(last) is None else rf"{number} \text{{ {last}}}"
 
 
 _FOR_ALL = re.compile(  # it holds always, so it is no condition
@@ -85,86 +141,14 @@ def _is_conditional(text: str) -> bool:
 
     `\\text{Cost for } n = 5` names what is 5: before the condition there has to be an answer, or nothing.
     """
+    if structure.set_condition(text) is not None:
+        return False
     bare = WRAPPED.sub("", text)
     match = _CONDITION.search(bare)
     if match is None:
         return False
     before = bare[: match.start()].strip(" {(")
     return not before or _SAYS_SOMETHING.search(before) is not None
-
-
-_UNIT_WORD = re.compile(
-    "mm|cm|dm|km|ft|yd|mi|in|kg|mg|lbs?|oz|m[lL]|mph|km?ph|kmh|hrs?|mins?|secs?|rad|deg|cc|sq|cu|[rR]s|usd|USD|am|AM|pm|PM"
-    "|mol|Hz|kWh|m/s|km/h|cm/s|ft/s|st|nd|rd|th"
-)
-_FUNCTIONS = {"sqrt", "sin", "cos", "tan", "log", "ln", "exp", "frac", "infty", "pi", "mod", "cup", "cap"}
-_MONTH = re.compile("(?i)january|february|march|april|june|july|august|september|october|november|december")
-_OPERATION = re.compile(
-    r"^\s*(?:squared|cubed|plus|minus|factorial|divided|choose|mod|over|half)\b|\b(?:and|or|than)\b"
-)
-_BARE_UNIT = re.compile(
-    r"^(?P<number>.*(?:[\d})!]|\\pi\s))(?P<space>\s*)(?P<unit>[A-Za-z]+(?:/[A-Za-z]+)?)(?P<more>(?:\s+[A-Za-z]+\.?)*)"
-    r"(?:\^\s*\{?[23]\}?)?$",
-    re.DOTALL,
-)
-_POWER = re.compile(r"\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d)\s*$")
-_LETTER_UNIT = re.compile(r"^(.*[\d})])\s+(?:m|g|s|h|l|L|N|J|V|W|K)(?:\^\s*\{?[23]\}?)?$", re.DOTALL)
-_TIME = re.compile(
-    r"(?i)^\s*(?:\d{1,2}(?::\d\d)?[\s{\\]*[ap]\s*\.?\s*m\s*\.?[\s}]*"  # 9 a.m. is not 9
-    r"|\d{1,2}:00|\d{1,2}/\d{1,2}/\d{4}|\d{4}-\d\d-\d\d)$"
-)
-_LONG_RATIO = re.compile(r"^\s*\d{1,30}(?:\s*:\s*\d{1,30}){2,}\s*$")
-_LEADING_WORDS = re.compile(r"^(?:\\text\s*\{\s*)?(?:Rs|USD)\.?\s*\}?\s*(?=\d)")
-_ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:st|nd|rd|th)\s*\}{0,2}$")
-_UNIT_RATIO = re.compile(
-    r"(?<=[\d})])\s*\\frac\s*\{\s*\\(?:text|mathrm)\s*\{[^{}]*\}\s*\}\s*\{\s*\\(?:text|mathrm)\s*\{[^{}]*\}[\s^{\d}]*\}$"
-)
-# 5 hundredths is not 5
-_PART = re.compile("(?:hal(?:f|ves)|(?:third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|hundredth|thousandth)s?)")
-
-
-def without_unit(text: str) -> str:
-    r"""Without the unit behind a quantity: `12 \text{ cm}^2`, `12 cm`, `12 apples`. A lone letter is kept: it may be an
-    unknown (see `without_letter_unit`).
-    """
-    text = _UNIT_RATIO.sub("", _ORDINAL.sub("", _LEADING_WORDS.sub("", text)))
-    while (shorter := _without_wrapped_unit(text)) != text:
-        text = shorter
-    match = _BARE_UNIT.match(text)
-    if (
-        not match
-        or _OPERATION.search(match["unit"] + match["more"])
-        or match["unit"] in _FUNCTIONS
-        or _MONTH.fullmatch(match["unit"])
-        or _PART.fullmatch(match["unit"])
-    ):
-        return text
-    unit = match["unit"]
-    is_word = len(unit) >= 4 and match["space"] != "" and unit.isalpha()
-    return match["number"].strip() if _UNIT_WORD.fullmatch(unit) or is_word else text
-
-
-def without_letter_unit(text: str) -> str | None:
-    """`5 m` -> `5`; None where there is no such unit. Only to be asked where the gold answer is a plain number."""
-    match = _LETTER_UNIT.match(normalise(text))
-    return match.group(1).strip() if match else None
-
-
-def _without_wrapped_unit(text: str) -> str:
-    """Without a `\\text{...}` at the end, where a quantity stands before it."""
-    power = _POWER.search(text)
-    end = power.start() if power else len(text)
-    body = text[:end].rstrip()
-    if not body.endswith("}"):
-        return text
-    closing = closing_braces(body)
-    for match in WRAPPED.finditer(body):
-        if closing.get(match.end()) == len(body) - 1:
-            before = body[: match.start()].strip()
-            if not before or before[-1] in "+-*/^_=<>(," or _OPERATION.search(body[match.end() + 1 : -1]):
-                return text
-            return before.rstrip(" .,;").removesuffix(r"\cdot").rstrip()
-    return text
 
 
 _AND = re.compile(r",?\s+and\s+")
@@ -175,7 +159,10 @@ _LETTERS = re.compile(r"\(?[A-Z]\)?|[A-Z]{3,}|[A-Z][a-z]{2,}|[Nn]o|yes")
 
 def _key(text: str) -> str:
     text = WRAPPED.sub("", text.replace(r"\!", ""))
-    text = re.sub("[{}]", "", text) if "\\" not in text.replace("\\ ", "") else text
+    if "\\" in text.replace("\\ ", ""):
+        text = re.sub(r"(?<!\\)\{\s*([A-Za-z\d*+-])\s*\}", r"\1", text)  # as TeX, to which x^{2} is x^2
+    else:
+        text = re.sub("[{}]", "", text)
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", _QUOTED.sub(r"\2", text.strip())).strip(".,;:")
 
 
@@ -194,54 +181,19 @@ def _is_words(text: str, was_wrapped: bool) -> bool:
     return bool(letters) and re.fullmatch(r"[A-Za-z\d\s.,;:'\"()!?-]+", bare) is not None
 
 
-def _reduced_ratio(text: str) -> str:
-    """`2:4:6` -> `1:2:3`."""
-    numbers = [int(number) for number in text.split(":")]
-    divisor = math.gcd(*numbers) or 1
-    return ":".join(str(number // divisor) for number in numbers)
+_ENDS_OPEN = re.compile(r"(?:^[*/^=_,&|]|[-+*/^=<>_,&|\\]|\\[A-Za-z]+)$|^[*/^_,&]")
+_EMPTY_ARGUMENT = re.compile(r"\\(?:frac|sqrt|binom)(?:\s*\{[^{}]*\})?\s*\{\s*\}")
 
 
-_CLOCK = re.compile(r"\d{1,2}:[0-5]\d")
-
-
-def is_clock(key: str) -> bool:
-    """Whether `9:30` is a time: it may be, and as a ratio it would be written 3:10."""
-    return _CLOCK.fullmatch(key) is not None and math.gcd(*map(int, key.split(":"))) > 1
-
-
-_BASE_IN_WORDS = re.compile(
-    r"(?<=[\dA-Za-z)}])\s*(?:_\s*\{?\s*)?\(?\s*(?:\\(?:text|mathrm)\s*\{\s*)?\(?\s*(?:in\s+)?base[\s-]*\}?\s*"
-    r"(\d{1,2}|[a-z]+)[\s)}]*$"
-)
-_BRACKETED = re.compile(r"^\(\s*([0-9A-Za-z.]+)\s*\)\s*(?=_)|(?<=_)\s*\{?\(\s*(\d{1,2})\s*\)\}?$")
-
-
-def _with_base_below(text: str) -> str:
-    """`(1010)_2`, `1010_{(2)}`, `1010 in base 2` -> `1010_2`; letters among the digits without their wrappers."""
-    if "_" not in text and "base" not in text:
-        return text
-    text = _BASE_IN_WORDS.sub(r"_{\1}", text)
-    text = _BRACKETED.sub(lambda match: match[1] or match[2], text)
-    return _WRAPPED_DIGITS.sub(r"\1", text)
-
-
-_WRAPPED_DIGITS = re.compile(r"\\(?:text|mathrm|textbf|mathbf)\s*\{\s*([0-9A-F]+)\s*\}(?=[0-9A-F_])")
-_NUMERAL = re.compile(
-    r"^(-?)(?=[A-Za-z]*\d)([0-9A-Za-z]+(?:\.[0-9A-Za-z]+)?)_\{?(?:\\text\{)?(\d{1,2}|"
-    + "{})\\}}?\\}}?$".format("two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|sixteen")
-)
-_NAMED_BASES = "two three four five six seven eight nine ten eleven twelve"
-_BASES = {name: base for base, name in enumerate(_NAMED_BASES.split(" "), start=2)} | {"sixteen": 16}
-
-
-def _numeral(key: str, sign: str, digits: str, base_text: str) -> Answer:
-    base = _BASES.get(base_text) or int(base_text)
-    whole, _, part = digits.partition(".")
-    try:
-        value = sympy.Integer(int(whole + part, base)) / sympy.Integer(base) ** len(part)
-    except ValueError:  # a digit that the base does not have, or no such base: a name with an index
-        return Answer(key, False, _value(f"{sign}{digits}_{{{base_text}}}"))
-    return Answer(key, False, -value if sign else value, base=base)
+def _is_well_formed(text: str) -> bool:
+    """Whether a text that the parser cannot read is whole nevertheless, so that it can be compared as it is written."""
+    says_something = re.search(r"[A-Za-z\d]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
+    braces = len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text)) == len(closing_braces(text))
+    rounds = text.count("(") + text.count("[") == text.count(")") + text.count("]")
+    is_open = _ENDS_OPEN.search(
+        re.sub(r"\^\s*\{?[+*-]\}?$|\\[lc]?dots$|\\rangle$|\\\}$|\\%$|\\infty$|\\circ$|\\emptyset$", "x", text)
+    )
+    return says_something and braces and rounds and not is_open and not _EMPTY_ARGUMENT.search(text)
 
 
 _PERCENT = re.compile(r"\s*\\%\s*$")
@@ -252,71 +204,9 @@ def _without_percent(text: str) -> tuple[str, bool]:
     return shorter, shorter != text
 
 
-_INTEGER = re.compile(r"^[+-]?\d{1,300}$")
-_DECIMAL = re.compile(r"^[+-]?(?:\d{0,100}\.\d{1,100}|(?:\d{1,50}\.?\d{0,50}|\.\d{1,50})[eE][+-]?\d{1,3})$")
-_FRACTION = re.compile(r"^(-?)(?:\\frac\{(-?\d{1,100})\}\{(-?\d{1,100})\}|(\d{1,100})/(\d{1,100}))$")
-_DEGREES = re.compile(r"\\circ")
-_TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)")
-_TWO_NUMBERS = re.compile(r"\d\s+\d")  # the parser would add them: 5 3 is not 8
-_INDEXED_NUMBER = re.compile(r"(?<![A-Za-z\d_{])\d+\s*_")  # it would leave the index out, and so it does with primes
-_PRIMES = re.compile(r"(?<![A-Za-z\\])([A-Za-z])('+)")
-_NORMALISATION = NormalizationConfig(
-    basic_latex=True, units=False, malformed_operators=True, nits=False, boxed="none", equations=False
-)
-_CONVERSION = ConversionConfig(lowercase_symbols=False)  # R^2 - r^2 is not 0
-
-
-def _value(text: str) -> Any | None:
-    """The value of LaTeX; None where it cannot be parsed. Plain numbers do without the parser."""
-    compact = text.replace(" ", "") if not _TWO_NUMBERS.search(text) else text
-    if _INTEGER.match(compact):
-        return sympy.Integer(int(compact))
-    if _DECIMAL.match(compact):
-        return sympy.Float(compact)
-    fraction = _FRACTION.match(compact)
-    if fraction:
-        sign, above, below, left, right = fraction.groups()
-        numerator, denominator = int(above or left), int(below or right)
-        if denominator != 0:
-            return sympy.Rational(-numerator if sign else numerator, denominator)
-    if not text or _TWO_NUMBERS.search(text) or _INDEXED_NUMBER.search(text):
-        return None
-    return _parsed(_PRIMES.sub(lambda match: rf"{match[1]}_{{{'p' * len(match[2])}}}", text))
-
-
-def _parsed(text: str) -> Any | None:
-    try:
-        latex = normalize_latex(text, _NORMALISATION)
-        try:
-            return _latex(latex)
-        except MemoryError:
-            raise
-        except Exception:
-            last = get_last_eq(latex)  # a = b = c: what it ends with
-            if last == latex:
-                return None
-            return _latex(last)
-    except MemoryError:
-        raise
-    except Exception:  # whatever the parser raises, recursion included, means that it cannot read this
-        return None
-
-
-def _latex(latex: str) -> Any:
-    in_degrees = bool(_DEGREES.search(latex) and _TRIGONOMETRY.search(latex))
-    value = latex2sympy(
-        latex,
-        is_real=not should_treat_as_complex(latex),
-        convert_degrees=in_degrees,
-        normalization_config=None,
-        conversion_config=_CONVERSION,
-    )
-    if not isinstance(value, sympy.Basic | sympy.MatrixBase):
-        return value
-    return value.xreplace({symbol: sympy.I for symbol in value.free_symbols if symbol.name == "i"})
-
-
 def choices(answer: Answer) -> list[str]:
     """The parts of a list of words or letters, sorted: `\\text{B, E, G}`, `(A)`. Only a lone letter keeps its case."""
-    parts = [part.strip("()[]{}") for part in top_level_parts(answer.key.strip("()"))]
+    listed = top_level_parts(answer.key)
+    listed = top_level_parts(answer.key.strip("()")) if len(listed) == 1 else listed
+    parts = [part.strip("()[]{}") for part in listed]
     return sorted(part if len(part) == 1 else part.lower() for part in parts)

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 
-from onoff_core.rewards.pool import Failure, Job, Pool
+from onoff_core.rewards.alternatives import undecided_answer
+from onoff_core.rewards.pool import Failure, Pool
+from onoff_core.rewards.processes import Job
 from onoff_core.rewards.verdict import Status, Verdict
-from onoff_core.tasks import extract_answer
+from onoff_core.study import ThinkingTags
+from onoff_core.tasks import Extraction, find_answer
 
 # Longer answers are not compared but count as timed out: parsing takes time and memory in proportion at the least.
 MAX_ANSWER_CHARACTERS = 20_000
@@ -27,6 +30,7 @@ class GradingTask:
     response: str
     gold: str
     problem_id: str | None = None
+    prompt: str = ""  # where it ends with the tag that begins the thinking, the response begins within it
 
 
 class Grader:
@@ -39,8 +43,9 @@ class Grader:
         deadline_seconds: float = 5.0,
         memory_bytes: int = 1 << 30,
         reward_type: str = "math_verify",
+        thinking: ThinkingTags | None = None,
     ) -> None:
-        self.format_type = format_type
+        self.format_type, self.thinking = format_type, thinking
         self._pool = Pool(num_workers, deadline_seconds, memory_bytes, reward_type)
 
     def __enter__(self) -> "Grader":
@@ -69,7 +74,7 @@ class Grader:
         for index, task in enumerate(tasks):
             key = (index if task.problem_id is None else task.problem_id, task.gold)
             question = questions.setdefault(key, _Question(task.gold))
-            question.add(index, extract_answer(task.response, self.format_type))
+            question.add(index, find_answer(task.response, self.format_type, self.thinking, task.prompt))
         return list(questions.values())
 
     def _verify(self, questions: Sequence["_Question"], on_graded: OnGraded) -> None:
@@ -92,10 +97,12 @@ class Grader:
         def heard(number: int, value: bool | int | Failure) -> None:
             question, answer = asked[number]
             if value == "gold_unparsed":
-                question.gold_parsed = False
-                question.statuses = dict.fromkeys(question.answers, "gold_unparsed")
-            if answer is not None:
+                question.gold_fault = self._pool.reasons[number]
+            elif answer is not None:
                 question.statuses[answer] = _STATUS_OF[value]
+                if value == "timeout":
+                    question.reasons[answer] = self._pool.reasons[number]
+            if answer is not None:
                 on_graded(len(question.answers[answer]))
             if number == question.first_number and question.unanswered:
                 on_graded(len(question.unanswered))
@@ -109,11 +116,15 @@ class Grader:
         asked: list[tuple[_Question, str]] = []
         jobs = []
         for question in questions:
-            wrong = [answer for answer, status in question.statuses.items() if status == "wrong"]
+            if question.gold_fault is not None:
+                continue
+            statuses = question.statuses.items()
+            wrong = [answer for answer, status in statuses if status == "wrong" and answer not in question.undecided]
             if len(wrong) == 1:
                 question.classes[wrong[0]] = 1
             elif wrong:
-                jobs.append(Job(None, [(len(asked) + place, answer) for place, answer in enumerate(wrong)]))
+                items = [(len(asked) + place, answer) for place, answer in enumerate(wrong)]
+                jobs.append(Job(None, items, beside=question.gold))
                 asked.extend((question, answer) for answer in wrong)
         failed: list[int] = []
 
@@ -130,12 +141,7 @@ class Grader:
             question.classes[answer] = max(question.classes.values(), default=0) + 1
 
 
-_STATUS_OF: dict[bool | int | str, Status] = {
-    True: "correct",
-    False: "wrong",
-    "timeout": "timeout",
-    "gold_unparsed": "gold_unparsed",
-}
+_STATUS_OF: dict[bool | int | str, Status] = {True: "correct", False: "wrong", "timeout": "timeout"}
 
 
 class _Question:
@@ -143,44 +149,67 @@ class _Question:
 
     def __init__(self, gold: str) -> None:
         self.gold = gold
-        self.gold_parsed = True
+        self.gold_fault: str | None = None
         self.first_number = -1
         self.answers: dict[str, list[int]] = {}
-        self.unanswered: list[int] = []
+        self.unanswered: dict[int, str | None] = {}  # index -> why
+        self.undecided: dict[str, str | None] = {}  # answer -> why it is none, unless it turns out to be right
         self.statuses: dict[str, Status] = {}
+        self.reasons: dict[str, str] = {}
         self.classes: dict[str, int] = {}
 
-    def add(self, index: int, answer: str | None) -> None:
-        if answer is None:
-            self.unanswered.append(index)
+    def add(self, index: int, found: Extraction) -> None:
+        if found.alternatives:
+            undecided = undecided_answer(found.alternatives)
+            self.answers.setdefault(undecided, []).append(index)
+            self.undecided[undecided] = found.reason
+        elif found.answer is None:
+            self.unanswered[index] = found.reason
         else:
-            self.answers.setdefault(answer, []).append(index)
+            self.answers.setdefault(found.answer, []).append(index)
 
     def comparable(self, on_graded: OnGraded) -> list[str]:
         """The answers of a length that can be compared; the others have their verdict."""
         for answer, indices in self.answers.items():
             if len(answer) > MAX_ANSWER_CHARACTERS:
                 self.statuses[answer] = "timeout"
+                self.reasons[answer] = f"the answer is longer than {MAX_ANSWER_CHARACTERS:,} characters"
                 on_graded(len(indices))
         return [answer for answer in self.answers if answer not in self.statuses]
 
     def give_up(self, on_graded: OnGraded) -> None:
         """The gold answer is too long to be parsed."""
-        self.gold_parsed = False
-        self.statuses = dict.fromkeys(self.answers, "gold_unparsed")
+        self.gold_fault = f"the gold answer is longer than {MAX_ANSWER_CHARACTERS:,} characters"
         on_graded(len(self.unanswered) + sum(len(indices) for indices in self.answers.values()))
 
     def verdicts(self) -> list[tuple[int, Verdict]]:
-        none: Status = "no_answer" if self.gold_parsed else "gold_unparsed"
-        found = [(index, Verdict(none, None)) for index in self.unanswered]
+        if self.gold_fault is not None:
+            unread = [(index, Verdict("gold_unparsed", None, None, self.gold_fault)) for index in self.unanswered]
+            for answer, indices in self.answers.items():
+                unread.extend((index, Verdict("gold_unparsed", answer, None, self.gold_fault)) for index in indices)
+            return unread
+        found = [(index, Verdict("no_answer", None, None, reason)) for index, reason in self.unanswered.items()]
+        numbers: dict[int, int] = {}  # a class -> its number, by which was given first: the same in every run
         for answer, indices in self.answers.items():
             status = self.statuses[answer]
-            answer_class = 0 if status == "correct" else self.classes.get(answer)
-            found.extend((index, Verdict(status, answer, answer_class)) for index in indices)
+            if answer in self.undecided and status != "correct":
+                none = Verdict("no_answer", None, None, self.undecided[answer])
+                found.extend((index, none) for index in indices)
+                continue
+            found_class = self.classes.get(answer)
+            answer_class = None if found_class is None else numbers.setdefault(found_class, len(numbers) + 1)
+            answer_class = 0 if status == "correct" else answer_class
+            found.extend((index, Verdict(status, answer, answer_class, self.reasons.get(answer))) for index in indices)
         return found
 
 
-def grade(tasks: Sequence[GradingTask], format_type: str, on_graded: OnGraded = lambda count: None) -> list[Verdict]:
+def grade(
+    tasks: Sequence[GradingTask],
+    format_type: str,
+    on_graded: OnGraded = lambda count: None,
+    reward_type: str = "math_verify",
+    thinking: ThinkingTags | None = None,
+) -> list[Verdict]:
     """A verdict for every task, in order, by a pool that lives as long as the call."""
-    with Grader(format_type) as grader:
+    with Grader(format_type, reward_type=reward_type, thinking=thinking) as grader:
         return grader.grade(tasks, on_graded)

@@ -44,10 +44,13 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WRAPPERS = r"text|textbf|textit|textrm|textnormal|textsf|mbox|hbox|mathrm|mathbf|mathit|mathsf|operatorname|emph"
 WRAPPED = re.compile(rf"\\(?:{_WRAPPERS})\s*(?=\{{)")
 
+_INEQUALITY = r"[^=,;<>]{1,40}(?:[<>]|\\(?:le|ge|leq|geq|lt|gt)(?![A-Za-z]))[^=,;<>]{1,40}?"
+
 _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
     for pattern, replacement in (
         (r"\\\[|\\\]|\\\(|\\\)|(?<!\\)\$|\\\$|\\(?:textdollar|pounds|euro)\b", " "),  # math marks, currencies
+        (r"\.{3,}|…", r"\\ldots "),
         (r"(?<=\d)\s*,\s*\\!\s*(?=\d{3})", ""),  # 111,\! 111: TeX's way of thousands, never a list
         (r"(?<=\d)\{,\}\s*(?=\d{3})", ""),  # 10{,}000
         (r"(?<!\d)(\d{1,3})(?:\\[,;: ]|~| )(?=\d{3}(?:\D|$))(?!\d{3}\s*/)", r"\1"),  # 10\,000 and 10 000
@@ -63,9 +66,13 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\varnothing(?![A-Za-z])", r"\\emptyset"),
         (r"\\(?:degree|deg)(?![A-Za-z])", r"^\\circ"),
         (r"\^\s*\{\s*\\circ\s*\}", r"^\\circ"),
-        (r"\^\s*\\circ\s*([CF])\b", r"^\\circ"),  # degrees of temperature
+        (r"\^\s*\\circ\s*(?:\\(?:text|mathrm|rm)\s*\{\s*([CF])\s*\}|([CF])\b)", r"\\text{ deg\1\2}"),  # of temperature
         (r"\\(?:leqslant|leq)(?![A-Za-z])", r"\\le"),
         (r"\\(?:geqslant|geq)(?![A-Za-z])", r"\\ge"),
+        (
+            rf"({_INEQUALITY})\s*(?:\\(?:text|mbox|mathrm)\s*\{{\s*and\s*\}}|(?<![A-Za-z])and(?![A-Za-z]))\s*(?={_INEQUALITY})",
+            r"\1\\land ",
+        ),
         (r"\\(?:text|mbox|mathrm)\s*\{\s*(?:and|or)\s*\}", ","),
         (r"(?<=[\d})])\s*,?\s+(?:and|or)\s+(?=[\\\d(+-])", ","),
         (r",\s*,", ","),
@@ -83,10 +90,17 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),  # and pi
         (r"\\mathrm\s*\{\s*([ei])\s*\}", r"\1 "),
         (r"\\log_(10|\w)", r"\\log_{\1} "),
+        (r"\\(?:lg|operatorname\s*\{\s*lg\s*\}|mathrm\s*\{\s*lg\s*\})(?![A-Za-z])", r"\\log_{10} "),
+        (r"\\(?:tg|operatorname\s*\{\s*tg\s*\})(?![A-Za-z])", r"\\tan "),  # as they are written in Russia
+        (r"\\(?:ctg|cotg|operatorname\s*\{\s*c(?:o)?tg\s*\})(?![A-Za-z])", r"\\cot "),
+        (r"\\(?:arctg|operatorname\s*\{\s*arctg\s*\})(?![A-Za-z])", r"\\arctan "),
         (r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\\colon(?![A-Za-z])|\bto\b)\s*(?=\d)", ":"),
     )
 )
-_MAGNITUDES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_MAGNITUDES = {
+    "hundred": "10^{2}", "thousand": "10^{3}", "million": "10^{6}", "billion": "10^{9}", "trillion": "10^{12}",
+    "dozen": "12", "dozens": "12",
+}  # fmt: skip
 _MAGNITUDE = rf"({'|'.join(_MAGNITUDES)})(?![A-Za-z])"
 
 
@@ -100,15 +114,17 @@ def _repeating(match: re.Match[str]) -> str:
 _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"(?<![\d.,])(\d{0,30})\.(\d{0,30})\\(?:overline|bar|dot)\s*\{\s*(\d{1,30})\s*\}"), _repeating),
     (re.compile(r"(?<![\d.,])(\d{0,30})\.(\d{0,30}?)(\d)\3\3+\s*(?:\\[lc]?dots|\.\.\.|…)"), _repeating),
-    (re.compile(rf"(?<=\d)\s*{_MAGNITUDE}"), lambda match: rf"\times 10^{{{_MAGNITUDES[match[1]]}}} "),
+    (re.compile(rf"(?<=\d)\s*{_MAGNITUDE}"), lambda match: rf"\times {_MAGNITUDES[match[1]]} "),
     (
         re.compile(rf"(?<=\d)\s*(\\(?:text|mathrm)\s*\{{)\s*{_MAGNITUDE}"),
-        lambda match: rf"\times 10^{{{_MAGNITUDES[match[2]]}}}{match[1]}",
+        lambda match: rf"\times {_MAGNITUDES[match[2]]} {match[1]}",
     ),
 )
 _MIXED = re.compile(r"^(-?)\s*(\d+)\s+(\d+)\s*/\s*(\d+)$")
 _PRODUCT = re.compile(r"(?<![A-Za-z_^}\d.,])(\d+)\s*\((?!\s*(?:in\s+)?base\b)(?=[^(),]*\))")
 _ASSIGNED = re.compile(r"^\s*([A-Za-z])\s*=(?!=)(.*)$", re.DOTALL)
+_SET_BUILDER = re.compile(r"\\\{[^{}]*?(?:\\mid(?![A-Za-z])|\||:|such that)")
+_OR = re.compile(r"\\(?:text|mbox|mathrm)\s*\{\s*or\s*\}|(?<![A-Za-z\\])or(?![A-Za-z])")
 _TRAILING = " \t.,;:"
 
 
@@ -119,19 +135,21 @@ def normalise(answer: str) -> str:
     if not _ENVIRONMENT.search(text):  # without rows, `\\\\frac` is a command that somebody escaped twice
         text = _ESCAPED_TWICE.sub(lambda match: "\\", text)
     text = _ROW_BREAK.sub(_ROW, text)
+    if _SET_BUILDER.search(text):
+        text = _OR.sub(r" \\lor ", text)
     for pattern, replacement in _STEPS:
         text = pattern.sub(replacement, text)
     for pattern, replace in _NUMBERS:
         text = pattern.sub(replace, text)
     text = text.replace(_ROW, r"\\")
     text = _trimmed(text)
-    text = _with_braced_arguments(text)
+    text = _with_braced_arguments(_without_thousands(_with_choices_written_out(text)))
     mixed = _MIXED.match(text)
     if mixed:  # 3 1/2; the LaTeX form 3\frac{1}{2} is the parser's
         sign, whole, above, below = mixed.groups()
         text = f"{sign}{whole}\\frac{{{above}}}{{{below}}}"
     text = _PRODUCT.sub(r"\1\\cdot(", text)  # 5(3) is a product; the parser would read a mixed number
-    return _without_repeated_name(text)
+    return without_repeated_name(text)
 
 
 def unwrapped(text: str) -> tuple[str, bool]:
@@ -159,12 +177,65 @@ def top_level_parts(text: str) -> list[str]:
     return [*parts, text[begin:].strip()]
 
 
+_N = r"(?:\{\s*(?:\d+|[nmN]|2n)\s*\}|\d|[nm](?![A-Za-z]))"
+_LETTER = r"(?<![A-Za-z\\])(?:\\(?:mathrm|text|mathbf|rm)\s*\{{\s*{0}\s*\}}|{0})"
+_CHOOSE, _ARRANGE = _LETTER.format("C"), _LETTER.format("[AP]")
+_CHOICES = tuple(
+    re.compile(pattern)
+    for pattern in (
+        rf"{_CHOOSE}\s*_\s*(?P<n>{_N})\s*\^\s*(?P<k>{_N})",
+        rf"{_CHOOSE}\s*\^\s*(?P<k>{_N})\s*_\s*(?P<n>{_N})",
+        rf"(?:\{{\s*\}}\s*|(?<![\w)}}]))[_^]\s*(?P<n>{_N})\s*{_CHOOSE}\s*_\s*(?P<k>{_N})",
+        rf"{_CHOOSE}\s*\(\s*(?P<n>\d+)\s*,\s*(?P<k>\d+)\s*\)",
+        r"(?<![\w.,])(?P<n>\d+)\s*C\s*_?\s*(?P<k>\d+)(?![\w.}]|\s*[_^])",
+    )
+)
+_ARRANGEMENT = re.compile(rf"{_ARRANGE}\s*_\s*(?P<n>\d|\{{\d+\}})\s*\^\s*(?P<k>\d|\{{\d+\}})")
+
+
+def _with_choices_written_out(text: str) -> str:
+    r"""`C_{10}^{3}`, `C(10,3)`, `{}_{10}C_3`, `10C3` -> `\binom{10}{3}`; `A_5^2` -> `\frac{5!}{3!}`.
+
+    Some write the larger number above, some below: of two numbers the larger is what is chosen from.
+    """
+    for pattern in _CHOICES:
+        text = pattern.sub(lambda match: r"\binom{{{}}}{{{}}}".format(*_larger_first(match)), text)
+    return _ARRANGEMENT.sub(_arrangement, text)
+
+
+def _larger_first(match: re.Match[str]) -> tuple[str, str]:
+    n, k = match["n"].strip("{ }"), match["k"].strip("{ }")
+    return (k, n) if n.isdigit() and k.isdigit() and len(n) < 10 and len(k) < 10 and int(k) > int(n) else (n, k)
+
+
+def _arrangement(match: re.Match[str]) -> str:
+    n, k = (int(number) for number in _larger_first(match))
+    return rf"\frac{{{n}!}}{{{n - k}!}}"
+
+
+_THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,]|\.\d*,)")
+_GROUPING = re.compile(r"\\[{}]|[()\[\]]")
+
+
+def _without_thousands(text: str) -> str:
+    r"""`1,000x` and `\frac{1,000}{3}` without their commas; within brackets a comma parts members: `(1,000)`."""
+    if "," not in text:
+        return text
+    depths, depth = [0] * (len(text) + 1), 0
+    brackets = {match.start(): match.group() for match in _GROUPING.finditer(text)}
+    for place in range(len(text)):
+        if place in brackets:
+            depth += 1 if brackets[place] in ("(", "[", "\\{") else -1
+        depths[place] = depth
+    return _THOUSANDS.sub(lambda match: match[0] if depths[match.start()] > 0 else match[0].replace(",", ""), text)
+
+
 def _trimmed(text: str) -> str:
     r"""Without spaces and full stops at the ends; a `\` at the end is kept with its space."""
     return text.strip(" \t").rstrip(_TRAILING) if not text.startswith(".") else text.rstrip(_TRAILING)
 
 
-def _without_repeated_name(text: str) -> str:
+def without_repeated_name(text: str) -> str:
     """`x=5, x=3` -> `5, 3`: the solutions of one unknown, each with its name."""
     if text.count("=") < 2:
         return text

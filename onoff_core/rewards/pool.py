@@ -1,150 +1,46 @@
-"""Grading processes and the clock over them.
+"""Grading processes and the time they may take.
 
 The parent keeps every deadline: a process that does not report in time is killed and replaced, which works in any
 thread and inside any executor, since no signal handler and no fork is involved. What one item costs, others do not
 pay: while a process is stuck, the rest of its batch goes to another, and when all are stuck, what they are stuck with
 is put off until the rest is done.
+
+A verdict rests on processor time alone, so that it is the same on a busy machine. A process that gets next to none of
+it is replaced, and what it was at is tried again, with more patience each time; when that does not help, the run fails
+and nothing is decided. A gold answer that takes too long, and what takes too much memory, is tried once more by itself
+in a new process before it is decided.
 """
 
-import contextlib
 import itertools
-import json
-import os
+import math
 import selectors
-import subprocess
-import sys
-import time
+import signal
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
 from onoff_core.errors import OnoffError
+from onoff_core.rewards.processes import STUCK_SECONDS, Job, Worker, usable_cpus
 
 Failure = Literal["timeout", "gold_unparsed"]
 OnOutcome = Callable[[int, bool | int | Failure], None]
 
 _START_SECONDS = 120.0  # importing sympy, on a machine with much else to do
-_STUCK_SECONDS = 0.5  # from here on, others take over the rest of the batch
-_PATIENCE = 4.0  # a deadline is processor time, and at most so many times that by the clock
+_PATIENCE = 8.0  # so many times its deadline a process may take by the clock before another try, twice as many then
+_MOST_TRIES = 6  # by the clock
 _BATCH_ITEMS, _BATCH_CHARACTERS = 64, 50_000
-_PACKAGE_ROOT = Path(__file__).parents[2]
 
 
 class GradingError(OnoffError):
     """The grading processes cannot do their work."""
 
 
-@dataclass
-class Job:
-    """Items to be compared with one gold answer, or, where `gold` is None, with one another.
-
-    `known` holds the classes found so far, as (class, one answer of it).
-    """
-
-    gold: str | None
-    items: list[tuple[int, str]]
-    known: list[tuple[int, str]] = field(default_factory=list)
-    crashes: int = 0  # how often the first item took its process down
-    gold_parsed: bool = False
-    put_off: bool = False  # it was stuck once, and waited for all others
-
-    def message(self, number: int) -> dict[str, Any]:
-        if self.gold is not None:
-            return {"job": number, "gold": self.gold, "items": self.items}
-        return {"job": number, "known": self.known, "items": self.items}
-
-    @property
-    def size(self) -> int:
-        return len(self.gold or "") + sum(len(text) for _, text in self.items)
-
-
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-
-
-def _cpu_seconds(process_id: int) -> float | None:
-    """The processor time of a process so far; None where the system does not tell."""
-    try:
-        fields = Path(f"/proc/{process_id}/stat").read_bytes().rpartition(b")")[2].split()
-    except OSError:
-        return None
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class _Worker:
-    """One process, what it was given, and since when it has been silent."""
-
-    def __init__(self, memory_bytes: int, reward_type: str) -> None:
-        path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "onoff_core.rewards.worker", str(memory_bytes), reward_type],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "0"},  # one hash seed: one verdict
-        )
-        self.ready = self.busy = False
-        self.jobs: dict[int, Job] = {}  # in the order in which they are worked on
-        self.robbed = False
-        self.buffer = b""
-        self.mark()
-
-    def mark(self) -> None:
-        """It has just said or got something."""
-        self.last_word, self.cpu_then = time.monotonic(), _cpu_seconds(self.process.pid)
-
-    def silent(self) -> float:
-        """For how many seconds it has worked without a word.
-
-        Processor time, so that a verdict does not depend on what else the machine is doing; clock time where the
-        system does not tell, or where it gets next to no processor.
-        """
-        elapsed = time.monotonic() - self.last_word
-        if self.cpu_then is None:
-            return elapsed
-        return max((_cpu_seconds(self.process.pid) or 0.0) - self.cpu_then, elapsed / _PATIENCE)
-
-    @property
-    def idle(self) -> bool:
-        return self.ready and not self.busy
-
-    def send(self, jobs: dict[int, Job]) -> None:
-        assert self.process.stdin is not None
-        self.jobs, self.busy, self.robbed = jobs, True, False
-        self.mark()
-        message = json.dumps([job.message(number) for number, job in jobs.items()])
-        try:
-            self.process.stdin.write(message.encode() + b"\n")
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            pass  # it died; the end of its output says so too, and is handled there
-
-    def lines(self) -> list[dict[str, Any]] | None:
-        """What it has said; None when its output has ended."""
-        assert self.process.stdout is not None
-        data = os.read(self.process.stdout.fileno(), 1 << 16)
-        if not data:
-            return None
-        *whole, self.buffer = (self.buffer + data).split(b"\n")
-        self.mark()
-        return [json.loads(line) for line in whole]
-
-    def end(self) -> None:
-        self.process.kill()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe is not None:
-                with contextlib.suppress(BrokenPipeError):  # what was still to be written has no reader any more
-                    pipe.close()
-        self.process.wait()
-
-
 class Pool:
     """Runs jobs in processes of its own; a context manager that leaves no process behind.
 
     `deadline_seconds` is what one item may take, `memory_bytes` what a process may use beyond its libraries,
-    `reward_type` a name in `equality.REWARDS`. Processes start when there is work for them, and are kept from one
+    `reward_type` a name in `comparisons.COMPARISONS`. Processes start when there is work for them, and are kept from one
     `run` to the next. One pool belongs to one thread at a time.
     """
 
@@ -155,13 +51,20 @@ class Pool:
         memory_bytes: int = 1 << 30,
         reward_type: str = "math_verify",
     ) -> None:
-        self.num_workers = num_workers or _usable_cpus()
+        self.num_workers = num_workers or usable_cpus()
         self.deadline_seconds, self.memory_bytes, self.reward_type = deadline_seconds, memory_bytes, reward_type
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._selector = selectors.DefaultSelector()
         self._numbers = itertools.count()
         self._queue: deque[Job] = deque()
+        self._alone: deque[Job] = deque()  # what is tried by itself, when the queue is done
+        self.reasons: dict[int, str] = {}  # of the items of this run that failed
         self._on_outcome: OnOutcome = lambda number, value: None
+
+    @property
+    def allowed(self) -> str:
+        """What an item may take, in words."""
+        return f"{self.deadline_seconds:g} seconds of processor time"
 
     def __enter__(self) -> "Pool":
         return self
@@ -177,9 +80,10 @@ class Pool:
         """Do all jobs. `on_outcome` hears of every item exactly once: whether it equals the gold answer, or its class,
         or how it failed. The order is that of getting done.
         """
-        self._queue, self._on_outcome = deque(jobs), on_outcome
+        self._queue, self._alone, self._on_outcome = deque(jobs), deque(), on_outcome
+        self.reasons = {}
         try:
-            while self._queue or any(worker.jobs for worker in self._workers):
+            while self._queue or self._alone or any(worker.jobs for worker in self._workers):
                 self._feed()
                 self._listen()
                 self._keep_time()
@@ -190,15 +94,19 @@ class Pool:
 
     def _feed(self) -> None:
         """Give the idle something to do; start processes while the responsive ones are too few."""
-        for worker in self._workers:
+        for worker in list(self._workers):
             if worker.idle and self._queue:
                 worker.send({next(self._numbers): job for job in self._batch()})
-        waiting = sum(len(job.items) for job in itertools.islice(self._queue, 2 * self.num_workers))
+            elif worker.idle and self._alone and worker.fresh:
+                worker.send({next(self._numbers): self._alone.popleft()})
+            elif worker.idle and self._alone:
+                self._remove(worker)
+        waiting = sum(len(job.items) for job in itertools.islice(self._queue, 2 * self.num_workers)) + len(self._alone)
         while waiting > sum(not worker.ready for worker in self._workers):
             responsive = sum(not worker.robbed for worker in self._workers)
             if responsive >= self.num_workers or len(self._workers) >= 2 * self.num_workers:
                 break
-            worker = _Worker(self.memory_bytes, self.reward_type)
+            worker = Worker(self.memory_bytes, math.ceil(self.deadline_seconds) + 1, self.reward_type)
             self._workers.append(worker)
             assert worker.process.stdout is not None
             self._selector.register(worker.process.stdout, selectors.EVENT_READ, worker)
@@ -220,7 +128,7 @@ class Pool:
     def _listen(self) -> None:
         patience = min([1.0, *(self._left(worker) for worker in self._workers)])
         for key, _ in self._selector.select(max(0.01, patience)):
-            worker: _Worker = key.data
+            worker: Worker = key.data
             outcomes = worker.lines()
             if outcomes is None:
                 self._ended(worker)
@@ -228,33 +136,34 @@ class Pool:
             for outcome in outcomes:
                 self._heard(worker, outcome)
 
-    def _left(self, worker: _Worker) -> float:
+    def _left(self, worker: Worker) -> float:
         """In how many seconds at the earliest something is to be decided about a worker."""
         if not worker.ready or not worker.busy:
             return 1.0
-        return (self.deadline_seconds if worker.robbed else _STUCK_SECONDS) - worker.silent()
+        return (self.deadline_seconds if worker.robbed else STUCK_SECONDS) - (worker.worked() or 0.0)
 
-    def _heard(self, worker: _Worker, outcome: dict[str, Any]) -> None:
+    def _heard(self, worker: Worker, outcome: dict[str, Any]) -> None:
         if "ready" in outcome:
             worker.ready = True
         elif "done" in outcome:
             worker.busy = worker.robbed = False
         elif "exhausted" in outcome:
-            self._blame(worker)
+            if not self._once_more_alone(worker):
+                self._blame(worker, f"cannot be worked out in {self.memory_bytes / 2**20:.0f} MiB of memory")
             self._replace(worker)
         elif "retired" in outcome:
             self._replace(worker)
         elif outcome["job"] in worker.jobs:  # else it was taken over by another meanwhile
             self._done(worker, outcome)
 
-    def _done(self, worker: _Worker, outcome: dict[str, Any]) -> None:
+    def _done(self, worker: Worker, outcome: dict[str, Any]) -> None:
         number = outcome["job"]
         job = worker.jobs[number]
         job.crashes = 0
         if "gold" in outcome:
             job.gold_parsed = outcome["gold"]
             if not job.gold_parsed:
-                self._fail(job.items, "gold_unparsed")
+                self._fail(job.items, "gold_unparsed", "the gold answer can neither be read nor compared as text")
                 job.items = []
         else:
             item, text = job.items.pop(0)
@@ -266,19 +175,54 @@ class Pool:
 
     def _keep_time(self) -> None:
         for worker in list(self._workers):
-            silent = worker.silent()
             if not worker.ready:
-                if silent > _START_SECONDS:
+                if worker.waited() > _START_SECONDS:
                     raise GradingError(f"a grading process did not start within {_START_SECONDS:.0f} seconds")
-            elif worker.busy and silent > self.deadline_seconds:
-                self._blame(worker)
-                self._replace(worker)
-            elif worker.busy and not worker.robbed and silent > _STUCK_SECONDS:
+            elif worker.busy and (worker.worked() or 0.0) > self.deadline_seconds:
+                self._out_of_time(worker)
+            elif worker.busy and worker.waited() > self._patience(worker):
+                self._try_again(worker)
+            elif worker.busy and not worker.robbed and worker.stuck():
                 self._take_over(worker)
         if any(not job.put_off for job in self._queue):
             self._put_off()
 
-    def _take_over(self, worker: _Worker) -> None:
+    def _patience(self, worker: Worker) -> float:
+        tries = next((job.tries for job in worker.jobs.values()), 0)
+        return _PATIENCE * self.deadline_seconds * 2.0**tries
+
+    def _out_of_time(self, worker: Worker) -> None:
+        """What it was at has had its processor time; a gold answer gets it once more."""
+        job = next(iter(worker.jobs.values()), None)
+        is_at_gold = job is not None and job.gold is not None and not job.gold_parsed
+        if not (is_at_gold and self._once_more_alone(worker)):
+            self._blame(worker, f"cannot be worked out in {self.allowed}")
+        self._replace(worker)
+
+    def _once_more_alone(self, worker: Worker) -> bool:
+        """Have what a worker was at tried by itself, in a new process, before it is decided; False where it was."""
+        for job in itertools.islice(worker.jobs.values(), 1):
+            if job.alone:
+                return False
+            if job.gold_parsed or job.gold is None:
+                self._queue.appendleft(Job(job.gold, job.items[1:], known=list(job.known), beside=job.beside))
+                job.items = job.items[:1]
+            job.alone = True
+        return True
+
+    def _try_again(self, worker: Worker) -> None:
+        """It got next to no processor time: nothing follows from that."""
+        for job in itertools.islice(worker.jobs.values(), 1):
+            job.tries += 1
+            if job.tries == _MOST_TRIES:
+                raise GradingError(
+                    f"a grading process got less than {self.allowed} in {self._patience(worker) / 2:.0f} seconds, "
+                    f"{_MOST_TRIES} times: the machine has no time for it. No verdict rests on that; grade again when "
+                    f"the machine has less to do"
+                )
+        self._replace(worker)
+
+    def _take_over(self, worker: Worker) -> None:
         """Put back what a stuck worker has not begun; what it yet says about that is not listened to."""
         worker.robbed = True
         for number, job in list(worker.jobs.items())[1:]:
@@ -299,46 +243,51 @@ class Pool:
                 continue
             for job in worker.jobs.values():
                 job.put_off, job.gold_parsed = True, False
-                self._queue.append(job)
+                (self._alone if job.alone else self._queue).append(job)
             self._remove(worker)
 
-    def _blame(self, worker: _Worker, retry: bool = False) -> None:
-        """What a worker was at has failed; with `retry`, only when it failed so before."""
+    def _blame(self, worker: Worker, cannot: str, retry: bool = False) -> None:
+        """What a worker was at has failed, as `cannot` says; with `retry`, only when it failed so before."""
         for job in itertools.islice(worker.jobs.values(), 1):
             if retry and job.crashes == 0:
                 job.crashes += 1
             elif job.gold is not None and not job.gold_parsed:
-                self._fail(job.items, "gold_unparsed")
+                self._fail(job.items, "gold_unparsed", f"the gold answer {cannot}")
                 job.items = []
             else:
                 item = job.items.pop(0)
                 job.crashes = 0
-                self._fail([item], "timeout")
+                self._fail([item], "timeout", f"the answer {cannot}")
 
-    def _fail(self, items: Sequence[tuple[int, str]], how: Failure) -> None:
+    def _fail(self, items: Sequence[tuple[int, str]], how: Failure, why: str) -> None:
         for number, _ in items:
+            self.reasons[number] = why
             self._on_outcome(number, how)
 
-    def _ended(self, worker: _Worker) -> None:
+    def _ended(self, worker: Worker) -> None:
         """A worker's output has ended by itself: it crashed, or was killed from outside."""
+        if worker.process.wait() == -signal.SIGXCPU:  # it kept the deadline itself
+            self._out_of_time(worker)
+            return
         if not worker.ready:
             self._remove(worker)
             raise GradingError(
                 f"a grading process could not start (exit status {worker.process.returncode}); its own message stands "
-                f"above. Try: python -m onoff_core.rewards.worker 1073741824 {self.reward_type} </dev/null"
+                f"above. Try: python -m onoff_core.rewards.worker 1073741824 60 {self.reward_type} </dev/null"
             )
-        self._blame(worker, retry=True)
+        self._blame(worker, "ends the process that works it out", retry=True)
         self._replace(worker)
 
-    def _replace(self, worker: _Worker) -> None:
+    def _replace(self, worker: Worker) -> None:
         """End a worker and put back what it has left; `_feed` starts another where one is needed."""
         left = [job for job in worker.jobs.values() if job.items]
         for job in left:
             job.gold_parsed = False
-        self._queue.extendleft(reversed(left))
+        self._alone.extend(job for job in left if job.alone)
+        self._queue.extendleft(reversed([job for job in left if not job.alone]))
         self._remove(worker)
 
-    def _remove(self, worker: _Worker) -> None:
+    def _remove(self, worker: Worker) -> None:
         if worker in self._workers:
             self._workers.remove(worker)
             assert worker.process.stdout is not None

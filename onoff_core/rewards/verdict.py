@@ -11,18 +11,21 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 class Verdict:
     """What was decided of a response, and on what it rests.
 
+    `reason` says of what is neither correct nor wrong why: where an answer was looked for, what took too long.
+
     `answer_class` numbers the mathematically different answers of one problem: 0 is the gold answer, 1, 2, ... are the
-    others, in no particular order; None where there is no answer to compare. It is what a majority is counted by.
+    others, by which was given first; None where there is no answer to compare. It is what a majority is counted by.
     """
 
     status: Status
     extracted_answer: str | None
     answer_class: int | None = None
+    reason: str | None = None
 
     @property
     def reward(self) -> int | None:
-        """1 for a correct response, 0 for any other; None where the gold answer cannot be parsed, which is not the
-        model's fault.
+        """1 for a correct response, 0 for any other; None where the gold answer cannot be parsed or worked out, which
+        is not the model's fault.
         """
         if self.status == "gold_unparsed":
             return None

@@ -1,4 +1,4 @@
-"""How a partition's responses are cut into chunks, a fragment each: what is lost at most when a run is interrupted.
+"""Cut a partition's responses into chunks, a fragment each. An interrupted run loses at most the chunks in work.
 
 The cut depends on the number of problems and of samples only, both of which decide the fingerprint, so an interrupted
 run and the one that goes on from it always agree.
@@ -14,7 +14,7 @@ _MIN_RESPONSES, _MAX_RESPONSES, _CHUNKS = 32, 512, 100
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some problems in a row, all samples of each."""
+    """Some consecutive problems, with all samples of each."""
 
     index: int
     problems: tuple[Problem, ...]

@@ -1,4 +1,4 @@
-"""Draw the responses of chunks. Chunks share the decode loop, so that rows never wait for a chunk to end."""
+"""Draw the responses of chunks. All go to the sampler at once, so that no row waits for a chunk to end."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,6 +33,7 @@ def sample_chunks(
         prompt = render_prompt(question, task, sampler.tokenizer.chat_template)
         ids = tuple(sampler.tokenizer.encode(prompt))
         _check_length(sampler.info, problem_id, len(ids))
+        sampler.info.check_token_ids(ids, f"problem {problem_id}: its prompt")
         prompts[problem_id] = prompt.text
         requests += [Request(problem_id, index, ids) for index in range(sampling.num_samples)]
     ended: dict[int, list[Response]] = {chunk.index: [] for chunk in chunks}
@@ -62,7 +63,7 @@ def _table(tokenizer: Tokenizer, chunk: Chunk, responses: list[Response], prompt
             "sample_index": r.request.sample_index,
             "prompt": prompts[r.request.problem_id],
             "prompt_token_ids": r.request.prompt_ids,
-            "response": tokenizer.decode(r.token_ids),
+            "response": tokenizer.decode(r.token_ids) if r.text is None else r.text,
             "token_ids": r.token_ids,
             "token_logprobs": r.logprobs,
             "finish_reason": r.finish_reason,

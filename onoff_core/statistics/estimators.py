@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,14 +26,20 @@ def clustered_standard_error(problem_means: Floats) -> float | None:
 
 
 def pass_at_k(correct: Sequence[int], samples: Sequence[int], k: int) -> float | None:
-    """The unbiased estimator of pass@k, averaged over problems; None where a problem has fewer than k samples.
+    """The unbiased estimator of pass@k, averaged over problems; None where a problem has fewer than k samples."""
+    if not samples or min(samples) < k:
+        return None
+    return float(np.mean([pass_share(c, n, k) for c, n in zip(correct, samples, strict=True)]))
+
+
+@lru_cache(maxsize=65536)
+def pass_share(correct: int, n: int, k: int) -> float:
+    """One problem's pass@k: the chance that k of its n samples, drawn at random, hold a correct one.
 
     1 - C(n - c, k) / C(n, k) (Chen et al. 2021, "Evaluating Large Language Models Trained on Code", arXiv:2107.03374,
     equation 1). Whole-number binomials are exact for every n.
     """
-    if not samples or min(samples) < k:
-        return None
-    return float(np.mean([1 - math.comb(n - c, k) / math.comb(n, k) for c, n in zip(correct, samples, strict=True)]))
+    return 1 - math.comb(n - correct, k) / math.comb(n, k)
 
 
 def powers_up_to(n: int) -> list[int]:

@@ -1,85 +1,107 @@
 """One partition's row of statistics."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from onoff_core.statistics.estimators import accuracy, clustered_standard_error, pass_at_k, powers_up_to
+from onoff_core.statistics.at_k import AtK, Kind, at_k
+from onoff_core.statistics.estimators import accuracy, clustered_standard_error, powers_up_to
 from onoff_core.statistics.intervals import accuracy_interval
-from onoff_core.statistics.majority import Votes, maj_at_k
+from onoff_core.statistics.power import variances
+from onoff_core.statistics.responses import ProblemResponses, graded, responses_by_problem
 from onoff_core.tables import UNKNOWN
 
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 _NO_VERDICTS = "no response has a verdict"
 _ONE_PROBLEM = "one problem says nothing of the spread between problems"
+_ONE_RESPONSE = "one response a problem says nothing of the spread within a problem"
+_KINDS: tuple[Kind, ...] = ("pass_at_k", "maj_at_k")
 
 
 def problem_means(rewards: pa.Table) -> dict[str, float]:
     """Each problem's mean reward, over the responses that have one."""
-    return {problem: float(np.mean(values)) for problem, values in _rewards_by_problem(rewards).items()}
+    return {problem: found.pass_rate for problem, found in graded(responses_by_problem(rewards)).items()}
 
 
-def summarise(samples: pa.Table | None, rewards: pa.Table) -> dict[str, Any]:
+def summarise(
+    samples: pa.Table | None,
+    rewards: pa.Table,
+    problems: Mapping[str, ProblemResponses] | None = None,
+    ks: Sequence[int] | None = None,
+) -> dict[str, Any]:
     """The row of the `statistics` table.
 
-    `samples` None: the responses were made elsewhere, and their lengths and how they ended are not known. What does
-    not exist is None, and `missing` says why.
+    `samples` None: the responses were made elsewhere, and their lengths and how they ended are not known. `problems`:
+    what `responses_by_problem` gives of these rewards where it is known what they should have been; None: what is there
+    is all. `ks`: for which k pass@k and maj@k are wanted; None: 1, 2, 4, ... . What does not exist is None, and
+    `missing` says why.
     """
-    by_problem = _rewards_by_problem(rewards)
-    means = np.array([np.mean(values) for values in by_problem.values()])
+    problems = responses_by_problem(rewards) if problems is None else problems
+    there = graded(problems)
+    means = np.array([found.pass_rate for found in there.values()])
     interval = accuracy_interval(means)
+    largest = max((found.num_graded for found in there.values()), default=0)
+    found = {kind: [at_k(kind, list(problems.values()), k) for k in ks or powers_up_to(largest)] for kind in _KINDS}
     row: dict[str, Any] = {
-        "num_problems": len(by_problem),
-        "num_samples": sum(len(values) for values in by_problem.values()),
+        "num_problems": len(there),
+        "num_samples": sum(one.num_graded for one in there.values()),
         "accuracy": accuracy(means),
         "standard_error": clustered_standard_error(means),
         "interval_low": interval[0] if interval else None,
         "interval_high": interval[1] if interval else None,
-        **_at_k(by_problem, _votes_by_problem(rewards)),
+        **_accuracy(problems),
+        **_variances(problems),
+        **{kind: _estimates(of_kind) for kind, of_kind in found.items()},
+        **{f"{kind}_intervals": _intervals(of_kind) for kind, of_kind in found.items()},
         **_lengths(samples),
         **_shares(samples, rewards),
+        "num_timeouts": sum(one.num_timeouts for one in problems.values()),
+        "num_missing": sum(one.num_missing for one in problems.values()),
+        "num_problems_unknown": len(problems) - len(there),
     }
     return {**row, "missing": _missing(row, samples is not None)}
 
 
-def _rewards_by_problem(rewards: pa.Table) -> dict[str, list[int]]:
-    return _grouped(rewards, rewards["reward"].to_pylist())
-
-
-def _votes_by_problem(rewards: pa.Table) -> dict[str, list[int | None]]:
-    return _grouped(rewards, rewards["answer_class"].to_pylist())
-
-
-def _grouped(rewards: pa.Table, values: Sequence[Any]) -> dict[str, list[Any]]:
-    """Values by problem, without the responses that have no reward because the gold answer cannot be parsed."""
-    grouped: dict[str, list[Any]] = {}
-    for problem, reward, value in zip(
-        rewards["problem_id"].to_pylist(), rewards["reward"].to_pylist(), values, strict=True
-    ):
-        if reward is not None:
-            grouped.setdefault(problem, []).append(value)
-    return grouped
-
-
-def _at_k(by_problem: dict[str, list[int]], votes: dict[str, list[int | None]]) -> dict[str, Any]:
-    counts = [len(values) for values in by_problem.values()]
-    correct = [sum(values) for values in by_problem.values()]
-    ballots: list[Votes] = list(votes.values())
-    ks = powers_up_to(max(counts, default=0))
+def _accuracy(problems: Mapping[str, ProblemResponses]) -> dict[str, float | None]:
+    """What stands beside the accuracy: it is pass@1."""
+    found = at_k("pass_at_k", list(problems.values()), 1)
+    same, bounds = found.same_problems or (None, None), found.bounds or (None, None)
     return {
-        "pass_at_k": _estimates(ks, lambda k: pass_at_k(correct, counts, k)),
-        "maj_at_k": _estimates(ks, lambda k: maj_at_k(ballots, k)),
+        "same_problems_low": same[0],
+        "same_problems_high": same[1],
+        "accuracy_lowest": bounds[0],
+        "accuracy_highest": bounds[1],
     }
 
 
-def _estimates(ks: Sequence[int], estimate: Callable[[int], float | None]) -> list[dict[str, Any]]:
-    values = [(k, estimate(k)) for k in ks]
-    return [
-        {"k": k, "estimate": value, "reason": f"a problem has fewer than {k} responses" if value is None else None}
-        for k, value in values
-    ]
+def _variances(problems: Mapping[str, ProblemResponses]) -> dict[str, float | None]:
+    parts = variances(problems)
+    return {"within_variance": parts.within, "between_variance": parts.between}
+
+
+def _estimates(found: Iterable[AtK]) -> list[dict[str, Any]]:
+    return [{"k": one.k, "estimate": one.estimate, "reason": one.reason} for one in found]
+
+
+def _intervals(found: Iterable[AtK]) -> list[dict[str, Any]]:
+    rows = []
+    for one in found:
+        other, same = one.other_problems or (None, None), one.same_problems or (None, None)
+        lowest, highest = one.bounds or (None, None)
+        rows.append(
+            {
+                "k": one.k,
+                "other_problems_low": other[0],
+                "other_problems_high": other[1],
+                "same_problems_low": same[0],
+                "same_problems_high": same[1],
+                "lowest": lowest,
+                "highest": highest,
+            }
+        )
+    return rows
 
 
 def _lengths(samples: pa.Table | None) -> dict[str, float | None]:
@@ -120,6 +142,8 @@ def _missing(row: dict[str, Any], has_samples: bool) -> list[dict[str, str]]:
             reason = unsampled
         elif name in ("standard_error", "interval_low", "interval_high") and row["num_problems"] == 1:
             reason = _ONE_PROBLEM
+        elif name in ("within_variance", "between_variance") and row["num_problems"]:
+            reason = _ONE_RESPONSE if row["within_variance"] is None else _ONE_PROBLEM
         else:
             reason = _NO_VERDICTS
         reasons.append({"statistic": name, "reason": reason})

@@ -4,11 +4,11 @@ Layout, below the store's root:
 
     problems/<dataset>/<fingerprint>/            one generation: fragments 00000.parquet, ..., begun.json, manifest.json
     <asset>/<dataset>/<model>/<fingerprint>/     the same for samples, rewards, statistics, token_distributions
-    vocabulary/<model>/<fingerprint>/            what token ids stand for, so that readers need no tokenizer
+    vocabulary/<model>/<fingerprint>/            the bytes of each token id, so that readers need no tokenizer
     .../current.json                             which generation of that folder is the current one
     catalog.duckdb                               a snapshot for SQL, replaced whole at every publication
     changed/<note>.json                          partitions whose current generation is not in the catalog yet
-    schema/<asset>-<hash>-<store>.parquet        empty, with today's columns: what the catalog's views start from
+    schema/<asset>-<hash>-<store>.parquet        empty, with today's columns: the catalog's views begin with it
 
 A generation without a manifest is unfinished and is never read as a result. Values in, values out: this package knows
 nothing of models or settings.
@@ -16,6 +16,7 @@ nothing of models or settings.
 
 from onoff_core.store.catalog import CATALOG_NAME, publish_catalog
 from onoff_core.store.generation import Generation
+from onoff_core.store.judging import Judge, Judged, Judgement
 from onoff_core.store.manifest import Fragment, Manifest
 from onoff_core.store.reading import Catalog, Current, connect_catalog, current_generations, reading_catalog
 from onoff_core.store.store import Store
@@ -26,6 +27,9 @@ __all__ = [
     "Current",
     "Fragment",
     "Generation",
+    "Judge",
+    "Judged",
+    "Judgement",
     "Manifest",
     "Store",
     "connect_catalog",

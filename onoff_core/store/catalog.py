@@ -1,9 +1,10 @@
 """`catalog.duckdb`: a snapshot of the current generations for SQL, published whole, at the cost of what changed.
 
-DuckDB lets one process write a file and then nobody read it, so no process ever writes the catalog in place. Under a
-lock the last snapshot is copied, the partitions that were noted as changed are replaced in the copy, and it takes the
-old one's place; whoever waited for the lock mostly finds its own change published. Without a snapshot, or with one of
-another version, everything is read anew. On S3 there is no lock: who comes second begins again from the newer one.
+While one process writes a DuckDB file no other can read it, so no process ever writes the catalog in place. Under a
+lock a process copies the last snapshot, replaces in the copy the partitions that were noted as changed, and puts the
+copy in the old one's place. A process that waited for the lock mostly finds its change published. Without a snapshot,
+or with one of another version, everything is read anew. On S3 there is no lock: a process that comes second begins
+again from the newer snapshot.
 """
 
 import json
@@ -11,15 +12,17 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from onoff_core.errors import StoreError
-from onoff_core.store import schema
+from onoff_core.store import attaching, judging, schema
 from onoff_core.store.files import Files, scratch_folder
 from onoff_core.store.generation import Generation
+from onoff_core.store.judging import Judge
 from onoff_core.store.manifest import Manifest
 from onoff_core.store.parquet import conform
 from onoff_core.store.store import Change, Store
@@ -29,10 +32,15 @@ logger = logging.getLogger(__name__)
 
 CATALOG_NAME = "catalog.duckdb"
 CATALOG_LOCK = ".catalog.lock"
-_ATTEMPTS = 50  # S3 only: publications in a row that others were faster with
-_BATCH = 100  # generations whose rows are in memory at once
-_SLACK_BYTES = 8 << 20  # a file may grow to twice its size when made anew and this much before it is compacted
+_ATTEMPTS = 50  # S3 only: how often in a row another process may be faster
+_BATCH = 100  # generations; their rows are in memory at once
+_SLACK_BYTES = 8 << 20  # a file is compacted beyond twice its size when it was new, and this much
 _MEMORY = "200MB"
+_PLACES = ("model_name", "model_source", "imported_from")  # values of settings and facts that may be a path
+_NOT_WHOLE = (
+    "not published, the file was not whole when it was opened again; is the disk full? The results are safe, and the "
+    "catalog is the former one; free some space, and the next publication has everything"
+)
 
 Work = tuple[str, tuple[str, ...]]  # asset, partition
 Template = Callable[[str], str]  # asset -> path of its empty file, absolute or below the store's root
@@ -45,7 +53,7 @@ def publish_catalog(store: Store, rebuild: bool = False) -> None:
         for _ in range(_ATTEMPTS):
             known = not rebuild and store.files.version(CATALOG_NAME) is not None
             changes = store.changes()
-            if known and not changes and _is_ours(store):
+            if known and not changes and _is_up_to_date(store):
                 return
             if _published(store, changes, from_nothing=not known):
                 store.forget_changes([change for change in changes if _is_settled(store, change)])
@@ -58,7 +66,7 @@ def publish_catalog(store: Store, rebuild: bool = False) -> None:
 
 
 def fill_private(connection: duckdb.DuckDBPyConnection, store: Store, folder: Path) -> None:
-    """Make a catalog of a store that one can only read, in a connection; the folder has to stay as long as that."""
+    """Make the catalog in a connection, for a store that is only read; `folder` has to stay as long as that."""
 
     def template(asset: str) -> str:
         path = folder / f"{asset}.parquet"
@@ -73,16 +81,19 @@ def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
         return schema.template_name(store.files, asset)
 
     with _explained(store.files), store.files.replacing(CATALOG_NAME) as replacement:
-        if from_nothing or not _version_is_ours(replacement.path):
-            replacement.path.unlink(missing_ok=True)
+        if from_nothing or not _is_ours(replacement.path):
             _rebuild(replacement.path, store, template)
         else:
             try:
                 _go_on(replacement.path, store, changes, template)
-            except duckdb.Error as error:  # damaged inside; anything else the rebuilding meets, too
+            except duckdb.Error as error:  # damaged inside; any other fault shows again in the rebuilding
                 logger.warning("cannot go on from the former catalog (%s); making it anew", str(error).splitlines()[0])
-                replacement.path.unlink()
                 _rebuild(replacement.path, store, template)
+    log_of_changes = (
+        f"{CATALOG_NAME}.wal"  # a process that opened the former file for writing left it; it is not this file's
+    )
+    if replacement.kept and store.files.exists(log_of_changes):
+        store.files.remove(log_of_changes)
     return replacement.kept
 
 
@@ -96,35 +107,39 @@ def _go_on(path: Path, store: Store, changes: list[Change], template: Template) 
         _compact(path, store.files, template)
 
 
-def _is_ours(store: Store) -> bool:
+def _is_up_to_date(store: Store) -> bool:
+    """Whether what is published can stay as it is."""
     fetched = store.files.fetch(CATALOG_NAME)
     if fetched is None:
         return False
-    with scratch_folder() as folder:  # a name of its own: other connections of this process may be open
+    with scratch_folder() as folder:  # under another name, since this process may have connections open
         link = folder / CATALOG_NAME
         link.symlink_to(fetched[0].absolute())
-        return _version_is_ours(link)
+        return _is_ours(link, store.judge)
 
 
-def _version_is_ours(path: Path) -> bool:
-    """Whether there is a catalog that this code may go on from."""
+def _is_ours(path: Path, judge: Judge | None = None) -> bool:
+    """Whether there is a catalog that this code may go on from; and, where a judge is given, whether it is by it."""
     if not path.exists():
         return False
     try:
-        with duckdb.connect() as connection:
-            usable, error = schema.attach(connection, path), "not of this version, or cut off"
+        with attaching.connect() as connection:
+            wrong = attaching.attach(connection, path)
+            if wrong is None and judge is not None:
+                ((judged_by,),) = connection.execute("SELECT judged_by FROM catalog.onoff_catalog").fetchall()
+                return bool(judged_by == judge.version)
     except duckdb.Error as raised:
-        usable, error = False, str(raised).splitlines()[0]
-    if not usable:
-        logger.warning("the catalog is of another version or damaged; making it anew (%s)", error)
-    return usable
+        wrong = str(raised).splitlines()[0]
+    if wrong is not None:
+        logger.warning("the catalog is made anew: %s", wrong)
+    return wrong is None
 
 
 def _is_settled(store: Store, change: Change) -> bool:
     """Whether the note's change is in a catalog made after the note was read.
 
     A fingerprint that the pointer never had belongs to a process that is between its note and its pointer, or died
-    there: the note stays, and costs the reading of one pointer each time.
+    there. Such a note stays, and costs the reading of one pointer at each publication.
     """
     return change.fingerprint in _order(store, change.asset, change.partition)
 
@@ -138,9 +153,11 @@ def _order(store: Store, asset: str, partition: tuple[str, ...]) -> list[str]:
 
 
 def _rebuild(path: Path, store: Store, template: Template) -> None:
-    with _opened(path, store.files) as connection:
+    for former in (path, _log_of(path)):
+        former.unlink(missing_ok=True)
+    with _opened(path, store.files, ask=False) as connection:
         _fill(connection, store, template)
-    _note_fresh_size(path)
+    _note_fresh_size(path, store.files)
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, store: Store, template: Template) -> None:
@@ -163,7 +180,10 @@ def _replace(
         for asset, partition in () if anew else batch:
             _delete(connection, asset, partition)
         _insert(connection, list(_current(store, batch)))
+    judged = store.judge is not None and judging.apply(connection, store.judge, set(work), anew)
     changed = {asset for asset, _ in work}
+    if anew or judged or changed & {"statistics", "comparisons"}:
+        judging.derive(connection)
     for asset in schema.VIEWS:
         if anew or asset in changed:
             schema.create_view(connection, asset, template(asset), by_dataset=store.files.locks)
@@ -171,7 +191,7 @@ def _replace(
 
 
 def _current(store: Store, work: Sequence[Work]) -> Iterator[tuple[Generation, Manifest]]:
-    """What can be published; one damaged partition must not keep all the others from it, so it is left out aloud."""
+    """Current generations to publish; without damaged ones, which are warned of: they must not hold up the others."""
     for asset, partition in work:
         try:
             generation = store.current(asset, partition)
@@ -247,7 +267,8 @@ def _columns(generation: Generation, manifest: Manifest) -> list[str]:
 def _generation_row(generation: Generation, manifest: Manifest, columns: list[str]) -> dict[str, object]:
     dataset, model = schema.names_of(generation.asset, manifest.partition)
     as_json = {
-        name: json.dumps(getattr(manifest, name), ensure_ascii=False) for name in ("inputs", "settings", "facts")
+        name: json.dumps(_without_places(getattr(manifest, name)), ensure_ascii=False)
+        for name in ("inputs", "settings", "facts")
     }
     return {
         "asset": generation.asset,
@@ -263,36 +284,79 @@ def _generation_row(generation: Generation, manifest: Manifest, columns: list[st
     }
 
 
+def _without_places(values: Any) -> Any:
+    """The values with each absolute path cut to its last name: a catalog holds no path of the machine that made it."""
+    if not isinstance(values, dict):
+        return values
+    return {
+        name: PurePosixPath(value).name
+        if name in _PLACES and isinstance(value, str) and value.startswith("/")
+        else _without_places(value)
+        for name, value in values.items()
+    }
+
+
 def _compact(path: Path, files: Files, template: Template) -> None:
-    """DuckDB does not give back all that deleted rows took: write the tables to a new file when it is time."""
+    """Write the tables to a new file, because DuckDB does not give back all the space of deleted rows."""
     compacted = path.with_name(f"{path.name}.compacted")
     compacted.unlink(missing_ok=True)
-    with _opened(compacted, files) as connection:
+    with _opened(compacted, files, ask=False) as connection:
         connection.execute(f"ATTACH {schema.quoted(str(path))} AS bloated (READ_ONLY)")
         schema.create_tables(connection)
         for table in schema.TABLES_IN_CATALOG:
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM bloated.{table}")
         for asset in schema.VIEWS:
             schema.create_view(connection, asset, template(asset), by_dataset=files.locks)
+        connection.execute("UPDATE onoff_catalog SET judged_by = (SELECT judged_by FROM bloated.onoff_catalog)")
         connection.execute("DETACH bloated")
     compacted.replace(path)
-    _note_fresh_size(path)
+    _note_fresh_size(path, files)
 
 
-def _note_fresh_size(path: Path) -> None:
-    with duckdb.connect(path) as connection:
+def _note_fresh_size(path: Path, files: Files) -> None:
+    with _opened(path, files) as connection:
         connection.execute("UPDATE onoff_catalog SET fresh_bytes = ?", [path.stat().st_size])
 
 
 @contextmanager
-def _opened(path: Path, files: Files) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A scratch catalog, to write; closed, it is one file."""
+def _opened(path: Path, files: Files, ask: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A scratch catalog to write. After the block it is a single file, which was opened again and its rows counted:
+    DuckDB closes a file without an error on a full disk. `ask` False: the next block will count."""
     with duckdb.connect(path) as connection:
         connection.execute(f"SET memory_limit = '{_MEMORY}'")
         connection.execute("SET threads = 1")
         connection.execute(f"SET VARIABLE onoff_store = {schema.quoted(schema.root_of(files))}")
         files.register(connection)
         yield connection
+        counts = _counts(connection, "")
+        connection.execute("CHECKPOINT")
+    if not ask:
+        return
+    if _log_of(path).exists():
+        raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}, {_log_of(path).name} was left beside it")
+    with attaching.connect() as connection:
+        wrong = attaching.attach(connection, path)
+        if wrong is None and (found := _counts(connection, "catalog.")) != counts:
+            wrong = f"it holds {found} rows where {counts} were written"
+    if wrong is not None:
+        raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}: {wrong}")
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, of: str) -> dict[str, int]:
+    """The number of rows of each table, and the number of views; `of` is the prefix of the attached catalog's names."""
+    counts: dict[str, int] = {}
+    for table in schema.TABLES_IN_CATALOG:
+        ((counts[table],),) = connection.execute(f"SELECT count(*) FROM {of}{table}").fetchall()
+    database = "catalog" if of else connection.execute("SELECT current_database()").fetchall()[0][0]
+    ((counts["views"],),) = connection.execute(
+        "SELECT count(*) FROM duckdb_views() WHERE NOT internal AND database_name = ?", [database]
+    ).fetchall()
+    return counts
+
+
+def _log_of(path: Path) -> Path:
+    """DuckDB's log of changes that are not in the file yet."""
+    return path.with_name(f"{path.name}.wal")
 
 
 @contextmanager

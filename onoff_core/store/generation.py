@@ -1,8 +1,8 @@
 """One generation: one materialization of one asset for one partition under one fingerprint.
 
 Its life: `begin` writes `begun.json`; fragments are added one by one; `complete` writes the manifest. A process that
-dies leaves whole fragments, which the next one goes on from. Fragments never change; one that is damaged is set aside
-(`set_aside_damaged`) and made again. What is read of a complete generation is what its manifest lists, nothing else.
+dies leaves whole fragments, and the next one goes on from them. Fragments never change; a damaged one is set aside
+(`set_aside_damaged`) and made again. Readers of a complete generation see the fragments in its manifest, no others.
 """
 
 import json
@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from onoff_core.errors import StoreError
 from onoff_core.store.files import Files, sha256_of
-from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest
+from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest, plain_json
 from onoff_core.store.parquet import (
     batches_of,
     column_names_of,
@@ -29,6 +29,14 @@ from onoff_core.tables import SCHEMA_VERSION, SCHEMAS
 
 _FRAGMENT_NAME = re.compile(r"\d{5,}\.parquet")
 ASIDE_SUFFIX = ".damaged"
+DROPPED = "dropped.json"  # in place of a manifest: it was complete, and its rows were removed on purpose
+# Tables that are made with an asset of another name.
+_MADE_WITH = {
+    "problems": "samples",
+    "vocabulary": "samples",
+    "problem_statistics": "statistics",
+    "comparisons": "statistics",
+}
 
 
 class Generation:
@@ -38,9 +46,9 @@ class Generation:
         self, files: Files, asset: str, partition: tuple[str, ...], fingerprint: str, facts: Mapping[str, Any]
     ) -> None:
         self.files, self.asset, self.partition, self.fingerprint = files, asset, partition, fingerprint
-        self.facts = facts  # of whoever writes through it
+        self.facts = facts  # go into the manifest that `complete` writes
         self.folder = "/".join((asset, *partition, fingerprint))
-        self.completed_here = False  # by this object, so that the catalog has to be told
+        self.completed_here = False  # whether this object wrote the manifest, which the catalog has to learn
         self._written: dict[int, Fragment] = {}
 
     def __repr__(self) -> str:
@@ -49,6 +57,10 @@ class Generation:
     @property
     def is_complete(self) -> bool:
         return self.files.exists(f"{self.folder}/manifest.json")
+
+    @property
+    def is_dropped(self) -> bool:
+        return not self.is_complete and self.files.exists(f"{self.folder}/{DROPPED}")
 
     @property
     def is_begun(self) -> bool:
@@ -67,19 +79,27 @@ class Generation:
         return manifest
 
     def begin(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        """Begin, or go on with what was begun: the facts of the first beginning (such as a drawn seed) hold."""
+        """Begin, or go on. Returns the facts of the first beginning (such as a drawn seed), which stay."""
         name = f"{self.folder}/begun.json"
         self.files.create_bytes(name, json.dumps(dict(facts)).encode())
         try:
-            begun: dict[str, Any] = json.loads(self.files.read_bytes(name))
+            begun: dict[str, Any] = plain_json(self.files.read_bytes(name))
         except ValueError as error:
             raise StoreError(
                 f"{self.files.location(name)}: damaged ({error}); remove the folder to begin again"
             ) from error
         return begun
 
+    def count_attempt(self) -> int:
+        """Count one more attempt at making it, and say how many there were. For the one who writes it."""
+        name = f"{self.folder}/begun.json"
+        begun = self.begin({})
+        begun["attempts"] = int(begun.get("attempts", 0)) + 1
+        self.files.write_bytes(name, json.dumps(begun).encode())
+        return begun["attempts"]
+
     def fragment_indices(self) -> set[int]:
-        """The numbers of the fragments that are there; of a complete generation, those it is made of."""
+        """The indices of the fragments that are there; for a complete generation, of those in its manifest."""
         there = {int(name.removesuffix(".parquet")) for name in self._fragment_names()}
         if not there or not self.is_complete:
             return there
@@ -89,9 +109,9 @@ class Generation:
         return [name for name in self.files.children(self.folder) if _FRAGMENT_NAME.fullmatch(name)]
 
     def write_fragment(self, index: int, row_groups: Iterable[pa.Table]) -> None:
-        """Add fragment `index`, whole or not at all; when this returns it is safe.
+        """Add fragment `index`, whole or not at all; it is on the disk when this returns.
 
-        Each table becomes one row group as it comes, so a fragment may be streamed.
+        Each table is written as it comes, as one row group, so a fragment may be larger than memory.
         """
         name = _fragment_name(index)
         with self.files.writing(f"{self.folder}/{name}") as scratch:
@@ -100,7 +120,7 @@ class Generation:
                 checksum = sha256_of(file)
                 file.seek(0)
                 written = Fragment(name, num_rows_of(file), scratch.stat().st_size, checksum)
-        if self.files.locks:  # elsewhere another writer's fragment may have been first, and is the one that stands
+        if self.files.locks:  # elsewhere another writer's fragment may have come first and be the one that is kept
             self._written[index] = written
 
     def read_fragment(self, index: int, columns: Sequence[str] | None = None) -> pa.Table:
@@ -109,8 +129,8 @@ class Generation:
     def read_rows(self, index: int, where: Mapping[str, str | int], columns: Sequence[str] | None = None) -> pa.Table:
         """The rows of a fragment whose columns have these values, in order.
 
-        Only the row groups that may hold such rows are read, so one response's tokens are read without the others',
-        and where a response has several row groups, one token without most of the others.
+        Only the row groups that may hold such rows are read: one response's tokens without the others', and of a
+        response with several row groups, one token without most others.
         """
         path = f"{self.folder}/{_fragment_name(index)}"
         try:
@@ -120,7 +140,7 @@ class Generation:
             raise StoreError(f"{self.files.location(path)}: damaged or not there ({error}); {self._mend}") from error
 
     def column_names(self, index: int) -> list[str]:
-        """Of one fragment, from its footer."""
+        """The columns of a fragment, from its footer."""
         path = f"{self.folder}/{_fragment_name(index)}"
         try:
             with self.files.open(path) as file:
@@ -145,11 +165,11 @@ class Generation:
 
     @property
     def _mend(self) -> str:
-        made_with = {"problems": "samples", "vocabulary": "samples"}.get(self.asset, self.asset)
+        made_with = _MADE_WITH.get(self.asset, self.asset)
         return f"materialize {made_with} of {'|'.join(self.partition)} again: only what is damaged is made anew"
 
     def batches(self, index: int, columns: Sequence[str], num_rows: int) -> Iterator[pa.RecordBatch]:
-        """A fragment's rows in order, at most so many at a time; memory holds no more of it than that."""
+        """A fragment's rows in order, in batches of at most `num_rows`; memory holds one batch."""
         path = f"{self.folder}/{_fragment_name(index)}"
         try:
             with self.files.open(path) as file:
@@ -167,7 +187,7 @@ class Generation:
                 yield self.read_fragment(index, columns)
 
     def read(self) -> pa.Table:
-        """All rows; the columns as the schema has them, also where there are none."""
+        """All rows, with the columns of the schema, even if there are no fragments."""
         schema = SCHEMAS[self.asset]
         tables = [conform(table, schema, self.files.location(self.folder)) for table in self.tables()]
         return pa.concat_tables(tables) if tables else schema.empty_table()
@@ -179,7 +199,7 @@ class Generation:
         facts: Mapping[str, Any],
         indices: Collection[int] | None = None,
     ) -> Manifest:
-        """Write the manifest of these fragments (None: of all there are)."""
+        """Write the manifest of the fragments with these indices (None: of all that are there)."""
         wanted = {int(name.removesuffix(".parquet")) for name in self._fragment_names()} if indices is None else indices
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
@@ -194,6 +214,8 @@ class Generation:
         )
         self.files.write_bytes(f"{self.folder}/manifest.json", manifest.to_json())
         self.completed_here = True
+        if self.files.exists(f"{self.folder}/{DROPPED}"):
+            self.files.remove(f"{self.folder}/{DROPPED}")
         return manifest
 
     def _fragment(self, index: int) -> Fragment:
@@ -212,8 +234,8 @@ class Generation:
     def damage(self) -> dict[str, str]:
         """What is wrong with each damaged fragment, by its name.
 
-        Complete: against the manifest's sizes, checksums and row counts, reading everything. Unfinished: whether each
-        file is a whole Parquet file with this table's columns.
+        A complete generation is read whole and compared with its manifest's sizes, checksums and row counts. In an
+        unfinished one each file has to be a whole Parquet file with this table's columns.
         """
         if self.is_complete:
             checked = {
@@ -246,16 +268,24 @@ class Generation:
         return None
 
     def set_aside_damaged(self) -> dict[str, str]:
-        """Rename what is damaged, so that it is missing and is made again; what was wrong, by name.
+        """Rename damaged fragments, so that they are missing and are made again. Returns what was wrong, by name.
 
-        Only for the one who writes this generation. A file whose content is right and whose row count the manifest
-        misstates is set aside too: nothing tells which of the two is wrong.
+        Only the writer of this generation may call it. If the manifest and a fragment differ in the number of rows, the
+        fragment is set aside too, since nothing tells which of the two is wrong.
         """
         damaged = self.damage()
         for name in damaged:
             if self.files.exists(f"{self.folder}/{name}"):
-                self.files.rename(f"{self.folder}/{name}", f"{self.folder}/{name}{ASIDE_SUFFIX}")
+                self._set_aside(name)
         return damaged
+
+    def set_aside_all(self) -> None:
+        """Rename every fragment, so that all is made again. Only for the one who writes this generation."""
+        for name in self._fragment_names():
+            self._set_aside(name)
+
+    def _set_aside(self, name: str) -> None:
+        self.files.rename(f"{self.folder}/{name}", f"{self.folder}/{name}{ASIDE_SUFFIX}")
 
 
 def _fragment_name(index: int) -> str:

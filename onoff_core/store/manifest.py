@@ -1,11 +1,12 @@
 """A manifest: what a finished generation holds, and how it came to be. It names the version of its own schema.
 
-Within one version tables may gain nullable columns (old files read null there). What no reader of an older version
-could understand raises `SCHEMA_VERSION`, and either an entry here turns the older manifest into today's, or reading it
-is an error that says what to do.
+Within one version tables may gain nullable columns (old files read null there). A change that older readers could not
+understand raises `SCHEMA_VERSION`. Then either an entry in `UPGRADES` turns an older manifest into today's, or reading
+it is an error that says what to do.
 """
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar
@@ -19,6 +20,7 @@ from onoff_core.tables import SCHEMA_VERSION
 UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _EXACTLY = ConfigDict(strict=True, extra="forbid")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # of a dataset, a model, a fingerprint: one part of a path
 END_OF_TIME = 253_402_300_799  # seconds since 1970, the end of the year 9999
 
 
@@ -49,7 +51,7 @@ class Manifest:
     partition: tuple[str, ...]  # (dataset, model), (dataset,) or (model,)
     fingerprint: str
     inputs: dict[str, str]  # asset -> fingerprint of the generation it was made from
-    settings: dict[str, Any]  # what the fingerprint is of, for people
+    settings: dict[str, Any]  # the settings that the fingerprint hashes, for people to read
     fragments: tuple[Fragment, ...]
     # Seconds since 1970, UTC; for people: nothing is ordered by it.
     completed_at: Annotated[float, Field(ge=0, le=END_OF_TIME)]
@@ -65,9 +67,12 @@ class Manifest:
     @staticmethod
     def from_json(content: bytes, where: str) -> "Manifest":
         try:
-            manifest = _MANIFEST.validate_json(json.dumps(_upgraded(json.loads(content), where)))
+            manifest = _MANIFEST.validate_json(json.dumps(_upgraded(plain_json(content), where)))
             if len({fragment.name for fragment in manifest.fragments}) < len(manifest.fragments):
                 raise ValueError("it names a fragment twice")
+            for made_from in manifest.inputs.values():
+                if not NAME.fullmatch(made_from):
+                    raise ValueError(f"inputs: {made_from!r} is no fingerprint")
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{where}: not a manifest ({_said(error)}); remove this file and materialize the "
@@ -77,6 +82,14 @@ class Manifest:
 
 
 _MANIFEST = TypeAdapter(Manifest)
+
+
+def plain_json(content: bytes) -> Any:
+    """The content of a small JSON file of ours; `ValueError` if it is no JSON, or is nested too deeply to read."""
+    try:
+        return json.loads(content)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def _said(error: Exception) -> str:

@@ -1,6 +1,6 @@
-"""How our Parquet files are written and read back.
+"""Write our Parquet files, and read them back.
 
-zstd, and for floats BYTE_STREAM_SPLIT, which measured smallest (DuckDB reads both).
+They use zstd, and BYTE_STREAM_SPLIT for floats: the smallest files of those measured, and DuckDB reads both.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 
 from onoff_core.errors import StoreError
 
-_BUFFER_BYTES = 1 << 20  # of a column that is read in batches
+_BUFFER_BYTES = 1 << 20  # read ahead for each column that is read in batches
 
 
 def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
-    """Write tables of this schema, a row group each, as they come."""
+    """Write tables of this schema as they come, each as one row group."""
     leaves = _leaves(schema)
     with pq.ParquetWriter(
         path,
@@ -30,14 +30,14 @@ def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path)
 
 
 def read_parquet(file: BinaryIO, columns: Sequence[str] | None) -> pa.Table:
-    """All columns a file has, or those of the named ones that it has."""
+    """All columns of a file, or those of the named ones that it has."""
     source = pq.ParquetFile(file)
     there = source.schema_arrow.names
     return source.read(columns=None if columns is None else [name for name in columns if name in there])
 
 
 def read_matching(file: BinaryIO, where: Mapping[str, str | int], columns: Sequence[str] | None) -> pa.Table:
-    """The rows with these values, from the row groups that may hold such rows."""
+    """The rows with these values; reads only row groups that may hold such rows."""
     import pyarrow.compute as pc  # a third of the time that importing the store would take
 
     wanted = None if columns is None else list(dict.fromkeys([*columns, *where]))
@@ -50,9 +50,9 @@ def read_matching(file: BinaryIO, where: Mapping[str, str | int], columns: Seque
 
 
 def batches_of(file: BinaryIO, num_rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-    """The rows in order, at most so many at a time; a batch ends where its row group ends.
+    """The rows in order, in batches of at most `num_rows`; a batch ends where its row group ends.
 
-    Buffered, for Arrow would read ahead and hold the bytes of all row groups until the last one is done.
+    The reading is buffered: else Arrow reads ahead, and holds the bytes of all row groups until the last one is done.
     """
     source = pq.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER_BYTES)
     for group in range(source.num_row_groups):
@@ -73,13 +73,13 @@ def _may_hold(group: pq.RowGroupMetaData, where: Mapping[str, str | int]) -> boo
 
 
 def num_rows_of(file: BinaryIO) -> int:
-    """From the footer alone, so a truncated file raises and a large one is quick."""
+    """The number of rows, from the footer alone: a truncated file raises, and a large one is quick."""
     rows: int = pq.ParquetFile(file).metadata.num_rows
     return rows
 
 
 def column_names_of(file: BinaryIO) -> list[str]:
-    """From the footer alone."""
+    """The names of the columns, from the footer alone."""
     return list(pq.ParquetFile(file).schema_arrow.names)
 
 

@@ -1,7 +1,7 @@
 """Read the published catalog: one snapshot at a time, whatever is published meanwhile.
 
-A connection sees the snapshot it was made on. `Catalog` is for who reads for a long time or from many threads: each
-cursor is on the newest snapshot, and belongs to one thread.
+A connection sees the snapshot that it was made on. `Catalog` is for programs that read for a long time or from many
+threads: each cursor is on the newest snapshot at its time, and belongs to one thread.
 """
 
 import atexit
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import duckdb
 
 from onoff_core.errors import StoreError
-from onoff_core.store import schema
+from onoff_core.store import attaching, schema
 from onoff_core.store.catalog import CATALOG_NAME, fill_private, publish_catalog
 from onoff_core.store.files import make_scratch_folder
 from onoff_core.store.manifest import Manifest
@@ -25,54 +25,75 @@ from onoff_core.store.store import Store
 
 logger = logging.getLogger(__name__)
 
+_LONGEST_SECONDS = 120.0  # for one of our queries; the tables they read are small
+
 
 def connect_catalog(store: Store, publish: bool = True) -> duckdb.DuckDBPyConnection:
     """An in-memory connection with the published catalog attached read-only and in use.
 
-    Published now where it is not there; made for this connection alone of a store that cannot be written, or where
-    `publish` is False.
+    A catalog that is missing is published first. The connection gets a catalog of its own if the store cannot be
+    written, if `publish` is False, or if the published one is of no use; the next writer replaces that one.
+
+    The connection sees the store's folder alone: no other file, no network, no extension.
     """
     connection = _connect(store)
     if connection is not None:
         return connection
-    return _connect_anew(store) if publish else _connect_private(store)
+    there = store.files.version(CATALOG_NAME) is not None
+    return _connect_anew(store) if publish and not there else _connect_private(store)
 
 
 @contextmanager
 def reading_catalog(store: Store, publish: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
-    """As `connect_catalog`, for queries of ours: where they fail the catalog is damaged, and the error says so."""
+    """Like `connect_catalog`, for our own queries: if one fails the catalog is damaged, and the error says so."""
     with connect_catalog(store, publish) as connection:
+        limit = threading.Timer(_LONGEST_SECONDS, connection.interrupt)
+        limit.daemon = True
+        limit.start()
         try:
             yield connection
+        except duckdb.InterruptException as error:
+            raise StoreError(
+                f"{store.files.location(CATALOG_NAME)}: no answer within {_LONGEST_SECONDS:.0f} s; if the store is a "
+                "stranger's, do not trust this file: remove it, and it is made again from the results"
+            ) from error
         except duckdb.Error as error:
             raise StoreError(
                 f"{store.files.location(CATALOG_NAME)}: damaged ({str(error).splitlines()[0]}); remove this file: it "
                 "is made again from the results"
             ) from error
+        finally:
+            limit.cancel()
 
 
 def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:
-    """None where there is no catalog, or one of another version, or one seen to be damaged."""
+    """A connection to the published catalog; None if there is none, or if it is of no use."""
     fetched = store.files.fetch(CATALOG_NAME)
     if fetched is None:
         return None
-    connection = duckdb.connect()
+    connection = attaching.connect()
     try:
-        usable = schema.attach(connection, fetched[0])
+        wrong = attaching.attach(connection, fetched[0])
     except (duckdb.Error, FileNotFoundError) as error:
-        logger.warning("%s is not readable as it is: %s", store.files.location(CATALOG_NAME), error)
-        connection.close()
-        return None
-    if not usable:
-        connection.close()
-        replaced = store.files.version(CATALOG_NAME) != fetched[1]  # then two files were compared
-        return _connect(store) if replaced else None
-    _use(connection, store)
-    return connection
+        wrong = str(error).splitlines()[0]
+    if wrong is None:
+        _use(connection, store)
+        attaching.close_in(connection, store.files)
+        return connection
+    connection.close()
+    if store.files.version(CATALOG_NAME) not in (fetched[1], None):  # replaced meanwhile: two files were mixed
+        return _connect(store)
+    logger.warning(
+        "%s cannot be used (%s); reading goes on with a catalog of its own. The next run, or onoff prune --yes, "
+        "publishes it anew",
+        store.files.location(CATALOG_NAME),
+        wrong,
+    )
+    return None
 
 
 def _connect_anew(store: Store) -> duckdb.DuckDBPyConnection:
-    if not store.files.exists(""):  # looking at a store that does not exist yet does not make one
+    if not store.files.exists(""):  # reading a store that does not exist does not make one
         return _connect_private(store)
     try:
         publish_catalog(store, rebuild=True)
@@ -89,15 +110,16 @@ def _connect_anew(store: Store) -> duckdb.DuckDBPyConnection:
 def _connect_private(store: Store) -> duckdb.DuckDBPyConnection:
     folder = make_scratch_folder()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    connection = duckdb.connect()
+    connection = attaching.connect()
     connection.execute("ATTACH ':memory:' AS catalog")
     _use(connection, store)
     fill_private(connection, store, folder)
+    attaching.close_in(connection, store.files, folder)
     return connection
 
 
 def _use(connection: duckdb.DuckDBPyConnection, store: Store, register: bool = True) -> None:
-    """What a connection and each of its cursors has to be told."""
+    """Prepare a connection, or a cursor of it: its catalog, its variable, its file systems."""
     connection.execute("USE catalog")
     connection.execute(f"SET VARIABLE onoff_store = {schema.quoted(schema.root_of(store.files))}")
     if register:  # file systems belong to the database, not to a cursor
@@ -114,7 +136,7 @@ class Catalog:
         self._version: str | None = None
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """A cursor of one's own: for one thread, on one snapshot, however long it is used. Close it, or use `with`."""
+        """A new cursor for one thread; it stays on one snapshot, however long it is used. Close it, or use `with`."""
         with self._guard:
             version = self.store.files.version(CATALOG_NAME)
             if self._connection is None or version is None or version != self._version:
@@ -127,7 +149,7 @@ class Catalog:
 
 @dataclass(frozen=True)
 class Current:
-    """A current generation, without having read its manifest."""
+    """A current generation, as far as it is known without reading its manifest."""
 
     fingerprint: str
     inputs: dict[str, str]
@@ -143,8 +165,8 @@ def current_generations(
 ) -> dict[tuple[str, tuple[str, ...]], Current]:
     """(asset, partition) -> its current generation, for all at once.
 
-    From the catalog and the notes of what is not published yet, so that a thousand partitions cost one query.
-    `connection`: of `reading_catalog`, for who reads more from the same snapshot.
+    They come from the catalog and from the notes of changes that are not published yet, so that a thousand partitions
+    cost one query. `connection`: one of `reading_catalog`, to read from the same snapshot as other queries.
     """
     with nullcontext(connection) if connection is not None else reading_catalog(store) as catalog:
         rows = catalog.execute(
@@ -161,11 +183,18 @@ def current_generations(
             generation = store.current(change.asset, change.partition)
             if generation is not None:
                 found[change.asset, change.partition] = Current.of(generation.manifest())
-        except StoreError as error:  # as in the catalog, one damaged partition must not keep all the others from view
+        except StoreError as error:  # as in the catalog, one damaged partition must not hide the others
             logger.warning("left out: %s", error)
             found.pop((change.asset, change.partition), None)
-    if (
-        store.files.locks
-    ):  # a folder that somebody removed by hand; on S3 looking for each would cost more than it tells
-        found = {key: now for key, now in found.items() if store.generation(*key, now.fingerprint).is_complete}
+    # Somebody may have removed a folder by hand. On S3 it would take too long to look for each.
+    if store.files.locks:
+        found = {key: now for key, now in found.items() if _is_there(store, *key, now.fingerprint)}
     return found
+
+
+def _is_there(store: Store, asset: str, partition: tuple[str, ...], fingerprint: str) -> bool:
+    try:
+        return store.generation(asset, partition, fingerprint).is_complete
+    except StoreError as error:  # a foreign catalog may hold names that are not allowed
+        logger.warning("left out: %s", error)
+        return False

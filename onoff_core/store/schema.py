@@ -2,19 +2,20 @@
 
 Small tables (problems, rewards, statistics, generations, fragments) are copied into the catalog. samples,
 token_distributions and vocabulary are views over exactly the fragments that were current when it was published. No path
-in it is absolute: `store_root()` is the variable `onoff_store` where a session sets it, else the folder of the opened
-file, which DuckDB gives away in its default for spilled data (`<file>.tmp`).
+in it is absolute: `store_root()` is the variable `onoff_store` if a session sets it, else the folder of the opened
+file, which DuckDB reveals in its default folder for spilled data (`<file>.tmp`).
 
-DuckDB looks each file of a `read_parquet` up, and evaluates a query's conditions on its name, before it reads any: with
-thousands of files that takes longer than the reading. So a view has a branch for each data set, which a condition on
-`dataset` drops unseen; and `samples_of(dataset, model)` and `token_distributions_of(dataset, model)` pick one
-partition's files before DuckDB sees the others.
+DuckDB looks up each file of a `read_parquet`, and evaluates a query's conditions on its name, before it reads any: with
+thousands of files that takes longer than the reading. So a view has a branch for each data set, and a condition on
+`dataset` drops the other branches before that; and `samples_of(dataset, model)` and `token_distributions_of(dataset,
+model)` pick one partition's files before DuckDB sees the others.
 """
 
 import hashlib
 import io
 import uuid
-from pathlib import Path
+import zlib
+from collections.abc import Mapping
 
 import duckdb
 import pyarrow as pa
@@ -23,13 +24,25 @@ import pyarrow.parquet as pq
 from onoff_core.store.files import Files
 from onoff_core.tables import SCHEMAS, TABLES
 
-CATALOG_VERSION = 2
-_HEADERS_BYTES = 3 * 4096  # of a DuckDB file, before its blocks
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
-TABLES_IN_CATALOG = ("generations", "fragments", *COPIED)
+_LAYOUT = 3  # raised when the catalog's own tables, views or macros come to be made in another way
+
+
+def version_of(schemas: Mapping[str, pa.Schema]) -> int:
+    """The version of a catalog whose views have these schemas.
+
+    A view keeps the columns that it was made with, so a hash of them is part of the version, and a new column makes the
+    catalog anew. The columns of copied tables are compared one by one.
+    """
+    viewed = repr([(name, [(field.name, str(field.type)) for field in schemas[name]]) for name in VIEWS])
+    return _LAYOUT * 1_000_000 + zlib.crc32(viewed.encode()) % 1_000_000
+
+
+CATALOG_VERSION = version_of(SCHEMAS)
+TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard")
 TEMPLATES = "schema"
-_MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, dropped or not
+_MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, even if it is dropped
 
 _NAME_COMMENTS = {"dataset": "short name, from onoff.yaml", "model": "short name, from onoff.yaml"}
 _GENERATIONS = {
@@ -45,6 +58,26 @@ _GENERATIONS = {
     "folder": ("VARCHAR", "below the store's root"),
     "schema_version": ("INTEGER", "of the manifest"),
     "columns": ("VARCHAR[]", "of its Parquet files"),
+    "in_study": ("BOOLEAN", "whether the study that published last names its data set and model; null: nobody said"),
+    "is_stale": ("BOOLEAN", "whether that study's settings would make it anew; null: not of it, or it cannot be told"),
+    "stale_because": ("VARCHAR", "why it is stale, or why that cannot be told"),
+}
+_MARKS = ("in_study", "is_stale")
+MARKED = ("statistics", "comparisons")  # comparisons: whether both models are, and whether one of them is
+LEADERBOARD = {
+    "dataset": ("VARCHAR", "short name, from onoff.yaml"),
+    "model": ("VARCHAR", "short name, from onoff.yaml"),
+    "accuracy": ("DOUBLE", "mean over problems of the problem's mean reward"),
+    "interval_low": ("DOUBLE", "95 % interval of the accuracy"),
+    "interval_high": ("DOUBLE", "95 % interval of the accuracy"),
+    "same_problems_low": ("DOUBLE", "95 % interval of the accuracy on these problems, drawn again"),
+    "same_problems_high": ("DOUBLE", "95 % interval of the accuracy on these problems, drawn again"),
+    "accuracy_lowest": ("DOUBLE", "every response without a verdict wrong"),
+    "accuracy_highest": ("DOUBLE", "every response without a verdict right"),
+    "num_problems": ("INTEGER", "problems with at least one verdict"),
+    "num_samples": ("INTEGER", "responses with a verdict"),
+    "mean_num_tokens": ("DOUBLE", "tokens"),
+    **{name: _GENERATIONS[name] for name in (*_MARKS, "stale_because")},
 }
 _FRAGMENTS = {
     "asset": ("VARCHAR", "of its generation"),
@@ -55,8 +88,20 @@ _FRAGMENTS = {
     "num_bytes": ("BIGINT", "bytes"),
     "sha256": ("VARCHAR", "of the file"),
 }
-# Another opened file than the catalog says nothing of where the store is. DuckDB takes * ? [ in a path for patterns,
-# and would read other folders' files too.
+_CATALOG = {
+    "version": ("INTEGER", "of these tables"),
+    "fresh_bytes": ("BIGINT", "the file's size when it was made anew"),
+    "judged_by": ("VARCHAR", "the study that in_study and is_stale are of, hashed"),
+}
+# The catalog's own tables: what one row is, and the columns with their types and meanings.
+_OWN = {
+    "onoff_catalog": ("of this file itself", _CATALOG),
+    "generations": ("one row per current generation: what made each result", _GENERATIONS),
+    "fragments": ("one row per Parquet file of the current generations", _FRAGMENTS),
+    "leaderboard": ("the statistics side by side, the best of each data set first", LEADERBOARD),
+}
+# If the opened file is not the catalog, its folder does not tell where the store is. DuckDB takes * ? [ in a path for
+# patterns, and would read other folders' files too.
 _STORE_ROOT = """coalesce(
     getvariable('onoff_store'),
     CASE WHEN regexp_matches(current_setting('temp_directory'), '^([^*?[]*/)?catalog[.]duckdb[.]tmp$')
@@ -76,46 +121,38 @@ def names_of(asset: str, partition: tuple[str, ...]) -> tuple[str | None, str | 
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Everything but the views, empty."""
-    connection.execute("CREATE TABLE onoff_catalog (version INTEGER, fresh_bytes BIGINT)")
-    connection.execute("COMMENT ON TABLE onoff_catalog IS 'of this file itself: its version, its size when made anew'")
-    connection.execute("INSERT INTO onoff_catalog VALUES (?, 0)", [CATALOG_VERSION])
+    """Everything but the views, empty, with comments."""
+    define_tables(connection)
+    connection.execute("INSERT INTO onoff_catalog VALUES (?, 0, NULL)", [CATALOG_VERSION])
     connection.execute(f"CREATE OR REPLACE MACRO store_root() AS {_STORE_ROOT}")
-    _create_own(connection, "generations", _GENERATIONS, "one row per current generation: what made each result")
-    _create_own(connection, "fragments", _FRAGMENTS, "one row per Parquet file of the current generations")
     for asset in COPIED:
-        columns = ", ".join(f"{_name(column)} VARCHAR" for column in partition_columns(asset))
-        own = ", ".join(f"{_name(column)} {kind}" for column, kind in _types(connection, asset))
-        connection.execute(f"CREATE TABLE {asset} ({columns}, {own})")
         _comment(connection, "TABLE", asset)
+    for asset in MARKED:
+        for name in _MARKS:
+            connection.execute(f"COMMENT ON COLUMN {asset}.{name} IS {quoted(_GENERATIONS[name][1])}")
+    for table, (meaning, columns) in _OWN.items():
+        connection.execute(f"COMMENT ON TABLE {table} IS {quoted(meaning)}")
+        for name, (_, text) in columns.items():
+            connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
 
 
-def _create_own(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, tuple[str, str]], comment: str
-) -> None:
-    connection.execute(f"CREATE TABLE {table} ({', '.join(f'{name} {kind}' for name, (kind, _) in columns.items())})")
-    connection.execute(f"COMMENT ON TABLE {table} IS {quoted(comment)}")
-    for name, (_, text) in columns.items():
-        connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
-
-
-def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> bool:
-    """Attach the file at `path` as `catalog`, to be read; whether it is one of this version, and not cut off: DuckDB
-    opens that one, too, and fails where it misses the first block. Raises `duckdb.Error` where it cannot be opened."""
-    connection.execute(f"ATTACH {quoted(str(path))} AS catalog (READ_ONLY)")
-    if connection.execute("SELECT version FROM catalog.onoff_catalog").fetchall() != [(CATALOG_VERSION,)]:
-        return False
-    ((blocks,),) = connection.execute(
-        "SELECT total_blocks * block_size FROM pragma_database_size() WHERE database_name = 'catalog'"
-    ).fetchall()
-    return path.stat().st_size >= _HEADERS_BYTES + blocks
+def define_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """The tables alone."""
+    for table, (_, columns) in _OWN.items():
+        named = ", ".join(f"{name} {kind}" for name, (kind, _) in columns.items())
+        connection.execute(f"CREATE TABLE {table} ({named})")
+    for asset in COPIED:
+        names = ", ".join(f"{_name(column)} VARCHAR" for column in partition_columns(asset))
+        own = ", ".join(f"{_name(column)} {kind}" for column, kind in _types(connection, asset))
+        marks = "".join(f", {name} BOOLEAN" for name in _MARKS) if asset in MARKED else ""
+        connection.execute(f"CREATE TABLE {asset} ({names}, {own}{marks})")
 
 
 def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str, by_dataset: bool) -> None:
     """A view over the asset's fragments as the table `fragments` has them now, and its macro for one partition.
 
-    `template` is the path of an empty file with today's columns, absolute or below the store's root. It comes first: so
-    the view has its types where there are no results, and can be made where a fragment is damaged. `by_dataset`: the
+    `template` is the path of an empty file with today's columns, absolute or below the store's root. It comes first,
+    so that the view has its types without results, and can be made although a fragment is damaged. `by_dataset`: the
     view has a branch for each data set, unless there are very many.
     """
     found: list[tuple[str | None, list[str]]] = connection.execute(
@@ -134,7 +171,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str
     _comment(connection, "VIEW", asset)
     if partition_columns(asset) == ("dataset", "model"):
         of = f"lambda path: starts_with(path, '{asset}/' || dataset || '/' || model || '/')"
-        # A macro does not find another one of its catalog where that is attached under a name; a view does.
+        # A macro of an attached catalog, unlike a view, does not find another macro of it: so the root is written out.
         files = _files(template, f"list_filter({_listed(everything)}, {of})", _STORE_ROOT)
         connection.execute(
             f"CREATE OR REPLACE MACRO {asset}_of(dataset, model) AS TABLE "
@@ -144,7 +181,7 @@ def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str
 
 
 def _names(asset: str, dataset: str | None) -> str:
-    """The partition's columns: from the files' names, but for a data set that is known."""
+    """The partition's columns, read from the files' names; a data set that is known is a constant."""
     names = partition_columns(asset)
     found = {name: f"split_part(filename, '/', {i - len(names) - 2})" for i, name in enumerate(names)}
     if dataset is not None:
@@ -153,12 +190,12 @@ def _names(asset: str, dataset: str | None) -> str:
 
 
 def _listed(paths: list[str]) -> str:
-    """An SQL list of these; one string is parsed much faster than thousands."""
+    """An SQL list of the paths, from one string, which DuckDB parses much faster than thousands."""
     return f"string_split({quoted(chr(10).join(paths))}, chr(10))" if paths else "[]::VARCHAR[]"
 
 
 def _files(template: str, paths: str, root: str = "store_root()") -> str:
-    """The files of a `read_parquet`: the template, and these paths below the store's root."""
+    """The files for a `read_parquet`: the template, and these paths below the store's root."""
     first = f"[{quoted(template)}]"
     if template.startswith("/"):
         return f"list_concat({first}, list_transform({paths}, lambda path: {root} || path))"
@@ -166,7 +203,7 @@ def _files(template: str, paths: str, root: str = "store_root()") -> str:
 
 
 def _has_older_columns(connection: duckdb.DuckDBPyConnection, asset: str) -> bool:
-    """Whether a file lacks a column that today's have."""
+    """Whether some file lacks a column of today's schema."""
     found = connection.execute(
         "SELECT count(*) FROM generations WHERE asset = ? AND NOT list_has_all(columns, ?)",
         [asset, SCHEMAS[asset].names],
@@ -175,10 +212,10 @@ def _has_older_columns(connection: duckdb.DuckDBPyConnection, asset: str) -> boo
 
 
 def template_name(files: Files, asset: str) -> str:
-    """The name of the empty file with today's columns, written now where it is not there or is damaged.
+    """The name of the empty file with today's columns; writes the file if it is missing or damaged.
 
-    No two stores have a template of one name. So a catalog that is told, or guesses, another store's root finds nothing
-    there, and does not read that one's results for its own.
+    No two stores have a template of the same name. So a catalog with another store's root finds no template there, and
+    fails instead of reading that store's results as its own.
     """
     content = template_content(asset)
     prefix = f"{asset}-{hashlib.sha256(content).hexdigest()[:16]}-"
@@ -217,7 +254,7 @@ def comment_of(field: pa.Field) -> str:
 
 
 def root_of(files: Files) -> str:
-    """The root as `store_root()` has it: it ends in a slash."""
+    """The store's root with a slash at its end, as `store_root()` gives it."""
     return files.location("").rstrip("/") + "/"
 
 

@@ -1,37 +1,37 @@
-"""The store as a whole: which generations there are, which is current, and who is writing.
+"""The store as a whole: its generations, which of them are current, and locks for writers.
 
-`current.json` names a partition's current generation and, newest first, those that were current before: their order
-comes from there and never from a clock.
+`current.json` names a partition's current generation and, newest first, the former ones: their order comes from there
+and never from a clock.
 """
 
 import json
 import logging
-import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from onoff_core.errors import MissingInputError, StoreError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
-from onoff_core.store.manifest import Manifest
+from onoff_core.store.judging import Judge
+from onoff_core.store.manifest import NAME, Manifest, plain_json
 from onoff_core.tables import TABLES
 
 logger = logging.getLogger(__name__)
 
 NOTES = "changed"
-NOTES_LOCK = ".changed.lock"  # of who writes a note, so that scratch files of who died are known
+NOTES_LOCK = ".changed.lock"  # held while a note is written: scratch files without it are of a writer that died
 _REMEMBERED = 1000  # former generations in a pointer
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # of a dataset, a model, a fingerprint: one part of a path
 
 
 @dataclass(frozen=True)
 class Change:
     """A note that a partition's current generation is to be published."""
 
-    name: str  # of the note
+    name: str  # the note's file
     asset: str
     partition: tuple[str, ...]
     fingerprint: str
@@ -40,18 +40,24 @@ class Change:
 class Store:
     """Results below one root: a folder, or an `s3://` URL.
 
-    `facts` go into the manifest of every generation that is completed through this object: who made it.
+    `facts` go into the manifest of every generation that is completed through this object: who made it. `judge` says
+    at publications which results are of its study, and which are stale.
     """
 
-    def __init__(self, path: str, facts: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, path: str, facts: Mapping[str, Any] | None = None, judge: Judge | None = None) -> None:
         self.files: Files = open_files(path)
         self.facts = dict(facts or {})
+        self.judge = judge
+        self.max_bytes: int | None = None  # that results may take; None: as many as there is room for
 
     @property
     def root(self) -> Any:
         return self.files.root
 
     def generation(self, asset: str, partition: tuple[str, ...], fingerprint: str) -> Generation:
+        for name in (asset, *partition, fingerprint):
+            if not name or name.startswith(".") or "/" in name or "\0" in name:  # a path that leads elsewhere
+                raise StoreError(f"{self.root}: {name!r} is no name of a dataset, a model or a generation")
         return Generation(self.files, asset, partition, fingerprint, self.facts)
 
     def current(self, asset: str, partition: tuple[str, ...]) -> Generation | None:
@@ -62,14 +68,19 @@ class Store:
         generation = self.generation(asset, partition, order[0])
         return generation if generation.is_complete else None
 
+    def dropped(self, asset: str, partition: tuple[str, ...]) -> str | None:
+        """The fingerprint of the current generation where its rows were removed on purpose; else None."""
+        order = self.order(asset, partition)
+        return order[0] if order and self.generation(asset, partition, order[0]).is_dropped else None
+
     def order(self, asset: str, partition: tuple[str, ...]) -> list[str]:
-        """Fingerprints of the current generation and of those that were, newest first."""
+        """Fingerprints of the current generation and of the former ones, newest first."""
         name = _pointer(asset, partition)
         content = self.files.find_bytes(name)
         if content is None:
             return []
         try:
-            pointer = json.loads(content)
+            pointer = plain_json(content)
             return _names([pointer["fingerprint"], *pointer.get("previous", [])])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
@@ -88,53 +99,60 @@ class Store:
         return generation
 
     def make_current(self, generation: Generation) -> None:
-        """Let readers see this generation from now on; in the catalog from its next publication on."""
+        """Let readers see this generation from now on; readers of the catalog see it after its next publication."""
         asset, partition = generation.asset, generation.partition
         with self.files.lock(current_lock(asset, partition)):
             order = self.order(asset, partition)
             if order[:1] == [generation.fingerprint] and not generation.completed_here:
                 return
-            # First the note: whoever dies between the two leaves a note too many, never one too few.
-            note = {"asset": asset, "partition": partition, "fingerprint": generation.fingerprint}
-            with self.files.lock(NOTES_LOCK):
-                self.files.write_bytes(f"{NOTES}/{uuid.uuid4().hex}.json", json.dumps(note).encode())
+            # The note comes first: a process that dies between the two leaves a note too many, never one too few.
+            self.note(asset, partition, generation.fingerprint)
             previous = [other for other in order if other != generation.fingerprint][:_REMEMBERED]
             pointer = {"fingerprint": generation.fingerprint, "previous": previous}
             self.files.write_bytes(_pointer(asset, partition), json.dumps(pointer).encode())
 
+    def note(self, asset: str, partition: tuple[str, ...], fingerprint: str) -> Change:
+        """Note that the next publication has to look at a partition."""
+        name = f"{uuid.uuid4().hex}.json"
+        note = {"asset": asset, "partition": partition, "fingerprint": fingerprint}
+        with self.files.lock(NOTES_LOCK):
+            self.files.write_bytes(f"{NOTES}/{name}", json.dumps(note).encode())
+        return Change(name, asset, partition, fingerprint)
+
     def changes(self) -> list[Change]:
-        """What is not published yet."""
+        """The changes that are not published yet."""
         found = []
         for name in self.files.children(NOTES):
             try:
                 content = self.files.find_bytes(f"{NOTES}/{name}")
                 if content is not None:  # else another publication was faster
-                    found.append(_change(name, json.loads(content)))
-            except (StoreError, ValueError, KeyError, TypeError) as error:  # ours are whole, so it is no reason to stop
+                    found.append(_change(name, plain_json(content)))
+            except (StoreError, ValueError, KeyError, TypeError) as error:  # not one of ours, which are always whole
                 logger.warning("%s is a foreign file (%s); left alone", self.files.location(f"{NOTES}/{name}"), error)
         return found
 
     def forget_changes(self, published: list[Change]) -> None:
-        """Drop notes of what is published."""
+        """Drop the notes of changes that are published."""
         for change in published:
             self.files.remove(f"{NOTES}/{change.name}")
 
     def forget_dead_changes(self) -> int:
-        """Drop notes of writers that died before they changed their partition's pointer; how many.
+        """Drop notes of writers that died before they changed their partition's pointer; returns how many.
 
-        On S3, without locks, nobody can tell them from those of writers at work, and they stay.
+        On S3, without locks, nobody can tell these notes from those of writers at work, so they stay.
         """
         if not self.files.locks:
             return 0
         dead = []
         for change in self.changes():
-            with self.files.try_lock(
-                current_lock(change.asset, change.partition)
-            ) as free:  # else a writer is between the two
+            if self.files.outside("/".join((change.asset, *change.partition))):
+                continue
+            # If the lock is held, a writer is between its note and its pointer.
+            with self.files.try_lock(current_lock(change.asset, change.partition)) as free:
                 try:
                     if free and change.fingerprint not in self.order(change.asset, change.partition):
                         dead.append(change)
-                except StoreError as error:  # no pointer tells; the rest is tidied nevertheless
+                except StoreError as error:  # a damaged pointer; the other notes are tidied nevertheless
                     logger.warning("a note is left alone: %s", error)
         self.forget_changes(dead)
         return len(dead)
@@ -143,9 +161,9 @@ class Store:
     def writing(self, generation: Generation) -> Iterator[None]:
         """Be the only writer of this generation. A second one waits, and then finds it complete.
 
-        What a killed writer had begun and not finished is swept away.
+        Scratch files that a killed writer left are removed.
 
-        On S3 nobody waits: a second writer joins, and each fragment stays as the faster of the two put it.
+        On S3 nobody waits: a second writer joins, and each fragment is the one of the faster writer.
         """
         with self.files.lock(_lock(generation)):
             for name in self.files.leftovers(generation.folder):
@@ -177,8 +195,8 @@ class Store:
 
 
 def _names(names: list[Any]) -> list[str]:
-    """The names, if each is one."""
-    wrong = [name for name in names if not isinstance(name, str) or not _NAME.fullmatch(name)]
+    """The names; `ValueError` if one of them is not allowed."""
+    wrong = [name for name in names if not isinstance(name, str) or not NAME.fullmatch(name)]
     if wrong:
         raise ValueError(f"{wrong[0]!r} is no name")
     return names
@@ -192,7 +210,7 @@ def _change(name: str, note: Any) -> Change:
 
 
 def current_lock(asset: str, partition: tuple[str, ...]) -> str:
-    """Held by who changes a partition's pointer, from the note of the change on."""
+    """The lock that a writer holds while it writes a note of a change and then the partition's pointer."""
     return "/".join((asset, *partition, ".current.lock"))
 
 

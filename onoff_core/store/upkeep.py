@@ -1,7 +1,7 @@
 """Keep a store in order: read everything against the manifests, and remove generations that nobody needs.
 
-Nothing here is ordered by a clock: which generation came before which is in the pointers. An age is only ever a further
-condition, so a clock that is wrong keeps too much and never removes what is in use.
+The order of generations comes from the pointers, never from a clock. An age is only a further condition, so a wrong
+clock may keep too much and never removes a generation in use.
 """
 
 import logging
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from onoff_core.errors import StoreError
 from onoff_core.store.catalog import CATALOG_LOCK, publish_catalog
-from onoff_core.store.generation import ASIDE_SUFFIX, Generation
+from onoff_core.store.generation import ASIDE_SUFFIX, DROPPED, Generation
 from onoff_core.store.reading import reading_catalog
 from onoff_core.store.schema import TEMPLATES
 from onoff_core.store.store import NOTES, NOTES_LOCK, Store, current_lock
@@ -20,12 +20,12 @@ from onoff_core.tables import SCHEMAS, TABLES
 
 logger = logging.getLogger(__name__)
 
-_OURS = ("manifest.json", "begun.json")
+_OURS = ("manifest.json", "begun.json", DROPPED)
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something `verify` found wrong, or (`damaged` false) merely strange."""
+    """A fault that `verify` found, or (`damaged` false) something strange."""
 
     where: str
     wrong: str
@@ -34,7 +34,7 @@ class Finding:
 
 
 def verify(store: Store) -> Iterator[Finding | Generation]:
-    """Re-read everything: each generation as it is looked at, and after it what was found there. Changes nothing."""
+    """Read everything again: yields each generation before it is read, and then its findings. Changes nothing."""
     for asset in SCHEMAS:
         for partition in store.partitions(asset):
             yield from _verify_pointer(store, asset, partition)
@@ -51,13 +51,14 @@ def _verify_pointer(store: Store, asset: str, partition: tuple[str, ...]) -> Ite
     except StoreError as error:
         yield Finding(f"{folder}/current.json", str(error), True, f"remove it and {mend}")
         return
-    if order and not store.generation(asset, partition, order[0]).is_complete:
+    current = store.generation(asset, partition, order[0]) if order else None
+    if current is not None and not current.is_complete and not current.is_dropped:
         yield Finding(f"{folder}/current.json", f"names {order[0]}, which is not complete", True, mend)
 
 
 def _verify_generation(store: Store, generation: Generation) -> Iterator[Finding]:
     where, names = store.files.location(generation.folder), store.files.children(generation.folder)
-    if not names:  # whoever made it, or removed it, died
+    if not names:  # a process died that was making or removing it
         return
     if not any(name in _OURS or name.endswith(".parquet") for name in names):
         yield Finding(where, "a foreign folder", False, "left alone")
@@ -80,7 +81,7 @@ def _verify_generation(store: Store, generation: Generation) -> Iterator[Finding
 
 @dataclass(frozen=True)
 class Removal:
-    """What `prune` would remove."""
+    """A generation that `prune` would remove."""
 
     generation: Generation
     why: str  # former, or unfinished
@@ -90,9 +91,9 @@ class Removal:
 def removable(
     store: Store, keep: int = 0, older_than_days: float | None = None, unfinished: bool = False
 ) -> list[Removal]:
-    """Generations that may go: not current, not what a current one was made from, and not among the `keep` newest
-    former ones of their partition; with an age, only those finished longer ago. Unfinished ones only if asked for:
-    without a manifest, or with one whose writer died before it made the generation current.
+    """Generations that may go: not current, not the source of a current one, and not among the `keep` newest former
+    ones of their partition; with an age, only those finished longer ago. `unfinished`: also those without a manifest,
+    and those whose writer died before it made them current.
     """
     needed = _needed(store)
     found = []
@@ -103,18 +104,19 @@ def removable(
                 continue  # nothing of it was ever finished: there is no old generation
             kept = set(order[: keep + 1])
             for generation in store.generations(asset, partition):
-                if generation.fingerprint in kept or generation.folder in needed:
+                if generation.fingerprint in kept or generation.folder in needed or not is_ours(generation):
                     continue
                 why = _why(generation, order, older_than_days, unfinished)
                 if why is not None:
-                    found.append(Removal(generation, why, _num_bytes(store, generation)))
+                    found.append(Removal(generation, why, num_bytes(store, generation)))
     return found
 
 
 def _why(generation: Generation, order: list[str], older_than_days: float | None, unfinished: bool) -> str | None:
     """Why a generation may go; None where it may not."""
     if not generation.is_complete or generation.fingerprint not in order:
-        names = generation.files.children(generation.folder)  # none: whoever made the folder, or removed it, died
+        # The folder is empty if a process died that was making or removing it.
+        names = generation.files.children(generation.folder)
         ours = not names or generation.is_complete or generation.is_begun or bool(generation.fragment_indices())
         return "unfinished" if unfinished and ours and older_than_days is None else None
     if older_than_days is not None and time.time() - generation.manifest().completed_at < older_than_days * 86_400:
@@ -122,8 +124,24 @@ def _why(generation: Generation, order: list[str], older_than_days: float | None
     return "former"
 
 
+def is_ours(generation: Generation) -> bool:
+    """Whether the folder is the store's own, and its manifest, if it has one, belongs to it. The target of a link is
+    somebody else's, or another generation's.
+    """
+    files = generation.files
+    real = files.linked(generation.folder)
+    if real is not None:
+        logger.warning("%s is a link to %s; left alone", files.location(generation.folder), real)
+        return False
+    try:
+        return not generation.is_complete or bool(generation.manifest())
+    except StoreError as error:
+        logger.warning("left alone: %s", error)
+        return False
+
+
 def _needed(store: Store) -> set[str]:
-    """Folders of the current generations and of all that they were made from."""
+    """Folders of the current generations and of all generations that they were made from."""
     needed: set[str] = set()
     for asset in SCHEMAS:
         for partition in store.partitions(asset):
@@ -142,7 +160,8 @@ def _add_with_inputs(store: Store, generation: Generation, needed: set[str]) -> 
         _add_with_inputs(store, store.generation(asset, partition, fingerprint), needed)
 
 
-def _num_bytes(store: Store, generation: Generation) -> int:
+def num_bytes(store: Store, generation: Generation) -> int:
+    """Of all files in its folder."""
     total = 0
     for name in store.files.children(generation.folder):
         with suppress(FileNotFoundError):  # another prune was faster
@@ -151,10 +170,10 @@ def _num_bytes(store: Store, generation: Generation) -> int:
 
 
 def prune(store: Store, removals: list[Removal]) -> list[Removal]:
-    """Remove these, so far as they may still go; those that are gone.
+    """Remove these, as far as they may still go. Returns those that are gone.
 
-    The catalog is published first, so that its newest snapshot names none of their files. Where there is no room for
-    that, what the former one does not name goes nevertheless: it may be what makes room.
+    The catalog is published first, so that its newest snapshot names none of their files. If there is no room for
+    that, generations that the former one does not name go nevertheless, and may make room.
     """
     if not removals:
         return []
@@ -172,19 +191,21 @@ def prune(store: Store, removals: list[Removal]) -> list[Removal]:
 
 
 def remove(store: Store, removal: Removal) -> bool:
-    """Remove a generation, unless it is being written, or has come into use meanwhile; whether it is gone."""
+    """Remove a generation, unless it is being written or has come into use meanwhile. Returns whether it is gone."""
     generation = removal.generation
     with store.writing_if_free(generation) as free:
         current = store.order(generation.asset, generation.partition)[:1]
-        if not free or current == [generation.fingerprint] or _in_use(store, generation):
+        in_use = current == [generation.fingerprint] or _in_use(store, generation)
+        if not free or in_use or not is_ours(generation):
             return False
-        store.files.remove(f"{generation.folder}/manifest.json")  # first, so that half of it is never a result
+        # The manifest goes first, so that a half-removed generation is never a result.
+        store.files.remove(f"{generation.folder}/manifest.json")
         store.files.remove(generation.folder)
         return True
 
 
 def _in_use(store: Store, generation: Generation) -> bool:
-    """Whether something current was made from it, or somebody writes what may be made from it."""
+    """Whether a current generation was made from it, or one is being written that may be."""
     needed: set[str] = set()
     for asset in (made for made, table in TABLES.items() if generation.asset in table.made_from):
         for partition in _partitions_like(store, asset, generation.partition):
@@ -197,21 +218,25 @@ def _in_use(store: Store, generation: Generation) -> bool:
 
 
 def _partitions_like(store: Store, asset: str, partition: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The partition itself; of a data set, that one of every model."""
+    """The partition itself; for one of a data set alone, those of all its models."""
     if len(partition) > 1:
         return [partition]
     return [(*partition, model) for model in store.files.folders("/".join((asset, *partition)))]
 
 
 def remove_leftovers(store: Store) -> int:
-    """Remove scratch files and notes of writers that died; how many. Those of a writer at work are left to it."""
+    """Remove scratch files and notes of writers that died, and return how many. A writer at work keeps its own."""
     removed = 0
     for asset in SCHEMAS:
         for partition in store.partitions(asset):
             folder = "/".join((asset, *partition))
+            if store.files.linked(folder):  # they are the target's, which is not ours to tidy
+                continue
             with store.files.try_lock(current_lock(asset, partition)) as free:
                 removed += _remove_leftovers_in(store, folder) if free else 0
             for generation in store.generations(asset, partition):
+                if store.files.linked(generation.folder):
+                    continue
                 with store.writing_if_free(generation) as free:
                     removed += _remove_leftovers_in(store, generation.folder) if free else 0
     if store.files.exists(""):

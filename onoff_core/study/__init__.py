@@ -16,10 +16,13 @@ from onoff_core.study.settings import (
     FakeScript,
     ModelSettings,
     SamplingSettings,
+    ScoringSettings,
+    StatisticsSettings,
     StoreSettings,
     TaskSettings,
+    ThinkingTags,
 )
-from onoff_core.study.study import Outputs, Partition, Study, partition_key, split_partition_key
+from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
 
 __all__ = [
     "AutomationSettings",
@@ -32,10 +35,14 @@ __all__ = [
     "ModelSettings",
     "Outputs",
     "Partition",
+    "PartitionKey",
     "SamplingSettings",
+    "ScoringSettings",
+    "StatisticsSettings",
     "StoreSettings",
     "Study",
     "TaskSettings",
+    "ThinkingTags",
     "find_config",
     "load_study",
     "parse_study",

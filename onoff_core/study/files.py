@@ -1,6 +1,8 @@
 """The files that settings stand in: find them, read them, and the store's place that they name."""
 
+import math
 import os
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from onoff_core.study.checking import shown
 from onoff_core.study.settings import StoreSettings
 
 CONFIG_NAME = "onoff.yaml"
+_MOST_VALUES = 100_000
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -30,16 +33,40 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             seen.add(key)
         return super().construct_mapping(node, deep)
 
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Merge keys (`<<`), each value once: merges of merges would else list the same ones again and again."""
+        super().flatten_mapping(node)
+        last: dict[tuple[int, int], tuple[yaml.Node, yaml.Node]] = {}
+        for key_node, value_node in node.value:
+            pair = (id(key_node), id(value_node))
+            last.pop(pair, None)
+            last[pair] = (key_node, value_node)
+        node.value = list(last.values())
+
 
 def _fault(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:
     return yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+
+
+_VARIABLE = re.compile(r"\$(\w+|\{[^}]*\})")
+
+
+def expanded(text: str, where: str) -> Path:
+    """A path as a settings file writes it, with `~` and variables such as `$HOME` replaced; `where` names it in the
+    error for a variable that is not set.
+    """
+    path = os.path.expandvars(text)
+    unset = _VARIABLE.search(path)
+    if unset and not Path(path).expanduser().exists():  # a name may have a dollar sign of its own
+        raise SettingsError(f"{where}: {text}: the variable {unset.group()} is not set")
+    return Path(path).expanduser()
 
 
 def find_config(start: Path | None = None) -> Path:
     """The settings file: `ONOFF_CONFIG`, else `onoff.yaml` in `start` (the current folder) or the nearest parent."""
     named = os.environ.get("ONOFF_CONFIG")
     if named:
-        path = Path(named).expanduser().absolute()
+        path = expanded(named, "ONOFF_CONFIG").absolute()
         if not path.is_file():
             raise SettingsError(f"ONOFF_CONFIG names {path}, which is not a file")
         return path
@@ -65,9 +92,25 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise SettingsError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
     except RecursionError as error:
         raise SettingsError(f"{path}: not valid YAML: nested too deeply") from error
+    if _num_values(raw, {}) > _MOST_VALUES:
+        raise SettingsError(f"{path}: its aliases (*name) repeat each other into more than {_MOST_VALUES:,} values")
     if not isinstance(raw, dict):
         raise SettingsError(f"{path}: must hold settings by name (name: value)")
     return raw
+
+
+def _num_values(value: Any, counted: dict[int, float]) -> float:
+    """How many values there are when every alias is written out; without end where one contains itself.
+
+    `counted`: by the identity of what was looked at already, so that this takes no longer than the file is.
+    """
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in counted:
+        counted[id(value)] = math.inf  # as long as it is not counted: whoever comes here again is within it
+        inner = value.values() if isinstance(value, dict) else value
+        counted[id(value)] = 1 + sum(_num_values(one, counted) for one in inner)
+    return counted[id(value)]
 
 
 def _marked(error: yaml.MarkedYAMLError) -> str:
@@ -94,7 +137,7 @@ def inline_or_file(
         return _mapping(inline, path, f"{where}{name}"), path, f"{where}{name}"
     if not isinstance(named, str):
         raise SettingsError(f"{path}: {where}{name}_config: the path of a file is wanted, not {shown(named)}")
-    other = root / Path(named).expanduser()
+    other = root / expanded(named, f"{path}: {where}{name}_config")
     if not other.is_file():
         raise SettingsError(f"{path}: {where}{name}_config names {other}, which is not a file")
     content = read_yaml(other)
@@ -114,4 +157,4 @@ def resolve_store_path(store: StoreSettings, base_dir: Path) -> str:
     if "://" in path:
         return path if path.endswith("://") else path.rstrip("/")
     # ONOFF_STORE is typed in a shell and so is relative to where it was typed.
-    return str((Path.cwd() if override else base_dir) / Path(path).expanduser())
+    return str((Path.cwd() if override else base_dir) / expanded(path, "ONOFF_STORE" if override else "store.path"))

@@ -21,6 +21,7 @@ from onoff_core.study.settings import (
     ModelSettings,
     SamplingSettings,
     Section,
+    StatisticsSettings,
     StoreSettings,
     TaskSettings,
     nothing_as_empty,
@@ -47,6 +48,7 @@ class _StudyFile(Section):
     sampling: dict[str, Any] | None = None
     sampling_config: str | None = None
     distribution: Annotated[DistributionSettings, BeforeValidator(nothing_as_empty)] = DistributionSettings()
+    statistics: Annotated[StatisticsSettings, BeforeValidator(nothing_as_empty)] = StatisticsSettings()
     store: Annotated[StoreSettings, BeforeValidator(nothing_as_empty)] = StoreSettings()
     automation: Annotated[AutomationSettings, BeforeValidator(nothing_as_empty)] = AutomationSettings()
 
@@ -84,11 +86,13 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 sampling=_merged(SamplingSettings, "sampling", (sampling, dataset.sampling, model.sampling), path),
                 distribution=top.distribution,
                 base_dir=base_dir,
+                statistics=top.statistics,
             )
     return Study(
         config_path=path,
         base_dir=base_dir,
         store_path=resolve_store_path(top.store, base_dir),
+        max_bytes=top.store.max_bytes,
         datasets=datasets,
         models=models,
         partitions=partitions,

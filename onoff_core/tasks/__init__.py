@@ -1,11 +1,11 @@
 """Question -> prompt, response -> extracted answer.
 
 A task is a template (how a conversation is written for a model) and a format (what the model is asked to end with,
-and where the answer is then looked for). Values in, values out: no tokenizer is known here, only the text one would
-be given.
+and where the answer is then looked for). Values in, values out: this package makes the text for a tokenizer and
+knows no tokenizer.
 """
 
-from onoff_core.tasks.formats import extract_answer, instruction
+from onoff_core.tasks.formats import Extraction, extract_answer, find_answer, instruction
 from onoff_core.tasks.templates import ChatTemplate, Prompt, render_prompt
 
-__all__ = ["ChatTemplate", "Prompt", "extract_answer", "instruction", "render_prompt"]
+__all__ = ["ChatTemplate", "Extraction", "Prompt", "extract_answer", "find_answer", "instruction", "render_prompt"]

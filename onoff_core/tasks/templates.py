@@ -1,4 +1,6 @@
-"""How a question is written for a model: `chatml`, `llama`, `simple`, or the model's own chat template."""
+"""How a question is written for a model: `chatml`, `llama`, `simple`, or the model's own chat template (`model`, and
+`openai` with the messages that a chat API would be sent).
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,23 +19,27 @@ class Prompt:
     """The text a model is given."""
 
     text: str
-    add_special_tokens: (
-        bool  # whether the tokenizer shall add its own (a first token); templates bring theirs in the text
-    )
+    # Whether the tokenizer adds its own special tokens (a first token); templates have theirs in the text.
+    add_special_tokens: bool
 
 
 def render_prompt(question: str, task: TaskSettings, chat_template: ChatTemplate) -> Prompt:
-    """The prompt of a question. `chat_template` is called for `template_type: model` only."""
+    """The prompt of a question, up to where the model's turn begins, and the `prefill` that opens it.
+
+    `chat_template` is called for `template_type: model` and `openai` only.
+    """
+    prefill = task.prefill or ""
     if task.template_type == "simple":
-        return Prompt(_simple(question, task), add_special_tokens=True)
+        return Prompt(_simple(question, task) + prefill, add_special_tokens=True)
     messages = _messages(question, task)
     match task.template_type:
         case "chatml":
-            return Prompt(_chatml(messages), add_special_tokens=False)
+            text = _chatml(messages)
         case "llama":
-            return Prompt(_llama(messages), add_special_tokens=False)
-        case "model":
-            return Prompt(chat_template(messages), add_special_tokens=False)
+            text = _llama(messages)
+        case "model" | "openai":
+            text = chat_template(messages)
+    return Prompt(text + prefill, add_special_tokens=False)
 
 
 def _asked(question: str, task: TaskSettings) -> str:

@@ -34,6 +34,16 @@ def test_weights_trained_on_are_another_model(tiny_folder: Path, copied: Path) -
     assert revision(copied) != revision(tiny_folder)
 
 
+def test_where_a_folder_lies_does_not_count(tiny_folder: Path, copied: Path) -> None:
+    """A copy of project and models is the same study; the path is told for people."""
+    settings = ModelSettings(model_name=str(copied))
+    assert model_identity(settings, copied.parent) == model_identity(
+        ModelSettings(model_name=tiny_folder.name), tiny_folder.parent
+    )
+    assert str(copied) not in str(model_identity(settings, copied.parent))
+    assert model_source(settings, copied.parent) == str(copied)
+
+
 def append(folder: Path, name: str) -> None:
     with (folder / name).open("a") as file:
         file.write("\n")

@@ -180,7 +180,8 @@ def test_a_settings_mistake_reaches_the_user_without_a_traceback(
     assert main(["status"]) == 1
     assert capsys.readouterr().err == (
         f"onoff status: {folder / 'onoff.yaml'}: sampling.temprature: unknown key; did you mean 'temperature'? "
-        "There are: max_length, temperature, top_k, top_p, do_sample, num_samples, batch_size, seed, stop_strings\n"
+        "There are: max_length, temperature, top_k, top_p, do_sample, num_samples, batch_size, seed, stop_strings, "
+        "generation_defaults\n"
     )
 
 
@@ -195,7 +196,7 @@ def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture
     with pytest.raises(SystemExit):
         main([])
     printed = capsys.readouterr().err
-    for name in ("status", "show", "check", "grade", "browse", "export", "import", "verify", "prune", "bench"):
+    for name in ("status", "show", "check", "grade", "browse", "export", "import", "power", "verify", "prune", "bench"):
         assert f"\n    {name} " in printed
 
 

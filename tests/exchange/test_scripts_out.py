@@ -19,7 +19,7 @@ from onoff_core.grid.materialize import materialize_rewards, materialize_statist
 from onoff_core.study import Outputs
 from tests.conftest import MakeProject
 from tests.exchange.conftest import Finished, quiet
-from tests.exchange.handmade import KEY, handmade_store
+from tests.exchange.handmade import KEY, PIECES, handmade_store, logprobs_of
 from tests.exchange.independent_reader import read_distributions, read_responses
 from tests.exchange.test_scripts_in import DISTRIBUTIONS, RESEARCH, SAMPLES, research_project
 
@@ -109,14 +109,14 @@ def test_load_distributions_reads_it_too(finished: Finished, tmp_path: Path) -> 
             np.testing.assert_array_equal(np.asarray(one["distributions"]), np.asarray(other["distributions"]))
 
 
-def test_the_whole_vocabulary_is_most_probable_first(finished_whole_vocabulary: Finished, tmp_path: Path) -> None:
-    finished = finished_whole_vocabulary
-    export_distributions(finished.store, finished.key, tmp_path / "out", SCRIPTS)
+def test_the_whole_vocabulary_is_most_probable_first(tmp_path: Path) -> None:
+    export_distributions(handmade_store(tmp_path, None), KEY, tmp_path / "out", SCRIPTS)
     with np.load(tmp_path / "out" / "distributions.npz") as arrays:
-        values = arrays["dist_0_values"]
-    assert (np.diff(values, axis=1) <= 0).all()
-    for found in read_distributions(tmp_path / "out"):
-        np.testing.assert_allclose(found.probabilities.sum(1), 1, atol=2e-3)
+        indices, values = arrays["dist_0_indices"], arrays["dist_0_values"]
+    assert (np.diff(values, axis=1) < 0).all()
+    assert indices[1].tolist() == [1, 2, 3, 4, 5, 6, 7, 0]
+    truth = np.exp(logprobs_of(6, len(PIECES)))
+    np.testing.assert_allclose(read_distributions(tmp_path / "out")[0].probabilities, truth, rtol=1e-6)
 
 
 def test_a_round_trip_in_their_shape_gives_the_same_rewards(finished: Finished, tmp_path: Path) -> None:
@@ -176,6 +176,18 @@ def test_whatever_another_program_wrote_there_is_kept(tmp_path: Path, name: str)
         (out / name).write_bytes(content)
         export_distributions(handmade_store(tmp_path / str(number), 2), KEY, out)
         assert content in {path.read_bytes() for path in out.iterdir() if path.name != name}
+
+
+def test_a_pair_that_is_renamed_keeps_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However long writing takes, and where the second's name is taken."""
+    seconds = iter(range(100))
+    monkeypatch.setattr("onoff_core.exchange.files.time.strftime", lambda form: f"time{next(seconds)}")
+    shutil.copytree(DISTRIBUTIONS, tmp_path / "out")
+    (tmp_path / "out" / "distributions.time0.npz").write_bytes(b"taken")
+    export_distributions(handmade_store(tmp_path, 2), KEY, tmp_path / "out")
+    (aside,) = (path for path in (tmp_path / "out").glob("distributions.*.json"))
+    assert aside.name == "distributions.time0-2.json"
+    assert load_distributions(aside)["results"][0]["samples"][0]["distributions"].shape == (112, 49152)
 
 
 def test_an_export_over_an_export_leaves_one(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_fingerprints_are_those_of_0_1_0(key: str, of_release: None) -> None:
         "settings": fingerprints.sampling_settings_version(partition),
         **wanted_fingerprints(partition, "0123456789abcdef"),
     }
-    assert found == EXPECTED[key]
+    assert {name: found[name] for name in EXPECTED[key]} == EXPECTED[key]  # later assets are not in it
 
 
 def test_they_cover_every_partition_of_the_golden_study() -> None:

@@ -28,7 +28,9 @@ def graded(make_project: MakeProject, tiny_folder: Path) -> tuple[Study, Store]:
 
 def test_rows_and_pairs(graded: tuple[Study, Store]) -> None:
     _, store = graded
-    assert [(row[0], row[5]) for row in leaderboard_rows(store)] == [("arithmetic", 12), ("arithmetic", 12)]
+    rows = leaderboard_rows(store)
+    assert [(row.dataset, row.num_samples) for row in rows] == [("arithmetic", 12), ("arithmetic", 12)]
+    assert all(row.other_problems != row.same_problems and None not in row.same_problems for row in rows)
     [pair] = comparisons(store)
     assert {pair.first, pair.second} == {"a", "b"}
     assert pair.paired.num_problems == 4
@@ -42,16 +44,13 @@ def test_rows_and_pairs(graded: tuple[Study, Store]) -> None:
 
 
 def test_the_asset_shows_them(graded: tuple[Study, Store]) -> None:
-    from onoff_assets.observing import InputVersions
+    from onoff_assets.assets import build_assets
 
-    from onoff_assets import study as loaded
-    from onoff_assets.assets.leaderboard import leaderboard
-
-    loaded.study.cache_clear()
-    try:
-        result = dg.materialize([leaderboard], resources={"input_versions": InputVersions()})
-        [event] = result.asset_materializations_for_node("leaderboard")
-        text = event.metadata["paired differences"].value
-        assert text.count("arithmetic") == 1
-    finally:
-        loaded.study.cache_clear()
+    study, _ = graded
+    result = dg.materialize([build_assets(study).leaderboard])
+    [event] = result.asset_materializations_for_node("leaderboard")
+    pairs, rows = (event.metadata[name].value.splitlines() for name in ("paired differences", "leaderboard"))
+    assert (len(pairs), len(rows)) == (3, 4)
+    for question in ("other problems like these", "these problems drawn again"):
+        assert question in pairs[0]
+        assert question in rows[0]

@@ -119,7 +119,7 @@ def test_a_second_call_computes_nothing_and_loads_no_model(
 
 
 def test_one_model_is_loaded_once_for_sampling_and_scoring(
-    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+    make_torch_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from onoff_core.backends.huggingface import loading
 
@@ -131,7 +131,7 @@ def test_one_model_is_loaded_once_for_sampling_and_scoring(
         return plain(*args)
 
     monkeypatch.setattr(loading, "_load", counted)
-    make_project()
+    make_torch_project()
     make_all()
     assert len(loads) == 1
 

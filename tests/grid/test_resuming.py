@@ -110,13 +110,13 @@ def flat(column: Any) -> list[float]:
 
 
 def test_a_response_that_cannot_be_scored_stops_its_chunk_alone(
-    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+    make_torch_project: MakeProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Weights that turn to NaN after the first chunk; the error names problem and sample, the first chunk stays."""
     from onoff_core.backends.huggingface import scoring
     from onoff_core.backends.huggingface.token_statistics import token_statistics
 
-    make_project(
+    make_torch_project(
         datasets={"arithmetic": {"num_examples": 12}}, sampling={"max_length": 6, "num_samples": 8, "batch_size": 96}
     )
     study = load_study()

@@ -1,5 +1,6 @@
 """The platform in this process: definitions of a study that is handed in, on an instance of its own."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,12 +13,13 @@ import yaml
 from dagster._core.definitions.data_version import CachingStaleStatusResolver
 from dagster._core.loader import LoadingContextForTest
 
+from onoff_assets.backfills import find_backfills
 from onoff_assets.code_location import build_definitions
-from onoff_assets.partition_states import partition_states, partitions_of_backfills
+from onoff_assets.partition_states import partition_states
 from onoff_core.grid.plan import plan
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
-from tests.conftest import MakeProject
+from tests.conftest import ROOT, MakeProject
 
 CHAIN = ("samples", "rewards", "statistics", "token_distributions")
 
@@ -71,8 +73,8 @@ class Platform:
     def tick(self) -> Any:
         """What the schedule's and the sensor's tick plan now."""
         graph, automation = self.defs.get_repository_def().asset_graph, self.study.automation
-        backfilled = partitions_of_backfills(self.instance, graph)
-        known = partition_states(self.instance, self.study, Store(self.study.store_path), backfilled)
+        backfills = find_backfills(self.instance, graph)
+        known = partition_states(self.instance, self.study, Store(self.study.store_path), backfills)
         return plan(known, automation.max_partitions, automation.max_failures)
 
     def requested(self) -> list[str]:
@@ -116,3 +118,14 @@ def platform(make_project: MakeProject) -> Iterator[Callable[..., Platform]]:
             return made
 
         yield make
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DAGSTER_HOME of its own, made as the Makefile makes one, for this process and those it starts."""
+    home = tmp_path / "dagster_home"
+    home.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", home)
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return home

@@ -18,14 +18,6 @@ import yaml
 from benchmarks.ports import free_port
 from tests.conftest import ROOT, write_study
 
-# The shipped instance with shorter waits, so that a test does not spend its time waiting for a daemon to look again.
-FASTER: dict[str, Any] = {
-    "run_coordinator": {
-        "module": "dagster.core.run_coordinator",
-        "class": "QueuedRunCoordinator",
-        "config": {"dequeue_interval_seconds": 1},
-    },
-}
 IN_PROGRESS = {"NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING"}
 
 
@@ -36,8 +28,10 @@ class DagsterDev:
         self.folder, self.home, self.port = folder, folder / "dagster_home", free_port()
         self.home.mkdir(parents=True)
         shipped = yaml.safe_load((ROOT / "dagster.yaml").read_text())
+        # The shipped instance with shorter waits: a test does not spend its time waiting for a daemon to look again.
         shipped["run_monitoring"]["poll_interval_seconds"] = 2
-        (self.home / "dagster.yaml").write_text(yaml.safe_dump({**shipped, **FASTER, **(instance or {})}))
+        shipped["run_coordinator"]["config"]["dequeue_interval_seconds"] = 1
+        (self.home / "dagster.yaml").write_text(yaml.safe_dump({**shipped, **(instance or {})}))
         write_study(folder, model_folder, **study)
         self.process: subprocess.Popen[bytes] | None = None
         self.run("instance", "concurrency", "set", "gpu", "1")  # as the Makefile does for a new instance
@@ -141,7 +135,8 @@ class DagsterDev:
             if found:
                 return found
             time.sleep(0.3)
-        raise AssertionError(f"waited {seconds} s for {what}\n{self.log()[-3000:]}")
+        runs = "\n".join(f"{run['key']} {run['status']} {run['tags']}" for run in self.runs()) if self._is_up() else ""
+        raise AssertionError(f"waited {seconds} s for {what}\n{runs}\n{self.log()[-3000:]}")
 
     # What a person does in the UI.
 
@@ -188,6 +183,15 @@ class DagsterDev:
         )["launchRun"]
         assert data["__typename"] == "LaunchRunSuccess", data
         return str(data["run"]["runId"])
+
+    def terminate(self, run_id: str) -> None:
+        """Cancel a run, as its button does."""
+        data = self.query(
+            """mutation($r: String!) { terminateRun(runId: $r) { __typename
+                 ... on TerminateRunFailure { message } } }""",
+            r=run_id,
+        )["terminateRun"]
+        assert data["__typename"] == "TerminateRunSuccess", data
 
     def reload(self) -> None:
         """Reload the code location, as its button does."""

@@ -14,12 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.synthetic import SAMPLES_FACTS, SAMPLES_SETTINGS
 from onoff_core.checks import Evidence
 from onoff_core.checks import rewards as of_rewards
 from onoff_core.checks import samples as of_samples
 from onoff_core.checks import token_distributions as of_distributions
 from onoff_core.checks.counting import add_fragment, count_distributions
-from onoff_core.checks.token_distributions import DistributionCounts
+from onoff_core.checks.counts import DistributionCounts
 from onoff_core.store import Generation, Store
 from onoff_core.tables import SCHEMAS
 from tests.conftest import write_study
@@ -217,7 +218,7 @@ def wide_distributions(store: Store, responses: int, length: int) -> tuple[Gener
     drawn = pa.table({**numbers, **texts, **tokens}).select(SCHEMAS["samples"].names).cast(SCHEMAS["samples"])
     scored, generation = store.generation("samples", key, "s"), store.generation("token_distributions", key, "t")
     scored.write_fragment(0, [drawn])
-    scored.complete({}, {}, {"torch_dtype": "float32"})
+    scored.complete({}, SAMPLES_SETTINGS, SAMPLES_FACTS)
     schema = SCHEMAS["token_distributions"]
 
     def a_response(index: int) -> pa.Table:
@@ -231,7 +232,7 @@ def wide_distributions(store: Store, responses: int, length: int) -> tuple[Gener
         return pa.table(columns).cast(schema)
 
     generation.write_fragment(0, map(a_response, range(responses)))
-    generation.complete({"samples": "s"}, {"temperature": 1.0}, {"vocab_size": 1000})
+    generation.complete({"samples": "s"}, {"temperature": 1.0, "top_k": width}, {"vocab_size": 1000})
     return scored, generation, responses * length * width * 4
 
 

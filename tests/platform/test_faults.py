@@ -239,9 +239,23 @@ def test_a_clock_set_anew_makes_no_orphans(made: Platform, monkeypatch: pytest.M
 def test_every_run_names_its_worker(made: Platform) -> None:
     """Also those that make no partition: an orphan without a name would count as in progress for days."""
     [everything] = [job for job in made.defs.get_repository_def().get_all_jobs() if job.name == "__ASSET_JOB"]
-    assert len(everything.all_node_defs) == 12
+    assert len(everything.all_node_defs) == 13
     assert {
         node.name for node in everything.all_node_defs if "input_versions" not in node.required_resource_keys
     } == set()
     run = made.leaderboard().dagster_run
     assert made.instance.get_run_by_id(run.run_id).tags["onoff/worker"] == orphaned_runs.this_worker()
+
+
+def test_a_run_says_of_which_study_settings_and_code_it_is(platform: Callable[..., Platform]) -> None:
+    made = platform(automation={"owners": ["me@example.org", "team:maths"]})
+    result = made.materialize(KEY, "samples")
+    tags = made.instance.get_run_by_id(result.run_id).tags
+    assert tags["onoff/study"] == made.folder.name
+    assert tags["onoff/code"].strip("+")
+    observed = made.instance.event_log_storage.get_latest_tags_by_partition(
+        dg.AssetKey("settings"), dg.DagsterEventType.ASSET_OBSERVATION, ["dagster/data_version"]
+    )
+    assert tags["onoff/settings"] == observed[KEY]["dagster/data_version"]
+    graph = made.defs.get_repository_def().asset_graph
+    assert list(graph.get(dg.AssetKey("samples")).owners) == ["me@example.org", "team:maths"]

@@ -8,7 +8,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
 
+from onoff_assets.partition_states import about_to_be_retried
 from tests.conftest import write_study
 from tests.platform.conftest import Platform, at
 
@@ -152,10 +154,40 @@ def test_what_is_about_to_be_retried_is_left_to_its_retry(
     assert Ticks(made).tick() == ({"rewards": {TWO}, "statistics": {TWO}} if requested else {})
 
 
+@pytest.mark.parametrize("status", [BulkActionStatus.COMPLETED, BulkActionStatus.CANCELED, BulkActionStatus.REQUESTED])
+def test_a_run_of_a_backfill_that_is_over_is_not_about_to_be_retried(made: Platform, status: BulkActionStatus) -> None:
+    """Dagster marks it for a retry and makes none; while the backfill goes on, it makes one."""
+    backfill = PartitionBackfill("b", status, from_failure=False, tags={}, backfill_timestamp=0.0)
+    made.instance.add_backfill(backfill)
+    for backfill_id in ("b", "deleted"):
+        tags = {"dagster/will_retry": "true", "dagster/backfill": backfill_id}
+        a_run(made, ("samples",), TWO, status=dg.DagsterRunStatus.FAILURE, tags=tags)
+    coming = {run.tags["dagster/backfill"] for run in about_to_be_retried(made.instance)}
+    assert coming == ({"b"} if status is BulkActionStatus.REQUESTED else set())
+
+
 def test_a_leaderboard_that_is_about_to_be_retried_is_left_to_its_retry(made: Platform) -> None:
     tags = {"dagster/will_retry": "true"}
     a_run(made, ("leaderboard",), None, status=dg.DagsterRunStatus.FAILURE, tags=tags)
     assert Ticks(made).tick() == {}
+
+
+@pytest.mark.parametrize("assets", [("rewards", "statistics"), ("samples", "rewards", "statistics")])
+def test_what_was_canceled_is_left_alone(made: Platform, assets: tuple[str, ...]) -> None:
+    """Until an input changes, or someone asks for it."""
+    made.leaderboard()
+    made.materialize(TWO, "samples")
+    a_run(made, assets, TWO, status=dg.DagsterRunStatus.CANCELED)
+    assert Ticks(made).tick() == {}
+    a_run(made, assets, TWO, status=dg.DagsterRunStatus.FAILURE, tags={"dagster/will_retry": "false"})
+    assert Ticks(made).tick() == {"rewards": {TWO}, "statistics": {TWO}}
+
+
+def test_a_canceled_leaderboard_is_left_until_a_row_changes(made: Platform) -> None:
+    a_run(made, ("leaderboard",), None, status=dg.DagsterRunStatus.CANCELED)
+    assert Ticks(made).tick() == {}
+    made.materialize(TWO)
+    assert Ticks(made).tick() == {"leaderboard": {None}}
 
 
 def test_what_is_in_progress_is_left_alone(made: Platform) -> None:

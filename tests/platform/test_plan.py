@@ -1,10 +1,20 @@
 """The planning function, by cases; and the states it is fed, from a real instance and store."""
 
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.execution.backfill import BulkActionStatus, PartitionBackfill
+from dagster._core.remote_origin import (
+    InProcessCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
 from onoff_core.grid.plan import PartitionState, plan
 from onoff_core.grid.problem_versions import inputs_version
@@ -32,6 +42,7 @@ def keys(states: list[PartitionState], max_partitions: int = 50, max_failures: i
         ({"made": {}, "in_progress": True}, False),
         ({"made": {}, "failures": 2}, True),
         ({"made": {}, "failures": 3}, False),
+        ({"made": {}, "canceled": True}, False),
         ({"made": {}, "wanted": None}, True),  # never made: due, whatever the data set is like
         ({"made": WANTED, "wanted": None}, False),  # made, and whether it is stale cannot be told
     ],
@@ -56,7 +67,10 @@ def test_oldest_first_and_not_more_than_the_limit() -> None:
 
 
 def test_the_tick_says_what_it_leaves_and_why() -> None:
-    planned = plan([state("tired", failures=9), state("lost", made=WANTED, wanted=None)], 5, 2)
+    planned = plan(
+        [state("tired", failures=9), state("lost", made=WANTED, wanted=None), state("stopped", canceled=True)], 5, 2
+    )
+    assert "stopped" in planned.sentence()
     assert "tired" in planned.sentence()
     assert "lost" in planned.sentence()
 
@@ -90,6 +104,84 @@ def test_runs_under_way_and_failures_are_seen(platform: Callable[..., Platform])
     assert planned.failed_too_often == ("c|tiny",)
     made.change(lambda content: content["datasets"]["c"].update(num_examples=1))
     assert made.requested() == ["c|tiny", "d|tiny"]
+
+
+CANCELED = dg.DagsterRunStatus.CANCELED
+
+
+@pytest.mark.parametrize("knows_its_inputs", [True, False], ids=["at work", "in the queue"])
+def test_what_was_canceled_is_left_until_something_changes(
+    platform: Callable[..., Platform], knows_its_inputs: bool
+) -> None:
+    """Whether it was canceled at work or, before it knew what it would go by, in the queue."""
+    made = platform(datasets={name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b")})
+    inputs = {"onoff/inputs": inputs_version(made.study.partitions["a|tiny"])}
+    a_run(made, "a|tiny", CANCELED, inputs if knows_its_inputs else {})
+    assert made.requested() == ["b|tiny"]
+    assert made.tick().canceled == ("a|tiny",)
+    made.change(lambda content: content["datasets"]["a"].update(num_examples=1))
+    assert made.requested() == ["a|tiny", "b|tiny"]
+
+
+def test_what_someone_asks_for_again_is_no_longer_canceled(platform: Callable[..., Platform]) -> None:
+    made = platform(datasets={name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b")})
+    a_run(made, "a|tiny", CANCELED, {})
+    a_run(made, "b|tiny", dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "false"})
+    a_run(made, "b|tiny", CANCELED, {})
+    assert made.requested() == []
+    a_run(made, "a|tiny", dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "false"})
+    assert made.requested() == ["a|tiny"]
+
+
+@pytest.mark.parametrize(("status", "asked"), [("FAILED", ["a|tiny"]), ("CANCELED", [])])
+def test_what_a_failing_backfill_cancels_was_canceled_by_nobody(
+    platform: Callable[..., Platform], status: str, asked: list[str]
+) -> None:
+    made = platform(datasets={"a": {"source": "arithmetic", "num_examples": 2}})
+    made.instance.add_backfill(
+        PartitionBackfill("b", BulkActionStatus[status], from_failure=False, tags={}, backfill_timestamp=0.0)
+    )
+    a_run(made, "a|tiny", CANCELED, {"dagster/backfill": "b"})
+    assert made.requested() == asked
+
+
+def test_what_a_canceled_backfill_had_not_come_to_is_left_too(platform: Callable[..., Platform]) -> None:
+    """b had its run before, c is asked for after it; a is left until an input changes."""
+    made = platform(datasets={name: {"source": "arithmetic", "num_examples": 2} for name in ("a", "b", "c")})
+    failed = dg.DagsterRunStatus.FAILURE, {"dagster/will_retry": "false"}
+    a_run(made, "b|tiny", *failed)
+    made.instance.add_backfill(
+        PartitionBackfill(
+            "b", BulkActionStatus.CANCELED, from_failure=False, tags={}, backfill_timestamp=time.time(),
+            partition_names=["a|tiny", "c|tiny"], backfill_end_timestamp=time.time(),
+        )
+    )  # fmt: skip
+    assert made.requested() == ["b|tiny"]
+    assert set(made.tick().canceled) == {"a|tiny", "c|tiny"}
+    a_run(made, "c|tiny", *failed)
+    assert made.requested() == ["b|tiny", "c|tiny"]
+    made.change(lambda content: content["datasets"]["a"].update(num_examples=1))
+    assert made.requested() == ["a|tiny", "b|tiny", "c|tiny"]
+
+
+def test_the_schedule_leaves_it_to_the_sensor_where_both_are_on(platform: Callable[..., Platform]) -> None:
+    """Neither sees a run that the other is about to make: both would ask for the partition."""
+    made = platform()
+    repository = made.defs.get_repository_def()
+    context = dg.build_schedule_context(
+        made.instance, scheduled_execution_time=datetime(2030, 1, 1, 2, tzinfo=UTC), repository_def=repository
+    )
+    nightly = repository.get_schedule_def("nightly")
+    assert len(nightly.evaluate_tick(context).run_requests or []) == 1
+    origin = RemoteInstigatorOrigin(
+        RemoteRepositoryOrigin(InProcessCodeLocationOrigin(LoadableTargetOrigin()), "__repository__"), "fill_gaps"
+    )
+    made.instance.add_instigator_state(
+        InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, SensorInstigatorData())
+    )
+    ticked = nightly.evaluate_tick(context)
+    assert not ticked.run_requests
+    assert "fill_gaps is on" in str(ticked.skip_message)
 
 
 def test_the_schedule_and_the_sensor_request_runs_of_the_job(platform: Callable[..., Platform]) -> None:

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from onoff_assets.backfills import Backfills
+from onoff_assets.input_versions import latest_versions
 from onoff_assets.partition_states import partition_states
 from onoff_core.cli.main import main
 from onoff_core.store import Store
@@ -61,6 +64,29 @@ def test_all_is_fresh_after_a_run(filled: Platform, capsys: pytest.CaptureFixtur
     assert filled.requested() == []
     assert filled.ui_status() == {ONE: ALL_FRESH, TWO: ALL_FRESH}
     assert cli_status(capsys) == {key: dict.fromkeys(CHAIN, "complete") for key in (ONE, TWO)}
+
+
+def last_version(platform: Platform, asset: str, key: str) -> str:
+    """The data version that Dagster has of a partition: observed, or materialized."""
+    kinds = (dg.DagsterEventType.ASSET_OBSERVATION, dg.DagsterEventType.ASSET_MATERIALIZATION)
+    for kind in kinds:
+        if key in (found := latest_versions(platform.instance, asset, kind)):
+            return found[key]
+    raise AssertionError(f"{asset} of {key} has no version")
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_every_materialization_says_what_it_was_made_from(filled: Platform, seed: int) -> None:
+    """The data version of each asset it depends on, as Dagster knows them; in a run that has something to do, too."""
+    filled.change(lambda content: content["sampling"].update(seed=seed))
+    result = filled.materialize(ONE)
+    graph = filled.defs.get_repository_def().asset_graph
+    for event in result.get_asset_materialization_events():
+        asset = event.asset_key.to_user_string()
+        inputs = [parent.to_user_string() for parent in graph.get(event.asset_key).parent_keys]
+        assert event.materialization.metadata["input versions"].value == {
+            one: last_version(filled, one, "one" if one == "problems" else ONE) for one in inputs
+        }, asset
 
 
 def change_sampling(content: dict[str, Any]) -> None:
@@ -117,7 +143,7 @@ def test_a_setting_changed_in_a_run_makes_stale_what_the_run_makes(
     def tick_first(*arguments: Any) -> Any:
         filled.write(change_sampling)
         changed = load_study()
-        partition_states(filled.instance, changed, Store(changed.store_path), set())
+        partition_states(filled.instance, changed, Store(changed.store_path), Backfills())
         return grade(*arguments)
 
     monkeypatch.setattr(materialize, "materialize_rewards", tick_first)

@@ -123,7 +123,11 @@ FAULTS = [
     ("a.csv", 'question,answer\n"1+1?,2\n', "cannot be read as csv"),
     ("a.csv", "question\n1+1?\n", "no column 'answer'; there are: question"),
     ("a.parquet", "not Parquet", "cannot be read as parquet"),
-    ("a.txt", "x", "unknown kind of file; there are: .csv, .json, .jsonl, .parquet"),
+    (
+        "a.txt",
+        "x",
+        "unknown kind of file; there are: .csv, .json, .jsonl, .ndjson, .parquet, .tsv, each also as .gz or .zst",
+    ),
 ]
 
 
@@ -151,7 +155,7 @@ def test_a_named_column_that_is_not_there(tmp_path: Path, key: str) -> None:
         load(tmp_path, "mine.json", **{key: "nope"})
 
 
-def test_more_examples_asked_for_than_there_are(tmp_path: Path) -> None:
+def test_more_examples_asked_for_than_there_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_rows(tmp_path / "mine.json", [{"question": "1+1?", "answer": "2"}])
-    with pytest.raises(DatasetError, match="num_examples is 3, but there are 1 problems"):
-        load(tmp_path, "mine.json", num_examples=3)
+    assert len(load(tmp_path, "mine.json", num_examples=3)) == 1
+    assert "mine.json: num_examples is 3, but there are 1 problems; all are taken" in caplog.text

@@ -41,6 +41,50 @@ def test_equal_answers_share_a_class(grader: Grader) -> None:
     assert len({0, three, expression, classes[8]}) == 4
 
 
+@pytest.mark.parametrize(
+    ("gold", "answers", "classes"),
+    [
+        # a gold answer without a unit: no answer has one, so 60 minutes are 60
+        ("7", ("60", r"60\text{ minutes}", r"1\text{ hour}", "1", r"60^\circ", r"\frac{\pi}{3}"), [1, 1, 2, 2, 1, 3]),
+        # a gold answer with a unit: an answer without one takes it, and the others convert
+        (r"7\text{ minutes}", ("60", r"60\text{ minutes}", r"1\text{ hour}", "1"), [1, 1, 1, 2]),
+        (r"7^\circ", ("60", r"60^\circ", r"\frac{\pi}{3}\text{ rad}"), [1, 1, 1]),
+        (r"7\text{ minutes}", (r"420\text{ seconds}", "7", r"7\text{ hours}"), [0, 0, 1]),
+    ],
+)
+def test_classes_are_formed_in_the_unit_of_the_gold_answer(
+    grader: Grader, gold: str, answers: tuple[str, ...], classes: list[int]
+) -> None:
+    """60 equals 60 degrees, and 60 degrees equal pi/3, but 60 is not pi/3: there would be no classes by that alone."""
+    assert [verdict.answer_class for verdict in grader.grade(boxed(*answers, gold=gold))] == classes
+    backwards = grader.grade(boxed(*answers[::-1], gold=gold))
+    groups = [{place for place, one in enumerate(classes) if one == number} for number in set(classes)]
+    found = [verdict.answer_class for verdict in backwards][::-1]
+    assert all(len({found[place] for place in group}) == 1 for group in groups)
+    assert len(set(found)) == len(groups)
+
+
+def test_sentences_have_the_class_of_what_they_state(grader: Grader) -> None:
+    answers = ("8", r"\text{The answer is } 8", r"\text{eight}", "x=8", r"\textbf{(B) } 8", "9")
+    assert [verdict.answer_class for verdict in grader.grade(boxed(*answers, gold="5"))] == [1, 1, 1, 1, 1, 2]
+
+
+def test_classes_are_numbered_by_what_was_given_first(grader: Grader) -> None:
+    answers = [str(number % 9) for number in range(1, 60)]
+    verdicts = grader.grade(boxed(*answers, gold="100"))
+    assert [verdict.answer_class for verdict in verdicts] == [(number - 1) % 9 + 1 for number in range(1, 60)]
+
+
+def test_a_choice_between_boxes_is_no_answer_unless_it_makes_no_difference(grader: Grader) -> None:
+    tasks = [GradingTask(rf"Either \boxed{{2}} or \boxed{{{other}}}.", "2", other) for other in ("5", "2.0")]
+    undecided, same = grader.grade(tasks)
+    assert (undecided.status, undecided.reward, undecided.extracted_answer, undecided.answer_class) == (
+        "no_answer", 0, None, None
+    )  # fmt: skip
+    assert undecided.reason == "boxes that are alternatives in the response"
+    assert (same.status, same.reward) == ("correct", 1)
+
+
 def test_problems_have_classes_of_their_own(grader: Grader) -> None:
     verdicts = grader.grade([*boxed("7", gold="1", problem="a"), *boxed("8", gold="1", problem="b")])
     assert [verdict.answer_class for verdict in verdicts] == [1, 1]
@@ -52,9 +96,14 @@ def test_an_unparsed_gold_answer_is_never_the_models_mistake(grader: Grader) -> 
 
 
 def test_gold_is_the_first_argument(grader: Grader) -> None:
-    """math-verify unwraps `y = 2x+3` for the value 2x+3 only where the gold answer is the equation."""
+    """A gold point may have a name that its answer leaves out; a gold answer without one asks for none."""
+    forth, back = grader.grade([*boxed("(1,2)", gold="A(1,2)"), *boxed("A(1,2)", gold="(1,2)", problem="q")])
+    assert (forth.status, back.status) == ("correct", "wrong")
+
+
+def test_an_equation_states_a_value_for_a_name_only(grader: Grader) -> None:
     forth, back = grader.grade([*boxed("2x+3", gold="y=2x+3"), *boxed("x^2+y^2=13", gold="13", problem="q")])
-    assert (forth.status, back.status) == ("correct", "correct")
+    assert (forth.status, back.status) == ("correct", "wrong")
     assert grader.grade(boxed("13", gold="x^2+y^2=13"))[0].status == "wrong"
 
 

@@ -1,7 +1,10 @@
 """The promises of the pool: hostile input costs its own deadline, wherever the pool is used from."""
 
 import multiprocessing
+import os
 import signal
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, get_args
@@ -9,8 +12,10 @@ from typing import Any, get_args
 import dagster as dg
 import pytest
 
-from onoff_core.rewards import Grader, GradingError, GradingTask, grade
-from onoff_core.rewards.pool import Job, Pool
+import onoff_core.rewards.pool as pool_module
+from onoff_core.rewards import Grader, GradingError, GradingTask, grade, processes
+from onoff_core.rewards.pool import Pool
+from onoff_core.rewards.processes import Job
 from onoff_core.study import TaskSettings
 
 HOSTILE = {
@@ -97,6 +102,103 @@ def test_a_gold_answer_that_takes_too_long_is_unparsed() -> None:
     assert [(v.status, v.reward) for v in verdicts] == [("gold_unparsed", None)] * 2 + [("no_answer", 0)]
 
 
+def busy(seconds: float) -> subprocess.Popen[bytes]:
+    """Another program that wants the processor."""
+    return subprocess.Popen(
+        [sys.executable, "-c", f"import time; end = time.time() + {seconds}\nwhile time.time() < end: pass"]
+    )
+
+
+def test_the_verdict_is_the_same_on_a_busy_machine() -> None:
+    """The clock runs several times as long; each item's processor time does not."""
+    tasks = [
+        GradingTask(r"\boxed{\sum_{n=1}^{\infty} \frac{1}{2^n}}", "1", "a"),
+        GradingTask(r"\boxed{\frac13}", r"\int_0^1 x^2 dx", "b"),
+        GradingTask(r"\boxed{3}", r"\sum_{n=1}^{\infty} \frac{1}{2^n}", "c"),
+        GradingTask(f"\\boxed{{{HOSTILE['tower']}}}", "5", "d"),
+    ]
+    others = [busy(120) for _ in range(2)]
+    try:
+        with Grader("boxed", num_workers=1, deadline_seconds=1.5) as grader:
+            verdicts = grader.grade(tasks)
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+    assert [verdict.status for verdict in verdicts] == ["correct", "correct", "wrong", "timeout"]
+    assert verdicts[3].reason == "the answer cannot be worked out in 1.5 seconds of processor time"
+
+
+def test_a_process_that_gets_no_processor_is_tried_again_and_decides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_PATIENCE", 0.5)
+    found: dict[int, Any] = {}
+    stopped: list[int] = []
+    with Pool(num_workers=1, deadline_seconds=4) as pool:
+
+        def heard(number: int, value: Any) -> None:
+            found[number] = value
+            if number == 3 and not stopped:
+                stopped.append(pool._workers[0].process.pid)
+                os.kill(stopped[0], signal.SIGSTOP)
+
+        pool.run([Job("5", [(number, f"5.{'0' * number}") for number in range(12)])], heard)
+        assert all(worker.process.pid != stopped[0] for worker in pool._workers)
+    assert found == dict.fromkeys(range(12), True)
+
+
+def test_where_no_process_gets_any_the_run_fails_and_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "_PATIENCE", 0.01)
+    monkeypatch.setattr(pool_module, "_MOST_TRIES", 2)
+    heard: list[Any] = []
+    with (
+        Pool(num_workers=1, deadline_seconds=60) as pool,
+        pytest.raises(GradingError, match="No verdict rests on that"),
+    ):
+        pool.run([Job("5", [(0, HOSTILE["tower"])])], lambda number, value: heard.append(value))
+    assert heard == []
+
+
+def test_a_process_keeps_the_deadline_itself_where_the_system_does_not_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "_cpu_seconds", lambda process_id: None)
+    found: dict[int, Any] = {}
+    with Pool(num_workers=1, deadline_seconds=1) as pool:
+        pool.run([Job("5", [(0, HOSTILE["tower"]), (1, "5")])], found.__setitem__)
+    assert found == {0: "timeout", 1: True}
+
+
+UNWORKABLE = (HOSTILE["tower"], HOSTILE["factorial"], r"2^{2^{2^{100}}}", r"\sum_{n=1}^{10^9} \frac{1}{n^3+n+1}")
+
+
+@pytest.mark.parametrize("gold", UNWORKABLE)
+def test_a_gold_answer_that_cannot_be_worked_out_is_the_datas_fault(gold: str) -> None:
+    responses = [r"\boxed{5}", r"\boxed{x+1}", rf"\boxed{{{gold}}}", "none"]
+    with Grader("boxed", num_workers=1, deadline_seconds=1) as grader:
+        verdicts = grader.grade([GradingTask(response, gold, "p") for response in responses])
+    assert {(v.status, v.reward, v.answer_class) for v in verdicts} == {("gold_unparsed", None, None)}
+    assert {v.reason for v in verdicts} == {"the gold answer cannot be worked out in 1 seconds of processor time"}
+
+
+def test_a_slow_gold_answer_is_tried_once_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a new process, which has done nothing else: the second process works on it alone."""
+    sent: list[tuple[int, list[str | None], bool]] = []
+    send = processes.Worker.send
+
+    def noted(worker: processes.Worker, jobs: dict[int, Job]) -> None:
+        sent.append((worker.process.pid, [job.gold for job in jobs.values()], worker.fresh))
+        send(worker, jobs)
+
+    monkeypatch.setattr(processes.Worker, "send", noted)
+    found: dict[int, Any] = {}
+    jobs = [Job(UNWORKABLE[0], [(0, "5")]), *(Job(str(number), [(number, "5")]) for number in range(1, 9))]
+    with Pool(num_workers=1, deadline_seconds=1) as pool:
+        pool.run(jobs, found.__setitem__)
+        assert pool.reasons == {0: "the gold answer cannot be worked out in 1 seconds of processor time"}
+    tries = [(pid, golds, fresh) for pid, golds, fresh in sent if UNWORKABLE[0] in golds]
+    assert len(tries) >= 2
+    assert tries[-1][1:] == ([UNWORKABLE[0]], True)
+    assert found == {0: "gold_unparsed"} | {number: number == 5 for number in range(1, 9)}
+
+
 def test_no_process_is_left() -> None:
     with Pool(num_workers=2) as pool:
         pool.run([Job("1", [(number, "1")]) for number in range(8)], lambda number, value: None)
@@ -118,9 +220,9 @@ def test_the_reward_type_reaches_the_processes(capfd: pytest.CaptureFixture[str]
 
 
 def test_every_reward_type_that_may_be_set_is_there() -> None:
-    from onoff_core.rewards.equality import REWARDS
+    from onoff_core.rewards.comparisons import COMPARISONS
 
-    assert set(get_args(TaskSettings.model_fields["reward_type"].annotation)) == set(REWARDS)
+    assert set(get_args(TaskSettings.model_fields["reward_type"].annotation)) == set(COMPARISONS)
 
 
 def test_alarms_of_others_are_left_alone() -> None:

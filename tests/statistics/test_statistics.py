@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onoff_core.statistics import accuracy_interval, paired_difference, summarise
+from onoff_core.statistics.distributions import student_t_quantile
 from onoff_core.statistics.estimators import clustered_standard_error, pass_at_k
-from onoff_core.statistics.intervals import student_t_quantile, wilson
+from onoff_core.statistics.intervals import clopper_pearson
 from onoff_core.statistics.majority import maj_at_k
 from onoff_core.tables import SCHEMAS
 
@@ -37,13 +38,14 @@ def rewards_of(problems: list[list[int | None]], statuses: dict[int, str] | None
 
 
 # Newcombe 1998, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17, table I,
-# method 3.
+# method 5.
 @pytest.mark.parametrize(
     ("right", "n", "low", "high"),
-    [(81, 263, 0.2553, 0.3662), (15, 148, 0.0624, 0.1605), (0, 20, 0.0, 0.1611), (1, 29, 0.0061, 0.1718)],
+    [(81, 263, 0.2527, 0.3676), (15, 148, 0.0578, 0.1617), (0, 20, 0.0, 0.1684), (1, 29, 0.0009, 0.1776)],
 )
-def test_wilson_as_published(right: int, n: int, low: float, high: float) -> None:
-    assert wilson(right / n, n) == pytest.approx((low, high), abs=5e-5)
+def test_intervals_of_right_and_wrong_as_published(right: int, n: int, low: float, high: float) -> None:
+    assert clopper_pearson(right / n, n) == pytest.approx((low, high), abs=5e-5)
+    assert accuracy_interval(np.repeat([1.0, 0.0], [right, n - right])) == pytest.approx((low, high), abs=5e-5)
 
 
 @pytest.mark.parametrize(
@@ -91,10 +93,6 @@ def test_paired_difference_by_hand() -> None:
     assert found is not None
     assert (found.num_problems, found.difference) == (3, pytest.approx(1 / 12))
     assert found.standard_error == pytest.approx(np.std([0.5, 0.0, -0.25], ddof=1) / math.sqrt(3))
-    center = 0.25 / 5
-    spread = sum((d - center) ** 2 for d in (0.5, 0.0, -0.25, 0.0)) + 0.5 * (1 - center) ** 2 + 0.5 * (1 + center) ** 2
-    half = student_t_quantile(2) * math.sqrt(spread / 5 / 5)
-    assert found.interval == (pytest.approx(center - half), pytest.approx(min(1.0, center + half)))
 
 
 def test_paired_difference_of_equal_models_has_a_width() -> None:
@@ -109,7 +107,7 @@ def test_paired_difference_without_data() -> None:
     assert paired_difference({"a": 1.0}, {"b": 1.0}) is None
     one = paired_difference({"a": 1.0}, {"a": 0.0})
     assert one is not None
-    assert (one.difference, one.standard_error, one.interval) == (1.0, None, None)
+    assert (one.difference, one.standard_error, one.interval, one.p_value) == (1.0, None, None, None)
 
 
 def test_the_standard_error_is_clustered() -> None:
@@ -207,9 +205,9 @@ def test_a_row_by_hand() -> None:
 
 def test_no_number_where_there_is_no_data() -> None:
     row = summarise(samples_of([], []), SCHEMAS["rewards"].empty_table())
-    numbers = {name: value for name, value in row.items() if name not in ("missing", "pass_at_k", "maj_at_k")}
+    numbers = {name: value for name, value in row.items() if not isinstance(value, list)}
     assert {name for name, value in numbers.items() if value == 0} == {
-        "num_problems", "num_samples", "num_gold_unparsed",
+        "num_problems", "num_samples", "num_gold_unparsed", "num_timeouts", "num_missing", "num_problems_unknown",
     }  # fmt: skip
     nulls = {name for name, value in numbers.items() if value is None}
     assert {entry["statistic"] for entry in row["missing"]} == nulls

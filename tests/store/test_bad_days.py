@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -13,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from onoff_core.errors import StoreError
-from onoff_core.store import CATALOG_NAME, Store, connect_catalog, current_generations, publish_catalog
+from onoff_core.store import CATALOG_NAME, Store, connect_catalog, current_generations, publish_catalog, reading_catalog
 from onoff_core.store.upkeep import verify
 from onoff_core.study.reading import resolve_store_path
 from onoff_core.study.settings import StoreSettings
 from tests.store.conftest import environment
-from tests.store.making import make_generation, make_partition
+from tests.store.making import filled, make_generation, make_partition
 
 KEY = ("d1", "m1")
 
@@ -174,6 +175,13 @@ def test_a_path_that_duckdb_takes_for_a_pattern_is_refused(tmp_path: Path, name:
         Store(str(tmp_path / name / "store"))
 
 
+@pytest.mark.parametrize("name", ["two\nlines", "a\ttab", "bell\a", "\x1b"])
+def test_a_path_that_cannot_be_printed_is_refused(tmp_path: Path, name: str) -> None:
+    """It would part the sentences that name it, and the catalog's lists of files."""
+    with pytest.raises(StoreError, match="a character that cannot be seen"):
+        Store(str(tmp_path / name))
+
+
 def test_what_cannot_be_looked_at_is_not_taken_for_missing(local: Store) -> None:
     make_partition(local)
     pointer = local.files.path("samples/d1/m1/current.json")
@@ -240,33 +248,54 @@ def test_foreign_notes_and_folders_do_not_stop_a_publication(local: Store, caplo
 
 
 @pytest.mark.parametrize("left", [0.5, 0.95])
-def test_a_catalog_that_is_cut_off_is_made_again(local: Store, left: float, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_catalog_that_is_cut_off_is_made_again_by_a_writer_alone(
+    local: Store, left: float, caplog: pytest.LogCaptureFixture
+) -> None:
     """DuckDB opens it all the same, and fails at the first block that it misses, or only at the next publication."""
     make_partition(local)
     publish_catalog(local)
     catalog = local.files.path(CATALOG_NAME)
     whole = catalog.read_bytes()
-    for act in (current_generations, publish_catalog):
-        catalog.write_bytes(whole[: int(len(whole) * left)])
-        act(local)
-        assert catalog.stat().st_size == len(whole)
-    catalog.write_bytes(whole[: int(len(whole) * left)])
+    expected = current_generations(local)
+    cut = whole[: int(len(whole) * left)]
+    catalog.write_bytes(cut)
+    assert current_generations(local) == expected  # of a catalog of its own
+    assert catalog.read_bytes() == cut
+    publish_catalog(local)
+    assert catalog.stat().st_size == len(whole)
+    catalog.write_bytes(cut)
     make_generation(local, "rewards", KEY, "cccc2")
     publish_catalog(local)
     assert current_generations(local)["rewards", KEY].fingerprint == "cccc2"
-    assert "cut off" in caplog.text
+    assert "reading goes on with a catalog of its own" in caplog.text
+    assert "the catalog is made anew" in caplog.text
 
 
 def test_a_catalog_that_is_damaged_inside_stops_no_publication_and_is_a_clear_error(local: Store) -> None:
     make_partition(local)
+    many = local.generation("rewards", ("d2", "m1"), "cccc1")
+    answers = [
+        {"problem_id": f"p{i}", "sample_index": 0, "extracted_answer": os.urandom(20).hex()} for i in range(9000)
+    ]
+    many.write_fragment(0, [filled("rewards", answers)])
+    many.complete({}, {}, {})
+    local.make_current(many)
     publish_catalog(local)
     catalog = local.files.path(CATALOG_NAME)
-    content = bytearray(catalog.read_bytes())
-    for block in range(12_288 + 262_144, len(content), 262_144):  # all but the first one, which an opening reads
+    whole, seen = catalog.read_bytes(), []
+    with reading_catalog(local) as connection:
+        expected = connection.execute("SELECT * FROM rewards ORDER BY ALL").fetchall()
+    for block in range(12_288, len(whole), 262_144):
+        content = bytearray(whole)
         content[block + 5000 : block + 5005] = b"wrong"
-    catalog.write_bytes(content)
-    with pytest.raises(StoreError, match=r"catalog\.duckdb: damaged \(.*remove this file: it is made again"):
-        current_generations(local)
+        catalog.write_bytes(content)
+        try:  # an opening sees it and reads the results instead; or the question does, and it is said
+            with reading_catalog(local) as connection:
+                assert connection.execute("SELECT * FROM rewards ORDER BY ALL").fetchall() == expected
+        except StoreError as error:
+            seen.append(str(error))
+    assert seen
+    assert all(re.search(r"catalog\.duckdb: damaged \(.*remove this file: it is made again", said) for said in seen)
     make_generation(local, "rewards", KEY, "cccc2")
     publish_catalog(local)
     assert current_generations(local)["rewards", KEY].fingerprint == "cccc2"

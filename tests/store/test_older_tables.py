@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onoff_core.store import Store, publish_catalog
+from onoff_core.store import Store, publish_catalog, schema
 from onoff_core.store.reading import connect_catalog
 from onoff_core.tables import SCHEMAS
 
@@ -26,3 +26,9 @@ def test_the_only_table_of_its_kind(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert "has no column num_problems" in caplog.text
     with connect_catalog(store) as connection:
         assert connection.execute("SELECT count(*) FROM statistics").fetchone() == (0,)
+
+
+def test_a_new_column_of_a_view_makes_the_catalog_anew() -> None:
+    more = SCHEMAS["token_distributions"].append(pa.field("new", pa.float32()))
+    version = schema.version_of({**SCHEMAS, "token_distributions": more})
+    assert schema.version_of(SCHEMAS) == schema.CATALOG_VERSION != version

@@ -1,4 +1,4 @@
-"""The store from outside: SQL wherever the folder lies, the README's queries, and the files read as they are."""
+"""The store from outside: SQL wherever the folder lies, the documents' queries, and the files read as they are."""
 
 import os
 import re
@@ -16,12 +16,11 @@ from tests.store.conftest import environment
 from tests.store.making import PROBLEMS, SAMPLES, TOKENS, make_generation, make_partition
 
 RESPONSES = PROBLEMS * SAMPLES
-SECTION = "## The store, and SQL from outside"
 
 
-def readme_queries() -> list[str]:
-    section = (ROOT / "README.md").read_text().split(SECTION)[1].split("\n## ")[0]
-    return re.findall(r"```sql\n(.*?)```", section, flags=re.DOTALL)
+def documented_queries() -> list[str]:
+    pages = (ROOT / "README.md", ROOT / "docs" / "sql.md")
+    return [query for page in pages for query in re.findall(r"```sql\n(.*?)```", page.read_text(), flags=re.DOTALL)]
 
 
 @pytest.fixture
@@ -38,13 +37,13 @@ def outside(store: Store, query: str) -> list[tuple[object, ...]]:
         return connection.execute(query).fetchall()
 
 
-def test_the_readme_has_five_queries() -> None:
-    assert len(readme_queries()) == 5
+def test_the_documents_have_six_queries() -> None:
+    assert len(documented_queries()) == 6
 
 
-@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("number", range(6))
 def test_a_query_of_the_readme_answers(two_models: Store, number: int) -> None:
-    assert outside(two_models, readme_queries()[number]) != []
+    assert outside(two_models, documented_queries()[number]) != []
 
 
 def test_moving_the_folder_breaks_nothing(two_models: Store, tmp_path: Path) -> None:

@@ -84,7 +84,4 @@ def test_every_manifest_of_the_store_is_read_this_way() -> None:
         for pattern in (".settings[", ".facts[", ".facts.get(", ".settings.get(")
         if f"manifest(){pattern}" in path.read_text() or f"manifest{pattern}" in path.read_text()
     ]
-    not_yet = {f"onoff_core/exchange/{name}.py" for name in ("distributions", "scripts_shape")} | {
-        "onoff_core/cli/import_results.py",
-    }
-    assert set(inside) - not_yet <= {"onoff_core/store/provenance.py"}
+    assert set(inside) <= {"onoff_core/store/provenance.py"}

@@ -194,16 +194,88 @@ def test_a_note_of_a_writer_at_work_is_left(local: Store) -> None:
     assert found == [("bbbb2",)]
 
 
-def test_prune_goes_through_a_link_to_another_disk(local: Store, tmp_path: Path) -> None:
+@pytest.mark.parametrize("level", ["samples", "samples/d1", "samples/d1/m1", "samples/d1/m1/bbbb1"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_prune_removes_nothing_through_a_link(
+    local: Store, tmp_path: Path, level: str, inside: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither on another disk nor, where the link leads back into the store, what stands there."""
     make_partition(local, version="1")
-    folder = local.files.path("samples/d1/m1/bbbb1")
-    folder.rename(tmp_path / "elsewhere")
-    folder.symlink_to(tmp_path / "elsewhere")
     make_partition(local, version="2")
     removals = removable(local)
+    assert "samples/d1/m1/bbbb1" in [removal.generation.folder for removal in removals]
+    folder = local.files.path(level)
+    target = local.files.path("mine") if inside else tmp_path / "elsewhere"
+    folder.rename(target)
+    folder.symlink_to(target)
+    before = sorted(path for path in target.rglob("*") if not path.name.endswith(".lock"))
+    if level.count("/") == 3:
+        gone = prune(local, removals)
+    else:
+        gone = prune(local, removable(local))
+    assert "samples/d1/m1/bbbb1" not in [removal.generation.folder for removal in gone]
+    assert [removal.generation.folder for removal in gone]  # the rest goes
+    remove_leftovers(local)
+    assert folder.is_symlink()
+    assert sorted(path for path in target.rglob("*") if not path.name.endswith(".lock")) == before
+    assert "bbbb1 is a link to" in caplog.text
+
+
+def test_a_folder_with_another_ones_manifest_is_no_generation(local: Store, caplog: pytest.LogCaptureFixture) -> None:
+    for version in "123":
+        make_partition(local, version=version)
+    path = local.files.path
+    path("samples/d1/m1/bbbb2/manifest.json").write_bytes(path("samples/d1/m1/bbbb1/manifest.json").read_bytes())
+    path("rewards/d1/m1/cccc1/manifest.json").write_text("{}")
+    found = folders(local)
+    assert "samples/d1/m1/bbbb1" in found
+    assert not {"samples/d1/m1/bbbb2", "rewards/d1/m1/cccc1"} & set(found)
+    assert "left alone" in caplog.text
+
+
+def test_what_lies_outside_is_read_aloud_and_never_written(
+    local: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_partition(local)
+    local.files.path("samples/d1").rename(tmp_path / "elsewhere")
+    local.files.path("samples/d1").symlink_to(tmp_path / "elsewhere")
+    generation = local.require("samples", KEY)
+    assert generation.read().num_rows == 12
+    assert f"is read through a link, from {tmp_path / 'elsewhere'}" in caplog.text
+    writers = (
+        lambda: make_generation(local, "samples", KEY, "bbbb2"),
+        lambda: local.make_current(local.generation("samples", KEY, "bbbb2")),
+        lambda: local.generation("samples", KEY, "bbbb2").write_fragment(0, [fragment_table("samples", 0)]),
+        lambda: local.files.rename(f"{generation.folder}/00000.parquet", f"{generation.folder}/x"),
+        lambda: local.files.remove(f"{generation.folder}/00000.parquet"),
+    )
+    before = sorted((tmp_path / "elsewhere").rglob("*"))
+    for write in writers:
+        with pytest.raises(StoreError, match=r"leads through a link out of the store, to .*nothing is written"):
+            write()
+    assert sorted((tmp_path / "elsewhere").rglob("*")) == before
+
+
+def test_a_store_whose_folder_is_a_link_is_as_any(local: Store, tmp_path: Path) -> None:
+    make_partition(local, version="1")
+    Path(local.root).rename(tmp_path / "disk")
+    Path(local.root).symlink_to(tmp_path / "disk")
+    make_partition(local, version="2")
+    removals = removable(local)
+    assert len(removals) == 5
     assert prune(local, removals) == removals
-    assert not folder.is_symlink()
-    assert not (tmp_path / "elsewhere").exists()
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(12,)]
+
+
+def test_a_fragment_that_is_a_link_out_of_the_store_is_not_read(local: Store, tmp_path: Path) -> None:
+    make_partition(local)
+    for name in ("samples/d1/m1/bbbb1/00000.parquet", "rewards/d1/m1/cccc1/manifest.json"):
+        local.files.path(name).rename(tmp_path / "secret")
+        local.files.path(name).symlink_to(tmp_path / "secret")
+        asset = name.split("/")[0]
+        with pytest.raises(StoreError, match=r"a link out of the store, to .*secret; not read"):
+            local.require(asset, KEY).read()
 
 
 def test_prune_makes_room_where_there_is_none_to_publish(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:

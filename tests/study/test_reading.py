@@ -1,5 +1,6 @@
 """`onoff.yaml` -> `Study`: every key arrives, overrides apply in order, every mistake is one clear sentence."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import yaml
 from pydantic import ValidationError
 
 from onoff_core.errors import PartitionError, SettingsError
-from onoff_core.study import Example, find_config, load_study
+from onoff_core.study import Example, find_config, load_study, parse_study
 
 MINIMAL: dict[str, Any] = {"datasets": {"aime2025": None}, "models": {"m": {"model_name": "some/model"}}}
 
@@ -236,7 +237,10 @@ MISTAKES = [
         "models.m.backend_specific: name device or device_map, not both",
     ),
     ({"models": {"m": {"model_name": "x", "sampling": {"seeds": 1}}}}, "models.m.sampling.seeds: unknown key"),
-    ({"task": {"template_type": "chat"}}, "task.template_type: should be 'chatml', 'llama', 'simple' or 'model'"),
+    (
+        {"task": {"template_type": "chat"}},
+        "task.template_type: should be 'chatml', 'llama', 'simple', 'model' or 'openai'",
+    ),
     ({"task": {"format_type": "json"}}, "task.format_type: should be 'boxed' or 'structured', not 'json'"),
     ({"task": {"reward_type": "vibes"}}, "task.reward_type: should be"),
     ({"task": {"examples": [{"question": "a"}]}}, "task.examples.0.response: is missing"),
@@ -303,7 +307,9 @@ def test_crons_that_there_are(tmp_path: Path, cron: str) -> None:
 def test_a_long_value_is_not_said_whole(tmp_path: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         load_study(write(tmp_path, {**MINIMAL, "task": {"template_type": "x" * 5000, "examples": [["y" * 50] * 9]}}))
-    assert "task.template_type: should be 'chatml', 'llama', 'simple' or 'model', not 'xxx" in str(caught.value)
+    assert "task.template_type: should be 'chatml', 'llama', 'simple', 'model' or 'openai', not 'xxx" in str(
+        caught.value
+    )
     assert all(len(line) < 600 for line in str(caught.value).splitlines())
 
 
@@ -379,3 +385,40 @@ def test_a_heading_with_nothing_under_it_means_the_defaults(tmp_path: Path) -> N
 def test_an_unknown_partition_says_what_there_is(tmp_path: Path, key: str, said: str) -> None:
     with pytest.raises(PartitionError, match=said):
         load_study(write(tmp_path, MINIMAL)).partition(key)
+
+
+BOMB = "a: &a [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{former}'] * 10)}]\n" for former, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+MERGES = "a: &a {x: 1}\n" + "".join(
+    f"{name}: &{name} {{<<: [{', '.join([f'*{former}'] * 10)}]}}\n"
+    for former, name in zip("abcdefghij", "bcdefghijk", strict=True)
+)
+
+
+@pytest.mark.parametrize("text", [BOMB, "datasets: &again {more: *again}\n", "datasets: &again [*again]\n"])
+def test_aliases_that_grow_without_end_are_one_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "onoff.yaml").write_text(text)
+    with pytest.raises(SettingsError, match=r"onoff\.yaml: .*(aliases .* more than 100,000 values|not valid YAML)"):
+        load_study(tmp_path / "onoff.yaml")
+
+
+def test_merges_of_merges_take_no_longer_than_the_file_is(tmp_path: Path) -> None:
+    (tmp_path / "onoff.yaml").write_text(MERGES)
+    began = time.monotonic()
+    with pytest.raises(SettingsError, match="a: "):
+        load_study(tmp_path / "onoff.yaml")
+    assert time.monotonic() - began < 20
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "data:text/html,x", "http://", "//host", 'http://a"b', "http://a b"]
+)
+def test_a_link_is_a_web_address(tmp_path: Path, url: str) -> None:
+    content = {
+        "datasets": {"arithmetic": None},
+        "models": {"m": {"model_name": "o/n"}},
+        "automation": {"browser_url": url},
+    }
+    with pytest.raises(SettingsError, match=r"automation\.browser_url: .*http:// or https://"):
+        parse_study(content, tmp_path / "onoff.yaml")

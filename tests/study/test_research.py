@@ -177,13 +177,13 @@ def test_distributions_of_another_results_file_are_pointed_to_import(
             "01_dist.backend: differs from 00_sample.backend in model_name",
         ),
         ({"01_dist/backend/backend_specific": {"torch_dtype": "float16"}}, "torch_dtype ('bfloat16' and 'float16')"),
-        ({"00_sample": None}, "00_sample: is missing"),
+        ({"00_sample": None, "01_dist/input": None}, "00_sample: is missing"),
         ({"00_sample/sampling/tempratur": 1}, "00_sample.sampling.tempratur: unknown key; did you mean 'temperature'"),
         ({"00_sample/sampling/top_p": 2}, "00_sample.sampling.top_p"),
         ({"00_sample/dataset/shuffle": True}, "00_sample.dataset.shuffle: unknown key"),
         ({"00_sample/backend/backend_type": "vllm"}, "00_sample.backend.backend_type"),
         ({"00_sample/seeed": 3}, "00_sample.seeed: unknown key"),
-        ({"00_sample/task_config": "task.yaml"}, "00_sample.task and 00_sample.task_config both stand there"),
+        ({"00_sample/task_config": "task.yaml"}, "00_sample.task_config names"),
         ({"01_dist/distribution/top_k": "all"}, "01_dist.distribution.top_k"),
         ({"00_sample/output": {"results_dir": "a", "path": "b"}}, "name different folders"),
         ({"00_sample/output": 3}, "00_sample.output: a folder is wanted"),
@@ -258,7 +258,12 @@ def test_what_is_not_known_of_global_and_input_is_said_and_ignored(
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_how_many_processes_there_were_has_no_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_how_many_processes_there_are_is_taken_as_the_most(tmp_path: Path) -> None:
+    (model,) = study_of(tmp_path, {"01_dist/backend/backend_specific/num_process": 4}).models.values()
+    assert (model.backend_specific.num_process, model.backend_specific.num_process_at_most) == (2, True)
+
+
+def test_a_list_of_processes_has_no_effect(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     study = study_of(tmp_path, {"00_sample/backend/backend_specific/num_process": [0, 1]})  # 01_dist has 2
     (model,) = study.models.values()
     assert model.backend_specific.num_process is None

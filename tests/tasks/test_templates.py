@@ -106,6 +106,21 @@ def test_the_models_own_template_with_examples_and_a_system_prompt(tiny_loaded: 
     )
 
 
+def test_openai_is_a_chat_apis_messages_in_the_models_own_template(tiny_loaded: Any) -> None:
+    """With the system message that chat APIs are usually sent, which `model` leaves to the template."""
+    text = render_prompt(QUESTION, TaskSettings(template_type="openai"), tiny_loaded.chat_template).text
+    assert text == render(template_type="chatml").text
+
+
+@pytest.mark.parametrize("template_type", ["chatml", "llama", "simple", "model", "openai"])
+@pytest.mark.parametrize("format_type", ["boxed", "structured"])
+def test_a_prefill_opens_the_models_turn(tiny_loaded: Any, template_type: str, format_type: str) -> None:
+    task = TaskSettings(template_type=template_type, format_type=format_type)
+    without = render_prompt(QUESTION, task, tiny_loaded.chat_template)
+    filled = render_prompt(QUESTION, task.model_copy(update={"prefill": "<think>"}), tiny_loaded.chat_template)
+    assert filled == Prompt(without.text + "<think>", without.add_special_tokens)
+
+
 @pytest.mark.real_model
 def test_the_embedded_models_own_template(real_loaded: Any) -> None:
     text = render_prompt(QUESTION, TaskSettings(template_type="model"), real_loaded.chat_template).text

@@ -9,6 +9,5 @@ from typing import Any
 
 
 def as_bytes(data: dict[str, Any]) -> bytes:
-    """JSON, as every component takes its data: bytes pass as they are; a dict Streamlit would search for tables, with
-    pandas loaded for it."""
+    """A component's data as JSON bytes: Streamlit would search a dict for tables, and load pandas for that."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

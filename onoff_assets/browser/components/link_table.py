@@ -24,7 +24,7 @@ _MOUNT = st.components.v2.component(
 class Cell:
     """Text, a smaller second line, a level of a ramp (`e` or `w`), an indent, and where a click leads.
 
-    `page` and `query` are in this browser; `href` is an address elsewhere, of our own making.
+    `page` and `query` are in this browser; `href` is an address elsewhere, never one that a model or a data set wrote.
     """
 
     text: str
@@ -33,7 +33,7 @@ class Cell:
     ramp: str = "w"
     indent: int = 0
     mono: bool = False
-    breaks: bool = False  # at any letter, where it is too long, as `mono` does
+    breaks: bool = False  # a long text may break at any letter, as with `mono`
     number: bool = False
     page: str | None = None
     query: dict[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 // Out: state `picked`, a position. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
-let walking = false;  // whether the keys were in the tokens: then they are in the next response's as well
+let walking = false;  // whether the keyboard was in the tokens; if so, the next response gets it too
 const BLOCK = 200;  // tokens, at least
 const MARKS = { "\n": "↵", "\r": "␍", "\t": "→" };
 // newline, return, tab; runs of spaces; characters without a shape of their own

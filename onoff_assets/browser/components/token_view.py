@@ -49,12 +49,12 @@ def _measure(measure: Measure, values: Sequence[float]) -> dict[str, Any]:
 
 
 def token_view(content: bytes, *, document: str, initial: int | None, key: str) -> int | None:
-    """Show the tokens; the position that is picked, None before.
+    """Show the tokens. Returns the position that is picked, or None.
 
     `initial` is the position shown first and must stay the same while the document does: what is sent must not depend
     on the selection, or every click would send the whole text again. Bytes are passed on as they are.
     """
-    # one line, so that it is read without the rest
+    # on a line of its own, so that the script can read it without the rest
     data = as_bytes({"document": document, "initial": initial}) + b"\n" + content
     picked = _MOUNT(key=key, data=data, default={"picked": initial}, on_picked_change=lambda: None).picked
     return picked if isinstance(picked, int) else None

@@ -9,7 +9,8 @@ import streamlit as st
 from onoff_assets.browser.links import Link, choose, read_link
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
-from onoff_core.errors import OnoffError, SettingsError, materialize_command
+from onoff_core.commands import materialize_command
+from onoff_core.errors import OnoffError, SettingsError
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
 from onoff_core.tables import GRID_ASSETS
@@ -35,7 +36,7 @@ def reader() -> Reader:
 
 
 def guarded(show: Callable[[], None]) -> Callable[[], None]:
-    """A page whose errors that a user can mend are shown as one message."""
+    """The page, with errors that a user can mend shown as one message."""
 
     def page() -> None:
         try:
@@ -67,7 +68,7 @@ def link_here() -> Link:
 
 
 def no_partitions(store_reader: Reader) -> None:
-    """Say so, and how the study's first partition is made; without a study there is only the demo's."""
+    """Say that the store is empty, and how to fill it: the study's first partition, or the demo's without a study."""
     st.info(escaped(f"There are no results in {store_reader.store.root} yet. Make some with:"))
     known, _ = study()
     command = "make demo" if known is None else materialize_command(GRID_ASSETS, next(iter(known.partitions)))
@@ -113,7 +114,7 @@ def _follow(name: str, state: str) -> None:
 
 
 def set_link(**values: Any) -> None:
-    """Change the URL's query; None removes a value. What is as it was is not touched."""
+    """Change the URL's query; None removes a value. Equal values are not written again."""
     for name, value in values.items():
         if value is None:
             if name in st.query_params:

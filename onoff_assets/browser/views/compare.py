@@ -16,8 +16,10 @@ from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import charts, common
 from onoff_assets.browser.views.charts import COLOURS
 from onoff_core.errors import MissingInputError
-from onoff_core.statistics import paired_difference, problem_means
+from onoff_core.statistics import problem_means, responses_by_problem
+from onoff_core.statistics.comparing import compare_curves
 from onoff_core.statistics.estimators import pass_at_k
+from onoff_core.statistics.intervals import Interval
 
 _MOST_FLIPS = 200
 
@@ -53,21 +55,29 @@ def show() -> None:
 def _difference(keys: tuple[Key, Key], pair: tuple[Responses, Responses], means: list[dict[str, float]]) -> None:
     if pair[0].samples.manifest().inputs["problems"] != pair[1].samples.manifest().inputs["problems"]:
         st.warning("The two were drawn for different versions of the data set; only problems of both are compared.")
-    paired = paired_difference(*means)
-    if paired is None:
+    counted = [responses_by_problem(responses.table) for responses in pair]
+    curve = compare_curves("pass_at_k", counted[0], counted[1], [1])
+    if curve is None:
         st.info("They have no graded problem in common; materialize rewards of both.")
         return
+    paired, same_problems = curve.points[0].paired, curve.points[0].same_problems
     first, second = visible(keys[0][1]), visible(keys[1][1])
     problems = "1 problem" if paired.num_problems == 1 else f"{paired.num_problems} problems"
     text = f"{first} minus {second}: {100 * paired.difference:+.1f} points over {problems}"
     if paired.interval is not None:
-        text += f", 95 % interval [{100 * paired.interval[0]:+.1f}, {100 * paired.interval[1]:+.1f}], paired by problem"
+        text += f", 95 % interval {_points(paired.interval)} for other problems like these, paired by problem"
     st.markdown(f"**{escaped(text)}**")
+    if paired.interval is not None:
+        common.note(f"For these problems, drawn again: 95 % interval {_points(same_problems)}")
     common_problems = means[0].keys() & means[1].keys()
     accuracies = [sum(of[problem] for problem in common_problems) / len(common_problems) for of in means]
     common.note(
         f"Accuracy on the same problems: {first} {100 * accuracies[0]:.1f} %, {second} {100 * accuracies[1]:.1f} %"
     )
+
+
+def _points(interval: Interval) -> str:
+    return f"[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
 
 
 def _by_model(rows: list[dict[str, Any]], fields: tuple[str, str], title: str, **sign: Any) -> alt.Chart:

@@ -9,10 +9,10 @@ from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import GridRow, grid_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common
-from onoff_core.errors import materialize_command
+from onoff_core.commands import materialize_command
 from onoff_core.tables import ASSETS
 
-MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆"}
+MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆", "dropped": "✕"}
 
 
 def show() -> None:
@@ -79,7 +79,7 @@ def _cell(row: GridRow | None, now: float) -> Cell:
 
 
 def age(then: float | None, now: float) -> str:
-    """`3 hours ago`; empty where nothing is there."""
+    """`3 hours ago`; empty without a time."""
     if then is None:
         return ""
     seconds = max(0.0, now - then)
@@ -91,7 +91,7 @@ def age(then: float | None, now: float) -> str:
 
 
 def _details(rows: list[GridRow]) -> None:
-    """The partition of the URL, or looked at last, or the first with results: states in words, the ways on from it."""
+    """One partition in words, with links: the one of the URL, else looked at last, else the first with results."""
     st.subheader("One partition")
     row = _choose(rows)
     key, query = f"{row.dataset}|{row.model}", {"dataset": row.dataset, "model": row.model}

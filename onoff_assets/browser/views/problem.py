@@ -46,7 +46,7 @@ def show() -> None:
 
 
 def _answers(key: Key, samples: list[Sample]) -> None:
-    """Extracted answers, mathematically equal ones together where grading told, the most frequent first."""
+    """Extracted answers, the most frequent first; those that grading found equal stand together."""
     groups: dict[object, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[sample.extracted_answer if sample.answer_class is None else sample.answer_class].append(sample)
@@ -121,7 +121,7 @@ def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary)
 def _branch(
     root: Node, depth: int, key: Key, samples: list[Sample], vocabulary: Vocabulary, rows: list[list[Cell]]
 ) -> None:
-    """Rows of a node and its branches, depth first; an own stack, since long responses branch deep."""
+    """Rows of a node and its branches, depth first; not recursive, since long responses branch deep."""
     open_nodes = [(root, depth)]
     while open_nodes and len(rows) < _MOST_ROWS:
         node, level = open_nodes.pop()

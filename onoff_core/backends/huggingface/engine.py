@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from onoff_core.backends.contract import ModelInfo, OnTokens
 from onoff_core.backends.huggingface.decoding import decode
 from onoff_core.backends.huggingface.loading import LoadedModel, load_model
@@ -54,3 +56,7 @@ def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Huggingfa
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> LoadedTokenizer:
     return load_tokenizer(name, settings, base_dir)
+
+
+def num_gpus() -> int:
+    return torch.cuda.device_count()

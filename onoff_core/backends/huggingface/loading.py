@@ -15,8 +15,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils.hub import cached_file, extract_commit_hash
 
 from onoff_core.backends.contract import ModelInfo
-from onoff_core.backends.huggingface.places import cannot_load, place_of
+from onoff_core.backends.huggingface.places import cannot_load, first_line, place_of
 from onoff_core.backends.huggingface.tokenizer import SpeaksTokens
+from onoff_core.backends.identity import adapter_folder
 from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 
@@ -135,6 +136,8 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
     except Exception as error:  # a damaged file is met by many libraries, each with errors of its own
         raise cannot_load(name, settings.model_name, place, error) from error
     _check_whole(name, settings.model_name, found["missing_keys"])
+    if settings.adapter is not None:
+        model = _with_adapter(name, model, settings.adapter, base_dir)
     model.eval()
     logger.info("loaded %s (%s) on %s in %.1f s", name, settings.model_name, model.device, time.monotonic() - began)
     return LoadedModel(
@@ -145,6 +148,23 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
         revision=_commit(place, revision),
         stop_token_ids=_stop_token_ids(model, tokenizer),
     )
+
+
+def _with_adapter(name: str, model: PreTrainedModel, adapter: str, base_dir: Path) -> PreTrainedModel:
+    """The model with a LoRA adapter's weights added to its own, so that it runs as any other."""
+    folder = adapter_folder(adapter, base_dir)
+    try:
+        from peft import PeftModel
+    except ImportError as error:
+        raise ModelError(f"models.{name}: an adapter needs peft; install it with: pip install 'onoff[lora]'") from error
+    try:
+        merged: PreTrainedModel = PeftModel.from_pretrained(model, str(folder)).merge_and_unload(safe_merge=True)
+    except Exception as error:  # of another model, damaged, or of a kind that cannot be added
+        raise ModelError(
+            f"models.{name}: the adapter {folder} cannot be loaded over its model: {first_line(error)}. Name the model "
+            "that the adapter was trained on"
+        ) from error
+    return merged
 
 
 def _commit(place: str, revision: str | None) -> str | None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import torch
 import transformers
 
-from onoff_core.backends.huggingface.embedded import embedded_model_folder
-from onoff_core.backends.identity import PYPI_PREFIX, local_folder
+from onoff_core.backends.huggingface.embedded import converted_folder, embedded_model_folder
+from onoff_core.backends.identity import PYPI_PREFIX, gguf_of, local_model
 from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 
@@ -15,8 +15,11 @@ def place_of(settings: ModelSettings, base_dir: Path) -> tuple[str, str | None]:
     """(folder or hub id, revision) as `from_pretrained` takes them."""
     if settings.model_name.startswith(PYPI_PREFIX):
         return str(embedded_model_folder(settings.model_name.removeprefix(PYPI_PREFIX))), None
-    folder = local_folder(settings.model_name, base_dir)
-    return (str(folder), None) if folder else (settings.model_name, settings.revision)
+    place = local_model(settings.model_name, base_dir)
+    if place is None:
+        return settings.model_name, settings.revision
+    gguf = gguf_of(place)
+    return str(place if gguf is None else converted_folder(gguf)), None
 
 
 def first_line(error: BaseException) -> str:

@@ -6,13 +6,23 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PretrainedConfig,
+    PreTrainedTokenizerBase,
+)
 
 from onoff_core.backends.huggingface.places import cannot_load, first_line, place_of
+from onoff_core.backends.huggingface.time_limit import TookTooLong, ends_within
 from onoff_core.backends.vocabulary import Vocabulary, read_vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 from onoff_core.tasks import Prompt
+
+_TEMPLATE_SECONDS = 5.0  # for what takes milliseconds
 
 
 class SpeaksTokens:
@@ -54,7 +64,15 @@ class SpeaksTokens:
                 "set task.template_type to chatml, llama or simple"
             )
         try:
-            text: str = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+            with ends_within(_TEMPLATE_SECONDS):
+                text: str = self.tokenizer.apply_chat_template(
+                    list(messages), tokenize=False, add_generation_prompt=True
+                )
+        except TookTooLong as error:
+            raise ModelError(
+                f"models.{self.name}: its tokenizer's chat template has no end ({_TEMPLATE_SECONDS:.0f} s); "
+                "set task.template_type to chatml, llama or simple"
+            ) from error
         except Exception as error:  # a template may raise anything; some refuse a system prompt
             raise ModelError(
                 f"models.{self.name}: its tokenizer's chat template refuses the conversation: {first_line(error)}; "
@@ -87,7 +105,20 @@ def load_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Loaded
         with torch.device("meta"):  # takes no memory; fails here where loading the weights would fail
             AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
         size = int(config.get_text_config().vocab_size)
+        ends = _stop_token_ids(place, revision, config, tokenizer)
     except Exception as error:  # a damaged file is met by many libraries, each with errors of its own
         raise cannot_load(name, f"the tokenizer of {settings.model_name}", place, error) from error
-    ends = frozenset() if tokenizer.eos_token_id is None else frozenset({tokenizer.eos_token_id})
     return LoadedTokenizer(name, tokenizer, ends, size)
+
+
+def _stop_token_ids(
+    place: str, revision: str | None, config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase
+) -> frozenset[int]:
+    """As of the loaded model: the generation config's end tokens (chat models have several) and the tokenizer's."""
+    try:
+        generation = GenerationConfig.from_pretrained(place, revision=revision)
+    except OSError:  # the model has no such file
+        generation = GenerationConfig.from_model_config(config)
+    configured = generation.eos_token_id
+    ids = configured if isinstance(configured, list) else [configured]
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)

@@ -27,7 +27,7 @@ class LocalFiles:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._said: set[str] = set()  # folders outside, of which it was said that they are read
+        self._said: set[str] = set()  # folders outside the store that a warning has named
 
     @property
     def root(self) -> Path:
@@ -49,20 +49,24 @@ class LocalFiles:
         return status.st_size
 
     def _status(self, name: str) -> os.stat_result | None:
-        """None where it is not there."""
+        """The file's status; None if there is no such file."""
         try:
             return os.stat(f"{self._root}/{name}")  # asked thousands of times, which a Path would make slow
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except OSError as error:  # what may not be looked at is not "not there"
+        except OSError as error:  # a file without permission is not a missing file
             raise StoreError(f"{self.path(name)}: cannot be read ({error.strerror})") from error
 
+    def linked(self, name: str) -> str | None:
+        real = os.path.realpath(f"{self._root}/{name}")
+        return None if real == os.path.normpath(f"{os.path.realpath(self._root)}/{name}") else real
+
     def outside(self, name: str) -> str | None:
-        real, root = os.path.realpath(f"{self._root}/{name}"), os.path.realpath(self._root)
-        return None if real == root or real.startswith(root.rstrip("/") + "/") else real
+        real, root = self.linked(name), os.path.realpath(self._root)
+        return None if real is None or real == root or real.startswith(root.rstrip("/") + "/") else real
 
     def _refuse_outside(self, folder: Path) -> None:
-        """Nothing outside the store's folder is ever written or removed."""
+        """Raise an error for a folder outside the store: nothing is ever written or removed there."""
         real = self.outside(os.path.relpath(folder, self._root))
         if real is not None:
             raise StoreError(
@@ -71,7 +75,7 @@ class LocalFiles:
             )
 
     def _say_outside(self, name: str) -> None:
-        """What lies outside is not read without saying so; a single file there is not read at all."""
+        """Warn before a folder outside the store is read; a single file there is not read at all."""
         real = self.outside(name)
         if real is None:
             return
@@ -148,7 +152,7 @@ class LocalFiles:
                 "mend the permissions, and run the same again: what is finished is not computed a second time"
             ) from error
         finally:
-            for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):  # DuckDB's, where it could not finish
+            for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):  # DuckDB's log, if it could not finish
                 left.unlink(missing_ok=True)
 
     def fetch(self, name: str) -> tuple[Path, str] | None:
@@ -180,7 +184,7 @@ class LocalFiles:
             raise StoreError(f"{self.path(name)}: cannot be listed ({error.strerror})") from error
 
     def remove(self, name: str) -> None:
-        """Remove a file or a folder with all in it; of a link the link alone."""
+        """Remove a file, or a folder with its content; of a link, the link alone."""
         path = self.path(name)
         self._refuse_outside(path.parent)
         try:
@@ -190,6 +194,17 @@ class LocalFiles:
                 path.unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(f"{path}: cannot be removed ({error.strerror or error})") from error
+
+    def copy(self, name: str, new: str) -> None:
+        source, target = self.path(name), self.path(new)
+        self._say_outside(name)
+        with self._scratch(new) as scratch:
+            scratch.unlink()
+            try:
+                os.link(os.path.realpath(source), scratch)
+            except OSError:  # such as a file system without links
+                shutil.copyfile(source, scratch)
+            atomic.put(scratch, target)
 
     def rename(self, name: str, new: str) -> None:
         for path in (self.path(name), self.path(new)):
@@ -201,7 +216,7 @@ class LocalFiles:
 
     @contextmanager
     def lock(self, name: str) -> Iterator[None]:
-        """Hold a lock among processes; the system lets go of it when its holder dies."""
+        """Hold a lock that excludes other processes; the system releases it when its holder dies."""
         with self._locked(name, -1) as held:
             assert held
             yield
@@ -212,6 +227,8 @@ class LocalFiles:
             yield held
 
     def is_locked(self, name: str) -> bool:
+        if self.outside(name):  # nobody writes there
+            return False
         for entry in self._entries(name):
             if entry.name.endswith(".lock"):
                 with self.try_lock(f"{name}/{entry.name}") as free:

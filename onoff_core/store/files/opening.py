@@ -1,7 +1,8 @@
-"""Which place a `store.path` names."""
+"""Open the place that a `store.path` names."""
 
 import os
 import re
+import unicodedata
 from pathlib import Path
 
 from onoff_core.errors import StoreError
@@ -16,6 +17,8 @@ def open_files(path: str) -> Files:
             f"store.path {path!r}: DuckDB takes * ? [ in a path for patterns and would read other folders' files too; "
             "choose a path without them, or a link to this one"
         )
+    if any(unicodedata.category(character) == "Cc" for character in path):
+        raise StoreError(f"store.path {path!r}: has a character that cannot be seen, such as a line's end; rename it")
     if "://" not in path:
         if os.path.islink(path) and not os.path.exists(path):
             raise StoreError(

@@ -1,6 +1,6 @@
-"""The few things the store asks of a place to keep files.
+"""The few operations that a store needs of the place where it keeps its files.
 
-A write either happened whole or did not happen. Names are relative to the root, with forward slashes. `local` has them
+A write either happened whole or did not happen. Names are relative to the root, with forward slashes. `local` does this
 for a folder, `remote` for S3.
 """
 
@@ -21,18 +21,21 @@ class Replacement:
 
 
 class Files(Protocol):
-    """What a store needs of its place."""
+    """The place of a store."""
 
     locks: bool  # whether `lock` keeps other processes out; where it does not, conditional writes decide who was first
 
     @property
     def root(self) -> Any:
-        """A `Path`, or what universal-pathlib has for it."""
+        """A `Path`, or universal-pathlib's equivalent."""
 
     def path(self, name: str) -> Any: ...
 
     def location(self, name: str) -> str:
         """The full path or URL, as DuckDB, pandas and people read it."""
+
+    def linked(self, name: str) -> str | None:
+        """Where a name really lies, if a link below the root is on the way; None if there is none."""
 
     def outside(self, name: str) -> str | None:
         """Where a name leads to through links, if that is outside the store; None if it is inside."""
@@ -53,19 +56,19 @@ class Files(Protocol):
     def write_bytes(self, name: str, content: bytes) -> None: ...
 
     def create_bytes(self, name: str, content: bytes) -> bool:
-        """Write if nothing is there; whether it did. Of several at once exactly one does."""
+        """Write if nothing is there, and return whether it did. Of several writers at once exactly one does."""
 
     def writing(self, name: str) -> AbstractContextManager[Path]:
-        """A scratch file to fill; at the end of the block it stands under its name, whole. On an error nothing does."""
+        """A scratch file to fill; at the end of the block it gets this name, whole. On an error it is dropped."""
 
     def replacing(self, name: str) -> AbstractContextManager[Replacement]:
-        """A copy to change, which then takes the file's place, unless (`kept` false) somebody else was faster."""
+        """A copy to change, which then takes the file's place, unless (`kept` false) another writer was faster."""
 
     def fetch(self, name: str) -> tuple[Path, str] | None:
         """(a local file with the content, its version); None where there is none."""
 
     def version(self, name: str) -> str | None:
-        """Differs whenever the file was replaced; None where there is none."""
+        """A text that differs whenever the file was replaced; None if there is no file."""
 
     def children(self, name: str) -> list[str]:
         """The names in a folder, sorted, without hidden ones; empty where there is no such folder."""
@@ -74,9 +77,12 @@ class Files(Protocol):
         """Those of the children that are folders."""
 
     def leftovers(self, name: str) -> list[str]:
-        """Unfinished writes that died, in this very folder."""
+        """Scratch files of writers that died, in this folder itself."""
 
     def remove(self, name: str) -> None: ...
+
+    def copy(self, name: str, new: str) -> None:
+        """Have an immutable file under another name as well, without its bytes twice where that can be."""
 
     def rename(self, name: str, new: str) -> None: ...
 
@@ -86,7 +92,7 @@ class Files(Protocol):
         """Hold a lock if nobody else does; says whether it is held."""
 
     def is_locked(self, name: str) -> bool:
-        """Whether somebody holds a lock in this very folder. Where there are no locks nobody can tell: False."""
+        """Whether somebody holds a lock in this folder itself; False where there are no locks."""
 
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Let a connection read `location`s."""

@@ -1,12 +1,12 @@
 """An S3 bucket, or a folder in one, as a place for a store. Needs the extra `s3` (s3fs, universal-pathlib).
 
-S3 puts an object whole or not at all, but has neither renames nor locks. What must happen once is therefore a
-conditional put (`If-None-Match: *`), the one condition that S3 and the servers like it agree on:
+S3 puts an object whole or not at all, but has neither renames nor locks. A write that must happen only once is
+therefore a conditional put (`If-None-Match: *`), the one condition that S3 and the servers like it agree on:
 
 - a fragment or `begun.json` that is there stays: of two writers of one generation the second *joins* the first, and
   where both computed the same fragment the first one's is kept;
 - the catalog's versions are numbered objects in `.catalog/`. Version n + 1 is made from version n and put only if
-  nobody else put n + 1; who came second starts again from there. `catalog.duckdb` is a copy for the outside.
+  nobody else put n + 1; a writer that comes second starts again from there. `catalog.duckdb` is a copy for other tools.
 
 Endpoint, region and keys come from the environment, as for every AWS tool (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, ...).
 """
@@ -26,11 +26,11 @@ from onoff_core.errors import StoreError
 from onoff_core.store.files.protocol import Replacement
 from onoff_core.store.files.scratch import make_scratch_folder, scratch_folder
 
-_READ_AT_ONCE = 4 << 20  # bytes; below that one request is faster than several for parts
+_READ_AT_ONCE = 4 << 20  # bytes; up to that size one request is faster than several for parts
 _VERSIONS = ".catalog"
 _VERSION_NAME = re.compile(r"\d{9}\.duckdb")
-_EMPTIED_AFTER = 5  # newer versions; readers that fetch an older one at that moment fetch again
-_FORGOTTEN_AFTER = 500  # newer versions; until then an emptied one keeps its number taken
+_EMPTIED_AFTER = 5  # newer versions; a reader that fetches an older one just then fetches again
+_FORGOTTEN_AFTER = 500  # newer versions; until then an emptied one keeps its number in use
 
 
 class S3Files:
@@ -65,8 +65,11 @@ class S3Files:
     def _key(self, name: str) -> str:
         return self.location(name).removeprefix("s3://")
 
-    def outside(self, name: str) -> str | None:
+    def linked(self, name: str) -> str | None:
         return None  # there are no links
+
+    def outside(self, name: str) -> str | None:
+        return None
 
     def exists(self, name: str) -> bool:
         with self._explained(name, "read"):
@@ -142,7 +145,7 @@ class S3Files:
             replacement.kept = put
 
     def _latest(self) -> int:
-        """The number of the newest version; 0 where there is none. A removed `catalog.duckdb` means: make a new one."""
+        """The number of the newest version; 0 if there is none."""
         return max(self._versions(), default=0)
 
     def _versions(self) -> list[int]:
@@ -170,6 +173,7 @@ class S3Files:
         return None
 
     def version(self, name: str) -> str | None:
+        """None also if somebody removed `catalog.duckdb`, so that a new one is made."""
         latest = self._latest()
         return _version_name(latest) if latest and self.exists(name) else None
 
@@ -204,6 +208,10 @@ class S3Files:
             for key in self._fs.find(self._key(name)):
                 self._fs.rm_file(key)
 
+    def copy(self, name: str, new: str) -> None:
+        with self._explained(name, "copied"):
+            self._fs.cp_file(self._key(name), self._key(new))
+
     def rename(self, name: str, new: str) -> None:
         with self._explained(name, "renamed"):
             self._fs.cp_file(self._key(name), self._key(new))
@@ -226,7 +234,7 @@ class S3Files:
         connection.register_filesystem(ExplainedFileSystem(self._fs, self._explained_part))
 
     def _explained_part(self, key: str) -> AbstractContextManager[None]:
-        """For what reads at the key's part of the store, whenever it gets to it; what is not there stays that."""
+        """The same for a reader that knows only a key, and reads at any time; `FileNotFoundError` passes as it is."""
         name = key.removeprefix("s3://").removeprefix(self._key(""))
         return self._explained(name, "read", FileNotFoundError)
 

@@ -1,7 +1,7 @@
-"""A large S3 file is read in parts, long after it was opened: each part may be the one that fails.
+"""Files on S3 whose errors are explained at every read, not only at opening.
 
-What s3fs raises then (botocore's errors are no OSError) would end as a traceback, or pass for a damaged file. Here
-every part is read under the same explanation as the opening was.
+A large file is read in parts, long after it was opened, and each part may fail. The errors of s3fs (botocore's are no
+OSError) would end as a traceback, or be taken for a damaged file. Here every part is read under the same explanation.
 """
 
 import io
@@ -11,7 +11,7 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-Explained = Callable[[str], AbstractContextManager[None]]  # of a key: turns what s3fs raises into a `StoreError`
+Explained = Callable[[str], AbstractContextManager[None]]  # takes a key; turns the errors of s3fs into a `StoreError`
 
 
 class ExplainedFile(io.RawIOBase):
@@ -45,7 +45,7 @@ class ExplainedFile(io.RawIOBase):
 
 
 class ExplainedFileSystem(AbstractFileSystem):
-    """What DuckDB asks of a file system to read from it; its own error then carries the explanation."""
+    """The operations that DuckDB needs to read from a file system; DuckDB's error then carries the explanation."""
 
     cachable = False
 

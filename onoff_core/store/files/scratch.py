@@ -11,7 +11,7 @@ from onoff_core.errors import StoreError
 
 @contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """A folder outside the store for as long as the block."""
+    """A folder outside the store, removed after the block."""
     folder = make_scratch_folder()
     try:
         yield folder

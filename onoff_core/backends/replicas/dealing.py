@@ -1,0 +1,230 @@
+"""Deal units of work to replicas: the next to whoever is free, two in flight each, so that none waits for work.
+
+A replica that is lost is started again, and what it had not finished is dealt anew, without what it had answered. A
+unit that its replica did not survive three times is an error. One dealer belongs to one thread at a time.
+"""
+
+import contextlib
+import itertools
+import logging
+import time
+from collections import deque
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+
+from onoff_core.backends.contract import ModelInfo
+from onoff_core.backends.replicas.messages import Answer, Ended, Failed, Logged, Open, Ready, Result, Task, Tokens
+from onoff_core.backends.replicas.places import Replica, Start
+from onoff_core.backends.requests import Response, TokenScores
+from onoff_core.errors import ModelError
+
+IN_FLIGHT = 2
+TRIES = 3
+_LOOK_SECONDS = 1.0
+logger = logging.getLogger(__name__)
+
+
+class Unit:
+    """Some work for one replica, and what has come of it. Those who submit it say what is left and take what comes."""
+
+    name: str  # for messages, such as `problems p1 to p9`
+    tries: int = 0  # how many replicas it has outlived
+    ended: bool = False
+    error: BaseException | None = None
+
+    def task(self) -> Task:
+        """What is left to do."""
+        raise NotImplementedError
+
+    def take(self, value: Response | TokenScores) -> None:
+        raise NotImplementedError
+
+    def count(self, tokens: int) -> None:
+        """So many tokens were drawn."""
+
+
+@dataclass
+class _Seat:
+    """Where a replica is started, and again when it is lost."""
+
+    number: int
+    place: str  # for people
+    start: Start
+    replica: Replica | None = None
+    info: ModelInfo | None = None  # None: the model is not loaded yet
+    units: deque[Unit] = field(default_factory=deque)  # in flight; the first is at work
+    heard: float = 0.0  # when it last said something, or was given work while it had none
+    failed_starts: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"replica {self.number} ({self.place})"
+
+
+class Dealer:
+    """The replicas of one model."""
+
+    def __init__(self, order: Open, starts: Sequence[tuple[str, Start]], timeout_seconds: float) -> None:
+        """`starts`: for each replica where it lives, in words, and how it is started."""
+        self._order, self._timeout = order, timeout_seconds
+        self._queue: deque[Unit] = deque()
+        self._seats = [_Seat(number, place, start) for number, (place, start) in enumerate(starts)]
+
+    @property
+    def places(self) -> list[str]:
+        return [seat.place for seat in self._seats]
+
+    @property
+    def replicas(self) -> list[Replica]:
+        """Those that are started."""
+        return [seat.replica for seat in self._seats if seat.replica is not None]
+
+    def open(self) -> ModelInfo:
+        """Start what is not started, and wait until a model is loaded. Raises what kept it from loading."""
+        try:
+            for seat in self._seats:
+                if seat.replica is None:
+                    self._start(seat)
+            while not any(seat.info for seat in self._seats):
+                self._listen(self._seats)
+        except BaseException:
+            self.close()
+            raise
+        return next(seat.info for seat in self._seats if seat.info is not None)
+
+    def submit(self, unit: Unit) -> None:
+        """Put a unit at the end of the queue; the replicas that have room begin at once."""
+        self._queue.append(unit)
+        self._feed()
+
+    def advance(self, first: Unit | None = None) -> None:
+        """Hear what there is to hear, waiting if there is nothing.
+
+        With `first`, only the replica that is to answer for this unit: whoever is ahead of it has to wait, and so
+        what has been answered and not been asked for takes no more memory.
+        """
+        self._feed()
+        self._listen([seat for seat in self._seats if first is None or first in seat.units] or self._seats)
+
+    def drop(self, units: Collection[Unit]) -> None:
+        """Forget these units. Replicas that are at work on them are ended, and started again when there is new work."""
+        self._queue = deque(unit for unit in self._queue if unit not in units)
+        for seat in self._seats:
+            if any(unit in units for unit in seat.units):
+                self._queue.extendleft(unit for unit in reversed(seat.units) if unit not in units)
+                self._end(seat)
+
+    def close(self) -> None:
+        """End every replica."""
+        self._queue.clear()
+        for seat in self._seats:
+            self._end(seat)
+
+    def _start(self, seat: _Seat) -> None:
+        seat.replica, seat.info, seat.heard = seat.start(), None, time.monotonic()
+        self._send(seat, self._order)
+
+    def _end(self, seat: _Seat) -> str:
+        how = seat.replica.end() if seat.replica is not None else "never started"
+        seat.replica, seat.info = None, None
+        seat.units.clear()
+        return how
+
+    def _feed(self) -> None:
+        """One each before a second one each, so that little work is shared too."""
+        for depth in range(IN_FLIGHT):
+            for seat in self._seats:
+                if not self._queue or len(seat.units) != depth:
+                    continue
+                if seat.replica is None:
+                    self._start(seat)
+                if not seat.units:
+                    seat.heard = time.monotonic()
+                seat.units.append(self._queue.popleft())
+                self._send(seat, seat.units[-1].task())
+
+    def _send(self, seat: _Seat, what: Open | Task) -> None:
+        assert seat.replica is not None
+        # where it died, the end of its connection says so too, and is handled there
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            seat.replica.connection.send(what)
+
+    def _listen(self, seats: Sequence[_Seat]) -> None:
+        by_connection = {seat.replica.connection: seat for seat in seats if seat.replica is not None}
+        for ready in wait(list(by_connection), _LOOK_SECONDS):
+            assert isinstance(ready, Connection)
+            self._hear(by_connection[ready], ready)
+        for seat in seats:
+            silent = time.monotonic() - seat.heard
+            if seat.info is not None and seat.units and silent > self._timeout:
+                self._lost(seat, f"silent for {silent:.0f} s (backend_specific.timeout_seconds)")
+
+    def _hear(self, seat: _Seat, connection: Connection) -> None:
+        try:
+            answer: Answer = connection.recv()
+        except (EOFError, OSError):
+            self._lost(seat, None)
+            return
+        seat.heard = time.monotonic()
+        match answer:
+            case Ready(info):
+                seat.info, seat.failed_starts = info, 0
+            case Logged(record):
+                record.msg = f"{seat.name}: {record.msg}"
+                logging.getLogger(record.name).handle(record)
+            case Tokens(count):
+                seat.units[0].count(count)
+            case Result(value):
+                seat.units[0].take(value)
+            case Ended():
+                seat.units.popleft().ended = True
+                self._feed()
+            case Failed(errors):
+                if not seat.info:
+                    raise _chained(errors)
+                unit = seat.units.popleft()
+                unit.ended, unit.error = True, _chained(errors)
+                self._feed()
+
+    def _lost(self, seat: _Seat, why: str | None) -> None:
+        """Start a replica again, and deal again what it had, first of all."""
+        loaded, units = seat.info is not None, list(seat.units)
+        how = self._end(seat)
+        what = f"{seat.name} was lost: {why or how}"
+        if not loaded:
+            seat.failed_starts += 1
+            if seat.failed_starts == TRIES:
+                raise ModelError(f"models.{self._order.name}: {what} while it loaded the model, {TRIES} times{_WHY}")
+        elif units:
+            units[0].tries += 1
+            if units[0].tries == TRIES:
+                given_up = units.pop(0)
+                given_up.ended, given_up.error = (
+                    True,
+                    ModelError(
+                        f"models.{self._order.name}: {what} while it worked on {given_up.name}, which was tried "
+                        f"{TRIES} times{_WHY}"
+                    ),
+                )
+        logger.warning("models.%s: %s; it is started again%s", self._order.name, what, _redone(units))
+        self._queue.extendleft(reversed(units))
+        self._start(seat)
+        self._feed()
+
+
+_WHY = (
+    ". A SIGKILL that nobody sent is the system's, for memory: lower sampling.batch_size or num_process; what the "
+    "process itself said stands above"
+)
+
+
+def _redone(units: Sequence[Unit]) -> str:
+    return f", and {' and '.join(unit.name for unit in units)} dealt again" if units else ""
+
+
+def _chained(errors: Sequence[BaseException]) -> BaseException:
+    """The first of the errors, raised from the others."""
+    for error, cause in itertools.pairwise(errors):
+        error.__cause__ = cause
+    return errors[0]

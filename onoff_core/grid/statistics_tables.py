@@ -1,0 +1,94 @@
+"""Make the tables of the asset `statistics` of a partition, and the comparisons of its data set's models."""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from onoff_core.grid import fingerprints
+from onoff_core.statistics import (
+    comparison_table,
+    problem_statistics,
+    responses_by_problem,
+    responses_of_table,
+    summarise,
+)
+from onoff_core.statistics.at_k import asked_ks
+from onoff_core.store import Generation, Store
+from onoff_core.store.provenance import SamplesProvenance
+from onoff_core.study import Partition, Study
+from onoff_core.tables import SCHEMAS
+
+
+@dataclass(frozen=True)
+class StatisticsTables:
+    """The tables made from one generation of rewards."""
+
+    statistics: pa.Table
+    problem_statistics: pa.Table
+    made_from: dict[str, str]
+
+
+def statistics_tables(partition: Partition, store: Store, rewards: Generation) -> StatisticsTables:
+    """Summarise rewards, and count the responses that are missing.
+
+    The settings of samples that were drawn here say how many responses each problem should have. Imported samples do
+    not say so, so the responses that are there count as all.
+    """
+    key, inputs = (partition.dataset, partition.model), rewards.manifest().inputs
+    generation = store.generation("samples", key, inputs["samples"])
+    samples, verdicts = generation.read(), rewards.read()
+    drawn = SamplesProvenance.of(generation.manifest()).sampling
+    if drawn is None:
+        problems = responses_by_problem(verdicts)
+    else:
+        asked = store.generation("problems", (partition.dataset,), inputs["problems"]).read()
+        problems = responses_by_problem(verdicts, drawn.num_samples, asked["problem_id"].to_pylist())
+    ks = asked_ks(partition.statistics.k, list(problems.values()))
+    row = summarise(samples, verdicts, problems, ks)
+    return StatisticsTables(
+        pa.Table.from_pylist([row], schema=SCHEMAS["statistics"]),
+        problem_statistics(problems, verdicts, samples),
+        {"rewards": rewards.fingerprint, "samples": inputs["samples"]},
+    )
+
+
+def keep_comparisons(partition: Partition, store: Store) -> None:
+    """Compare all models that have statistics on the partition's data set, unless that is done; publishes nothing.
+
+    Two partitions of the data set may finish at once. Each looks again after its own comparisons are current, so the
+    one that comes last has seen both.
+    """
+    while True:
+        there = _current(store, partition.dataset)
+        fingerprint = _fingerprint(partition, there)
+        generation = store.generation("comparisons", (partition.dataset,), fingerprint)
+        with store.writing(generation):
+            if generation.set_aside_damaged() or not generation.is_complete:
+                models = {model: responses_of_table(made.read()) for model, made in there.items()}
+                asked = asked_ks(partition.statistics.k, [one for of in models.values() for one in of.values()])
+                generation.write_fragment(0, [comparison_table(models, asked)])
+                facts = {"problem_statistics": {model: made.fingerprint for model, made in there.items()}}
+                generation.complete({}, fingerprints.statistics_settings(partition), facts, [0])
+            store.make_current(generation)
+        if _fingerprint(partition, _current(store, partition.dataset)) == fingerprint:
+            return
+
+
+def renew_comparisons(study: Study, store: Store) -> None:
+    """Compare the models of each data set of the study anew where they are not the ones that were compared, such as
+    after one has got another name; publishes nothing.
+    """
+    for partition in {partition.dataset: partition for partition in study.partitions.values()}.values():
+        if _current(store, partition.dataset) or store.current("comparisons", (partition.dataset,)) is not None:
+            keep_comparisons(partition, store)
+
+
+def _current(store: Store, dataset: str) -> dict[str, Generation]:
+    """The current `problem_statistics` of every model of a data set."""
+    keys = sorted(key for key in store.partitions("problem_statistics") if key[0] == dataset)
+    found = {key[1]: store.current("problem_statistics", key) for key in keys}
+    return {model: generation for model, generation in found.items() if generation is not None}
+
+
+def _fingerprint(partition: Partition, there: dict[str, Generation]) -> str:
+    return fingerprints.comparisons_fingerprint(partition, {model: made.fingerprint for model, made in there.items()})

@@ -1,0 +1,79 @@
+"""Give a data set or a model another name, and keep all its results.
+
+A fingerprint holds no name. So the files are linked (on S3 copied) under the new name, with a manifest that names it,
+and become current there; then those under the former name are removed. Until then both are whole, so that a process
+that dies in between loses nothing, and the same command goes on.
+"""
+
+import dataclasses
+from typing import Literal
+
+from onoff_core.errors import StoreError
+from onoff_core.store.dropping import orphans, remove_orphans
+from onoff_core.store.manifest import NAME
+from onoff_core.store.store import Store
+from onoff_core.tables import SCHEMAS, TABLES
+
+Kind = Literal["dataset", "model"]
+
+
+def rename(store: Store, kind: Kind, old: str, new: str) -> int:
+    """Rename a data set or a model in the store, and return the number of its generations.
+
+    Raises `StoreError` if there is nothing of the old name, if there are other results under the new one, or if one of
+    them is being written.
+    """
+    if not NAME.fullmatch(new):
+        raise StoreError(f"{new!r} is no name: letters, digits and . _ + -, beginning with a letter or digit")
+    found = [(asset, partition) for asset, partition in _partitions(store) if _name(asset, partition, kind) == old]
+    if not found:
+        raise StoreError(f"{store.root} has nothing of the {kind} {old!r}")
+    for asset, partition in found:
+        target = _renamed(asset, partition, kind, new)
+        for names in (partition, target):
+            if store.files.is_locked("/".join((asset, *names))):
+                raise StoreError(f"{asset} of {'|'.join(names)} is being written; rename when that is done")
+        others = set(store.order(asset, target)) - set(store.order(asset, partition))
+        if others:
+            raise StoreError(f"{store.root} has results of {'|'.join(target)} already; choose another name")
+    count = 0
+    for asset, partition in found:
+        target = _renamed(asset, partition, kind, new)
+        order = [name for name in store.order(asset, partition) if _copy(store, asset, partition, target, name)]
+        for fingerprint in reversed(order):  # the current one last
+            store.make_current(store.generation(asset, target, fingerprint))
+        count += len(order)
+    removals = orphans(store, lambda asset, partition: (asset, partition) not in found)
+    remove_orphans(store, removals)
+    return count
+
+
+def _partitions(store: Store) -> list[tuple[str, tuple[str, ...]]]:
+    return [(asset, partition) for asset in SCHEMAS for partition in store.partitions(asset)]
+
+
+def _name(asset: str, partition: tuple[str, ...], kind: Kind) -> str | None:
+    return dict(zip(TABLES[asset].partitioned_by, partition, strict=True)).get(kind)
+
+
+def _renamed(asset: str, partition: tuple[str, ...], kind: Kind, new: str) -> tuple[str, ...]:
+    return tuple(
+        new if name == kind else value for name, value in zip(TABLES[asset].partitioned_by, partition, strict=True)
+    )
+
+
+def _copy(store: Store, asset: str, partition: tuple[str, ...], target: tuple[str, ...], fingerprint: str) -> bool:
+    """Link a complete generation under the new name. Returns whether there is one."""
+    source, copy = (store.generation(asset, names, fingerprint) for names in (partition, target))
+    with store.writing(copy):
+        if copy.is_complete:
+            return True
+        if not source.is_complete:
+            return False
+        manifest = source.manifest()
+        for name in (*(fragment.name for fragment in manifest.fragments), "begun.json"):
+            if store.files.exists(f"{source.folder}/{name}"):
+                store.files.copy(f"{source.folder}/{name}", f"{copy.folder}/{name}")
+        moved = dataclasses.replace(manifest, partition=target)
+        store.files.write_bytes(f"{copy.folder}/manifest.json", moved.to_json())
+        return True
