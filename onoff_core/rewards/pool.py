@@ -40,7 +40,7 @@ class Pool:
     """Runs jobs in processes of its own; a context manager that leaves no process behind.
 
     `deadline_seconds` is what one item may take, `memory_bytes` what a process may use beyond its libraries,
-    `reward_type` a name in `comparisons.COMPARISONS`. Processes start when there is work for them, and are kept from one
+    `reward_type` a name in `COMPARISONS`. Processes start when there is work for them, and are kept from one
     `run` to the next. One pool belongs to one thread at a time.
     """
 

@@ -254,6 +254,9 @@ class BackendOptions(Section):
     # replicas that share a partition's work, each with its share of GPUs and threads; null or 1: in this process
     num_process: Count | None = Field(default=None, validation_alias=AliasChoices("num_process", "replicas"))
     num_process_at_most: bool = False  # where there are fewer GPUs: true takes as many as GPUs, false is an error
+    replicas_on: Literal["processes", "ray"] = "processes"  # of this machine; or actors of a Ray cluster
+    ray_address: Name | None = None  # of the cluster's head; null: RAY_ADDRESS, a cluster started here, or a local one
+    num_gpus: Annotated[Real, Field(ge=0)] | None = None  # of each replica on Ray; null: 1 where the cluster has GPUs
     # a replica at work that is silent for longer is started again; a server that is, is set aside
     timeout_seconds: Annotated[Real, Field(gt=0)] = 1800.0
     attn_implementation: Name | None = None  # null: transformers chooses
@@ -280,6 +283,8 @@ class BackendOptions(Section):
     def _device_or_map(self) -> "BackendOptions":
         if self.device is not None and self.device_map is not None:
             raise ValueError("name device or device_map, not both")
+        if self.replicas_on != "ray" and (self.ray_address is not None or self.num_gpus is not None):
+            raise ValueError("ray_address and num_gpus go with replicas_on: ray")
         return self
 
 

@@ -49,7 +49,6 @@ class _Seat:
     """Where a replica is started, and again when it is lost."""
 
     number: int
-    place: str  # for people
     start: Start
     replica: Replica | None = None
     info: ModelInfo | None = None  # None: the model is not loaded yet
@@ -59,21 +58,21 @@ class _Seat:
 
     @property
     def name(self) -> str:
-        return f"replica {self.number} ({self.place})"
+        return f"replica {self.number}" + (f" ({self.replica.place})" if self.replica is not None else "")
 
 
 class Dealer:
     """The replicas of one model."""
 
-    def __init__(self, order: Open, starts: Sequence[tuple[str, Start]], timeout_seconds: float) -> None:
-        """`starts`: for each replica where it lives, in words, and how it is started."""
+    def __init__(self, order: Open, starts: Sequence[Start], timeout_seconds: float) -> None:
+        """`starts`: for each replica how it is started."""
         self._order, self._timeout = order, timeout_seconds
         self._queue: deque[Unit] = deque()
-        self._seats = [_Seat(number, place, start) for number, (place, start) in enumerate(starts)]
+        self._seats = [_Seat(number, start) for number, start in enumerate(starts)]
 
     @property
-    def places(self) -> list[str]:
-        return [seat.place for seat in self._seats]
+    def num_replicas(self) -> int:
+        return len(self._seats)
 
     @property
     def replicas(self) -> list[Replica]:
@@ -182,7 +181,7 @@ class Dealer:
                 self._feed()
             case Failed(errors):
                 if not seat.info:
-                    raise _chained(errors)
+                    raise _placed(seat.name, _chained(errors))
                 unit = seat.units.popleft()
                 unit.ended, unit.error = True, _chained(errors)
                 self._feed()
@@ -190,8 +189,8 @@ class Dealer:
     def _lost(self, seat: _Seat, why: str | None) -> None:
         """Start a replica again, and deal again what it had, first of all."""
         loaded, units = seat.info is not None, list(seat.units)
-        how = self._end(seat)
-        what = f"{seat.name} was lost: {why or how}"
+        name, how = seat.name, self._end(seat)
+        what = f"{name} was lost: {why or how}"
         if not loaded:
             seat.failed_starts += 1
             if seat.failed_starts == TRIES:
@@ -221,6 +220,15 @@ _WHY = (
 
 def _redone(units: Sequence[Unit]) -> str:
     return f", and {' and '.join(unit.name for unit in units)} dealt again" if units else ""
+
+
+def _placed(name: str, error: BaseException) -> BaseException:
+    """An error of opening the model, with the replica it is of: machines may differ in what they have."""
+    if not isinstance(error, ModelError):
+        return error
+    placed = ModelError(f"{name}: {error}")
+    placed.__cause__ = error.__cause__
+    return placed
 
 
 def _chained(errors: Sequence[BaseException]) -> BaseException:

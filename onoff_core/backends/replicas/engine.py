@@ -5,6 +5,7 @@ once. They end with this process.
 """
 
 import dataclasses
+import importlib
 import itertools
 import logging
 import os
@@ -28,6 +29,7 @@ from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettin
 _PARTS_A_REPLICA = 4
 _SCORED_TOGETHER = 16  # responses to one prompt; more are cut, for one prompt may have hundreds
 _MOST_BUFFERED_BYTES = 256 * 1024 * 1024
+_ON_RAY = "onoff_core.backends.replicas.on_ray"  # needs an extra, and so is imported when it is asked for
 logger = logging.getLogger(__name__)
 
 
@@ -50,7 +52,8 @@ def release_replicas() -> None:
 
 
 def wants_replicas(settings: ModelSettings) -> bool:
-    return (settings.backend_specific.num_process or 1) > 1
+    options = settings.backend_specific
+    return (options.num_process or 1) > 1 or options.replicas_on == "ray"
 
 
 def open_replicas(role: Role, name: str, settings: ModelSettings, base_dir: Path, num_gpus: int) -> Dealer:
@@ -60,7 +63,9 @@ def open_replicas(role: Role, name: str, settings: ModelSettings, base_dir: Path
     key = (name, settings.model_dump_json(exclude={"task", "sampling"}), base_dir)
     if _keeper.dealer is None or _keeper.key != key:
         release_replicas()
-        alone = settings.backend_specific.model_copy(update={"num_process": None})
+        alone = settings.backend_specific.model_copy(
+            update={"num_process": None, "replicas_on": "processes", "ray_address": None, "num_gpus": None}
+        )
         order = Open(role, name, settings.model_copy(update={"backend_specific": alone}), base_dir)
         starts = _starts(name, settings, num_gpus)
         _keeper.dealer = Dealer(order, starts, settings.backend_specific.timeout_seconds)
@@ -68,25 +73,25 @@ def open_replicas(role: Role, name: str, settings: ModelSettings, base_dir: Path
     return _keeper.dealer
 
 
-def _starts(name: str, settings: ModelSettings, num_gpus: int) -> list[tuple[str, Start]]:
+def _starts(name: str, settings: ModelSettings, num_gpus: int) -> list[Start]:
     options = settings.backend_specific
+    if options.replicas_on == "ray":
+        starts: list[Start] = importlib.import_module(_ON_RAY).ray_starts(name, options)
+        return starts
     count, fewer = num_replicas(name, options, num_gpus)
     if fewer:
         logger.warning("%s", fewer)
     gpus = () if options.device == "cpu" else visible_gpus(num_gpus, os.environ)
     shares = shares_of(count, gpus, usable_threads())
-    return [(share.place, partial(ProcessReplica, share)) for share in shares]
+    return [partial(ProcessReplica, share) for share in shares]
 
 
 def _info(dealer: Dealer) -> ModelInfo:
     """What the replicas say of the model; its device is where they are."""
-    return dataclasses.replace(dealer.open(), device=_device(dealer.places))
-
-
-def _device(places: Sequence[str]) -> str:
-    """`2 replicas: cpu`, `2 replicas: GPU 0, GPU 1`"""
-    different = list(dict.fromkeys(places))
-    return f"{len(places)} replica{'s' * (len(places) > 1)}: {', '.join(different)}"
+    info = dealer.open()
+    places = list(dict.fromkeys(replica.place for replica in dealer.replicas))
+    count = dealer.num_replicas
+    return dataclasses.replace(info, device=f"{count} replica{'s' * (count > 1)}: {', '.join(places)}")
 
 
 class _Draws(Unit):
@@ -123,7 +128,7 @@ class ReplicatedSampler:
     def sample(
         self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
     ) -> Iterator[Response]:
-        sizes = unit_sizes(len(requests), len(self.dealer.places), sampling.batch_size)
+        sizes = unit_sizes(len(requests), self.dealer.num_replicas, sampling.batch_size)
         units = [_Draws(part, sampling, seed, on_tokens) for part in cut_at_prompts(requests, sizes)]
         try:
             for unit in units:

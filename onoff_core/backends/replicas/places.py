@@ -16,11 +16,15 @@ from typing import Protocol
 
 from onoff_core.backends.replicas.shares import Share
 
-_PACKAGE_ROOT = Path(__file__).parents[3]
+PACKAGE_ROOT = Path(__file__).parents[3]
 
 
 class Replica(Protocol):
     """A started replica. Nothing has been said to it yet."""
+
+    @property
+    def place(self) -> str:
+        """Where it lives, for people: `cpu`, `GPU 0`."""
 
     @property
     def connection(self) -> Connection: ...
@@ -36,8 +40,9 @@ class ProcessReplica:
     """A process of its own, which dies with this one."""
 
     def __init__(self, share: Share) -> None:
+        self.place = share.place
         ours, theirs = socket.socketpair()
-        path = os.pathsep.join(filter(None, [str(_PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
+        path = os.pathsep.join(filter(None, [str(PACKAGE_ROOT), os.environ.get("PYTHONPATH")]))
         # The system ends a child with the thread that started it, so only the main thread may ask for that; the end of
         # the connection, which the child watches, says the same a moment later.
         dies_with_parent = threading.current_thread() is threading.main_thread()

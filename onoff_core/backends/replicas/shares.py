@@ -30,14 +30,18 @@ class Share:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What has to stand in the environment of the replica's process.
+        """What has to stand in the environment of the replica's process."""
+        return {**threads_environment(self.num_threads), VISIBLE: ",".join(self.gpus)}
 
-        Threads that wait for others sleep rather than spin, where the user does not say otherwise: replicas share
-        the cores with each other.
-        """
-        threads = {name: str(self.num_threads) for name in _THREADS}
-        waiting = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
-        return {**threads, **waiting, VISIBLE: ",".join(self.gpus)}
+
+def threads_environment(num_threads: int) -> dict[str, str]:
+    """So many threads for every library that has some.
+
+    Threads that wait for others sleep rather than spin, where the user does not say otherwise: replicas share the cores
+    with each other.
+    """
+    waiting = {"OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_POLICY", "passive")}
+    return {**{name: str(num_threads) for name in _THREADS}, **waiting}
 
 
 def shares_of(count: int, gpus: Sequence[str], num_threads: int) -> tuple[Share, ...]:
