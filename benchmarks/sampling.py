@@ -4,7 +4,7 @@
 repeats each prompt 8 times, cuts the rows into batches, left-pads, and generates until a batch's last row ends; its
 rows are the best of 16, 48 and 128, found with 48 new tokens. Limit L is the matrix products of our own row-steps,
 with random inputs, by PyTorch's usual product. The last pair has lengths as uneven as real ones: a random model that
-ends at random.
+ends at random. With `--beside N` see `beside`.
 """
 
 import sys
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 from transformers import GenerationConfig
 
+from benchmarks import beside
 from benchmarks.figures import Figure, interleaved
 from benchmarks.workloads import embedded_model, random_llama, word_problem_requests
 from onoff_core.backends.huggingface.cpu.loop import SlotLoop
@@ -86,6 +87,11 @@ def products_alone(loaded: LoadedModel, steps: Counter[int]) -> float:
             nn.functional.linear(inputs[weight.shape[1]], weight)
         total += (time.perf_counter() - began) * count
     return sum(rows * count for rows, count in steps.items()) / total
+
+
+def run_beside(repeats: int, neighbours: int) -> list[Figure]:
+    """Our speed beside so many busy processes."""
+    return beside.run(repeats, neighbours, _say)
 
 
 def run(repeats: int) -> list[Figure]:

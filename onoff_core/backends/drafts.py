@@ -1,12 +1,14 @@
 """A response as it grows: its uniform numbers, and the only code that decides when a response ends."""
 
 import hashlib
+import math
 from typing import Protocol
 
 import numpy as np
 
 from onoff_core.backends.requests import Request, Response
 from onoff_core.backends.vocabulary import Vocabulary
+from onoff_core.errors import ModelError
 from onoff_core.study import SamplingSettings
 
 
@@ -55,8 +57,16 @@ class Draft:
         """Take the next token; whether the response ends with it.
 
         It ends at a stop token, once its bytes hold a stop string (which may end inside a token), or when there is no
-        room: `max_length` tokens, or what the model's positions leave after the prompt.
+        room: `max_length` tokens, or what the model's positions leave after the prompt. Raises `ModelError` where the
+        log-probability is no finite number, for then the logits that the token was drawn from are none either.
         """
+        if not math.isfinite(logprob):
+            request = self.response.request
+            raise ModelError(
+                f"problem {request.problem_id}, sample {request.sample_index}: the model's logits at position "
+                f"{len(self.response.token_ids)} of the response are not numbers; try torch_dtype: float32, and check "
+                "the weights"
+            )
         self.response.token_ids.append(token)
         self.response.logprobs.append(logprob)
         reason = self._end(token)

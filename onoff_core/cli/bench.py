@@ -10,7 +10,7 @@ from typing import Any
 
 from onoff_core.cli.printing import table
 
-NAMES = ("sampling", "distributions", "rewards", "statistics", "store", "platform", "browser", "scale")
+NAMES = ("sampling", "distributions", "rewards", "statistics", "store", "platform", "browser", "scale", "gpu")
 
 
 def add(commands: Any) -> None:
@@ -24,12 +24,23 @@ def add(commands: Any) -> None:
         "--repeats", type=int, default=3, help="measurements of each figure; statistics: times 200 studies (default 3)"
     )
     command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    command.add_argument(
+        "--beside", type=int, metavar="N", help="sampling: as a share of the speed alone, beside N busy"
+    )
+    command.add_argument("--tiny", action="store_true", help="gpu: the checks of agreement alone, with small models")
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     module = importlib.import_module(f"benchmarks.{args.name}")
-    figures = module.run(max(1, args.repeats))
+    if (args.beside is not None and args.name != "sampling") or (args.tiny and args.name != "gpu"):
+        print("onoff bench: --beside is for sampling, --tiny for gpu", file=sys.stderr)
+        return 2
+    if args.name == "gpu":
+        print(json.dumps(module.run(tiny=args.tiny), indent=1))
+        return 0
+    repeats = max(1, args.repeats)
+    figures = module.run(repeats) if args.beside is None else module.run_beside(repeats, args.beside)
     if args.json:
         machine = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
         print(json.dumps({**machine, "figures": [dataclasses.asdict(figure) for figure in figures]}, indent=1))

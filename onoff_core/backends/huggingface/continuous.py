@@ -22,22 +22,70 @@ from transformers.generation.continuous_batching.cb_logits_processors import Con
 from onoff_core.backends.contract import OnTokens
 from onoff_core.backends.drafts import Draft, uniform_stream
 from onoff_core.backends.huggingface.drawing import draw
-from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.huggingface.loading import LoadedModel, Support
+from onoff_core.backends.huggingface.support import other_layers, said
+from onoff_core.backends.huggingface.trying import plain_logits
+from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
 
 _RESOLUTION = 2**31  # a uniform number travels as a 31-bit integer
 _BATCH_TOKENS = 512  # prompts and new tokens that go through the model at once, where there is no GPU
+_TRIED_TOKENS = 6
 _SHRINK = 32.0  # a log-probability travels divided by this
+_OTHERS = 255  # tokens that share the probability which the chosen one is not told to have
+# Divided by one more than these: the probability told of a token whose logits were no numbers, and the least of others.
+_BROKEN, _LEAST = 2.0, 4.0
 
 
 def supports(loaded: LoadedModel) -> str | None:
-    """None where continuous batching can serve this model, else the reason why it cannot."""
-    config = loaded.model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
-    if kinds:
-        return f"layers of kind {', '.join(sorted(kinds))}"
-    return None if hasattr(loaded.model, "init_continuous_batching") else "no continuous batching"
+    """None where continuous batching can serve this model, else the reason why it cannot; found out once a model.
+
+    Layers of other kinds and soft caps are known by the configuration. The rest is found by trying, for the library's
+    paged attention leaves out without a word what it does not know: a few tokens must have the log-probabilities that a
+    plain forward pass gives.
+    """
+    if loaded.learnt.continuous_support is None:
+        loaded.learnt.continuous_support = Support(_known_against(loaded) or _try_batching(loaded))
+    return loaded.learnt.continuous_support.reason_against
+
+
+def _known_against(loaded: LoadedModel) -> str | None:
+    if getattr(loaded.model.config.get_text_config(), "attn_logit_softcapping", None) is not None:
+        return "soft caps on its attention, which continuous batching leaves out"
+    if not hasattr(loaded.model, "init_continuous_batching"):
+        return "no continuous batching"
+    return other_layers(loaded)
+
+
+def _try_batching(loaded: LoadedModel) -> str | None:
+    sampling = SamplingSettings(max_length=_TRIED_TOKENS, num_samples=1)
+    requests = [Request(str(number), 0, tuple(range(number, number + 4 + number))) for number in range(2)]
+    try:
+        with _few_blocks(loaded):
+            responses = list(continuous_batches(loaded, requests, sampling, 0, len(requests), lambda count: None))
+    except Exception as error:  # the library's thread may stumble over a model's code in any way
+        if is_out_of_memory(error):
+            raise
+        return f"attention that continuous batching cannot run ({said(error)})"
+    allowed = 1e-3 if loaded.model.dtype == torch.float32 else 0.5  # nats; rounding alone was 0.2 in bfloat16
+    for response in responses:
+        prompt = response.request.prompt_ids
+        plain = plain_logits(loaded, [*prompt, *response.token_ids])[len(prompt) - 1 : -1].float().log_softmax(-1)
+        drawn = plain.cpu().gather(-1, torch.tensor(response.token_ids)[:, None])[:, 0]
+        if not bool(((drawn - torch.tensor(response.logprobs)).abs() <= allowed * drawn.abs().clamp(min=1)).all()):
+            return "attention to which continuous batching gives other logits"
+    return None
+
+
+@contextmanager
+def _few_blocks(loaded: LoadedModel) -> Iterator[None]:
+    """A trial needs no share of a GPU's memory."""
+    loaded.learnt.few_blocks = True
+    try:
+        yield
+    finally:
+        loaded.learnt.few_blocks = False
 
 
 class _Uniforms(ContinuousBatchingLogitsProcessor):
@@ -46,8 +94,8 @@ class _Uniforms(ContinuousBatchingLogitsProcessor):
     supported_kwargs: ClassVar[dict[str, type]] = {}
     ignored_kwargs: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, sampling: SamplingSettings) -> None:
-        self.sampling = sampling
+    def __init__(self, sampling: SamplingSettings, stop: int) -> None:
+        self.sampling, self.stop = sampling, stop
         self.streams: dict[str, np.random.Generator] = {}  # by request id
 
     def fill_defaults(self, int32_tensor: Tensor) -> None:
@@ -62,19 +110,32 @@ class _Uniforms(ContinuousBatchingLogitsProcessor):
     def __call__(self, scores: Tensor, tensor_arg: Tensor) -> Tensor:
         uniform = (tensor_arg[: scores.shape[0]].double() + 0.5) / _RESOLUTION
         tokens, logprobs = draw(scores.float(), uniform, self.sampling)
+        tokens = torch.where(torch.isfinite(logprobs), tokens, self.stop)  # a row without numbers ends at once
         return told_scores(tokens, logprobs, scores.shape[-1])
 
 
 def told_scores(tokens: Tensor, logprobs: Tensor, vocab: int) -> Tensor:
     """Scores (rows, vocab) whose most probable token is the given one, with softmax(scores)[token] = e^(logprob / 32).
 
-    The chosen token scores 0 and all others c, where 1 / (1 + (vocab - 1) e^c) = q gives c = ln(1 - q) - ln q -
-    ln(vocab - 1). Dividing by 32 keeps q above 1 / vocab, so that the token stays the most probable down to log-
-    probabilities of about -150 nats.
+    The chosen token scores 0, n others c and the rest minus infinity, where 1 / (1 + n e^c) = q gives c = ln(1 - q) -
+    ln q - ln n. Dividing by 32 keeps q above 4 / (n + 1), so that the token stays the most probable, down to log-
+    probabilities of -133 nats; lower ones are told as this. The others are few, since the library's sum over 150,000
+    would be wrong by a hundredth of a nat. A log-probability that is no number is told as q = 2 / (n + 1).
+    `told_logprob` is the inverse.
     """
-    log_q = logprobs / _SHRINK
-    others = torch.log(-torch.expm1(log_q)) - log_q - math.log(vocab - 1)
-    return others[:, None].repeat(1, vocab).scatter_(-1, tokens[:, None], 0.0)
+    count = min(_OTHERS, vocab - 1)
+    log_q = (logprobs / _SHRINK).clamp(min=math.log(_LEAST / (count + 1)))
+    log_q = torch.where(torch.isfinite(logprobs), log_q, math.log(_BROKEN / (count + 1)))
+    score = torch.log(-torch.expm1(log_q)) - log_q - math.log(count)
+    others = (tokens[:, None] + torch.arange(1, count + 1, device=tokens.device)) % vocab
+    scores = score.new_full((len(tokens), vocab), -torch.inf)
+    return scores.scatter_(-1, others, score[:, None].expand(-1, count)).scatter_(-1, tokens[:, None], 0.0)
+
+
+def told_logprob(logprob: float, vocab: int) -> float:
+    """What `told_scores` was given, from the log-probability that the library reports; NaN where it was no number."""
+    count = min(_OTHERS, vocab - 1)
+    return math.nan if logprob < math.log((_BROKEN + _LEAST) / 2 / (count + 1)) else logprob * _SHRINK
 
 
 def continuous_batches(
@@ -86,7 +147,7 @@ def continuous_batches(
     on_tokens: OnTokens,
 ) -> Iterator[Response]:
     """Draw the requests, at most `max_rows` side by side, yielding each response when it ends."""
-    processor = _Uniforms(sampling)
+    processor = _Uniforms(sampling, min(loaded.stop_token_ids, default=0))
     drafts: dict[str, Draft] = {}
     longest = max((len(request.prompt_ids) for request in requests), default=0) + sampling.max_length
     with _manager(loaded, sampling, processor, max_rows, longest) as manager:
@@ -103,7 +164,7 @@ def continuous_batches(
                     raise RuntimeError(f"continuous batching: {result.error}")
                 on_tokens(len(result.generated_tokens))
                 for token, logprob in zip(result.generated_tokens, result.logprobs, strict=True):
-                    if draft.accept(token, logprob * _SHRINK):
+                    if draft.accept(token, told_logprob(logprob, loaded.vocab_size)):
                         break  # a stop string, which the library does not know, may end it earlier
                 yield draft.response
             elif result is None and not manager.is_running():
@@ -114,7 +175,7 @@ def _cache_size(loaded: LoadedModel, longest: int, max_rows: int) -> dict[str, i
     """How much the library may keep: on a GPU its own share of the memory; elsewhere just what these rows, of at most
     `longest` tokens, can need, for its share of a machine's memory is no measure of anything.
     """
-    if loaded.device.type == "cuda":
+    if loaded.device.type == "cuda" and not loaded.learnt.few_blocks:
         return {}
     pages = math.ceil(longest / ContinuousBatchingConfig.page_size) + 1
     return {"num_blocks": max_rows * pages, "max_batch_tokens": max(_BATCH_TOKENS, max_rows)}

@@ -54,18 +54,24 @@ def _nucleus(scores: Tensor, top_p: float) -> Tensor:
     """Keep the smallest set of most probable tokens whose mass reaches `top_p`, and always one.
 
     A token stays when the tokens before it, by falling probability, hold less than `top_p`. Nearly always that is
-    settled among the first thousand, which is far cheaper than sorting the vocabulary.
+    settled among the first thousand, which is far cheaper on a CPU than sorting the vocabulary; on a GPU to ask whether
+    it is would stop the queue of operations, and cannot be part of a CUDA graph.
     """
-    guess = min(_NUCLEUS_GUESS, scores.shape[-1])
+    guess = scores.shape[-1] if scores.is_cuda else min(_NUCLEUS_GUESS, scores.shape[-1])
     probabilities = torch.softmax(scores, -1)
-    largest, order = torch.topk(probabilities, guess)
+    largest, order = torch.topk(probabilities, guess) if guess < scores.shape[-1] else _sorted(probabilities)
     if guess < scores.shape[-1] and bool((largest.double().sum(-1) < top_p).any()):
-        largest, order = torch.sort(probabilities, descending=True)
+        largest, order = _sorted(probabilities)
     before = largest.double().cumsum(-1) - largest
     kept = before < top_p
     kept[:, 0] = True
     result = torch.full_like(scores, -torch.inf)
     return result.scatter_(-1, order, scores.gather(-1, order).masked_fill_(~kept, -torch.inf))
+
+
+def _sorted(probabilities: Tensor) -> tuple[Tensor, Tensor]:
+    found = torch.sort(probabilities, descending=True)
+    return found.values, found.indices
 
 
 def _invert(weights: Tensor, uniform: Tensor) -> Tensor:

@@ -37,8 +37,12 @@ class Learnt:
     """What a process found out about a model by trying. None: not tried yet."""
 
     max_rows: int | None = None  # so many responses side by side fit into memory; None: any number that was asked for
-    shares_prefix: bool | None = None  # whether a prompt's cache can be used again, see `scoring`
+    shares_prefix: bool | None = None  # whether a prompt's cache can be used again, see `trying`
+    parts_head: bool | None = None  # whether the output matrix can be run on its own, see `trying`
+    scored_tokens: int | None = None  # so many tokens go through the layers at once; None: as many as is usual
     cpu_support: Support | None = None  # whether the decode loop of `cpu` can run it
+    continuous_support: Support | None = None  # whether transformers' continuous batching can run it
+    few_blocks: bool = False  # while that is being tried: continuous batching takes little memory
     packed_linears: list[tuple[torch.nn.Linear, Any]] | None = None  # with what stands in for each, see `cpu.packing`
 
 

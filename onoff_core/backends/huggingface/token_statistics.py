@@ -1,5 +1,6 @@
 """Logits -> statistics of each position's distribution. Tensors in, arrays out; exact over the whole vocabulary."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -20,12 +21,23 @@ def token_statistics(logits: Tensor, targets: Tensor, settings: DistributionSett
 
     logits: (n, vocab) of any float type; targets: (n,) the sampled tokens.
     """
+    return to_columns([block_statistics(logits, targets, settings)])
+
+
+def to_columns(blocks: Sequence[dict[str, Tensor]]) -> Columns:
+    """The blocks' rows, one below the other, from whatever device into arrays."""
+    return {name: torch.cat([block[name] for block in blocks]).cpu().numpy() for name in blocks[0]}
+
+
+@torch.inference_mode()
+def block_statistics(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> dict[str, Tensor]:
+    """The columns as tensors that stay on the logits' device."""
     rows = _ROWS_IN_CACHE if logits.device.type == "cpu" else len(logits)
     blocks = [
         _block(logits[begin : begin + rows], targets[begin : begin + rows], settings)
         for begin in range(0, len(logits), rows)
     ]
-    return {name: torch.cat([block[name] for block in blocks]).cpu().numpy() for name in blocks[0]}
+    return blocks[0] if len(blocks) == 1 else {name: torch.cat([b[name] for b in blocks]) for name in blocks[0]}
 
 
 def _block(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> dict[str, Tensor]:
@@ -39,7 +51,8 @@ def _block(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> d
     if settings.temperature != 1:
         scaled = scaled / settings.temperature
     top = scaled.amax(-1, keepdim=True)
-    z = scaled - top
+    # A copy of our own need not be copied again: on a GPU each of them is memory and time.
+    z = scaled - top if scaled is logits else scaled.sub_(top)
     weights = z.exp()
     total = weights.sum(-1)
     log_total = total.log()

@@ -28,7 +28,10 @@ _WITHOUT_EFFECT = {
     "cache_position",
     "output_attentions",
     "output_hidden_states",
+    "output_router_logits",  # of a mixture of experts, passed down to every layer
 }
+# In words, for the log of a model that is decoded more slowly.
+_UNKNOWN_HERE = {"s_aux": "attention sinks"}
 
 
 def slot_attention(
@@ -46,7 +49,8 @@ def slot_attention(
     """query: (rows, heads, 1, head_dim); `key` and `value` are the `SlotLayer`. Returns (rows, 1, heads, head_dim)."""
     unknown = [name for name, given in kwargs.items() if given is not None and name not in _WITHOUT_EFFECT]
     if unknown or attention_mask is not None or not isinstance(key, SlotLayer):
-        raise NotImplementedError(f"slot attention with {', '.join(unknown) or 'a mask or cache of another kind'}")
+        named = [_UNKNOWN_HERE.get(name, f"attention with {name}") for name in unknown]
+        raise NotImplementedError(", ".join(named) or "a mask or cache of another kind")
     layer, step = key, key.cache.current_step
     rows, heads, _, head_dim = query.shape
     kv_heads = layer.keys.shape[1]

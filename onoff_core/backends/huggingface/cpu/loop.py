@@ -19,6 +19,8 @@ from onoff_core.backends.huggingface.cpu.packing import packed_linears
 from onoff_core.backends.huggingface.cpu.slots import SlotCache
 from onoff_core.backends.huggingface.drawing import draw
 from onoff_core.backends.huggingface.loading import LoadedModel, Support
+from onoff_core.backends.huggingface.support import other_layers, said
+from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
 
@@ -130,10 +132,9 @@ def supports(loaded: LoadedModel) -> str | None:
 
 
 def _kind_of_layers(loaded: LoadedModel) -> str | None:
-    config = loaded.model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ()) - {"full_attention", "sliding_attention"}
-    if kinds:
-        return f"layers of kind {', '.join(sorted(kinds))}"
+    other = other_layers(loaded)
+    if other is not None:
+        return other
     return None if loaded.model._supports_attention_backend else "attention of its own"
 
 
@@ -149,12 +150,16 @@ def _try_slots(loaded: LoadedModel) -> str | None:
         for row, request in enumerate(requests):
             loop.cache.assign(row, loop._prompt_slot(request.prompt_ids))
         by_slots = loop._step(tokens)
-    except (NotImplementedError, AttributeError, TypeError, ValueError, RuntimeError) as error:
-        return f"{type(error).__name__}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    except NotImplementedError as error:  # our own attention's, or the library's
+        return said(error)
+    except Exception as error:  # a model's own code, which may stumble over the slots in any way
+        if is_out_of_memory(error):
+            raise
+        return f"attention that looks into its keys and values itself ({said(error)})"
     for row, (prompt, token) in enumerate(zip(prompts, tokens, strict=True)):
         ids = torch.tensor([[*prompt, token]], device=loaded.device)
         plain = loaded.model(input_ids=ids, use_cache=False).logits[0, -1].float()
         allowed = 1e-3 if loaded.model.dtype == torch.float32 else 5e-2
         if float((by_slots[row] - plain).abs().max()) > allowed * max(1.0, float(plain.abs().max())):
-            return "its attention gives other logits over a shared cache"
+            return "attention that gives other logits over a shared cache"
     return None

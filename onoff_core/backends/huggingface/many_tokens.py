@@ -1,0 +1,152 @@
+"""Scoring many tokens at once, which is how a GPU is fast: the layers see thousands, of several responses.
+
+In: a prompt and the responses to it. Out: one `TokenScores` a response, in order. The prompt is computed once where its
+cache can be shared; rows of uneven length are filled up at their right end, which no earlier token sees. The output
+matrix and the statistics go in slices and stay on the device until their responses are done. Memory then holds one
+group's keys and values and one slice's logits. Models with a running state go through here on a CPU too, a response
+at a time, for the sake of that memory.
+"""
+
+import gc
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from onoff_core.backends.huggingface.head import Head, hidden_states
+from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.huggingface.token_statistics import Columns, block_statistics, to_columns
+from onoff_core.backends.huggingface.trying import shares_prefix
+from onoff_core.backends.memory import is_out_of_memory
+from onoff_core.study import DistributionSettings
+
+logger = logging.getLogger(__name__)
+
+_TOKENS_AT_ONCE = 4096  # of all rows, through the layers; some thousand keep a GPU's multipliers busy
+_FEWEST_TOKENS = 256
+_KEPT_PER_TOKEN = 4  # prompts are copied for each row: keys and values of at most so many times the tokens at once
+_LOGITS_PER_SLICE = 24_000_000  # of the output matrix: 96 MB in float32, and a few times that for the statistics
+
+
+@dataclass(frozen=True)
+class _Prompt:
+    """A prompt, computed once."""
+
+    token_ids: list[int]
+    cache: DynamicCache | None  # None: the model cannot share it, and it is computed with every response
+    last: Tensor | None  # (hidden,) of its last token, which predicts a response's first
+
+
+def score_many(
+    loaded: LoadedModel,
+    prompt_ids: Sequence[int],
+    responses: Sequence[Sequence[int]],
+    settings: DistributionSettings,
+    max_rows: int | None = None,
+) -> Iterator[Columns]:
+    """The columns of each response, in order. Where memory does not suffice, half as many tokens are tried, and the
+    model is remembered to take no more.
+    """
+    head, prompt = Head(loaded), _prompt(loaded, prompt_ids)
+    waiting = list(responses)
+    while waiting:
+        tokens = loaded.learnt.scored_tokens or _TOKENS_AT_ONCE
+        group = waiting[: min(_group_size(len(prompt_ids), waiting, tokens), max_rows or len(waiting))]
+        try:
+            found = _score_group(loaded, head, prompt, group, settings, tokens)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error) or tokens <= _FEWEST_TOKENS:
+                raise
+            loaded.learnt.scored_tokens = tokens // 2
+            logger.warning("%s: out of memory scoring %d tokens at once; going on with half", loaded.name, tokens)
+            found = []
+        if not found:
+            gc.collect()  # outside the handler, which keeps the failed group's tensors alive
+            torch.cuda.empty_cache()
+            continue
+        del waiting[: len(group)]
+        yield from found
+
+
+def _group_size(prompt: int, responses: Sequence[Sequence[int]], tokens: int) -> int:
+    """How many of the next responses go together: one at least, whatever its length."""
+    longest, count = 0, 0
+    for response in responses:
+        longest = max(longest, len(response))
+        rows = count + 1
+        if count and (rows * longest > tokens or rows * (prompt + longest) > _KEPT_PER_TOKEN * tokens):
+            break
+        count = rows
+    return count
+
+
+def _prompt(loaded: LoadedModel, prompt_ids: Sequence[int]) -> _Prompt:
+    if not shares_prefix(loaded):
+        return _Prompt(list(prompt_ids), None, None)
+    cache = DynamicCache()
+    hidden = hidden_states(loaded, torch.tensor([list(prompt_ids)], device=loaded.device), cache)
+    return _Prompt(list(prompt_ids), cache, hidden[0, -1])
+
+
+@torch.inference_mode()
+def _score_group(
+    loaded: LoadedModel,
+    head: Head,
+    prompt: _Prompt,
+    responses: Sequence[Sequence[int]],
+    settings: DistributionSettings,
+    tokens: int,
+) -> list[Columns]:
+    longest = max(map(len, responses))
+    ids = torch.zeros((len(responses), longest), dtype=torch.long)
+    for row, response in enumerate(responses):
+        ids[row, : len(response)] = torch.tensor(list(response))
+    ids = ids.to(loaded.device)
+    hidden = _after_prompt(loaded, prompt, ids, tokens)  # (rows, longest, hidden)
+    lengths = [len(response) for response in responses]
+    states = torch.cat([hidden[row, :length] for row, length in enumerate(lengths)])
+    targets = torch.cat([ids[row, :length] for row, length in enumerate(lengths)]).to(states.device)
+    del hidden
+    columns = _in_slices(head, states, targets, loaded.vocab_size, settings)
+    ends = torch.tensor(lengths).cumsum(0).tolist()
+    return [
+        {name: column[end - length : end] for name, column in columns.items()}
+        for length, end in zip(lengths, ends, strict=True)
+    ]
+
+
+def _after_prompt(loaded: LoadedModel, prompt: _Prompt, ids: Tensor, tokens: int) -> Tensor:
+    """The hidden states (rows, longest, hidden) that predict each of `ids`: the prompt's last, and all but the last of
+    the responses' own.
+    """
+    rows, longest = ids.shape
+    if prompt.cache is None or prompt.last is None:
+        whole = torch.cat([torch.tensor([prompt.token_ids], device=ids.device).expand(rows, -1), ids[:, :-1]], -1)
+        return hidden_states(loaded, whole, None)[:, len(prompt.token_ids) - 1 :]
+    cache = DynamicCache()
+    for number, layer in enumerate(prompt.cache.layers):
+        cache.update(layer.keys.expand(rows, -1, -1, -1), layer.values.expand(rows, -1, -1, -1), number)
+    parts = [prompt.last.expand(rows, 1, -1)]
+    at_once = max(1, tokens // rows)
+    for begin in range(0, longest - 1, at_once):
+        part = hidden_states(loaded, ids[:, begin : min(begin + at_once, longest - 1)], cache)
+        parts.append(part.to(parts[0].device))
+    return torch.cat(parts, 1)
+
+
+def _in_slices(head: Head, states: Tensor, targets: Tensor, vocab: int, settings: DistributionSettings) -> Columns:
+    """Statistics of every token: of a slice at a time, and together from the device at the end. Whole vocabularies are
+    fetched slice by slice, for those of a response are what memory is kept free of.
+    """
+    size = max(1, _LOGITS_PER_SLICE // vocab)
+    blocks: list[dict[str, Tensor]] = []
+    for begin in range(0, len(states), size):
+        logits = head(states[begin : begin + size])
+        block = block_statistics(logits, targets[begin : begin + size].to(logits.device), settings)
+        if settings.top_k is None:
+            block = {name: column.cpu() for name, column in block.items()}
+        blocks.append(block)
+    return to_columns(blocks)
