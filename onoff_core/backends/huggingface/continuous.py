@@ -7,6 +7,7 @@ of token and one answer for its log-probability: ours. All of it is tensor opera
 graph.
 """
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -171,13 +172,20 @@ def continuous_batches(
                 raise manager.background_thread_status.fatal_error or RuntimeError("continuous batching stopped early")
 
 
+def _page_size() -> int:
+    """Tokens a page of the library's cache, by the name that its version has for it."""
+    defaults: dict[str, Any] = {field.name: field.default for field in dataclasses.fields(ContinuousBatchingConfig)}
+    size: int = next(defaults[name] for name in ("page_size", "block_size") if name in defaults)
+    return size
+
+
 def _cache_size(loaded: LoadedModel, longest: int, max_rows: int) -> dict[str, int]:
     """How much the library may keep: on a GPU its own share of the memory; elsewhere just what these rows, of at most
     `longest` tokens, can need, for its share of a machine's memory is no measure of anything.
     """
     if loaded.device.type == "cuda" and not loaded.learnt.few_blocks:
         return {}
-    pages = math.ceil(longest / ContinuousBatchingConfig.page_size) + 1
+    pages = math.ceil(longest / _page_size()) + 1
     return {"num_blocks": max_rows * pages, "max_batch_tokens": max(_BATCH_TOKENS, max_rows)}
 
 

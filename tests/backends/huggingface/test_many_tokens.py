@@ -59,8 +59,24 @@ def test_together_is_one_after_the_other(
 def test_layers_see_all_responses_at_once(
     tiny_loaded: Any, responses: list[list[int]], passes: list[tuple[int, int]]
 ) -> None:
+    """After a long prompt, which is computed once; a short one goes along with each response."""
+    long = PROMPT * (max(LENGTHS) // len(PROMPT) + 1)
+    list(score_many(tiny_loaded, long, responses, DistributionSettings()))
+    assert passes == [(1, len(long)), (len(LENGTHS), max(LENGTHS) - 1)]
+    passes.clear()
     list(score_many(tiny_loaded, PROMPT, responses, DistributionSettings()))
-    assert passes == [(1, len(PROMPT)), (len(LENGTHS), max(LENGTHS) - 1)]
+    assert passes == [(len(LENGTHS), len(PROMPT) + max(LENGTHS) - 1)]
+
+
+def test_a_prompt_that_goes_along_is_the_prompt_that_is_shared(
+    tiny_loaded: Any, responses: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = DistributionSettings(top_k=4)
+    along = list(score_many(tiny_loaded, PROMPT, responses, settings))
+    monkeypatch.setattr(many_tokens, "_goes_along", lambda *arguments: False)
+    for one, shared in zip(along, score_many(tiny_loaded, PROMPT, responses, settings), strict=True):
+        for name, column in shared.items():
+            np.testing.assert_allclose(one[name], column, atol=2e-5, err_msg=name)
 
 
 def test_groups_and_segments_hold_no_more_tokens_than_allowed(
@@ -79,7 +95,7 @@ def test_out_of_memory_halves_the_tokens_and_loses_nothing(
     usual = many_tokens.hidden_states
 
     def hidden_states(loaded: Any, ids: torch.Tensor, cache: Any) -> torch.Tensor:
-        if ids.numel() > 50:
+        if ids.numel() > 45:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return usual(loaded, ids, cache)
 
@@ -106,7 +122,7 @@ def test_a_gpu_takes_this_way_and_yields_what_came_before_a_misfit(
     assert [len(next(scores)["rank"]) for _ in range(2)] == list(LENGTHS[:2])
     with pytest.raises(ModelError, match="without tokens"):
         next(scores)
-    assert passes == [(1, len(PROMPT)), (2, max(LENGTHS[:2]) - 1)]
+    assert passes == [(2, len(PROMPT) + max(LENGTHS[:2]) - 1)]
 
 
 @pytest.mark.parametrize(("part", "nats"), [("agreement_float32", 1e-4), ("agreement_bfloat16", 0.5)])
