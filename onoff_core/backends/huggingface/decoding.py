@@ -67,19 +67,29 @@ def _decoder(
 ) -> Iterator[Response]:
     """The one place that chooses how to decode.
 
-    On CUDA, transformers' continuous batching: paged caches and CUDA graphs are worth more there than anything done in
-    Python a step. Elsewhere our own loop, which was twice as fast on a CPU. `generate` where neither can.
+    On CUDA with flash attention, transformers' continuous batching: paged caches and CUDA graphs. Without flash
+    attention it has neither, and an H100 decoded 2.5 and 1.9 times as fast by our own loop (64 rows, 135M and 8B). So
+    our loop comes first there, as on a CPU; `generate` where nothing else can.
     """
-    if loaded.device.type == "cuda":
-        reason = continuous.supports(loaded)
-        if reason is None:
-            return continuous.continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
-        logger.info("%s has %s: not decoded by continuous batching", loaded.name, reason)
+    on_cuda = loaded.device.type == "cuda"
+    if on_cuda and "flash" in loaded.model.config.get_text_config()._attn_implementation and _is_batched(loaded):
+        return continuous.continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
     reason = cpu.supports(loaded)
     if reason is None:
         return cpu.decode(loaded, requests, sampling, seed, rows, on_tokens)
-    logger.info("%s has %s: decoding with transformers' generate, batch by batch, which is slower", loaded.name, reason)
+    logger.info("%s has %s: not decoded by our own loop", loaded.name, reason)
+    if on_cuda and _is_batched(loaded):
+        return continuous.continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
+    logger.info("%s is decoded by transformers' generate, batch by batch, which is slower", loaded.name)
     return generate_batches(loaded, requests, sampling, seed, rows, on_tokens)
+
+
+def _is_batched(loaded: LoadedModel) -> bool:
+    """Whether continuous batching can decode it; the log says why where it cannot."""
+    reason = continuous.supports(loaded)
+    if reason is not None:
+        logger.info("%s has %s: not decoded by continuous batching", loaded.name, reason)
+    return reason is None
 
 
 def _free_memory() -> None:

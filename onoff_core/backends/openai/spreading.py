@@ -28,7 +28,7 @@ class Spread(Generic[W, R]):
     ) -> None:
         self._name, self._ask = name, ask
         self._left = deque(work)
-        self._num_left = len(work)
+        self._num_work = self._num_left = len(work)
         self._lock = threading.Condition()
         self._alive = {endpoint.url for endpoint in endpoints}
         self._answers: queue.SimpleQueue[R | BaseException] = queue.SimpleQueue()
@@ -47,7 +47,7 @@ class Spread(Generic[W, R]):
         for thread in self._threads:
             thread.start()
         try:
-            for _ in range(self._num_left):
+            for _ in range(self._num_work):
                 answer = self._answers.get()
                 if isinstance(answer, BaseException):
                     raise answer
