@@ -252,7 +252,8 @@ def device_map_auto() -> dict[str, Any]:
         loaded = load_model("placed", settings, Path(folder))
         sampling = SamplingSettings(max_length=20, batch_size=4)
         worst = 0.0
-        for response in decode(loaded, [Request("p", index, (5, 6, 7)) for index in range(4)], sampling, 0):
+        # All of them first: while continuous batching runs, the model's attention is its own.
+        for response in list(decode(loaded, [Request("p", index, (5, 6, 7)) for index in range(4)], sampling, 0)):
             (scores,) = score(loaded, (5, 6, 7), [response.token_ids], DistributionSettings())
             worst = max(worst, float(np.abs(scores["logprob"] - np.array(response.logprobs)).max()))
         return {"device": str(loaded.device), "sampler_and_scorer": worst}
