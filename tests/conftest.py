@@ -17,16 +17,33 @@ ROOT = Path(__file__).parent.parent
 SHARED_DATA = Path(os.environ.get("ONOFF_TEST_DATA", ROOT.parent / "shared" / "data"))
 
 
-# What takes long by its nature: processes of Dagster's, a real browser, a real database server, the embedded model.
-SLOW_MARKS = {"real_model", "dagster_cli"}
+# What takes long by its nature: processes of Dagster's, a real browser, a real database or S3 server, a cluster, the
+# embedded model.
+SLOW_MARKS = {"real_model", "dagster_cli", "ray_cluster"}
 SLOW_FIXTURES = {"chromium", "dev", "postgres_url", "real_loaded"}
+SLOW_PLACES = {"moto", "localbucket"}  # parameters of the store's tests: S3 servers
+SLOW_MODULES = {  # many processes, real limits of memory, whole data sets, each family of models
+    "tests.backends.huggingface.test_families",
+    "tests.backends.huggingface.test_out_of_memory",
+    "tests.backends.openai.test_partition",
+    "tests.backends.replicas.test_engine",
+    "tests.backends.replicas.test_partition",
+    "tests.platform.test_webserver",
+    "tests.rewards.test_datasets",
+    "tests.store.test_killed",
+    "tests.store.test_many",
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark slow what uses something slow, so that `make check` can leave it out."""
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
-        if marks & SLOW_MARKS or SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ())):
+        fixtures = SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
+        callspec = getattr(item, "callspec", None)  # of tests with parameters
+        places = [] if callspec is None else [place for place in callspec.params.values() if isinstance(place, str)]
+        module = item.module.__name__ if isinstance(item, pytest.Function) else ""
+        if marks & SLOW_MARKS or fixtures or SLOW_PLACES.intersection(places) or module in SLOW_MODULES:
             item.add_marker(pytest.mark.slow)
 
 
