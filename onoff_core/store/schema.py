@@ -143,7 +143,7 @@ def define_tables(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"CREATE TABLE {table} ({named})")
     for asset in COPIED:
         names = ", ".join(f"{_name(column)} VARCHAR" for column in partition_columns(asset))
-        own = ", ".join(f"{_name(column)} {kind}" for column, kind in _types(connection, asset))
+        own = ", ".join(f"{_name(column)} {kind}" for column, kind in _types(asset))
         marks = "".join(f", {name} BOOLEAN" for name in _MARKS) if asset in MARKED else ""
         connection.execute(f"CREATE TABLE {asset} ({names}, {own}{marks})")
 
@@ -232,12 +232,30 @@ def template_content(asset: str) -> bytes:
     return buffer.getvalue()
 
 
-def _types(connection: duckdb.DuckDBPyConnection, asset: str) -> list[tuple[str, str]]:
+_TYPES = {
+    pa.bool_(): "BOOLEAN",
+    pa.int8(): "TINYINT",
+    pa.int32(): "INTEGER",
+    pa.int64(): "BIGINT",
+    pa.float32(): "FLOAT",
+    pa.float64(): "DOUBLE",
+    pa.string(): "VARCHAR",
+    pa.binary(): "BLOB",
+}
+
+
+def duckdb_type(kind: pa.DataType) -> str:
+    """DuckDB's name of an Arrow type. DuckDB could be asked, but would import pandas to answer, in every reader."""
+    if pa.types.is_list(kind):
+        return f"{duckdb_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{field.name} {duckdb_type(field.type)}' for field in kind)})"
+    return _TYPES[kind]
+
+
+def _types(asset: str) -> list[tuple[str, str]]:
     """(column, DuckDB type) of an asset's schema."""
-    connection.register("empty", SCHEMAS[asset].empty_table())
-    described = connection.execute("DESCRIBE SELECT * FROM empty").fetchall()
-    connection.unregister("empty")
-    return [(row[0], row[1]) for row in described]
+    return [(field.name, duckdb_type(field.type)) for field in SCHEMAS[asset]]
 
 
 def _comment(connection: duckdb.DuckDBPyConnection, kind: str, asset: str) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -90,7 +91,7 @@ def test_a_task_of_the_array_makes_its_partition_with_an_empty_home(make_project
     (folder / "keys.txt").write_text("arithmetic|other\narithmetic|tiny\n")
     (folder / "home").mkdir()
     environment = {
-        "PATH": os.environ["PATH"],
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder / "home"),
         "PYTHONPATH": str(ROOT),
         "SLURM_ARRAY_TASK_ID": "2",

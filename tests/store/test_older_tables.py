@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -32,3 +33,11 @@ def test_a_new_column_of_a_view_makes_the_catalog_anew() -> None:
     more = SCHEMAS["token_distributions"].append(pa.field("new", pa.float32()))
     version = schema.version_of({**SCHEMAS, "token_distributions": more})
     assert schema.version_of(SCHEMAS) == schema.CATALOG_VERSION != version
+
+
+@pytest.mark.parametrize("asset", sorted(SCHEMAS))
+def test_types_are_named_as_duckdb_names_them(asset: str) -> None:
+    with duckdb.connect() as connection:
+        connection.register("empty", SCHEMAS[asset].empty_table())
+        described = connection.execute("DESCRIBE SELECT * FROM empty").fetchall()
+    assert [(row[0], row[1]) for row in described] == [(f.name, schema.duckdb_type(f.type)) for f in SCHEMAS[asset]]
