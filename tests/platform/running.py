@@ -29,7 +29,8 @@ class DagsterDev:
         self.home.mkdir(parents=True)
         shipped = yaml.safe_load((ROOT / "dagster.yaml").read_text())
         # The shipped instance with shorter waits: a test does not spend its time waiting for a daemon to look again.
-        shipped["run_monitoring"]["poll_interval_seconds"] = 2
+        # A run that was starting when all was killed is given up after this; the shipped ten minutes are for slow loads.
+        shipped["run_monitoring"].update(poll_interval_seconds=2, start_timeout_seconds=60)
         shipped["run_coordinator"]["config"]["dequeue_interval_seconds"] = 1
         (self.home / "dagster.yaml").write_text(yaml.safe_dump({**shipped, **(instance or {})}))
         write_study(folder, model_folder, **study)
