@@ -29,7 +29,7 @@ class DagsterDev:
         self.home.mkdir(parents=True)
         shipped = yaml.safe_load((ROOT / "dagster.yaml").read_text())
         # The shipped instance with shorter waits: a test does not spend its time waiting for a daemon to look again.
-        # A run that was starting when all was killed is given up after this; the shipped ten minutes are for slow loads.
+        # A run that was starting when all was killed is given up after a minute, not after the shipped ten.
         shipped["run_monitoring"].update(poll_interval_seconds=2, start_timeout_seconds=60)
         shipped["run_coordinator"]["config"]["dequeue_interval_seconds"] = 1
         (self.home / "dagster.yaml").write_text(yaml.safe_dump({**shipped, **(instance or {})}))
