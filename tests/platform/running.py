@@ -24,7 +24,9 @@ IN_PROGRESS = {"NOT_STARTED", "QUEUED", "STARTING", "STARTED", "CANCELING"}
 class DagsterDev:
     """One `dagster dev` at a time in a folder with `onoff.yaml` and an instance."""
 
-    def __init__(self, folder: Path, model_folder: Path, instance: dict[str, Any] | None = None, **study: Any) -> None:
+    def __init__(
+        self, folder: Path, model_folder: Path | None, instance: dict[str, Any] | None = None, **study: Any
+    ) -> None:
         self.folder, self.home, self.port = folder, folder / "dagster_home", free_port()
         self.home.mkdir(parents=True)
         shipped = yaml.safe_load((ROOT / "dagster.yaml").read_text())

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +22,13 @@ EXTRA = ("quick|extra", "slow|extra")
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory, tiny_folder: Path) -> Iterator[DagsterDev]:
-    model = {"model_name": str(tiny_folder), "backend_specific": {"device": "cpu"}}
+def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DagsterDev]:
+    # Responses take their time, so that a run is in the middle of its work when it is killed, on any machine.
+    script = {"seconds_per_response": 0.1}
+    model = {"model_name": "fake", "backend_type": "fake", "backend_specific": {"script": script}}
     running = DagsterDev(
         tmp_path_factory.mktemp("night"),
-        tiny_folder,
+        None,
         datasets={
             "quick": {"source": "arithmetic", "num_examples": 3},
             "slow": {
