@@ -94,7 +94,7 @@ def _known_endpoint(value: str) -> str:
 
 Promise = Literal["seeds_repeat", "seeds_differ", "raw_logprobs"]
 PROMISES: tuple[Promise, ...] = get_args(Promise)
-_OF_SERVERS = {"endpoints", "served_model_name", "api_key_env", "engine", "max_concurrency", "require"}
+_OF_SERVERS = ("api_key_env", "endpoints", "engine", "max_concurrency", "require", "served_model_name")
 
 Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
 Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
@@ -320,7 +320,9 @@ class Backend(Section):
 
     @model_validator(mode="after")
     def _endpoints_are_of_servers(self) -> "Backend":
-        given = sorted(self.backend_specific.model_fields_set & _OF_SERVERS)
+        # A study that was written out names every key; what counts is a value that only servers have a use for.
+        usual = BackendOptions()
+        given = [name for name in _OF_SERVERS if getattr(self.backend_specific, name) != getattr(usual, name)]
         if self.backend_type != "openai" and given:
             raise ValueError(f"backend_specific.{given[0]} goes with backend_type: openai")
         if self.backend_type == "openai" and not self.backend_specific.endpoints:
