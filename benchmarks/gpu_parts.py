@@ -73,6 +73,21 @@ def median_seconds(work: Callable[[], object], repeats: int = 3) -> float:
     return statistics.median(taken[1:])
 
 
+def busiest(work: Callable[[], object], count: int = 12) -> dict[str, float]:
+    """Milliseconds of the device by kernel, of one call: the busiest, all together, and by the clock."""
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profiler:
+        work()
+        torch.cuda.synchronize()
+    clock = time.perf_counter() - began
+    kernels = {event.key[:90]: event.self_device_time_total / 1e3 for event in profiler.key_averages()}
+    largest = sorted(kernels.items(), key=lambda item: -item[1])[:count]
+    return {"by the clock": round(1e3 * clock, 2), "all": round(sum(kernels.values()), 2)} | {
+        name: round(value, 2) for name, value in largest
+    }
+
+
 def one_pass() -> Result:
     """The kernel for statistics beside the usual operators: how far apart they are, and milliseconds of each."""
     device = torch.device("cuda", torch.cuda.current_device())
