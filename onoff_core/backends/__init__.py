@@ -10,6 +10,7 @@ import importlib
 from pathlib import Path
 from typing import Any, cast
 
+from onoff_core.backends.collection import without_collection
 from onoff_core.backends.contract import Engine, Sampler, Scorer, Tokenizer
 from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedScorer, open_replicas, wants_replicas
 from onoff_core.study import ModelSettings
@@ -89,4 +90,5 @@ def scoring_settings(settings: ModelSettings) -> ModelSettings:
 
 
 def _engine(kind: str) -> Engine:
-    return cast(Engine, importlib.import_module(_ENGINES[kind]))
+    with without_collection():
+        return cast(Engine, importlib.import_module(_ENGINES[kind]))
