@@ -44,7 +44,7 @@ _PIECE = re.compile(
     re.DOTALL,
 )
 _COMMAND = re.compile(
-    r"\\(?P<name>[A-Za-z]+)(?![A-Za-z*])(?![ \t]*\{)|\\(?P<sign>[$%&#_{}])|"
+    r"\\(?P<name>[A-Za-z]+)(?![A-Za-z*])(?![ \t]*\{)|\\(?P<sign>[$%&#_{} ])|"
     r"(?P<newline>\\\\(?:\[[^\]\n]*\])?)|``(?P<quoted>[^`'\n]+)''"
 )
 _LOOKS_LIKE_LATEX = re.compile(r"\\[A-Za-z,!;:%$&{}]|[\^_]|\{")
