@@ -10,6 +10,7 @@ from onoff_core.errors import ModelError
 from onoff_core.study import Study, load_study
 
 if TYPE_CHECKING:
+    from onoff_core.grid.status import AssetStatus
     from onoff_core.store import Store
 
 _MARKS = {
@@ -39,7 +40,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.grid.fingerprints import ASSETS
+    from onoff_core.grid.fingerprints import ASSETS, OPTIONAL
     from onoff_core.grid.problem_versions import problems_versions
     from onoff_core.grid.status import partition_status
     from onoff_core.store import Store, current_generations
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
     known = current_generations(store)
-    rows, unfinished, open_keys = [], None, []
+    shown, unfinished, open_keys = [], None, []
     wanting: tuple[str, ...] = ASSETS
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
@@ -65,17 +66,20 @@ def run(args: argparse.Namespace) -> int:
         except ModelError as error:
             notes[partition.model] = f"cannot be judged: {error}"
             states = {}
-        rows.append(
-            [partition.dataset, partition.model, *(_MARKS[states[asset]] if states else "?" for asset in ASSETS)]
-        )
+        shown.append((partition, states))
         wants_work = any(state not in ("complete", "imported", "dropped") for state in states.values())
         open_keys += [partition.key] if wants_work else []
         if unfinished is None and wants_work:
             unfinished = partition.key  # to make imported samples anew would replace them
-            wanting = tuple(asset for asset in ASSETS if states[asset] not in ("imported", "dropped"))
+            wanting = tuple(asset for asset, state in states.items() if state not in ("imported", "dropped"))
+    assets = (*ASSETS, *(asset for asset in OPTIONAL if any(asset in states for _, states in shown)))
+    rows = [
+        [partition.dataset, partition.model, *(_mark(states, asset) for asset in assets)] for partition, states in shown
+    ]
     if args.all:
         rows += _not_in_study(study, store, args.dataset, args.model)
-    print(table(["dataset", "model", *ASSETS], rows))
+        rows = [[*row, *[""] * (2 + len(assets) - len(row))] for row in rows]
+    print(table(["dataset", "model", *assets], rows))
     print(f"\nstore: {study.store_path}")
     for name, note in notes.items():
         print(f"{name}: {note}")
@@ -88,6 +92,13 @@ def run(args: argparse.Namespace) -> int:
     elif rows:
         print("next: onoff browse, or onoff show 'DATASET|MODEL'")
     return 0
+
+
+def _mark(states: "dict[str, AssetStatus]", asset: str) -> str:
+    """What stands in an asset's column; nothing where the settings do not ask for it."""
+    if not states:
+        return "?"
+    return _MARKS[states[asset]] if asset in states else ""
 
 
 def _not_in_study(study: Study, store: "Store", dataset: str | None, model: str | None) -> list[list[str]]:
