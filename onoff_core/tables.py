@@ -8,16 +8,14 @@ from typing import Literal
 
 import pyarrow as pa
 
+from onoff_core.branch_tables import BRANCH_POSITIONS, BRANCH_PROBLEMS, BRANCHES, CONTINUATIONS
+from onoff_core.columns import PROBLEM as _PROBLEM
+from onoff_core.columns import SAMPLE as _SAMPLE
+from onoff_core.columns import column as _column
+
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"  # the finish_reason of an imported response
 
-
-def _column(name: str, kind: pa.DataType, comment: str, *, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"comment": comment})
-
-
-_PROBLEM = _column("problem_id", pa.string(), "unique within the data set")
-_SAMPLE = _column("sample_index", pa.int32(), "0 to num_samples - 1")
 
 _PROBLEMS = pa.schema(
     [
@@ -221,6 +219,7 @@ class Asset:
     name: str  # also of its first table
     letter: str  # where there is room for one character
     tables: tuple[Table, ...]
+    section: str | None = None  # of the settings; where that is not set nobody asks for it. None: always asked for
 
     @property
     def code_version(self) -> str:
@@ -236,6 +235,7 @@ _BESIDE = (
     # Made anew when the statistics of one of the data set's models are.
     Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),
 )
+_OF_ALL = ("token_distributions", "rewards", "samples")
 # The assets of a partition, in the order in which they are made. CONTRIBUTING.md says how to add one.
 ASSETS = (
     Asset(
@@ -269,8 +269,21 @@ ASSETS = (
         "T",
         (Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),),
     ),
+    Asset(
+        "branches",
+        "B",
+        (
+            Table("branches", BRANCHES, "one row per token taken at a position of a response", _OF_ALL, _GRID, "copy"),
+            Table("continuations", CONTINUATIONS, "one row per continuation of a branch", _OF_ALL, _GRID, "view"),
+            Table("branch_positions", BRANCH_POSITIONS, "one row per position with branches", _OF_ALL, _GRID, "copy"),
+            Table("branch_problems", BRANCH_PROBLEMS, "one row per problem with branches", _OF_ALL, _GRID, "copy"),
+        ),
+        section="branches",
+    ),
 )
-GRID_ASSETS = tuple(asset.name for asset in ASSETS)
+GRID_ASSETS = tuple(asset.name for asset in ASSETS if asset.section is None)  # of every partition
+EXTRA_ASSETS = tuple(asset.name for asset in ASSETS if asset.section is not None)  # of those that ask; `grid.asked`
+BRANCH_TABLES = tuple(table.name for asset in ASSETS if asset.name == "branches" for table in asset.tables)
 TABLES = {table.name: table for table in (*_BESIDE, *(table for asset in ASSETS for table in asset.tables))}
 SCHEMAS = {table.name: table.schema for table in TABLES.values()}
 CODE_VERSIONS = {

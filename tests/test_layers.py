@@ -12,6 +12,8 @@ from tests.conftest import ROOT
 # Lowest first; a package may import from its own level only itself.
 LAYERS: list[set[str]] = [
     {"errors"},
+    {"columns"},
+    {"branch_tables"},
     {"atomic", "boxes", "commands", "tables", "progress"},
     {"study"},
     {"problems"},
@@ -19,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"backends"},
     {"sampling", "rewards", "statistics", "distributions"},
     {"store"},
+    {"branches"},
     {"checks"},
     {"grid"},
     {"exchange"},

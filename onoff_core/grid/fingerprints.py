@@ -4,6 +4,7 @@ samples             problems' content, model and revision, task, sampling settin
 rewards             the samples' fingerprint, format and reward type
 statistics          the rewards' fingerprint; statistics settings that are not the default
 token_distributions the samples' fingerprint, distribution settings
+branches            the fingerprints of the samples, rewards and token distributions, the section `branches`
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
 (`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
@@ -76,6 +77,11 @@ def distribution_settings(partition: Partition) -> dict[str, Any]:
     return {**partition.distribution.deciding({"use_logits"}), **scorer, **precision}
 
 
+def branch_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's branches besides its samples, rewards and token distributions."""
+    return {} if partition.branches is None else partition.branches.deciding()
+
+
 def sampling_settings_version(partition: Partition) -> str:
     return fingerprint_of(sampling_settings(partition))
 
@@ -109,6 +115,11 @@ def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, 
 
 def token_distributions_fingerprint(partition: Partition, samples: str) -> str:
     return _of("token_distributions", samples=samples, settings=distribution_settings_version(partition))
+
+
+def branches_fingerprint(partition: Partition, samples: str, rewards: str, token_distributions: str) -> str:
+    inputs = {"samples": samples, "rewards": rewards, "token_distributions": token_distributions}
+    return _of("branches", **inputs, settings=fingerprint_of(branch_settings(partition)))
 
 
 def _of(asset: str, **inputs: str) -> str:

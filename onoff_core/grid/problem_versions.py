@@ -12,6 +12,7 @@ from pathlib import Path
 from onoff_core.errors import DatasetError, ModelError, OnoffError
 from onoff_core.grid.fingerprints import (
     CODE_VERSIONS,
+    branch_settings,
     distribution_settings_version,
     fingerprint_of,
     reward_settings_version,
@@ -89,7 +90,7 @@ def inputs_version(partition: Partition) -> str:
             sampling,
             reward_settings_version(partition),
             distribution_settings_version(partition),
-            *filter(None, [statistics_settings(partition)]),
+            *filter(None, [statistics_settings(partition), branch_settings(partition)]),
             CODE_VERSIONS,
         ]
     )

@@ -36,6 +36,9 @@ _MADE_WITH = {
     "vocabulary": "samples",
     "problem_statistics": "statistics",
     "comparisons": "statistics",
+    "continuations": "branches",
+    "branch_positions": "branches",
+    "branch_problems": "branches",
 }
 
 

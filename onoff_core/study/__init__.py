@@ -4,6 +4,7 @@ In: a YAML file (and the task and sampling files it names). Out: a `Study`, and 
 model with every override applied. This package reads no data set and loads no model.
 """
 
+from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
 from onoff_core.study.settings import (
@@ -28,6 +29,7 @@ from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, part
 __all__ = [
     "AutomationSettings",
     "BackendOptions",
+    "BranchSettings",
     "DatasetSettings",
     "DistributionSettings",
     "Example",

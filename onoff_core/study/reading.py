@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, ConfigDict
 
 from onoff_core.errors import SettingsError
+from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.checking import validate
 from onoff_core.study.files import find_config, inline_or_file, read_yaml, resolve_store_path
 from onoff_core.study.research import is_research_file, research_study
@@ -49,6 +50,7 @@ class _StudyFile(Section):
     sampling_config: str | None = None
     distribution: Annotated[DistributionSettings, BeforeValidator(nothing_as_empty)] = DistributionSettings()
     statistics: Annotated[StatisticsSettings, BeforeValidator(nothing_as_empty)] = StatisticsSettings()
+    branches: BranchSettings | None = None  # {}: the defaults; null: none are asked for
     store: Annotated[StoreSettings, BeforeValidator(nothing_as_empty)] = StoreSettings()
     automation: Annotated[AutomationSettings, BeforeValidator(nothing_as_empty)] = AutomationSettings()
 
@@ -87,6 +89,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 distribution=top.distribution,
                 base_dir=base_dir,
                 statistics=top.statistics,
+                branches=top.branches,
             )
     return Study(
         config_path=path,

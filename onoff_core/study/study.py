@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from onoff_core.errors import PartitionError
+from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.settings import (
     AutomationSettings,
     DatasetSettings,
@@ -57,6 +58,7 @@ class Partition:
     # `grid.recorded`.
     recorded_folder: str | None = None
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
+    branches: BranchSettings | None = None  # None: nobody asks for branches
 
     @property
     def key(self) -> str:
