@@ -12,9 +12,9 @@ import click
 
 from onoff_core.errors import PartitionError
 from onoff_core.study import Study
-from onoff_core.tables import EXTRA_ASSETS, GRID_ASSETS
+from onoff_core.tables import GRID_ASSETS, OPTIONAL
 
-_PARTITIONED = {*GRID_ASSETS, *EXTRA_ASSETS}
+_PARTITIONED = {*GRID_ASSETS, *OPTIONAL}
 
 
 def check_command(study: Study, argv: Sequence[str]) -> None:

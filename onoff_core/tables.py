@@ -219,7 +219,7 @@ class Asset:
     name: str  # also of its first table
     letter: str  # where there is room for one character
     tables: tuple[Table, ...]
-    section: str | None = None  # of the settings; where that is not set nobody asks for it. None: always asked for
+    optional: bool = False  # made of the partitions whose settings ask for it, and of no others
 
     @property
     def code_version(self) -> str:
@@ -269,6 +269,9 @@ ASSETS = (
         "T",
         (Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),),
     ),
+)
+# Made of the partitions whose settings ask for them.
+OPTIONAL_ASSETS = (
     Asset(
         "branches",
         "B",
@@ -278,13 +281,16 @@ ASSETS = (
             Table("branch_positions", BRANCH_POSITIONS, "one row per position with branches", _OF_ALL, _GRID, "copy"),
             Table("branch_problems", BRANCH_PROBLEMS, "one row per problem with branches", _OF_ALL, _GRID, "copy"),
         ),
-        section="branches",
+        optional=True,
     ),
 )
-GRID_ASSETS = tuple(asset.name for asset in ASSETS if asset.section is None)  # of every partition
-EXTRA_ASSETS = tuple(asset.name for asset in ASSETS if asset.section is not None)  # of those that ask; `grid.asked`
-BRANCH_TABLES = tuple(table.name for asset in ASSETS if asset.name == "branches" for table in asset.tables)
-TABLES = {table.name: table for table in (*_BESIDE, *(table for asset in ASSETS for table in asset.tables))}
+GRID_ASSETS = tuple(asset.name for asset in ASSETS)
+OPTIONAL = tuple(asset.name for asset in OPTIONAL_ASSETS)
+BRANCH_TABLES = tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == "branches" for table in asset.tables)
+TABLES = {
+    table.name: table
+    for table in (*_BESIDE, *(table for asset in (*ASSETS, *OPTIONAL_ASSETS) for table in asset.tables))
+}
 SCHEMAS = {table.name: table.schema for table in TABLES.values()}
 CODE_VERSIONS = {
     **{table.name: table.code_version for table in TABLES.values()},

@@ -89,11 +89,11 @@ def _chosen(args: argparse.Namespace, study: Study, store: "Store") -> tuple[lis
 
         return dropping.orphans(store, in_study), dropping.remove_orphans
     if args.asset is not None:
-        from onoff_core.tables import EXTRA_ASSETS, GRID_ASSETS
+        from onoff_core.tables import GRID_ASSETS, OPTIONAL
 
-        if args.asset not in (*GRID_ASSETS, *EXTRA_ASSETS):
+        if args.asset not in (*GRID_ASSETS, *OPTIONAL):
             raise StoreError(
-                f"--asset {args.asset!r}: no such asset; there are: {', '.join((*GRID_ASSETS, *EXTRA_ASSETS))}"
+                f"--asset {args.asset!r}: no such asset; there are: {', '.join((*GRID_ASSETS, *OPTIONAL))}"
             )
         if args.older_than is None:
             raise StoreError("--asset drops current results: say with --older-than how many days old they have to be")

@@ -18,10 +18,10 @@ from typing import Any
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
 from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.study import Partition
-from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
+from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS, OPTIONAL
 
 ASSETS = GRID_ASSETS
-__all__ = ["ASSETS", "CODE_VERSIONS"]
+__all__ = ["ASSETS", "CODE_VERSIONS", "OPTIONAL"]
 
 
 def fingerprint_of(content: Any) -> str:
@@ -120,6 +120,11 @@ def token_distributions_fingerprint(partition: Partition, samples: str) -> str:
 def branches_fingerprint(partition: Partition, samples: str, rewards: str, token_distributions: str) -> str:
     inputs = {"samples": samples, "rewards": rewards, "token_distributions": token_distributions}
     return _of("branches", **inputs, settings=fingerprint_of(branch_settings(partition)))
+
+
+def optional_settings(partition: Partition) -> dict[str, Any]:
+    """What decides the partition's optional assets besides the samples, by asset; without those not asked for."""
+    return {} if partition.branches is None else {"branches": branch_settings(partition)}
 
 
 def _of(asset: str, **inputs: str) -> str:

@@ -11,7 +11,7 @@ from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import wanted_now
 from onoff_core.store import Judged, Judgement, Store
 from onoff_core.study import Partition, Study, partition_key
-from onoff_core.tables import ASSETS, BRANCH_TABLES, CODE_VERSIONS, TABLES
+from onoff_core.tables import ASSETS, BRANCH_TABLES, CODE_VERSIONS, OPTIONAL_ASSETS, TABLES
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
 
@@ -47,7 +47,7 @@ class StudyJudge:
                     fingerprints.reward_settings_version(partition),
                     fingerprints.statistics_settings(partition),
                     fingerprints.distribution_settings_version(partition),
-                    fingerprints.branch_settings(partition),
+                    fingerprints.optional_settings(partition),
                 ]
             )
         return fingerprints.fingerprint_of(settings)
@@ -96,7 +96,12 @@ class StudyJudge:
             wanted = wanted_now(partition, version, self._store, samples)
         except ModelError as error:
             return {asset: Judgement(True, None, str(error)) for asset in there}
-        wanted |= {table.name: wanted[made.name] for made in ASSETS if made.name in wanted for table in made.tables}
+        wanted |= {
+            table.name: wanted[made.name]
+            for made in (*ASSETS, *OPTIONAL_ASSETS)
+            if made.name in wanted
+            for table in made.tables
+        }
         inputs = {**wanted, "problems": version}
         settings = {
             "samples": lambda: fingerprints.sampling_settings(partition),

@@ -7,7 +7,7 @@ requests the keys.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.grid.fingerprints import ASSETS, OPTIONAL
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class PartitionState:
 
     @property
     def due(self) -> tuple[str, ...]:
-        """The assets that are asked for, and missing or stale."""
-        wanted = dict.fromkeys(ASSETS) if self.wanted is None else self.wanted
-        return tuple(asset for asset, now in wanted.items() if asset not in self.made or self.made[asset] != now)
+        """The assets that are missing or stale; optional ones only where they are wanted."""
+        wanted = self.wanted or {}
+        assets = (*ASSETS, *(asset for asset in OPTIONAL if asset in wanted))
+        return tuple(asset for asset in assets if asset not in self.made or self.made[asset] != wanted.get(asset))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from pathlib import Path
 from onoff_core.errors import DatasetError, ModelError, OnoffError
 from onoff_core.grid.fingerprints import (
     CODE_VERSIONS,
-    branch_settings,
     distribution_settings_version,
     fingerprint_of,
+    optional_settings,
     reward_settings_version,
     sampling_settings_version,
     statistics_settings,
@@ -90,7 +90,7 @@ def inputs_version(partition: Partition) -> str:
             sampling,
             reward_settings_version(partition),
             distribution_settings_version(partition),
-            *filter(None, [statistics_settings(partition), branch_settings(partition)]),
+            *filter(None, [statistics_settings(partition), optional_settings(partition)]),
             CODE_VERSIONS,
         ]
     )
