@@ -11,7 +11,7 @@ from onoff_assets.backfills import Backfills, stopped_before_their_run
 from onoff_assets.cancellations import Key, canceled
 from onoff_assets.input_versions import latest_versions, observe, settings_versions
 from onoff_core.errors import ModelError
-from onoff_core.grid.fingerprints import ASSETS, OPTIONAL
+from onoff_core.grid.asked import asked_of_any
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version, problems_versions
 from onoff_core.grid.recorded import as_recorded
@@ -38,13 +38,13 @@ def partition_states(
     left out: Dagster would take the tables of the run's later steps for made from the changed inputs.
     """
     versions = problems_versions(study, store)
-    assets = (*ASSETS, *OPTIONAL)
+    assets = asked_of_any(study.partitions.values())
     made = {asset: latest_versions(instance, asset, dg.DagsterEventType.ASSET_MATERIALIZATION) for asset in assets}
     running = partitions_in_progress(instance)
     observed = [
         partition
         for key, partition in study.partitions.items()
-        if key not in running and any(key in made[asset] for asset in ASSETS)
+        if key not in running and any(key in made[asset] for asset in assets)
     ]
     observe(instance, {**settings_versions(observed, versions.found, store), "problems": versions.found})
     busy = running | backfills.under_way

@@ -1,4 +1,4 @@
-"""A column of a table, and the columns that tables share."""
+"""What the schemas of tables are made of: columns with a comment, and those that name a response."""
 
 import pyarrow as pa
 
@@ -12,3 +12,4 @@ PROBLEM = column("problem_id", pa.string(), "unique within the data set")
 MISSING = pa.list_(
     pa.struct([pa.field("statistic", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 )
+SAMPLE = column("sample_index", pa.int32(), "0 to num_samples - 1")

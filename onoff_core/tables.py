@@ -8,15 +8,16 @@ from typing import Literal
 
 import pyarrow as pa
 
+from onoff_core.branch_tables import BRANCH_POSITIONS, BRANCH_PROBLEMS, BRANCHES, CONTINUATIONS
 from onoff_core.columns import MISSING as _MISSING
 from onoff_core.columns import PROBLEM as _PROBLEM
+from onoff_core.columns import SAMPLE as _SAMPLE
 from onoff_core.columns import column as _column
 from onoff_core.cross_tables import CROSS_RESPONSES, CROSS_SCORES, CROSS_STATISTICS
 
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"  # the finish_reason of an imported response
 
-_SAMPLE = _column("sample_index", pa.int32(), "0 to num_samples - 1")
 
 _PROBLEMS = pa.schema(
     [
@@ -233,6 +234,7 @@ _BESIDE = (
     # Made anew when the statistics of one of the data set's models are.
     Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),
 )
+_OF_ALL = ("token_distributions", "rewards", "samples")
 # The assets of a partition, in the order in which they are made. CONTRIBUTING.md says how to add one.
 ASSETS = (
     Asset(
@@ -289,9 +291,21 @@ OPTIONAL_ASSETS = (
         ),
         optional=True,
     ),
+    Asset(
+        "branches",
+        "B",
+        (
+            Table("branches", BRANCHES, "one row per token taken at a position of a response", _OF_ALL, _GRID, "copy"),
+            Table("continuations", CONTINUATIONS, "one row per continuation of a branch", _OF_ALL, _GRID, "view"),
+            Table("branch_positions", BRANCH_POSITIONS, "one row per position with branches", _OF_ALL, _GRID, "copy"),
+            Table("branch_problems", BRANCH_PROBLEMS, "one row per problem with branches", _OF_ALL, _GRID, "copy"),
+        ),
+        optional=True,
+    ),
 )
 GRID_ASSETS = tuple(asset.name for asset in ASSETS)
 OPTIONAL = tuple(asset.name for asset in OPTIONAL_ASSETS)
+BRANCH_TABLES = tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == "branches" for table in asset.tables)
 TABLES = {
     table.name: table
     for table in (*_BESIDE, *(table for asset in (*ASSETS, *OPTIONAL_ASSETS) for table in asset.tables))

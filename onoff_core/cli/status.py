@@ -1,6 +1,7 @@
 """`onoff status`: the grid, dataset x model x asset."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli.extensions import extensions
@@ -40,7 +41,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.grid.fingerprints import ASSETS, OPTIONAL
+    from onoff_core.grid.asked import asked_of_any
     from onoff_core.grid.problem_versions import problems_versions
     from onoff_core.grid.status import partition_status
     from onoff_core.store import Store, current_generations
@@ -56,8 +57,9 @@ def run(args: argparse.Namespace) -> int:
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
     known = current_generations(store)
-    shown, unfinished, open_keys = [], None, []
-    wanting: tuple[str, ...] = ASSETS
+    rows, unfinished, open_keys = [], None, []
+    assets = asked_of_any(study.partitions.values())
+    wanting: tuple[str, ...] = assets
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
             continue
@@ -66,19 +68,14 @@ def run(args: argparse.Namespace) -> int:
         except ModelError as error:
             notes[partition.model] = f"cannot be judged: {error}"
             states = {}
-        shown.append((partition, states))
+        rows.append([partition.dataset, partition.model, *(_mark(states, asset) for asset in assets)])
         wants_work = any(state not in ("complete", "imported", "dropped") for state in states.values())
         open_keys += [partition.key] if wants_work else []
         if unfinished is None and wants_work:
             unfinished = partition.key  # to make imported samples anew would replace them
             wanting = tuple(asset for asset, state in states.items() if state not in ("imported", "dropped"))
-    assets = (*ASSETS, *(asset for asset in OPTIONAL if any(asset in states for _, states in shown)))
-    rows = [
-        [partition.dataset, partition.model, *(_mark(states, asset) for asset in assets)] for partition, states in shown
-    ]
     if args.all:
-        rows += _not_in_study(study, store, args.dataset, args.model)
-        rows = [[*row, *[""] * (2 + len(assets) - len(row))] for row in rows]
+        rows += _not_in_study(study, store, assets, args.dataset, args.model)
     print(table(["dataset", "model", *assets], rows))
     print(f"\nstore: {study.store_path}")
     for name, note in notes.items():
@@ -94,22 +91,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _mark(states: "dict[str, AssetStatus]", asset: str) -> str:
-    """What stands in an asset's column; nothing where the settings do not ask for it."""
+def _mark(states: "Mapping[str, AssetStatus]", asset: str) -> str:
+    """Of one asset of a partition; nothing where the partition does not ask for it."""
     if not states:
         return "?"
     return _MARKS[states[asset]] if asset in states else ""
 
 
-def _not_in_study(study: Study, store: "Store", dataset: str | None, model: str | None) -> list[list[str]]:
+def _not_in_study(
+    study: Study, store: "Store", assets: Sequence[str], dataset: str | None, model: str | None
+) -> list[list[str]]:
     """A row for each partition that the store has and the study has not."""
-    from onoff_core.tables import GRID_ASSETS
-
-    found = sorted({names for asset in GRID_ASSETS for names in store.partitions(asset)})
+    found = sorted({names for asset in assets for names in store.partitions(asset)})
     return [
         [
             *names,
-            *("not in study" if store.current(asset, names) is not None else "-" for asset in GRID_ASSETS),
+            *("not in study" if store.current(asset, names) is not None else "-" for asset in assets),
         ]
         for names in found
         if "|".join(names) not in study.partitions and dataset in (None, names[0]) and model in (None, names[1])

@@ -5,6 +5,7 @@ rewards             the samples' fingerprint, format and reward type
 statistics          the rewards' fingerprint; statistics settings that are not the default
 token_distributions the samples' fingerprint, distribution settings
 cross_scores        the samples' fingerprint, both models with their precision, cross settings; one per reference
+branches            the fingerprints of the samples, rewards and token distributions, the section `branches`
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
 (`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
@@ -103,6 +104,11 @@ def _scorer(model: ModelSettings, partition: Partition) -> dict[str, Any]:
     }
 
 
+def branch_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's branches besides its samples, rewards and token distributions."""
+    return {} if partition.branches is None else partition.branches.deciding()
+
+
 def sampling_settings_version(partition: Partition) -> str:
     return fingerprint_of(sampling_settings(partition))
 
@@ -148,11 +154,17 @@ def all_references_fingerprint(by_reference: Mapping[str, str]) -> str:
     return fingerprint_of(["cross_scores", sorted(by_reference.items())])
 
 
+def branches_fingerprint(partition: Partition, samples: str, rewards: str, token_distributions: str) -> str:
+    inputs = {"samples": samples, "rewards": rewards, "token_distributions": token_distributions}
+    return _of("branches", **inputs, settings=fingerprint_of(branch_settings(partition)))
+
+
 def optional_settings(partition: Partition) -> dict[str, Any]:
     """What decides the partition's optional assets besides the samples, by asset; without those not asked for."""
-    if not partition.references:
-        return {}
-    return {"cross_scores": {one.name: cross_settings(partition, one) for one in partition.references}}
+    cross = {one.name: cross_settings(partition, one) for one in partition.references}
+    branches = branch_settings(partition)
+    asked = {"cross_scores": cross or None, "branches": None if partition.branches is None else branches}
+    return {asset: settings for asset, settings in asked.items() if settings is not None}
 
 
 def _of(asset: str, **inputs: str) -> str:

@@ -11,7 +11,7 @@ from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import wanted_cross, wanted_now
 from onoff_core.store import Judged, Judgement, Store
 from onoff_core.study import Partition, Study, partition_key
-from onoff_core.tables import CODE_VERSIONS, TABLES
+from onoff_core.tables import ASSETS, BRANCH_TABLES, CODE_VERSIONS, OPTIONAL_ASSETS, TABLES
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
 
@@ -126,16 +126,25 @@ class StudyJudge:
             wanted = wanted_now(partition, version, self._store, samples)
         except ModelError as error:
             return {asset: Judgement(True, None, str(error)) for asset in there}
-        wanted["problem_statistics"] = wanted["statistics"]
+        wanted |= {
+            table.name: wanted[made.name]
+            for made in (*ASSETS, *OPTIONAL_ASSETS)
+            if made.name in wanted
+            for table in made.tables
+        }
         inputs = {**wanted, "problems": version}
         settings = {
             "samples": lambda: fingerprints.sampling_settings(partition),
             "rewards": lambda: fingerprints.reward_settings(partition),
             **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
             "token_distributions": lambda: fingerprints.distribution_settings(partition),
+            **dict.fromkeys(BRANCH_TABLES, lambda: fingerprints.branch_settings(partition)),
         }
         said = {}
         for asset, now in there.items():
+            if asset not in wanted:  # nobody asks for it any more, so nothing makes it stale
+                said[asset] = _MADE
+                continue
             stale = now.fingerprint != wanted[asset]
             reason = _reason(asset, now, inputs, settings[asset]() if asset in settings else {}) if stale else None
             said[asset] = Judgement(True, stale, reason)

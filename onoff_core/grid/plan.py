@@ -15,7 +15,7 @@ class PartitionState:
     """One partition as the platform sees it."""
 
     key: str
-    wanted: Mapping[str, str] | None  # asset -> fingerprint by the settings; None: the data set was not read
+    wanted: Mapping[str, str] | None  # asset asked for -> fingerprint by the settings; None: data set not read
     made: Mapping[str, str]  # asset -> fingerprint of the last materialization whose result is still in the store
     made_at: float | None = None  # seconds since 1970, of the last materialization; None: never
     in_progress: bool = False  # queued, running, or waiting in a backfill

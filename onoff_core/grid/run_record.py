@@ -24,6 +24,7 @@ _PACKAGES = {
     "statistics": ("numpy",),
     "token_distributions": ("torch", "transformers", "tokenizers"),
     "cross_scores": ("torch", "transformers", "tokenizers"),
+    "branches": ("torch", "transformers", "tokenizers", "math-verify", "sympy"),
 }
 RUN = "run"  # the fact that holds it
 

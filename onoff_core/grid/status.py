@@ -1,9 +1,10 @@
-"""The state of each asset of a partition: complete, imported, partial, stale or missing."""
+"""The state of each asset of a partition: complete, imported, partial, stale or missing; of those it asks for."""
 
 from collections.abc import Mapping
 from typing import Literal
 
 from onoff_core.grid import fingerprints
+from onoff_core.grid.asked import asked_assets
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.store import Current, Judged, Store
 from onoff_core.store.provenance import is_imported
@@ -21,29 +22,29 @@ def imported_samples(store: Store, key: tuple[str, str]) -> str | None:
 
 
 def wanted_fingerprints(partition: Partition, problems_version: str, imported: str | None = None) -> dict[str, str]:
-    """Each asset's fingerprint by the settings as they are now; `imported`: the fingerprint of imported samples.
-
-    Optional assets that the settings do not ask for are left out.
+    """The fingerprint of each asset that is asked for, by the settings as they are now; `imported`: the fingerprint of
+    imported samples.
     """
     samples = imported or fingerprints.samples_fingerprint(partition, problems_version)
     rewards = fingerprints.rewards_fingerprint(partition, samples)
-    return {
+    distributions = fingerprints.token_distributions_fingerprint(partition, samples)
+    wanted = {
         "samples": samples,
         "rewards": rewards,
         "statistics": fingerprints.statistics_fingerprint(partition, rewards),
-        "token_distributions": fingerprints.token_distributions_fingerprint(partition, samples),
-        **_wanted_optional(partition, samples),
+        "token_distributions": distributions,
     }
+    if partition.branches is not None:
+        wanted["branches"] = fingerprints.branches_fingerprint(partition, samples, rewards, distributions)
+    cross = wanted_cross(partition, samples)
+    if cross:
+        wanted["cross_scores"] = fingerprints.all_references_fingerprint(cross)
+    return wanted
 
 
 def wanted_cross(partition: Partition, samples: str) -> dict[str, str]:
     """The fingerprint of the cross-scores by each reference that the settings ask for."""
     return {one.name: fingerprints.cross_scores_fingerprint(partition, samples, one) for one in partition.references}
-
-
-def _wanted_optional(partition: Partition, samples: str) -> dict[str, str]:
-    cross = wanted_cross(partition, samples)
-    return {"cross_scores": fingerprints.all_references_fingerprint(cross)} if cross else {}
 
 
 def current_version(store: Store, asset: str, partition: Partition) -> str | None:
@@ -76,7 +77,7 @@ def dropped_version(store: Store, asset: str, partition: Partition) -> str | Non
 def partition_status(
     partition: Partition, problems_version: str | None, store: Store, known: CurrentGenerations | None = None
 ) -> dict[str, AssetStatus]:
-    """The state of each asset, by name.
+    """The state of each asset that the partition asks for, by name.
 
     complete: made from what the settings say now; stale: made from something else; partial: begun and not finished;
     missing: nothing there; dropped: it was complete, and was removed on purpose. `problems_version` None: the data set
@@ -87,7 +88,8 @@ def partition_status(
     `known`: the answer of `current_generations`, which saves time where many partitions are looked at.
     """
     key = partition.names
-    current = {asset: _current(store, asset, key, known) for asset in fingerprints.ASSETS}
+    asked = asked_assets(partition)
+    current = {asset: _current(store, asset, key, known) for asset in asked if asset != "cross_scores"}
     samples = current["samples"]
     if problems_version is None and samples is not None:
         problems_version = samples.inputs["problems"]
@@ -95,7 +97,7 @@ def partition_status(
     wanted: dict[str, str] = {}
     if problems_version is not None:
         wanted = wanted_now(partition, problems_version, store, samples)
-    states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in fingerprints.ASSETS}
+    states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in current}
     if partition.references:
         states["cross_scores"] = _cross_state(partition, store, known, samples, wanted.get("samples"))
     return states if imported is None else {**states, "samples": "imported"}

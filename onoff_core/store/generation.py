@@ -38,6 +38,9 @@ _MADE_WITH = {
     "comparisons": "statistics",
     "cross_responses": "cross_scores",
     "cross_statistics": "cross_scores",
+    "continuations": "branches",
+    "branch_positions": "branches",
+    "branch_problems": "branches",
 }
 
 

@@ -4,6 +4,7 @@ In: a YAML file (and the task and sampling files it names). Out: a `Study`, and 
 model with every override applied. This package reads no data set and loads no model.
 """
 
+from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
@@ -37,6 +38,7 @@ from onoff_core.study.study import (
 __all__ = [
     "AutomationSettings",
     "BackendOptions",
+    "BranchSettings",
     "CrossSettings",
     "DatasetSettings",
     "DistributionSettings",

@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, ConfigDict
 
 from onoff_core.errors import SettingsError
+from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.checking import validate
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config, inline_or_file, read_yaml, resolve_store_path
@@ -51,6 +52,7 @@ class _StudyFile(Section):
     distribution: Annotated[DistributionSettings, BeforeValidator(nothing_as_empty)] = DistributionSettings()
     statistics: Annotated[StatisticsSettings, BeforeValidator(nothing_as_empty)] = StatisticsSettings()
     cross: Annotated[CrossSettings, BeforeValidator(nothing_as_empty)] = CrossSettings()
+    branches: BranchSettings | None = None  # {}: the defaults; null: none are asked for
     store: Annotated[StoreSettings, BeforeValidator(nothing_as_empty)] = StoreSettings()
     automation: Annotated[AutomationSettings, BeforeValidator(nothing_as_empty)] = AutomationSettings()
 
@@ -92,6 +94,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 statistics=top.statistics,
                 references=references[model_name],
                 cross=top.cross,
+                branches=top.branches,
             )
     return Study(
         config_path=path,

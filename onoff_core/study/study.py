@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from onoff_core.errors import PartitionError
+from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.settings import (
     AutomationSettings,
@@ -68,6 +69,7 @@ class Partition:
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
     references: tuple[Reference, ...] = ()  # which score its texts too; none: no cross-scores are asked for
     cross: CrossSettings = field(default_factory=CrossSettings)
+    branches: BranchSettings | None = None  # None: nobody asks for branches
 
     @property
     def key(self) -> str:
