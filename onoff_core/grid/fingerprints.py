@@ -84,10 +84,12 @@ def cross_settings(partition: Partition, reference: Reference) -> dict[str, Any]
     """What decides the cross-scores of a partition by one reference besides the samples. How the models share the
     memory does not, nor does which other references there are.
     """
+    bounds = partition.cross.divergence == "bounds"
     return {
         "model": _scorer(partition.model_settings, partition),
         "reference": _scorer(reference.settings, partition),
         **partition.cross.deciding({"references", "load"}),
+        **({"distribution": distribution_settings(partition)} if bounds else {}),
     }
 
 
