@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, model_validator
 
 from onoff_core.study.settings import Count, Name, Section, list_as_tuple
 
@@ -19,3 +19,9 @@ class CrossSettings(Section):
     other_tokenizer: Literal["refuse", "text"] = "refuse"
     # null: both models in memory, or one after the other where they do not fit; speed, not content
     load: Literal["together", "in_turn"] | None = None
+
+    @model_validator(mode="after")
+    def _bounds_are_of_responses(self) -> "CrossSettings":
+        if self.divergence == "bounds" and self.solutions:
+            raise ValueError("divergence: bounds goes by the responses' token distributions; solutions have none")
+        return self
