@@ -21,6 +21,12 @@ def distributions_bytes(tokens: int, top_k: int | None, vocab_size: int) -> int:
     return tokens * (_SCORED_BYTES + alternatives)
 
 
+def branches_bytes(continuations: int, tokens: int, max_length: int) -> int:
+    """The most bytes that continuations of so many tokens in all can take. Each keeps the whole response's text."""
+    text = _TOKEN_BYTES // 3
+    return tokens * (_TOKEN_BYTES - text) + continuations * max_length * text
+
+
 def check_room(store: Store, needed: int, what: str) -> None:
     """Raise `StoreError` if the store may not grow by the bytes needed."""
     if store.max_bytes is None:
