@@ -1,7 +1,8 @@
-"""`settings`, `reward_settings`, `distribution_settings`: hashes of what `onoff.yaml` says of each partition.
+"""`settings`, `reward_settings`, `distribution_settings`, `branch_settings`: hashes of what `onoff.yaml` says of each
+partition.
 
-Three assets and not one, so that a change makes stale just what it decides: sampling settings the samples and all
-that follows, `distribution.top_k` the token distributions alone.
+Four assets and not one, so that a change makes stale just what it decides: sampling settings the samples and all
+that follows, `distribution.top_k` the token distributions and branches, `branches` the branches alone.
 """
 
 import dagster as dg
@@ -16,11 +17,13 @@ DESCRIPTIONS = {
     "and compared.",
     "distribution_settings": "What decides a partition's token distributions, from the problems on: sampling, "
     "temperature and top-k.",
+    "branch_settings": "What decides a partition's branches, from the problems on; of partitions whose settings ask "
+    "for branches.",
 }
 
 
 def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
-    """The asset of this name, one of the three."""
+    """The asset of this name, one of the four."""
 
     @dg.observable_source_asset(
         name=name,

@@ -170,7 +170,7 @@ def _position_row(one: ValuedPosition, before: Estimate | None, after: Estimate 
     if place.step is not None and before is not None and after is not None:
         drop = combined([(1.0, before), (-1.0, after)])
     elif place.step is None and (advantage := one.advantage(one.sampled)) is not None:
-        drop = Estimate(-advantage.value, (-advantage.interval[1], -advantage.interval[0]))
+        drop = combined([(-1.0, advantage)])
     return {
         "problem_id": position.response.problem_id,
         "sample_index": position.response.sample_index,

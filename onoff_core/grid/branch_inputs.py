@@ -91,7 +91,8 @@ class BranchInputs:
     def responses(self, settings: BranchSettings) -> Iterator[BranchedResponse]:
         """The responses that are gone back into, in the order of the samples."""
         rewards = _rewards(self.rewards)
-        wanted, taken = _STATUS[settings.responses.status], defaultdict(int)
+        wanted = _STATUS[settings.responses.status]
+        taken: dict[str, int] = defaultdict(int)
         kept = max(settings.alternatives.top_k, _LEAST_KEPT)
         for index in sorted(self.samples.fragment_indices()):
             rows = self.samples.read_fragment(index).to_pylist()
