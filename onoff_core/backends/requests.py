@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Request:
-    """One response to draw."""
+    """One response to draw.
+
+    `begun`: so many of the prompt's last tokens are the first ones of the response, which is gone on with. They count
+    in `max_length` and may be the beginning of a stop string; what is drawn comes after them. Requests that go on with
+    one response should stand side by side, shorter ones first: an engine may compute what they share once.
+    """
 
     problem_id: str
     sample_index: int
     prompt_ids: tuple[int, ...]
+    begun: int = 0
 
 
 @dataclass

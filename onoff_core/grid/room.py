@@ -27,6 +27,12 @@ def cross_bytes(tokens: int) -> int:
     return tokens * _CROSS_BYTES
 
 
+def branches_bytes(continuations: int, tokens: int, max_length: int) -> int:
+    """The most bytes that continuations of so many tokens in all can take. Each keeps the whole response's text."""
+    text = _TOKEN_BYTES // 3
+    return tokens * (_TOKEN_BYTES - text) + continuations * max_length * text
+
+
 def check_room(store: Store, needed: int, what: str) -> None:
     """Raise `StoreError` if the store may not grow by the bytes needed."""
     if store.max_bytes is None:
