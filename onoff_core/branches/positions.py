@@ -12,7 +12,7 @@ from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError, SettingsError
 from onoff_core.study.branch_settings import BranchedPositions
 
-_PARAGRAPH_END = re.compile(rb"\n[ \t\r]*\n\s*")  # the empty line, with all that is white before the next paragraph
+_PARAGRAPH_END = re.compile(rb"\n(?:[ \t\r]*\n)+")  # one empty line, or several
 
 
 @dataclass(frozen=True)
