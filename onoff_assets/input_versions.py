@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from onoff_core.store import Store
 
 _MAX_SECONDS = 20.0
-SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings", "branch_settings")
+SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings", "cross_settings", "branch_settings")
 
 
 def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEventType) -> dict[str, str]:
@@ -78,6 +78,8 @@ def settings_versions(
             wanted = wanted_fingerprints(partition, problems[partition.dataset])
             versions["reward_settings"][partition.key] = wanted["rewards"]
             versions["distribution_settings"][partition.key] = wanted["token_distributions"]
+            if "cross_scores" in wanted:
+                versions["cross_settings"][partition.key] = wanted["cross_scores"]
             if "branches" in wanted:
                 versions["branch_settings"][partition.key] = wanted["branches"]
     return versions
@@ -187,6 +189,7 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
     Imported samples have none: no setting makes them or what is made from them stale.
     """
     from onoff_core.grid import fingerprints
+    from onoff_core.grid.status import wanted_cross
     from onoff_core.store.provenance import is_imported
 
     names = (partition.dataset, partition.model)
@@ -200,6 +203,9 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
         made["reward_settings"] = rewards.fingerprint
     if "token_distributions" in assets:
         made["distribution_settings"] = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
+    if "cross_scores" in assets and partition.references:
+        cross = wanted_cross(partition, samples.fingerprint)
+        made["cross_settings"] = fingerprints.all_references_fingerprint(cross)
     scores = store.current("token_distributions", names)
     if "branches" in assets and partition.branches is not None:
         graded = made.get("reward_settings", None if rewards is None else rewards.fingerprint)

@@ -63,6 +63,8 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
     if asset == "branches":
         made_from = {name: inputs[name] for name in ("rewards", "token_distributions")}
         return {**made_from, "branch_settings": made.manifest.fingerprint}
+    if asset == "cross_scores":
+        return {"samples": inputs["samples"]}
     return {"samples": inputs["samples"], "distribution_settings": made.manifest.fingerprint}
 
 

@@ -15,7 +15,7 @@ from onoff_core.grid.asked import asked_of_any
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version, problems_versions
 from onoff_core.grid.recorded import as_recorded
-from onoff_core.grid.status import imported_samples, wanted_fingerprints
+from onoff_core.grid.status import current_version, dropped_version, imported_samples, wanted_fingerprints
 from onoff_core.store import Store
 from onoff_core.study import Partition, Study
 
@@ -110,13 +110,11 @@ def _wanted(partition: Partition, problems_version: str | None, store: Store) ->
 
 def _still_there(store: Store, partition: Partition, made: dict[str, str]) -> dict[str, str]:
     """Of what Dagster remembers, the results that are still current in the store."""
-    names = (partition.dataset, partition.model)
-    currents = {asset: store.current(asset, names) for asset in made}
     return {
         asset: fingerprint
         for asset, fingerprint in made.items()
-        if ((current := currents[asset]) is not None and current.fingerprint == fingerprint)
-        or store.dropped(asset, names) == fingerprint  # on purpose, so it is not made again
+        if current_version(store, asset, partition) == fingerprint
+        or dropped_version(store, asset, partition) == fingerprint  # on purpose, so it is not made again
     }
 
 

@@ -9,9 +9,11 @@ from typing import Literal
 import pyarrow as pa
 
 from onoff_core.branch_tables import BRANCH_POSITIONS, BRANCH_PROBLEMS, BRANCHES, CONTINUATIONS
+from onoff_core.columns import MISSING as _MISSING
 from onoff_core.columns import PROBLEM as _PROBLEM
 from onoff_core.columns import SAMPLE as _SAMPLE
 from onoff_core.columns import column as _column
+from onoff_core.cross_tables import CROSS_RESPONSES, CROSS_SCORES, CROSS_STATISTICS
 
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"  # the finish_reason of an imported response
@@ -86,9 +88,6 @@ _K_INTERVAL = pa.list_(
             *(pa.field(name, pa.float64()) for name in (*_BOTH_INTERVALS, "lowest", "highest")),
         ]
     )
-)
-_MISSING = pa.list_(
-    pa.struct([pa.field("statistic", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 )
 _STATISTICS = pa.schema(
     [
@@ -271,7 +270,27 @@ ASSETS = (
     ),
 )
 # Made of the partitions whose settings ask for them.
+_PAIRS = ("dataset", "model", "reference")
 OPTIONAL_ASSETS = (
+    Asset(
+        "cross_scores",
+        "X",
+        (
+            Table("cross_scores", CROSS_SCORES, "one row per token and reference", ("samples",), _PAIRS, "view"),
+            Table(
+                "cross_responses", CROSS_RESPONSES, "one row per response and reference", ("samples",), _PAIRS, "copy"
+            ),
+            Table(
+                "cross_statistics",
+                CROSS_STATISTICS,
+                "one row per partition, reference and kind of text",
+                ("samples",),
+                _PAIRS,
+                "copy",
+            ),
+        ),
+        optional=True,
+    ),
     Asset(
         "branches",
         "B",
