@@ -8,7 +8,7 @@ import pytest
 
 from onoff_core.backends.fake import STOP, FakeTokenizer
 from onoff_core.backends.vocabulary import Vocabulary
-from onoff_core.branches.planning import BranchedPosition, Lengths, Model, Planner, chunks_of_positions
+from onoff_core.branches.planning import Lengths, Model, Planner, chunks_of_positions
 from onoff_core.branches.positions import BranchedResponse, Place, choose_places, named_tokens, paragraph_ends
 from onoff_core.errors import ModelError, SettingsError
 from onoff_core.study import BranchSettings, SamplingSettings
@@ -109,8 +109,10 @@ def test_paragraphs_end_where_an_empty_line_ends(tokens: list[int], ends: list[i
 def test_steps_begin_after_the_step_before() -> None:
     of = response(bytes([1, 5, 6, 5, 4, 0]))
     assert choose_places(BranchedPositions(how="steps"), of, WORDS) == [Place(1, 0, 0), Place(3, 2, 1), Place(5, 4, 2)]
-    entropy = BranchedPosition(of, Place(3, 2, 1), ()).entropy
-    assert entropy == pytest.approx(2.5)  # of tokens 2 and 3
+    model = Model(None, frozenset({0}), WORDS)
+    of_steps = Planner(BranchSettings(positions=BranchedPositions(how="steps")), SamplingSettings(), 1.0, model)
+    assert [position.entropy for position in of_steps.positions(of)] == [0.5, 2.5, 4.5]  # the mean of their tokens
+    assert all(len(position.branches) == 1 for position in of_steps.positions(of))
 
 
 def taken(of: BranchedResponse, **settings: Any) -> list[int]:
