@@ -167,7 +167,8 @@ class _Run:
         """The next chunks that fit into what is left of max_tokens, whatever their lengths will be; no more than memory
         should hold requests for.
         """
-        limit, wave = self.settings.max_tokens, []
+        limit = self.settings.max_tokens
+        wave: list[BranchChunk] = []
         left = None if limit is None else limit - sum(self.spent.values())
         ids = 0
         for chunk in chunks:

@@ -7,8 +7,10 @@ import pytest
 from onoff_core.checks import check_branches
 from onoff_core.errors import SettingsError
 from onoff_core.grid.status import partition_status
+from onoff_core.store import connect_catalog, publish_catalog
+from onoff_core.tables import BRANCH_TABLES
 from tests.branches import chain
-from tests.branches.conftest import KEY, MakeChain, Project
+from tests.branches.conftest import BRANCHES, KEY, MakeChain, Project
 
 CONTINUATION = ("problem_id", "sample_index", "position", "token_id", "continuation_index")
 
@@ -224,15 +226,25 @@ def test_steps_have_the_values_of_their_ends(make_chain: MakeChain) -> None:
         assert row["drop"] == pytest.approx(before - reward)
 
 
+def judged(project: Project) -> dict[str, tuple[bool | None, str | None]]:
+    """What the catalog says of each table of branches: whether it is stale, and why."""
+    publish_catalog(project.store)
+    with connect_catalog(project.store) as connection:
+        rows = connection.execute("SELECT asset, is_stale, stale_because FROM generations").fetchall()
+    return {asset: (stale, why) for asset, stale, why in rows if asset in BRANCH_TABLES}
+
+
 def test_status_follows_what_is_asked_for(make_chain: MakeChain) -> None:
     project = make_chain()
     assert "branches" not in partition_status(project.partition, None, project.store)
     project.branch()
     states = partition_status(project.partition, None, project.store)
     assert states["branches"] == "complete"
-    project.write(branches={"continuations": 5})
+    project.write(branches={**BRANCHES, "continuations": 5})
     assert partition_status(project.partition, None, project.store)["branches"] == "stale"
+    assert judged(project) == dict.fromkeys(BRANCH_TABLES, (True, "continuations is 5, was 4"))
     project.write(branches=None)
+    assert judged(project) == dict.fromkeys(BRANCH_TABLES, (False, None))
     assert "branches" not in partition_status(project.partition, None, project.store)
     assert {name: state for name, state in states.items() if name != "branches"} == partition_status(
         project.partition, None, project.store

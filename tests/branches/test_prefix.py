@@ -1,5 +1,6 @@
 """Going on with a response in the decode loop: what is shared is computed once, and nothing else changes."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,10 @@ from onoff_core.backends.fake import FakeModel, open_sampler
 from onoff_core.backends.huggingface.decoding import decode
 from onoff_core.backends.requests import Request
 from onoff_core.study import ModelSettings, SamplingSettings
+from tests.backends.openai.server import serving
+from tests.backends.openai.test_served import PROBES
+from tests.backends.openai.test_served import drawn as served
+from tests.backends.openai.test_served import settings as served_settings
 
 PROMPT, RESPONSE = tuple(range(10, 40)), tuple(range(60, 90))
 POSITIONS, TOKENS, EACH = (3, 11, 12, 29), (100, 101), 2
@@ -73,6 +78,16 @@ def test_a_stop_string_may_begin_before_the_branch(tail: bytes, stops: bool) -> 
     request = Request("p", 0, (*b"question", *tail), begun=len(tail))
     draft = Draft(request, model, SamplingSettings(stop_strings=("END",)), 0)
     assert draft.accept(ord("D"), -1.0) is stops
+
+
+def test_a_server_gets_the_ids_and_what_is_left_of_max_length(tiny_folder: Path) -> None:
+    asked = [Request("p, position 2, token 7", 0, (40, 50, 60, 61, 7), begun=3), Request("p", 0, (40, 50))]
+    with serving(tiny_folder) as server:
+        drawn_there = served(served_settings(tiny_folder, server), asked)
+        said = {tuple(one["prompt"]): one["max_tokens"] for one in server.behaviour.seen[PROBES:]}
+    assert said == {(40, 50, 60, 61, 7): 17, (40, 50): 20}
+    lengths = {response.request.begun: len(response.token_ids) for response in drawn_there}
+    assert lengths[3] <= 17
 
 
 @pytest.mark.real_model
