@@ -28,6 +28,8 @@ SLOW_MODULES = {  # many processes, real limits of memory, whole data sets, each
     "tests.backends.openai.test_partition",
     "tests.backends.replicas.test_engine",
     "tests.backends.replicas.test_partition",
+    "tests.branches.test_chain",
+    "tests.branches.test_resuming",
     "tests.platform.test_webserver",
     "tests.rewards.test_datasets",
     "tests.store.test_killed",

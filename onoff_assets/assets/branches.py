@@ -1,5 +1,7 @@
 """`branches`: what would have come of other tokens."""
 
+from typing import Any
+
 import dagster as dg
 
 from onoff_assets.execution import run
@@ -68,9 +70,9 @@ def build_branches(
     return branches
 
 
-def _beside(grid: Grid, partition: tuple[str, ...], table: str) -> list[dict[str, object]]:
+def _beside(grid: Grid, partition: tuple[str, ...], table: str) -> list[dict[str, Any]]:
     """The rows of a table that was made with the branches."""
     from onoff_assets.execution import open_store
 
-    rows: list[dict[str, object]] = open_store(grid.study).require(table, partition).read().to_pylist()
+    rows: list[dict[str, Any]] = open_store(grid.study).require(table, partition).read().to_pylist()
     return rows

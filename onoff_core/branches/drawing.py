@@ -49,14 +49,13 @@ def draw_chunks(
     for chunk in chunks:
         for position, branch in branches_of(chunk):
             prefixes[branch.key] = _response_so_far(position, branch)
+            ids, name = (*position.response.prompt_ids, *prefixes[branch.key]), branch_name(branch.key)
             for key in keys_of_branch(branch, continuations):
                 if branch.end is not None:
                     found[chunk.index][key] = _ended(sampler, prefixes[branch.key], branch.end)
                 elif key in known:
                     found[chunk.index][key] = known[key]
                 else:
-                    ids = (*position.response.prompt_ids, *prefixes[branch.key])
-                    name = branch_name(branch.key)
                     requests.append(Request(name, key[1], ids, begun=len(prefixes[branch.key])))
                     begun[name, key[1]] = (chunk.index, key)
                     waiting[chunk.index] = waiting.get(chunk.index, 0) + 1

@@ -34,14 +34,15 @@ class Branch:
 class BranchedPosition:
     """A position of a response, with the tokens taken there: the sampled one first."""
 
-    response: BranchedResponse
+    response: BranchedResponse  # without its distributions, which are large
     place: Place
     branches: tuple[Branch, ...]
+    entropy: float  # nats, of the distribution there; with paragraphs, the mean of the one that ends there
 
     @property
-    def entropy(self) -> float:
-        """Nats, of the distribution there; with paragraphs, the mean of the one that ends there."""
-        return float(self.response.entropy[self.place.begin : self.place.position + 1].astype(np.float64).mean())
+    def num_ids(self) -> int:
+        """The token ids that the requests for its branches hold."""
+        return len(self.branches) * (len(self.response.prompt_ids) + self.place.position + 1)
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,11 @@ class Planner:
             raise ModelError(f"{response.name} has no token ids; there is nothing to go back into")
         self._check_top_k(response)
         places = choose_places(self.settings.positions, response, self.model.vocabulary)
-        return [BranchedPosition(response, place, self._branches(response, place)) for place in places]
+        kept = response.without_distributions()
+        return [
+            BranchedPosition(kept, place, self._branches(response, place), _entropy(response, place))
+            for place in places
+        ]
 
     def _check_top_k(self, response: BranchedResponse) -> None:
         kept, how = response.topk_ids.shape[1], self.settings.positions.how
@@ -154,6 +159,10 @@ class Planner:
         """The most tokens that the position's continuations can come to."""
         open_ended = sum(branch.end is None for branch in position.branches)
         return open_ended * self.continuations * self.room(position)
+
+
+def _entropy(response: BranchedResponse, place: Place) -> float:
+    return float(response.entropy[place.begin : place.position + 1].astype(np.float64).mean())
 
 
 class Lengths:

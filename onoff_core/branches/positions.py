@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError, SettingsError
 from onoff_core.study.branch_settings import BranchedPositions
 
-_PARAGRAPH_END = re.compile(rb"\n[ \t\r]*\n\s*")  # the empty line, with all that is white before the next paragraph
+_PARAGRAPH_END = re.compile(rb"\n(?:[ \t\r]*\n)+")  # one empty line, or several
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class BranchedResponse:
     @property
     def name(self) -> str:
         return f"problem {self.problem_id}, sample {self.sample_index}"
+
+    def without_distributions(self) -> "BranchedResponse":
+        nothing = np.empty(0, np.float32)
+        return replace(self, entropy=nothing, logprob=nothing, topk_ids=nothing, topk_logprobs=nothing)
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,7 @@ def _kept(distributions: "Generation", samples: "Generation", branches: Rows) ->
         for key in keys_of(samples.read_fragment(index, ["problem_id", "sample_index"])):
             if key not in asked:
                 continue
-            where = {"problem_id": key[0], "sample_index": key[1]}
+            where: dict[str, str | int] = {"problem_id": key[0], "sample_index": key[1]}
             table = distributions.read_rows(index, where, columns)
             for row in _at(table, asked[key]).to_pylist():
                 ids = range(len(row["topk_logprobs"])) if row["topk_ids"] is None else row["topk_ids"]

@@ -40,6 +40,7 @@ from onoff_core.store import Generation, Store, publish_catalog
 from onoff_core.study import BranchSettings, Partition
 from onoff_core.tables import BRANCH_TABLES, SCHEMAS
 
+_MOST_IDS = 20_000_000  # token ids in the requests of chunks that are drawn side by side: some 200 MB
 _info: Log = logging.getLogger("onoff").info
 
 
@@ -163,13 +164,18 @@ class _Run:
         return {chunk.index for chunk in chunks[:done]}
 
     def _fitting(self, planner: Planner, chunks: Sequence[BranchChunk]) -> list[BranchChunk]:
-        """The next chunks that fit into what is left of max_tokens, whatever their lengths will be."""
-        if self.settings.max_tokens is None:
-            return list(chunks)
-        left, wave = self.settings.max_tokens - sum(self.spent.values()), []
+        """The next chunks that fit into what is left of max_tokens, whatever their lengths will be; no more than memory
+        should hold requests for.
+        """
+        limit = self.settings.max_tokens
+        wave: list[BranchChunk] = []
+        left = None if limit is None else limit - sum(self.spent.values())
+        ids = 0
         for chunk in chunks:
-            left -= sum(map(planner.most_tokens, chunk.positions))
-            if left < 0:
+            ids += sum(position.num_ids for position in chunk.positions)
+            if left is not None:
+                left -= sum(map(planner.most_tokens, chunk.positions))
+            if (left is not None and left < 0) or (wave and ids > _MOST_IDS):
                 break
             wave.append(chunk)
         return wave

@@ -20,7 +20,6 @@ from onoff_core.backends.huggingface.cpu.slots import SlotCache
 from onoff_core.backends.huggingface.drawing import draw
 from onoff_core.backends.huggingface.loading import LoadedModel, Support
 from onoff_core.backends.huggingface.support import other_layers, said
-from onoff_core.backends.huggingface.trying import shares_prefix
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
@@ -37,7 +36,10 @@ class SlotLoop:
         seed: int,
         max_rows: int,
         on_tokens: OnTokens,
+        shares_prefix: bool = True,
     ) -> None:
+        """`shares_prefix`: the model can go on from keys and values that were put on for another sequence."""
+        self.shares_prefix = shares_prefix
         self.loaded, self.sampling, self.seed, self.on_tokens = loaded, sampling, seed, on_tokens
         self.queue = deque(requests)
         self.cache = SlotCache(loaded.model, min(max_rows, len(requests)), sampling.max_length)
@@ -98,7 +100,7 @@ class SlotLoop:
                 result = self.loaded.model(input_ids=ids, past_key_values=kept, use_cache=True, logits_to_keep=1)
             self.slots[prompt_ids] = self.cache.store_prompt(kept)
             self.prompt_logits[prompt_ids] = result.logits[0, -1].float()
-            if begun and shares_prefix(self.loaded):
+            if begun and self.shares_prefix:
                 self.latest = (prompt_ids, kept)
         return self.slots[prompt_ids]
 
