@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from onoff_core.store import Store
 
 _MAX_SECONDS = 20.0
-SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings")
+SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings", "cross_settings", "branch_settings")
 
 
 def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEventType) -> dict[str, str]:
@@ -58,7 +58,7 @@ def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, st
 def settings_versions(
     partitions: Iterable[Partition], problems: Mapping[str, str], store: "Store"
 ) -> dict[str, dict[str, str]]:
-    """The versions of the three settings assets, by asset and partition key; `problems`: by data set, where known.
+    """The versions of the settings assets, by asset and partition key; `problems`: by data set, where known.
 
     Dagster looks one step back only, so what decides rewards and token distributions counts all the way from the
     problems: a sampling setting makes them stale at once, not when the samples have been drawn again.
@@ -78,6 +78,10 @@ def settings_versions(
             wanted = wanted_fingerprints(partition, problems[partition.dataset])
             versions["reward_settings"][partition.key] = wanted["rewards"]
             versions["distribution_settings"][partition.key] = wanted["token_distributions"]
+            if "cross_scores" in wanted:
+                versions["cross_settings"][partition.key] = wanted["cross_scores"]
+            if "branches" in wanted:
+                versions["branch_settings"][partition.key] = wanted["branches"]
     return versions
 
 
@@ -185,6 +189,7 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
     Imported samples have none: no setting makes them or what is made from them stale.
     """
     from onoff_core.grid import fingerprints
+    from onoff_core.grid.status import wanted_cross
     from onoff_core.store.provenance import is_imported
 
     names = (partition.dataset, partition.model)
@@ -198,4 +203,13 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
         made["reward_settings"] = rewards.fingerprint
     if "token_distributions" in assets:
         made["distribution_settings"] = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
+    if "cross_scores" in assets and partition.references:
+        cross = wanted_cross(partition, samples.fingerprint)
+        made["cross_settings"] = fingerprints.all_references_fingerprint(cross)
+    scores = store.current("token_distributions", names)
+    if "branches" in assets and partition.branches is not None:
+        graded = made.get("reward_settings", None if rewards is None else rewards.fingerprint)
+        scored = made.get("distribution_settings", None if scores is None else scores.fingerprint)
+        if graded is not None and scored is not None:
+            made["branch_settings"] = fingerprints.branches_fingerprint(partition, samples.fingerprint, graded, scored)
     return {asset: {partition.key: version} for asset, version in made.items()}

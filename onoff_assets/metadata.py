@@ -48,8 +48,9 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
     """The data version of each asset that this one depends on, as it was when this was made.
 
     Dagster records the empty version for inputs that are observed partition by partition, so we say it ourselves. The
-    versions of `reward_settings` and `distribution_settings` count all the way from the problems: they are what the
-    settings' rewards and token distributions would be. None: the run could not observe its settings.
+    versions of `reward_settings`, `distribution_settings` and `branch_settings` count all the way from the problems:
+    they are what the settings' rewards, token distributions and branches would be. None: the run could not observe
+    its settings.
     """
     inputs, asset = made.manifest.inputs, made.generation.asset
     if asset == "samples":
@@ -59,6 +60,11 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
         return {"samples": inputs["samples"], "reward_settings": made.manifest.fingerprint}
     if asset == "statistics":
         return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"]}
+    if asset == "branches":
+        made_from = {name: inputs[name] for name in ("rewards", "token_distributions")}
+        return {**made_from, "branch_settings": made.manifest.fingerprint}
+    if asset == "cross_scores":
+        return {"samples": inputs["samples"]}
     return {"samples": inputs["samples"], "distribution_settings": made.manifest.fingerprint}
 
 

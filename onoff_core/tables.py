@@ -8,16 +8,16 @@ from typing import Literal
 
 import pyarrow as pa
 
+from onoff_core.branch_tables import BRANCH_POSITIONS, BRANCH_PROBLEMS, BRANCHES, CONTINUATIONS
+from onoff_core.columns import MISSING as _MISSING
+from onoff_core.columns import PROBLEM as _PROBLEM
+from onoff_core.columns import SAMPLE as _SAMPLE
+from onoff_core.columns import column as _column
+from onoff_core.cross_tables import CROSS_RESPONSES, CROSS_SCORES, CROSS_STATISTICS
+
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"  # the finish_reason of an imported response
 
-
-def _column(name: str, kind: pa.DataType, comment: str, *, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"comment": comment})
-
-
-_PROBLEM = _column("problem_id", pa.string(), "unique within the data set")
-_SAMPLE = _column("sample_index", pa.int32(), "0 to num_samples - 1")
 
 _PROBLEMS = pa.schema(
     [
@@ -88,9 +88,6 @@ _K_INTERVAL = pa.list_(
             *(pa.field(name, pa.float64()) for name in (*_BOTH_INTERVALS, "lowest", "highest")),
         ]
     )
-)
-_MISSING = pa.list_(
-    pa.struct([pa.field("statistic", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 )
 _STATISTICS = pa.schema(
     [
@@ -221,6 +218,7 @@ class Asset:
     name: str  # also of its first table
     letter: str  # where there is room for one character
     tables: tuple[Table, ...]
+    optional: bool = False  # made of the partitions whose settings ask for it, and of no others
 
     @property
     def code_version(self) -> str:
@@ -236,6 +234,7 @@ _BESIDE = (
     # Made anew when the statistics of one of the data set's models are.
     Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),
 )
+_OF_ALL = ("token_distributions", "rewards", "samples")
 # The assets of a partition, in the order in which they are made. CONTRIBUTING.md says how to add one.
 ASSETS = (
     Asset(
@@ -270,8 +269,47 @@ ASSETS = (
         (Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),),
     ),
 )
+# Made of the partitions whose settings ask for them.
+_PAIRS = ("dataset", "model", "reference")
+OPTIONAL_ASSETS = (
+    Asset(
+        "cross_scores",
+        "X",
+        (
+            Table("cross_scores", CROSS_SCORES, "one row per token and reference", ("samples",), _PAIRS, "view"),
+            Table(
+                "cross_responses", CROSS_RESPONSES, "one row per response and reference", ("samples",), _PAIRS, "copy"
+            ),
+            Table(
+                "cross_statistics",
+                CROSS_STATISTICS,
+                "one row per partition, reference and kind of text",
+                ("samples",),
+                _PAIRS,
+                "copy",
+            ),
+        ),
+        optional=True,
+    ),
+    Asset(
+        "branches",
+        "B",
+        (
+            Table("branches", BRANCHES, "one row per token taken at a position of a response", _OF_ALL, _GRID, "copy"),
+            Table("continuations", CONTINUATIONS, "one row per continuation of a branch", _OF_ALL, _GRID, "view"),
+            Table("branch_positions", BRANCH_POSITIONS, "one row per position with branches", _OF_ALL, _GRID, "copy"),
+            Table("branch_problems", BRANCH_PROBLEMS, "one row per problem with branches", _OF_ALL, _GRID, "copy"),
+        ),
+        optional=True,
+    ),
+)
 GRID_ASSETS = tuple(asset.name for asset in ASSETS)
-TABLES = {table.name: table for table in (*_BESIDE, *(table for asset in ASSETS for table in asset.tables))}
+OPTIONAL = tuple(asset.name for asset in OPTIONAL_ASSETS)
+BRANCH_TABLES = tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == "branches" for table in asset.tables)
+TABLES = {
+    table.name: table
+    for table in (*_BESIDE, *(table for asset in (*ASSETS, *OPTIONAL_ASSETS) for table in asset.tables))
+}
 SCHEMAS = {table.name: table.schema for table in TABLES.values()}
 CODE_VERSIONS = {
     **{table.name: table.code_version for table in TABLES.values()},

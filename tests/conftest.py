@@ -29,6 +29,8 @@ SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, wh
     "tests.backends.openai.test_partition",
     "tests.backends.replicas.test_engine",
     "tests.backends.replicas.test_partition",
+    "tests.branches.test_chain",
+    "tests.branches.test_resuming",
     "tests.cli.test_power",
     "tests.platform.test_checks",
     "tests.platform.test_code_location",

@@ -36,7 +36,7 @@ from onoff_core.tables import SCHEMAS
 Log = Callable[[str], None]
 T = TypeVar("T")
 
-_info: Log = logging.getLogger("onoff").info
+info: Log = logging.getLogger("onoff").info
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def materialize_samples(
     """Draw the partition's responses. `ad_hoc`: of a partition that is not quite what the settings say; other models'
     results are still read with the data set's problems as they were.
     """
-    say, partition = log or _info, as_recorded(partition, store)
+    say, partition = log or info, as_recorded(partition, store)
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
     if not ad_hoc:
@@ -127,7 +127,7 @@ def _sample(
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Grade the partition's current samples."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
     with store.writing(generation):
@@ -171,7 +171,7 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
 
 def materialize_statistics(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Summarise the partition's current rewards, each problem's too, and compare the data set's models anew."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
     fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
     generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
@@ -197,7 +197,7 @@ def materialize_token_distributions(
     partition: Partition, store: Store, log: Log | None = None, *, again: bool = False
 ) -> Made:
     """Score every token of the partition's current samples."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     if SamplesProvenance.of(samples.manifest()).ids_from_text:
         raise ModelError(
@@ -268,7 +268,7 @@ def _begun_ahead(begun: Iterator[T], count: int = 2) -> Iterator[T]:
     yield from ahead
 
 
-def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> bool:
+def is_whole(generation: Generation, say: Log = info, again: bool = False) -> bool:
     """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone; all
     of it where it is to be made again.
     """

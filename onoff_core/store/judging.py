@@ -15,7 +15,7 @@ import pyarrow as pa
 from onoff_core.store import schema
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
-_SAME = "g.asset = j.asset AND g.dataset IS NOT DISTINCT FROM j.dataset AND g.model IS NOT DISTINCT FROM j.model"
+_SAME = f"g.asset = j.asset AND {schema.same_partition('g', 'j')}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
     rows = [
         {
             "asset": asset,
-            **dict(zip(("dataset", "model"), schema.names_of(asset, partition), strict=True)),
+            **dict(zip(schema.NAMES, schema.names_of(asset, partition), strict=True)),
             "in_study": said.in_study,
             "is_stale": said.is_stale,
             "stale_because": said.reason,
@@ -83,6 +83,7 @@ _JUDGED = pa.schema(
         ("asset", pa.string()),
         ("dataset", pa.string()),
         ("model", pa.string()),
+        ("reference", pa.string()),
         ("in_study", pa.bool_()),
         ("is_stale", pa.bool_()),
         ("stale_because", pa.string()),
@@ -93,7 +94,7 @@ _JUDGED = pa.schema(
 def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | None) -> dict[Key, Judged]:
     """All current generations, or those of these data sets (None stands for those without a data set)."""
     rows = connection.execute(
-        "SELECT asset, dataset, model, fingerprint, inputs, settings, facts->'imported' FROM generations "
+        f"SELECT asset, {', '.join(schema.NAMES)}, fingerprint, inputs, settings, facts->'imported' FROM generations "
         "WHERE $all OR list_contains($datasets, coalesce(dataset, ''))",
         {"all": datasets is None, "datasets": [name or "" for name in datasets or ()]},
     ).fetchall()
