@@ -39,7 +39,8 @@ def build_cross_scores(
         from onoff_core.grid.cross_scores import CrossMade, materialize_cross_scores
 
         partition = grid.study.partitions.get(str(context.partition_key)) if context.has_partition_key else None
-        if partition is not None and not partition.references and len(context.run.asset_selection or ()) != 1:
+        others = {node.name for node in context.job_def.nodes} - {"cross_scores", "cross_scores_checks"}
+        if partition is not None and not partition.references and others:  # else it was asked for, and is told why not
             context.log.info(f"no reference scores the texts of {partition.key}, so there are no cross-scores to make")
             return
         made = run(grid.study, context, materialize_cross_scores, config)

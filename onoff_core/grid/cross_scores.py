@@ -111,10 +111,11 @@ class _Work:
         """Write what is missing of the three tables, and their manifests."""
         record, agreement = RunRecord(self.scores), self._vocabularies()
         level: Level = "token" if agreement.reason_against is None else "text"
-        there = self.scores.fragment_indices() & self.responses.fragment_indices()
+        scored = self.scores.fragment_indices()
+        if scored:
+            self.say(f"resuming: {len(scored)} of {len(self.chunks)} chunks there")
+        there = scored & self.responses.fragment_indices()
         to_do = [index for index in self.chunks if index not in there]
-        if len(to_do) < len(self.chunks):
-            self.say(f"resuming: {len(self.chunks) - len(to_do)} of {len(self.chunks)} chunks there")
         facts = self._score(to_do, agreement) if level == "token" else self._read(to_do)
         inputs, settings = {"samples": self.samples.fingerprint}, self._settings()
         facts = {"level": level, **agreement.facts, **facts, **record.facts(tokens=facts["tokens"])}

@@ -153,7 +153,7 @@ def test_solutions_are_scored_after_the_same_prompt(crossed: Any, tmp_path: Path
     rows = [f'{{"id": "p{i}", "question": "q{i}", "answer": "{i}", "solution": "It is {i}."}}' for i in range(3)]
     (tmp_path / "mine.jsonl").write_text("\n".join([*rows, '{"id": "p3", "question": "q3", "answer": "3"}']))
     datasets = {"arithmetic": {"path": "mine.jsonl", "solution_column": "solution"}}
-    _, store, made = crossed(["far"], datasets=datasets, cross={"solutions": True})
+    _, store, _ = crossed(["far"], datasets=datasets, cross={"solutions": True})
     responses = rows_of(store, "cross_responses", "far")
     solutions = [row for row in responses if row["text"] == "solution"]
     assert [row["problem_id"] for row in solutions] == ["p0", "p1", "p2"]
