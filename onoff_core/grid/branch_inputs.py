@@ -150,8 +150,8 @@ def _check_ids(partition: Partition, samples: Generation, how: SamplesProvenance
     if how.ids_from_text or "tokenizing the text" in come_from:
         some = "" if how.ids_from_text or come_from == "tokenizing the text" else "some of "
         raise ModelError(
-            f"{some}the samples of {partition.key} came as text, and their token ids are that text tokenized, not what a "
-            "model drew; there are no branches of them. Sample here, or through a server that returns token ids"
+            f"{some}the samples of {partition.key} came as text, and their token ids are that text tokenized, not "
+            "what a model drew; there are no branches of them. Sample here, or through a server that returns token ids"
         )
 
 
