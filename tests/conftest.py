@@ -32,6 +32,7 @@ SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, wh
     "tests.branches.test_chain",
     "tests.branches.test_resuming",
     "tests.cli.test_power",
+    "tests.platform.test_branches",
     "tests.platform.test_checks",
     "tests.platform.test_code_location",
     "tests.platform.test_faults",
