@@ -7,6 +7,7 @@ from typing import Any
 
 from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import MISMATCH
 from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import wanted_now
 from onoff_core.store import Judged, Judgement, Store
@@ -96,12 +97,13 @@ class StudyJudge:
         except ModelError as error:
             return {asset: Judgement(True, None, str(error)) for asset in there}
         wanted["problem_statistics"] = wanted["statistics"]
+        wanted |= dict.fromkeys(MISMATCH, wanted["token_distributions"])
         inputs = {**wanted, "problems": version}
         settings = {
             "samples": lambda: fingerprints.sampling_settings(partition),
             "rewards": lambda: fingerprints.reward_settings(partition),
             **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
-            "token_distributions": lambda: fingerprints.distribution_settings(partition),
+            **dict.fromkeys(("token_distributions", *MISMATCH), lambda: fingerprints.distribution_settings(partition)),
         }
         said = {}
         for asset, now in there.items():

@@ -19,6 +19,7 @@ from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import keep_mismatch
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
@@ -209,11 +210,15 @@ def materialize_token_distributions(
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
         if is_whole(generation, say, again):
-            return already(store, generation, say)
-        facts = _extract(partition, store, samples, generation, say, log)
-        settings = fingerprints.distribution_settings(partition)
-        inputs = {"samples": samples.fingerprint}
-        return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+            made = already(store, generation, say)
+        else:
+            facts = _extract(partition, store, samples, generation, say, log)
+            settings = fingerprints.distribution_settings(partition)
+            inputs = {"samples": samples.fingerprint}
+            made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+        if keep_mismatch(store, samples, generation, again):
+            publish_catalog(store)
+        return made
 
 
 def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:

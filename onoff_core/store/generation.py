@@ -36,6 +36,8 @@ _MADE_WITH = {
     "vocabulary": "samples",
     "problem_statistics": "statistics",
     "comparisons": "statistics",
+    "rollout_mismatch": "token_distributions",
+    "rollout_mismatch_statistics": "token_distributions",
 }
 
 
