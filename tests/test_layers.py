@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     {"store"},
     {"checks"},
     {"grid"},
-    {"exchange"},
+    {"exchange", "series"},
     {"cli"},
 ]
 # Names that notebooks know from where they once were: (module, what it may import from above itself, when asked).

@@ -35,7 +35,7 @@ class StudyJudge:
 
     @cached_property
     def version(self) -> str:
-        settings: list[Any] = [CODE_VERSIONS, sorted(self._problems.items())]
+        settings: list[Any] = [CODE_VERSIONS, sorted(self._problems.items()), list(self.checkpoints.items())]
         for partition in self._study.partitions.values():
             try:
                 sampling = fingerprints.sampling_settings_version(partition)
@@ -51,6 +51,10 @@ class StudyJudge:
                 ]
             )
         return fingerprints.fingerprint_of(settings)
+
+    @property
+    def checkpoints(self) -> dict[str, tuple[str, int]]:
+        return self._study.checkpoints()
 
     @cached_property
     def _problems(self) -> dict[str, str]:

@@ -116,6 +116,7 @@ def _sample(
         return [chunk.index for chunk in chunks], {
             "seed": begun["seed"],
             "model_revision": sampler.info.revision,
+            **series_facts(partition),
             "model_source": model_source(partition.model_settings, partition.base_dir),
             "device": sampler.info.device,
             "torch_dtype": sampler.info.dtype,
@@ -124,6 +125,12 @@ def _sample(
             **sampler.info.facts,
             **record.facts(tokens=progress.tokens),
         }
+
+
+def series_facts(partition: Partition) -> dict[str, Any]:
+    """Which step of which training run the model is: for the time when the study has it no longer."""
+    model = partition.model_settings
+    return {} if model.series is None else {"series": model.series, "step": model.step}
 
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:

@@ -22,7 +22,7 @@ from onoff_core.exchange.rollouts.reading import read_rollouts
 from onoff_core.exchange.rollouts.rollout import Read, Rollout
 from onoff_core.exchange.rollouts.tokens import TEXT, Tokens
 from onoff_core.grid import fingerprints
-from onoff_core.grid.materialize import Log, already, finish, keep_problems, keep_vocabulary
+from onoff_core.grid.materialize import Log, already, finish, keep_problems, keep_vocabulary, series_facts
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.store import Store
 from onoff_core.study import Partition
@@ -58,6 +58,7 @@ def import_rollouts(
     """
     say, options = log or logging.getLogger("onoff").info, options or RolloutOptions()
     read = read_rollouts(path, options.format, options.step)
+    _check_step(partition, read, path)
     prompts = Prompts(partition)
     tokens = Tokens(prompts.tokenizer, partition.model)
     grouped, of_dataset = _problems(partition, read, prompts, path, options)
@@ -80,6 +81,7 @@ def import_rollouts(
         facts = {
             **_facts(read, prompts, tokens, grouped),
             **temperature,
+            **series_facts(partition),
             "imported_from": str(path),
             "problems_from": "the file" if options.own_problems else "the data set",
             "num_verdicts_compared": comparison.num_compared,
@@ -88,6 +90,17 @@ def import_rollouts(
         }
         made = finish(store, generation, {"problems": version}, settings, facts)
         return Imported(made.generation, made.manifest, made.computed, comparison, read.left_out)
+
+
+def _check_step(partition: Partition, read: Read, path: Path) -> None:
+    """A model that the study calls a step of a run takes that step's rollouts alone."""
+    step = partition.model_settings.step
+    others = {one.step for one in read.rollouts if one.step is not None} - {step}
+    if step is not None and others:
+        raise ExchangeError(
+            f"{path}: holds rollouts of step {others.pop()}, but models.{partition.model} is step {step} of "
+            f"{partition.model_settings.series}; name that step with --step {step}, or the model of these"
+        )
 
 
 def _problems(
