@@ -47,6 +47,24 @@ _SAMPLES = pa.schema(
         _column("token_logprobs", pa.list_(pa.float32()), "nats, raw model at T = 1, as sampled; empty: imported"),
         _column("finish_reason", pa.string(), "stop, length or stop_string; unknown: imported"),
         _column("num_tokens", pa.int32(), "length of token_ids"),
+        _column(
+            "rollout_logprobs",
+            pa.list_(pa.float32()),
+            "nats, by the engine that drew an imported response, at facts.logprobs_temperature; null: not imported",
+            nullable=True,
+        ),
+        _column(
+            "trainer_logprobs",
+            pa.list_(pa.float32()),
+            "nats, by the trainer of an imported response, at facts.logprobs_temperature; null: not imported",
+            nullable=True,
+        ),
+        _column(
+            "drawn_by",
+            pa.list_(pa.int8()),
+            "of backend_type switch: which model drew each token, 1 the first, 2 the second; null: one drew all",
+            nullable=True,
+        ),
     ]
 )
 _REWARDS = pa.schema(
@@ -196,6 +214,56 @@ _TOKEN_DISTRIBUTIONS = pa.schema(
         _column("topk_logprobs", pa.list_(pa.float32()), "nats, never renormalised, 10 mantissa bits"),
     ]
 )
+_PAIR = (
+    _column("numerator", pa.string(), "whose probabilities are divided: ours or trainer"),
+    _column("denominator", pa.string(), "by whose: rollout (the engine that drew the tokens) or trainer"),
+)
+_NUM_COMPARED = _column("num_tokens", pa.int32(), "tokens compared")
+_ROLLOUT_MISMATCH = pa.schema(
+    [
+        _PROBLEM,
+        _SAMPLE,
+        *_PAIR,
+        _NUM_COMPARED,
+        _column("mean_log_ratio", pa.float64(), "nats, mean over tokens of log numerator - log denominator"),
+        _column("mean_abs_log_ratio", pa.float64(), "nats, mean of its absolute value"),
+        _column("sequence_log_ratio", pa.float64(), "nats, its sum: the log ratio of the whole response"),
+        _column("lowest_log_ratio", pa.float64(), "nats, of one token"),
+        _column("highest_log_ratio", pa.float64(), "nats, of one token"),
+        _column("worst_position", pa.int32(), "of the token with the largest absolute log ratio"),
+        _column("k3", pa.float64(), "nats, mean of ratio - 1 - log ratio: estimates KL(denominator || numerator)"),
+        _column("ess_share", pa.float64(), "effective sample size of the tokens' ratios, share of num_tokens"),
+    ]
+)
+_VETOED = pa.list_(
+    pa.struct(
+        [
+            pa.field("threshold", pa.float64(), nullable=False),
+            pa.field("tokens", pa.float64(), nullable=False),
+            pa.field("responses", pa.float64(), nullable=False),
+        ]
+    )
+)
+_ROLLOUT_MISMATCH_STATISTICS = pa.schema(
+    [
+        *_PAIR,
+        _column("num_responses", pa.int32(), "responses compared"),
+        _NUM_COMPARED,
+        _column("mean_ratio", pa.float64(), "mean of the tokens' ratios; 1 where the two agree", nullable=True),
+        _column("mean_abs_log_ratio", pa.float64(), "nats, over tokens", nullable=True),
+        _column(
+            "k1", pa.float64(), "nats a token, minus the mean log ratio: KL(denominator || numerator)", nullable=True
+        ),
+        _column("k3", pa.float64(), "nats a token, mean of ratio - 1 - log ratio: the same KL", nullable=True),
+        _column("token_ess_share", pa.float64(), "effective sample size of the tokens' ratios, a share", nullable=True),
+        _column("response_ess_share", pa.float64(), "of the ratios of whole responses, a share", nullable=True),
+        _column("lowest_log_ratio", pa.float64(), "nats, of one token", nullable=True),
+        _column("highest_log_ratio", pa.float64(), "nats, of one token", nullable=True),
+        _column("vetoed", _VETOED, "shares of tokens, and of responses with one, whose ratio is below a threshold"),
+        _column("logprobs_temperature", pa.float64(), "of the imported log-probabilities"),
+        _column("reason", pa.string(), "why there is no number", nullable=True),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -266,7 +334,26 @@ ASSETS = (
     Asset(
         "token_distributions",
         "T",
-        (Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),),
+        (
+            Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),
+            # Of imported responses with log-probabilities alone.
+            Table(
+                "rollout_mismatch",
+                _ROLLOUT_MISMATCH,
+                "one row per response and pair of log-probabilities",
+                ("samples",),
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "rollout_mismatch_statistics",
+                _ROLLOUT_MISMATCH_STATISTICS,
+                "one row per partition and pair of log-probabilities",
+                ("samples",),
+                _GRID,
+                "copy",
+            ),
+        ),
     ),
 )
 # Made of the partitions whose settings ask for them.

@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"branches"},
     {"checks"},
     {"grid"},
-    {"exchange"},
+    {"exchange", "series"},
     {"cli"},
 ]
 # Names that notebooks know from where they once were: (module, what it may import from above itself, when asked).

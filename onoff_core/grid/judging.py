@@ -7,6 +7,7 @@ from typing import Any
 
 from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import MISMATCH
 from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import wanted_cross, wanted_now
 from onoff_core.store import Judged, Judgement, Store
@@ -34,7 +35,7 @@ class StudyJudge:
 
     @cached_property
     def version(self) -> str:
-        settings: list[Any] = [CODE_VERSIONS, sorted(self._problems.items())]
+        settings: list[Any] = [CODE_VERSIONS, sorted(self._problems.items()), list(self.checkpoints.items())]
         for partition in self._study.partitions.values():
             try:
                 sampling = fingerprints.sampling_settings_version(partition)
@@ -51,6 +52,10 @@ class StudyJudge:
                 ]
             )
         return fingerprints.fingerprint_of(settings)
+
+    @property
+    def checkpoints(self) -> dict[str, tuple[str, int]]:
+        return self._study.checkpoints()
 
     @cached_property
     def _problems(self) -> dict[str, str]:
@@ -137,7 +142,7 @@ class StudyJudge:
             "samples": lambda: fingerprints.sampling_settings(partition),
             "rewards": lambda: fingerprints.reward_settings(partition),
             **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
-            "token_distributions": lambda: fingerprints.distribution_settings(partition),
+            **dict.fromkeys(("token_distributions", *MISMATCH), lambda: fingerprints.distribution_settings(partition)),
             **dict.fromkeys(BRANCH_TABLES, lambda: fingerprints.branch_settings(partition)),
         }
         said = {}

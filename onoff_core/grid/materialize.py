@@ -19,6 +19,7 @@ from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import keep_mismatch
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
@@ -115,6 +116,7 @@ def _sample(
         return [chunk.index for chunk in chunks], {
             "seed": begun["seed"],
             "model_revision": sampler.info.revision,
+            **series_facts(partition),
             "model_source": model_source(partition.model_settings, partition.base_dir),
             "device": sampler.info.device,
             "torch_dtype": sampler.info.dtype,
@@ -123,6 +125,12 @@ def _sample(
             **sampler.info.facts,
             **record.facts(tokens=progress.tokens),
         }
+
+
+def series_facts(partition: Partition) -> dict[str, Any]:
+    """Which step of which training run the model is: for the time when the study has it no longer."""
+    model = partition.model_settings
+    return {} if model.series is None else {"series": model.series, "step": model.step}
 
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
@@ -209,11 +217,15 @@ def materialize_token_distributions(
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
         if is_whole(generation, say, again):
-            return already(store, generation, say)
-        facts = _extract(partition, store, samples, generation, say, log)
-        settings = fingerprints.distribution_settings(partition)
-        inputs = {"samples": samples.fingerprint}
-        return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+            made = already(store, generation, say)
+        else:
+            facts = _extract(partition, store, samples, generation, say, log)
+            settings = fingerprints.distribution_settings(partition)
+            inputs = {"samples": samples.fingerprint}
+            made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+        if keep_mismatch(store, samples, generation, again):
+            publish_catalog(store)
+        return made
 
 
 def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:

@@ -41,6 +41,8 @@ _MADE_WITH = {
     "continuations": "branches",
     "branch_positions": "branches",
     "branch_problems": "branches",
+    "rollout_mismatch": "token_distributions",
+    "rollout_mismatch_statistics": "token_distributions",
 }
 
 

@@ -44,6 +44,10 @@ class Judge(Protocol):
     def version(self) -> str:
         """The hash of everything but the results that decides judgements; when it changes, all are judged again."""
 
+    @property
+    def checkpoints(self) -> Mapping[str, tuple[str, int]]:
+        """model -> (series, step) of each model that is a step of a training run."""
+
     def judge(self, found: Mapping[Key, Judged]) -> Mapping[Key, Judgement]:
         """The judgement of each generation. All current generations of a partition are given together."""
 
@@ -52,6 +56,8 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
     """Record the judgements of changed generations, or of all. Returns whether there was anything to judge."""
     ((former,),) = connection.execute("SELECT judged_by FROM onoff_catalog").fetchall()
     everything = anew or former != judge.version
+    if everything:
+        _keep_checkpoints(connection, judge.checkpoints)
     found = _found(connection, None if everything else {schema.names_of(*key)[0] for key in changed})
     if not everything and not changed:
         return False
@@ -76,6 +82,13 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
         connection.unregister("judged")
     connection.execute("UPDATE onoff_catalog SET judged_by = ? WHERE judged_by IS DISTINCT FROM ?", [judge.version] * 2)
     return True
+
+
+def _keep_checkpoints(connection: duckdb.DuckDBPyConnection, checkpoints: Mapping[str, tuple[str, int]]) -> None:
+    connection.execute("DELETE FROM checkpoints")
+    rows = [[model, series, step] for model, (series, step) in checkpoints.items()]
+    if rows:
+        connection.executemany("INSERT INTO checkpoints VALUES (?, ?, ?)", rows)
 
 
 _JUDGED = pa.schema(

@@ -335,6 +335,11 @@ class Backend(Section):
 class ModelSettings(Backend):
     """One model."""
 
+    # a checkpoint: which training run it is of, and at which step of it; no part of any fingerprint. A folder pattern
+    # in one entry stands for all of a run's (study/checkpoints.py)
+    series: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")] | None = None
+    step: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+
     scoring: ScoringSettings | None = None  # another engine or device for scoring; null: as backend_specific says
     # models that score this one's responses too; null: those of cross.references
     scored_by: Annotated[tuple[Name, ...] | None, BeforeValidator(list_as_tuple)] = None
@@ -343,6 +348,13 @@ class ModelSettings(Backend):
     task_config: Name | None = None
     sampling: dict[str, Any] | None = None
     sampling_config: Name | None = None
+
+    @model_validator(mode="after")
+    def _series_has_steps(self) -> "ModelSettings":
+        if (self.series is None) != (self.step is None):
+            has, lacks = ("step", "series") if self.series is None else ("series", "step")
+            raise ValueError(f"{has} goes with {lacks}: a checkpoint is a step of a series")
+        return self
 
 
 class StoreSettings(Section):

@@ -119,6 +119,15 @@ class Study:
             raise PartitionError(self._unknown("dataset", name, self.datasets))
         return self.datasets[name]
 
+    def checkpoints(self, series: str | None = None) -> dict[str, tuple[str, int]]:
+        """model -> (series, step), of one series or of all, in the order of their steps."""
+        found = {
+            name: (model.series, model.step)
+            for name, model in self.models.items()
+            if model.series is not None and model.step is not None and series in (None, model.series)
+        }
+        return dict(sorted(found.items(), key=lambda pair: pair[1]))
+
     def only(self, kind: str, names: Iterable[str]) -> str:
         """The one name there is; a `PartitionError` where there are several."""
         found = list(names)
