@@ -1,7 +1,7 @@
-"""`settings`, `reward_settings`, `distribution_settings`: hashes of what `onoff.yaml` says of each partition.
+"""`settings` and its like for rewards, statistics, distributions, opinions: what `onoff.yaml` says of each partition.
 
-Three assets and not one, so that a change makes stale just what it decides: sampling settings the samples and all
-that follows, `distribution.top_k` the token distributions alone.
+Hashes, observed. Several assets and not one, so that a change makes stale just what it decides: sampling settings the
+samples and all that follows, `distribution.top_k` the token distributions alone.
 """
 
 import dagster as dg
@@ -16,11 +16,14 @@ DESCRIPTIONS = {
     "and compared.",
     "distribution_settings": "What decides a partition's token distributions, from the problems on: sampling, "
     "temperature and top-k.",
+    "statistics_settings": "What decides a partition's statistics besides the rewards: for which k.",
+    "second_opinion_settings": "What decides a partition's second opinions besides the rewards: rules, or which judge. "
+    "Of partitions that ask for one.",
 }
 
 
 def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
-    """The asset of this name, one of the three."""
+    """The asset of this name, one of those above."""
 
     @dg.observable_source_asset(
         name=name,

@@ -89,10 +89,10 @@ def _chosen(args: argparse.Namespace, study: Study, store: "Store") -> tuple[lis
 
         return dropping.orphans(store, in_study), dropping.remove_orphans
     if args.asset is not None:
-        from onoff_core.tables import GRID_ASSETS
+        from onoff_core.tables import ASSET_NAMES
 
-        if args.asset not in GRID_ASSETS:
-            raise StoreError(f"--asset {args.asset!r}: no such asset; there are: {', '.join(GRID_ASSETS)}")
+        if args.asset not in ASSET_NAMES:
+            raise StoreError(f"--asset {args.asset!r}: no such asset; there are: {', '.join(ASSET_NAMES)}")
         if args.older_than is None:
             raise StoreError("--asset drops current results: say with --older-than how many days old they have to be")
         return dropping.droppable(store, args.asset, args.older_than), dropping.drop

@@ -19,6 +19,7 @@ _MARKS = {
     "stale": "stale",
     "missing": "-",
     "dropped": "dropped",
+    "not asked for": "not asked for",
 }
 
 
@@ -28,7 +29,7 @@ def add(commands: Any) -> None:
         help="what is there of each partition",
         description="Print the grid: complete (made from what the settings say now; imported: brought in by onoff "
         "import), partial (begun), stale (made from other settings), dropped (removed by onoff prune "
-        "--asset, on purpose), - (missing).",
+        "--asset, on purpose), - (missing). An asset that the settings have to ask for has a column where they do.",
     )
     command.add_argument("--dataset", help="only this dataset")
     command.add_argument("--model", help="only this model")
@@ -39,7 +40,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.grid.fingerprints import ASSETS
+    from onoff_core.grid.fingerprints import assets_asked_for
     from onoff_core.grid.problem_versions import problems_versions
     from onoff_core.grid.status import partition_status
     from onoff_core.store import Store, current_generations
@@ -55,8 +56,9 @@ def run(args: argparse.Namespace) -> int:
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
     known = current_generations(store)
+    assets = _shown(study)
     rows, unfinished, open_keys = [], None, []
-    wanting: tuple[str, ...] = ASSETS
+    wanting: tuple[str, ...] = ()
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
             continue
@@ -65,17 +67,17 @@ def run(args: argparse.Namespace) -> int:
         except ModelError as error:
             notes[partition.model] = f"cannot be judged: {error}"
             states = {}
-        rows.append(
-            [partition.dataset, partition.model, *(_MARKS[states[asset]] if states else "?" for asset in ASSETS)]
-        )
+        marks = [_MARKS[states.get(asset, "not asked for")] if states else "?" for asset in assets]
+        rows.append([partition.dataset, partition.model, *marks])
         wants_work = any(state not in ("complete", "imported", "dropped") for state in states.values())
         open_keys += [partition.key] if wants_work else []
         if unfinished is None and wants_work:
             unfinished = partition.key  # to make imported samples anew would replace them
-            wanting = tuple(asset for asset in ASSETS if states[asset] not in ("imported", "dropped"))
+            asked = assets_asked_for(partition)
+            wanting = tuple(asset for asset in asked if states[asset] not in ("imported", "dropped"))
     if args.all:
-        rows += _not_in_study(study, store, args.dataset, args.model)
-    print(table(["dataset", "model", *ASSETS], rows))
+        rows += _not_in_study(study, store, assets, args.dataset, args.model)
+    print(table(["dataset", "model", *assets], rows))
     print(f"\nstore: {study.store_path}")
     for name, note in notes.items():
         print(f"{name}: {note}")
@@ -90,15 +92,23 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _not_in_study(study: Study, store: "Store", dataset: str | None, model: str | None) -> list[list[str]]:
-    """A row for each partition that the store has and the study has not."""
-    from onoff_core.tables import GRID_ASSETS
+def _shown(study: Study) -> tuple[str, ...]:
+    """The assets that at least one partition's settings ask for."""
+    from onoff_core.grid.fingerprints import ASSETS, assets_asked_for
 
-    found = sorted({names for asset in GRID_ASSETS for names in store.partitions(asset)})
+    asked = {asset for partition in study.partitions.values() for asset in assets_asked_for(partition)}
+    return tuple(asset for asset in ASSETS if asset in asked)
+
+
+def _not_in_study(
+    study: Study, store: "Store", assets: tuple[str, ...], dataset: str | None, model: str | None
+) -> list[list[str]]:
+    """A row for each partition that the store has and the study has not."""
+    found = sorted({names for asset in assets for names in store.partitions(asset)})
     return [
         [
             *names,
-            *("not in study" if store.current(asset, names) is not None else "-" for asset in GRID_ASSETS),
+            *("not in study" if store.current(asset, names) is not None else "-" for asset in assets),
         ]
         for names in found
         if "|".join(names) not in study.partitions and dataset in (None, names[0]) and model in (None, names[1])

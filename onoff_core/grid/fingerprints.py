@@ -4,6 +4,7 @@ samples             problems' content, model and revision, task, sampling settin
 rewards             the samples' fingerprint, format and reward type
 statistics          the rewards' fingerprint; statistics settings that are not the default
 token_distributions the samples' fingerprint, distribution settings
+second_opinions     the rewards' fingerprint, what is asked for, the judge's model
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
 (`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
@@ -12,15 +13,23 @@ seed that was drawn.
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
 from onoff_core.backends.identity import FOLDER, model_identity
-from onoff_core.study import Partition
-from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
+from onoff_core.errors import ModelError
+from onoff_core.study import ModelSettings, Partition
+from onoff_core.tables import ASSET_NAMES, CODE_VERSIONS, GRID_ASSETS
 
-ASSETS = GRID_ASSETS
-__all__ = ["ASSETS", "CODE_VERSIONS"]
+ASSETS = ASSET_NAMES
+__all__ = ["ASSETS", "CODE_VERSIONS", "assets_asked_for"]
+
+
+def assets_asked_for(partition: Partition) -> tuple[str, ...]:
+    """The assets that the settings ask for, in the order in which they are made."""
+    asked = {"second_opinions"} if partition.task.second_opinion is not None else set()
+    return tuple(asset for asset in ASSETS if asset in GRID_ASSETS or asset in asked)
 
 
 def fingerprint_of(content: Any) -> str:
@@ -31,22 +40,26 @@ def fingerprint_of(content: Any) -> str:
 
 def sampling_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's samples besides the problems."""
-    backend = partition.model_settings.backend_specific
-    script = {} if backend.script is None else {"script": list(backend.script.responses)}
-    identity = model_identity(partition.model_settings, partition.base_dir)
-    if partition.recorded_folder is not None and identity["model_name"] == FOLDER:
-        identity["model_name"] = partition.recorded_folder
+    model = _model(partition.model_settings, partition.base_dir)
+    if partition.recorded_folder is not None and model["model_name"] == FOLDER:
+        model["model_name"] = partition.recorded_folder
     return {
-        "model": {
-            **identity,
-            "backend_type": partition.model_settings.backend_type,
-            "torch_dtype": backend.torch_dtype,
-            **script,
-            **({"engine": backend.engine} if partition.model_settings.backend_type == "openai" else {}),
-        },
-        "task": partition.task.deciding({"reward_type", "thinking"}),
+        "model": model,
+        "task": partition.task.deciding({"reward_type", "second_opinion", "thinking"}),
         "sampling": partition.sampling.deciding({"batch_size"}),
         **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
+    }
+
+
+def _model(settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
+    """The weights, and what decides how they are computed with. Raises `ModelError` where they are not there."""
+    backend = settings.backend_specific
+    return {
+        **model_identity(settings, base_dir),
+        "backend_type": settings.backend_type,
+        "torch_dtype": backend.torch_dtype,
+        **({} if backend.script is None else {"script": list(backend.script.responses)}),
+        **({"engine": backend.engine} if settings.backend_type == "openai" else {}),
     }
 
 
@@ -74,6 +87,25 @@ def distribution_settings(partition: Partition) -> dict[str, Any]:
     scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
     precision = {} if dtype == model.backend_specific.torch_dtype else {"torch_dtype": dtype}
     return {**partition.distribution.deciding({"use_logits"}), **scorer, **precision}
+
+
+def second_opinion_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's second opinions besides the rewards; empty where none are asked for.
+
+    A judge that is not there is named by its error: the other assets' states do not depend on it, and a run says so.
+    """
+    asked, judge = partition.task.second_opinion, partition.judge
+    if asked is None:
+        return {}
+    if judge is None:
+        return {"kind": asked.kind}
+    try:
+        model = _model(judge.settings, partition.base_dir)
+    except ModelError as error:
+        model = {"not there": str(error)}
+    thinking = {} if judge.thinking is None else {"thinking": judge.thinking.model_dump(mode="json")}
+    written = {"template_type": judge.template_type, "max_tokens": asked.max_tokens, **thinking}
+    return {"kind": asked.kind, "model": model, **written}
 
 
 def sampling_settings_version(partition: Partition) -> str:
@@ -109,6 +141,10 @@ def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, 
 
 def token_distributions_fingerprint(partition: Partition, samples: str) -> str:
     return _of("token_distributions", samples=samples, settings=distribution_settings_version(partition))
+
+
+def second_opinions_fingerprint(partition: Partition, rewards: str) -> str:
+    return _of("second_opinions", rewards=rewards, settings=fingerprint_of(second_opinion_settings(partition)))
 
 
 def _of(asset: str, **inputs: str) -> str:

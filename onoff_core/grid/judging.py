@@ -11,7 +11,7 @@ from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import wanted_now
 from onoff_core.store import Judged, Judgement, Store
 from onoff_core.study import Partition, Study, partition_key
-from onoff_core.tables import CODE_VERSIONS, TABLES
+from onoff_core.tables import ASSETS, CODE_VERSIONS, TABLES
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
 
@@ -47,6 +47,7 @@ class StudyJudge:
                     fingerprints.reward_settings_version(partition),
                     fingerprints.statistics_settings(partition),
                     fingerprints.distribution_settings_version(partition),
+                    fingerprints.second_opinion_settings(partition),
                 ]
             )
         return fingerprints.fingerprint_of(settings)
@@ -95,16 +96,24 @@ class StudyJudge:
             wanted = wanted_now(partition, version, self._store, samples)
         except ModelError as error:
             return {asset: Judgement(True, None, str(error)) for asset in there}
-        wanted["problem_statistics"] = wanted["statistics"]
+        for made in ASSETS:  # tables that are made with another one
+            wanted |= {table.name: wanted[made.name] for table in made.tables if made.name in wanted}
         inputs = {**wanted, "problems": version}
         settings = {
             "samples": lambda: fingerprints.sampling_settings(partition),
             "rewards": lambda: fingerprints.reward_settings(partition),
             **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
             "token_distributions": lambda: fingerprints.distribution_settings(partition),
+            **dict.fromkeys(
+                ("second_opinions", "second_opinion_statistics"),
+                lambda: fingerprints.second_opinion_settings(partition),
+            ),
         }
         said = {}
         for asset, now in there.items():
+            if asset not in wanted:
+                said[asset] = _NOT_ASKED_FOR
+                continue
             stale = now.fingerprint != wanted[asset]
             reason = _reason(asset, now, inputs, settings[asset]() if asset in settings else {}) if stale else None
             said[asset] = Judgement(True, stale, reason)
@@ -113,6 +122,7 @@ class StudyJudge:
 
 _MADE = Judgement(True, False, None)
 _NOT_IN_STUDY = Judgement(False, None, "not in the study")
+_NOT_ASKED_FOR = Judgement(True, None, "the settings ask for none any more")
 
 
 def _reason(asset: str, now: Judged, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> str:

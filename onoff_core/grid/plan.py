@@ -7,7 +7,7 @@ requests the keys.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.tables import GRID_ASSETS
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class PartitionState:
     @property
     def due(self) -> tuple[str, ...]:
         """The assets that are missing or stale."""
-        wanted = self.wanted or {}
-        return tuple(asset for asset in ASSETS if asset not in self.made or self.made[asset] != wanted.get(asset))
+        wanted = dict.fromkeys(GRID_ASSETS) if self.wanted is None else self.wanted
+        return tuple(asset for asset in wanted if asset not in self.made or self.made[asset] != wanted[asset])
 
 
 @dataclass(frozen=True)

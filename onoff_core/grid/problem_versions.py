@@ -16,6 +16,7 @@ from onoff_core.grid.fingerprints import (
     fingerprint_of,
     reward_settings_version,
     sampling_settings_version,
+    second_opinion_settings,
     statistics_settings,
 )
 from onoff_core.problems import load_problems, problems_version
@@ -89,7 +90,7 @@ def inputs_version(partition: Partition) -> str:
             sampling,
             reward_settings_version(partition),
             distribution_settings_version(partition),
-            *filter(None, [statistics_settings(partition)]),
+            *filter(None, [statistics_settings(partition), second_opinion_settings(partition)]),
             CODE_VERSIONS,
         ]
     )

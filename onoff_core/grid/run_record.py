@@ -23,6 +23,7 @@ _PACKAGES = {
     "rewards": ("math-verify", "latex2sympy2_extended", "sympy"),
     "statistics": ("numpy",),
     "token_distributions": ("torch", "transformers", "tokenizers"),
+    "second_opinions": ("torch", "transformers", "tokenizers"),
 }
 RUN = "run"  # the fact that holds it
 

@@ -21,21 +21,25 @@ def imported_samples(store: Store, key: tuple[str, str]) -> str | None:
 
 
 def wanted_fingerprints(partition: Partition, problems_version: str, imported: str | None = None) -> dict[str, str]:
-    """Each asset's fingerprint by the settings as they are now; `imported`: the fingerprint of imported samples."""
+    """The fingerprint, by the settings as they are now, of each asset that they ask for; `imported`: the fingerprint of
+    imported samples.
+    """
     samples = imported or fingerprints.samples_fingerprint(partition, problems_version)
     rewards = fingerprints.rewards_fingerprint(partition, samples)
-    return {
+    wanted = {
         "samples": samples,
         "rewards": rewards,
         "statistics": fingerprints.statistics_fingerprint(partition, rewards),
         "token_distributions": fingerprints.token_distributions_fingerprint(partition, samples),
+        "second_opinions": fingerprints.second_opinions_fingerprint(partition, rewards),
     }
+    return {asset: wanted[asset] for asset in fingerprints.assets_asked_for(partition)}
 
 
 def partition_status(
     partition: Partition, problems_version: str | None, store: Store, known: CurrentGenerations | None = None
 ) -> dict[str, AssetStatus]:
-    """The state of each asset, by name.
+    """The state of each asset that the settings ask for, by name.
 
     complete: made from what the settings say now; stale: made from something else; partial: begun and not finished;
     missing: nothing there; dropped: it was complete, and was removed on purpose. `problems_version` None: the data set
@@ -43,8 +47,8 @@ def partition_status(
     imported (samples only): brought in by `onoff import`; what follows is complete where it was made from them.
     `known`: the answer of `current_generations`, which saves time where many partitions are looked at.
     """
-    key = partition.names
-    current = {asset: _current(store, asset, key, known) for asset in fingerprints.ASSETS}
+    key, assets = partition.names, fingerprints.assets_asked_for(partition)
+    current = {asset: _current(store, asset, key, known) for asset in assets}
     samples = current["samples"]
     if problems_version is None and samples is not None:
         problems_version = samples.inputs["problems"]
@@ -52,7 +56,7 @@ def partition_status(
     wanted: dict[str, str] = {}
     if problems_version is not None:
         wanted = wanted_now(partition, problems_version, store, samples)
-    states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in fingerprints.ASSETS}
+    states = {asset: _state(store, asset, key, current[asset], wanted.get(asset)) for asset in assets}
     return states if imported is None else {**states, "samples": "imported"}
 
 

@@ -36,6 +36,7 @@ _MADE_WITH = {
     "vocabulary": "samples",
     "problem_statistics": "statistics",
     "comparisons": "statistics",
+    "second_opinion_statistics": "second_opinions",
 }
 
 

@@ -26,7 +26,7 @@ from onoff_core.tables import SCHEMAS, TABLES
 
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
-_LAYOUT = 3  # raised when the catalog's own tables, views or macros come to be made in another way
+_LAYOUT = 4  # raised when the catalog's own tables, views or macros come to be made in another way
 
 
 def version_of(schemas: Mapping[str, pa.Schema]) -> int:
@@ -77,6 +77,12 @@ LEADERBOARD = {
     "num_problems": ("INTEGER", "problems with at least one verdict"),
     "num_samples": ("INTEGER", "responses with a verdict"),
     "mean_num_tokens": ("DOUBLE", "tokens"),
+    "disagreement_share": (
+        "DOUBLE",
+        "responses on which a second opinion differs; null: none of these rewards is there",
+    ),
+    "disagreement_low": ("DOUBLE", "95 % interval of it, other problems like these"),
+    "disagreement_high": ("DOUBLE", "95 % interval of it, other problems like these"),
     **{name: _GENERATIONS[name] for name in (*_MARKS, "stale_because")},
 }
 _FRAGMENTS = {

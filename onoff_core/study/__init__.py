@@ -18,12 +18,14 @@ from onoff_core.study.settings import (
     ResourceSettings,
     SamplingSettings,
     ScoringSettings,
+    SecondOpinion,
     StatisticsSettings,
     StoreSettings,
     TaskSettings,
+    TemplateType,
     ThinkingTags,
 )
-from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
+from onoff_core.study.study import Judge, Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
 
 __all__ = [
     "AutomationSettings",
@@ -33,6 +35,7 @@ __all__ = [
     "Example",
     "FakeFault",
     "FakeScript",
+    "Judge",
     "ModelSettings",
     "Outputs",
     "Partition",
@@ -40,10 +43,12 @@ __all__ = [
     "ResourceSettings",
     "SamplingSettings",
     "ScoringSettings",
+    "SecondOpinion",
     "StatisticsSettings",
     "StoreSettings",
     "Study",
     "TaskSettings",
+    "TemplateType",
     "ThinkingTags",
     "find_config",
     "load_study",

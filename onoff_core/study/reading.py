@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ConfigDict
 from onoff_core.errors import SettingsError
 from onoff_core.study.checking import validate
 from onoff_core.study.files import find_config, inline_or_file, read_yaml, resolve_store_path
+from onoff_core.study.judges import with_judge
 from onoff_core.study.research import is_research_file, research_study
 from onoff_core.study.settings import (
     AutomationSettings,
@@ -88,6 +89,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 base_dir=base_dir,
                 statistics=top.statistics,
             )
+    partitions = {key: with_judge(partition, partitions, path) for key, partition in partitions.items()}
     return Study(
         config_path=path,
         base_dir=base_dir,

@@ -15,6 +15,8 @@ from onoff_core.study.settings import (
     SamplingSettings,
     StatisticsSettings,
     TaskSettings,
+    TemplateType,
+    ThinkingTags,
 )
 
 
@@ -42,6 +44,17 @@ def split_partition_key(key: str) -> PartitionKey:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """The model that gives a second opinion, as it is prompted and run."""
+
+    name: str  # in the study
+    settings: ModelSettings
+    template_type: TemplateType
+    thinking: ThinkingTags | None  # around what it thinks, where no verdict of it is looked for
+    batch_size: int  # decides speed, not content
+
+
+@dataclass(frozen=True)
 class Partition:
     """One cell of the grid, with every override applied: all that decides its content, and nothing else."""
 
@@ -57,6 +70,7 @@ class Partition:
     # `grid.recorded`.
     recorded_folder: str | None = None
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
+    judge: Judge | None = None  # of task.second_opinion: {kind: model}
 
     @property
     def key(self) -> str:

@@ -35,7 +35,7 @@ def show() -> None:
     if all(row.updated is None for row in rows):
         st.info("No partition has results yet. The command at the end of this page makes the one chosen there.")
     common.note(
-        f"In each cell: accuracy with its 95 % interval; responses and age; then {_letters()}, each "
+        f"In each cell: accuracy with its 95 % interval; responses and age; then {_letters(rows)}, each "
         + ", ".join(f"{mark} {state}" for state, mark in MARKS.items())
         + "."
     )
@@ -43,9 +43,10 @@ def show() -> None:
     _details(rows)
 
 
-def _letters() -> str:
-    """`samples (S), ... and token distributions (T)`"""
-    *first, last = (f"{asset.name.replace('_', ' ')} ({asset.letter})" for asset in ASSETS)
+def _letters(rows: list[GridRow]) -> str:
+    """`samples (S), ... and token distributions (T)`: what is asked for of any partition."""
+    asked = {asset for row in rows for asset in row.states}
+    *first, last = (f"{asset.name.replace('_', ' ')} ({asset.letter})" for asset in ASSETS if asset.name in asked)
     return f"{', '.join(first)} and {last}"
 
 
@@ -63,7 +64,7 @@ def _matrix(rows: list[GridRow]) -> None:
 def _cell(row: GridRow | None, now: float) -> Cell:
     if row is None:
         return Cell("–")
-    states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in ASSETS)
+    states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in ASSETS if asset.name in row.states)
     if row.updated is None and all(state == "missing" for state in row.states.values()):
         return Cell("not run", states)
     page = "response" if row.has_responses else None
