@@ -198,6 +198,65 @@ _COMPARISONS = pa.schema(
         _column("curves", pa.string(), "cross, first_above, second_above or undecided, by every_k", nullable=True),
     ]
 )
+_SECOND_OPINIONS = pa.schema(
+    [
+        _PROBLEM,
+        _SAMPLE,
+        _column("reward", pa.int8(), "the first opinion: that of the rewards it was made from", nullable=True),
+        _column("same_text", pa.bool_(), "spelled like the gold answer; null: no answer to compare", nullable=True),
+        _column("same_number", pa.bool_(), "as a number the gold answer; null: no answer to compare", nullable=True),
+        _column("judge_response", pa.string(), "what the judge wrote; null: it was not asked", nullable=True),
+        _column("judge_finish_reason", pa.string(), "stop, length or stop_string; null: not asked", nullable=True),
+        _column(
+            "judge_verdict",
+            pa.bool_(),
+            "whether the judge calls the answers the same; null: it was not asked, or gave no verdict",
+            nullable=True,
+        ),
+        _column(
+            "second_verdict",
+            pa.bool_(),
+            "the second opinion: the judge's where it was asked, else the rules'; null: there is none",
+            nullable=True,
+        ),
+        _column(
+            "agrees",
+            pa.bool_(),
+            "whether both call it right or both wrong; null: one of them is not there",
+            nullable=True,
+        ),
+    ]
+)
+_DISAGREEMENT = "mean over problems of the problem's share"
+_SECOND_OPINION_STATISTICS = pa.schema(
+    [
+        _column("num_problems", pa.int32(), "problems with at least one response of two verdicts"),
+        _column("num_responses", pa.int32(), "responses with two verdicts"),
+        _column("num_disagreements", pa.int32(), "of these, those whose verdicts differ"),
+        _column("num_only_first_right", pa.int32(), "of these, right by the reward and wrong by the second opinion"),
+        _column("num_only_second_right", pa.int32(), "of these, wrong by the reward and right by the second opinion"),
+        _column("disagreement_share", pa.float64(), f"responses whose verdicts differ: {_DISAGREEMENT}", nullable=True),
+        _column("disagreement_low", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column("disagreement_high", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column("only_first_right_share", pa.float64(), f"right by the reward alone: {_DISAGREEMENT}", nullable=True),
+        _column("only_first_right_low", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column("only_first_right_high", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column(
+            "only_second_right_share",
+            pa.float64(),
+            f"right by the second opinion alone: {_DISAGREEMENT}",
+            nullable=True,
+        ),
+        _column("only_second_right_low", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column(
+            "only_second_right_high", pa.float64(), "95 % interval of it, other problems like these", nullable=True
+        ),
+        _column("num_without_answer", pa.int32(), "responses without an answer: there is nothing to compare"),
+        _column("num_without_reward", pa.int32(), "responses with an answer and no reward: the gold answer is unread"),
+        _column("num_judged", pa.int32(), "responses whose answer the judge was asked about; 0 for rules"),
+        _column("num_unclear", pa.int32(), "responses with an answer on which the judge gave no verdict"),
+    ]
+)
 _TOKEN_DISTRIBUTIONS = pa.schema(
     [
         _PROBLEM,
@@ -386,6 +445,22 @@ OPTIONAL_ASSETS = (
             Table("continuations", CONTINUATIONS, "one row per continuation of a branch", _OF_ALL, _GRID, "view"),
             Table("branch_positions", BRANCH_POSITIONS, "one row per position with branches", _OF_ALL, _GRID, "copy"),
             Table("branch_problems", BRANCH_PROBLEMS, "one row per problem with branches", _OF_ALL, _GRID, "copy"),
+        ),
+        optional=True,
+    ),
+    Asset(
+        "second_opinions",
+        "O",
+        (
+            Table("second_opinions", _SECOND_OPINIONS, "two verdicts per response", ("rewards",), _GRID, "copy"),
+            Table(
+                "second_opinion_statistics",
+                _SECOND_OPINION_STATISTICS,
+                "how often the two verdicts differ: one row per partition",
+                ("rewards",),
+                _GRID,
+                "copy",
+            ),
         ),
         optional=True,
     ),

@@ -144,11 +144,15 @@ class StudyJudge:
             **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
             **dict.fromkeys(("token_distributions", *MISMATCH), lambda: fingerprints.distribution_settings(partition)),
             **dict.fromkeys(BRANCH_TABLES, lambda: fingerprints.branch_settings(partition)),
+            **dict.fromkeys(
+                ("second_opinions", "second_opinion_statistics"),
+                lambda: fingerprints.second_opinion_settings(partition),
+            ),
         }
         said = {}
         for asset, now in there.items():
-            if asset not in wanted:  # nobody asks for it any more, so nothing makes it stale
-                said[asset] = _MADE
+            if asset not in wanted:
+                said[asset] = _NOT_ASKED_FOR
                 continue
             stale = now.fingerprint != wanted[asset]
             reason = _reason(asset, now, inputs, settings[asset]() if asset in settings else {}) if stale else None
@@ -158,6 +162,7 @@ class StudyJudge:
 
 _MADE = Judgement(True, False, None)
 _NOT_IN_STUDY = Judgement(False, None, "not in the study")
+_NOT_ASKED_FOR = Judgement(True, None, "the settings ask for none any more")
 
 
 def _reason(asset: str, now: Judged, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> str:

@@ -25,6 +25,7 @@ _PACKAGES = {
     "token_distributions": ("torch", "transformers", "tokenizers"),
     "cross_scores": ("torch", "transformers", "tokenizers"),
     "branches": ("torch", "transformers", "tokenizers", "math-verify", "sympy"),
+    "second_opinions": ("torch", "transformers", "tokenizers"),
 }
 RUN = "run"  # the fact that holds it
 

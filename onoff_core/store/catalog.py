@@ -182,7 +182,7 @@ def _replace(
         _insert(connection, list(_current(store, batch)))
     judged = store.judge is not None and judging.apply(connection, store.judge, set(work), anew)
     changed = {asset for asset, _ in work}
-    if anew or judged or changed & {"statistics", "comparisons"}:
+    if anew or judged or changed & {"statistics", "comparisons", "second_opinion_statistics"}:
         judging.derive(connection)
     for asset in schema.VIEWS:
         if anew or asset in changed:

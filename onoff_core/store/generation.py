@@ -43,6 +43,7 @@ _MADE_WITH = {
     "branch_problems": "branches",
     "rollout_mismatch": "token_distributions",
     "rollout_mismatch_statistics": "token_distributions",
+    "second_opinion_statistics": "second_opinions",
 }
 
 

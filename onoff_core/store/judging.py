@@ -136,5 +136,16 @@ def derive(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         f"INSERT INTO leaderboard BY NAME SELECT {', '.join(schema.LEADERBOARD)} FROM statistics JOIN "
         "(SELECT dataset, model, stale_because FROM generations WHERE asset = 'statistics') USING (dataset, model) "
+        f"LEFT JOIN ({_OPINIONS_OF_THESE_REWARDS}) USING (dataset, model) "
         "ORDER BY dataset, accuracy DESC NULLS LAST, model"
     )
+
+
+# Second opinions on other verdicts than the statistics are of say nothing about these.
+_OPINIONS_OF_THESE_REWARDS = (
+    "SELECT dataset, model, disagreement_share, disagreement_low, disagreement_high FROM second_opinion_statistics "
+    "JOIN (SELECT dataset, model, inputs->>'rewards' AS rewards FROM generations WHERE asset = "
+    "'second_opinion_statistics') AS second USING (dataset, model) "
+    "JOIN (SELECT dataset, model, inputs->>'rewards' AS rewards FROM generations WHERE asset = 'statistics') AS first "
+    "USING (dataset, model) WHERE first.rewards = second.rewards"
+)

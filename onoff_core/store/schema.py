@@ -84,6 +84,12 @@ LEADERBOARD = {
     "num_problems": ("INTEGER", "problems with at least one verdict"),
     "num_samples": ("INTEGER", "responses with a verdict"),
     "mean_num_tokens": ("DOUBLE", "tokens"),
+    "disagreement_share": (
+        "DOUBLE",
+        "responses on which a second opinion differs; null: none of these rewards is there",
+    ),
+    "disagreement_low": ("DOUBLE", "95 % interval of it, other problems like these"),
+    "disagreement_high": ("DOUBLE", "95 % interval of it, other problems like these"),
     **{name: _GENERATIONS[name] for name in (*_MARKS, "stale_because")},
 }
 _FRAGMENTS = {

@@ -16,6 +16,7 @@ from onoff_core.study.checking import validate
 from onoff_core.study.checkpoints import check_series, with_checkpoints
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config, inline_or_file, read_yaml, resolve_store_path
+from onoff_core.study.judges import with_judge
 from onoff_core.study.research import is_research_file, research_study
 from onoff_core.study.settings import (
     AutomationSettings,
@@ -98,6 +99,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 cross=top.cross,
                 branches=top.branches,
             )
+    partitions = {key: with_judge(partition, partitions, path) for key, partition in partitions.items()}
     return Study(
         config_path=path,
         base_dir=base_dir,
