@@ -15,13 +15,15 @@ ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; pr
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo check test lint ui browse clean
+.PHONY: help demo check test test-attacks test-night lint ui browse clean
 help:
 	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
 	@echo "make ui       the Dagster UI on http://127.0.0.1:3000"
 	@echo "make browse   the browser on http://127.0.0.1:8501"
 	@echo "make check    lint, types and every test that is not slow"
 	@echo "make test     the whole test suite, with lint and types"
+	@echo "make test-attacks   damage, kills, limits and bombs; at most 15 minutes, prints counts"
+	@echo "make test-night     a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
 	@echo "make clean    remove the virtual environment and Dagster's records (not the store)"
 
 # Installed once; again when the pins or the project's own requirements change.
@@ -66,6 +68,13 @@ check: lint
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Nothing else collects these two folders.
+test-attacks: $(VENV)/installed
+	$(BIN)/python -m pytest -q --session-timeout=900 tests/attacks
+
+test-night: $(VENV)/installed
+	$(BIN)/python -m pytest -q --session-timeout=1200 tests/nights
 
 clean:
 	rm -rf $(VENV) $(DAGSTER_HOME)
