@@ -12,12 +12,12 @@ from tests.conftest import ROOT
 # Lowest first; a package may import from its own level only itself.
 LAYERS: list[set[str]] = [
     {"errors"},
-    {"atomic", "boxes", "commands", "tables", "progress"},
+    {"atomic", "boxes", "commands", "growth", "tables", "progress"},
     {"study"},
     {"problems"},
     {"tasks"},
     {"backends"},
-    {"sampling", "rewards", "statistics", "distributions"},
+    {"machine", "sampling", "rewards", "statistics", "distributions"},
     {"store"},
     {"checks"},
     {"grid"},

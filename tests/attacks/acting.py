@@ -3,6 +3,7 @@
 They are forked from one that imported all of it and opened nothing, so that hundreds of them cost seconds.
 """
 
+import ctypes
 import faulthandler
 import hashlib
 import json
@@ -10,6 +11,7 @@ import multiprocessing
 import os
 import resource
 import signal
+import struct
 import sys
 import time
 import traceback
@@ -27,11 +29,11 @@ import onoff_core.exchange.importing
 import onoff_core.rewards
 import onoff_core.sampling
 import onoff_core.store.upkeep
-from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.distributions import load_distributions
 from onoff_core.errors import OnoffError
 from onoff_core.grid import materialize
 from onoff_core.grid.judging import open_store
+from onoff_core.machine import what_it_lacked
 from onoff_core.store import reading_catalog
 from onoff_core.store.schema import TABLES_IN_CATALOG, VIEWS
 from onoff_core.study import load_study
@@ -55,7 +57,7 @@ class Limits:
     more_memory: int | None = None  # bytes of address space beyond what it has
     files: int | None = None
     file_bytes: int | None = None
-    user: int | None = None  # becomes this user
+    powerless: bool = False  # root, without the power to pass over permissions: as any other user
     environment: dict[str, str | None] = field(default_factory=dict)  # None: without
 
 
@@ -76,7 +78,7 @@ def make(key: str = KEY, *assets: str) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
-        if not isinstance(error, OnoffError) and not is_out_of_memory(error):
+        if not isinstance(error, OnoffError) and what_it_lacked(error) is None:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -173,6 +175,13 @@ class Ended:
         return dict(json.loads(lines[-1].removeprefix("digest "))) if lines else None
 
 
+def _give_up_capabilities() -> None:
+    """All of root's powers over files of others, and over permissions of its own."""
+    header = struct.pack("Ii", 0x20080522, 0)  # of capset(2), version 3; the second: this process
+    if ctypes.CDLL(None, use_errno=True).capset(header, bytes(24)) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
 def _act(folder: str, steps: list[list[str]], limits: Limits, output: str) -> None:
     os.setpgid(0, 0)
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
@@ -187,9 +196,8 @@ def _act(folder: str, steps: list[list[str]], limits: Limits, output: str) -> No
             os.environ.pop(name, None)
         else:
             os.environ[name] = value
-    if limits.user is not None:
-        os.setgid(limits.user)
-        os.setuid(limits.user)
+    if limits.powerless and os.geteuid() == 0:
+        _give_up_capabilities()
     if limits.more_memory is not None:
         had = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (had + limits.more_memory,) * 2)

@@ -75,7 +75,9 @@ def test_twenty_queued_runs_and_a_power_cut(attack: Attack, tmp_path: Path) -> N
 
 
 @pytest.mark.timeout(300)
-def test_a_run_of_dagster_that_gets_a_signal(attack: Attack, tmp_path: Path, intact: tuple[Path, dict[str, str]]) -> None:
+def test_a_run_of_dagster_that_gets_a_signal(
+    attack: Attack, tmp_path: Path, intact: tuple[Path, dict[str, str]]
+) -> None:
     """`dagster asset materialize` in a terminal, ended by Ctrl-C and by `kill`, each in the middle of its work."""
     import time
 

@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.attacks.acting import KEY, Actor, Limits
+from tests.attacks.acting import KEY, Actor, Ended, Limits
 from tests.attacks.conftest import Attack, mended, new_project
-from tests.attacks.test_interrupted import NOBODY, give, open_to_all
+from tests.attacks.test_interrupted import NOBODY, give
 from tests.conftest import ROOT
 
 MB = 1 << 20
@@ -27,20 +27,25 @@ READ = (["onoff", "status"], ["onoff", "show", KEY], ["onoff", "verify"], EXPORT
 
 def test_with_little_memory(attack: Attack, tmp_path: Path, intact: tuple[Path, dict[str, str]]) -> None:
     """As `ulimit -v` leaves it: the run ends with a sentence, and one with more memory goes on."""
-    for megabytes in attack.tries((0, 2, 5, 10, 20, 40, 80, 120, 160, 200, 300, 500)):
+    for megabytes in attack.tries((0, 5, 20, 80, 160, 300)):
         folder = new_project(tmp_path / str(megabytes))
         ended = Actor(folder, ["make", KEY], limits=Limits(more_memory=megabytes * MB)).end()
-        attack.held(f"{megabytes} MB, a run", ended.fault() or mended(folder, intact[1]))
+        attack.held(f"{megabytes} MB, a run", _fault(ended) or mended(folder, intact[1]))
         for step in READ:
             ended = Actor(folder, step, limits=Limits(more_memory=megabytes * MB)).end()
-            attack.held(f"{megabytes} MB, {step[1]}", ended.fault())
+            attack.held(f"{megabytes} MB, {step[1]}", _fault(ended))
         attack.held(f"{megabytes} MB, afterwards", mended(folder, intact[1]))
     attack.check()
 
 
+def _fault(ended: Ended) -> str | None:
+    """A library written in C may end the process where it finds no memory, as the kernel does; Python may not."""
+    return None if ended.status < 0 and "Traceback" not in ended.output else ended.fault()
+
+
 def test_with_few_open_files(attack: Attack, tmp_path: Path, intact: tuple[Path, dict[str, str]]) -> None:
     """As `ulimit -n` leaves it."""
-    for count in attack.tries((4, 6, 8, 10, 12, 14, 16, 20, 24, 32, 64)):
+    for count in attack.tries((4, 8, 12, 16, 24, 32)):
         folder = new_project(tmp_path / str(count))
         ended = Actor(folder, ["make", KEY], limits=Limits(files=count)).end()
         attack.held(f"{count} files, a run", ended.fault() or mended(folder, intact[1]))
@@ -110,7 +115,8 @@ def test_in_the_environment(attack: Attack, tmp_path: Path, name: str) -> None:
     for command in attack.tries(commands):
         done = subprocess.run(command, cwd=folder, env=given, capture_output=True, timeout=120)
         said = (done.stdout + done.stderr).decode("utf-8", "replace")
-        wrong = "Traceback" in said or done.returncode != (1 if "∑|好" in command else 0)
+        told = "LC_ALL=C.UTF-8" in said  # where it takes this folder's name for something else
+        wrong = "Traceback" in said or (done.returncode != (1 if "∑|好" in command else 0) and not told)
         attack.held(command[2:], f"status {done.returncode}: {said[-900:]}" if wrong else None)
     attack.check()
 
@@ -118,21 +124,19 @@ def test_in_the_environment(attack: Attack, tmp_path: Path, name: str) -> None:
 def test_another_user(
     attack: Attack, intact: tuple[Path, dict[str, str]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Reads what is root's, writes nothing there, and is told so."""
+    """Reads what is somebody else's, writes nothing there, and is told so."""
     if os.geteuid() != 0:
         pytest.skip("only root can become another user")
-    base = tmp_path_factory.mktemp("others")
-    open_to_all(base)
+    base, expected = tmp_path_factory.mktemp("others"), intact[1]
     own = base / "own"
-    own.mkdir(mode=0o777)
-    give(own, NOBODY)
-    expected = intact[1]
+    own.mkdir()
     for catalog in attack.tries((True, False)):
         folder = new_project(base / f"project-{catalog}")
         assert mended(folder, expected) is None
         if not catalog:
             (folder / "store/catalog.duckdb").unlink()
-        nobody = Limits(user=NOBODY, environment={"HOME": str(own), "TMPDIR": str(own)})
+        nobody = Limits(powerless=True, environment={"HOME": str(own), "TMPDIR": str(own)})
+        give(folder, NOBODY)
         before = {path: path.stat().st_mtime_ns for path in (folder / "store").rglob("*")}
         for step in READ[:3]:
             attack.held(step[1:], Actor(folder, step, limits=nobody).end().fault([0]))
@@ -142,6 +146,7 @@ def test_another_user(
             attack.held(step[:2], ended.fault())
         after = {path: path.stat().st_mtime_ns for path in (folder / "store").rglob("*")}
         attack.held("nothing is changed", None if before == after else f"changed: {before.keys() ^ after.keys()}")
+        give(folder, 0)
         attack.held("afterwards", mended(folder, expected))
     attack.check()
 
