@@ -1,7 +1,7 @@
 """Refuse files that are small on the disk and take all memory when they are read.
 
-Text and numbers as people have them shrink to a tenth when they are compressed, hardly to a hundredth. So a file that
-grows beyond a hundred times its size, and beyond a gigabyte, was made to do harm or is damaged.
+Text and numbers as people have them shrink to a tenth when they are compressed, hardly to a thirtieth. So a file that
+grows beyond fifty times its size, and beyond a gigabyte, was made to do harm or is damaged.
 """
 
 from typing import BinaryIO
@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-MOST_TIMES = 100
+MOST_TIMES = 50
 LEAST_BYTES = 1 << 30  # what every file may grow to
 _ROWS = 4096  # of a Parquet file, read at once
 _PIECE = 16 << 20

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.attacks.acting import KEY, Actor, Limits
-from tests.attacks.conftest import Attack, mended, new_project
+from tests.attacks.conftest import QUICK, Attack, mended, new_project
 
 NOBODY = 65534
 SLOW = 0.02  # seconds a response: a run of 128 responses takes some three
@@ -19,7 +19,7 @@ SLOW = 0.02  # seconds a response: a run of 128 responses takes some three
 
 def at_work(folder: Path, fragments: int = 1, limits: Limits | None = None) -> Actor:
     """A process that makes the partition and has written so many fragments of samples."""
-    actor = Actor(folder, ["make", KEY], limits=limits)
+    actor = Actor(folder, ["make", KEY, *QUICK], limits=limits)
     deadline = time.monotonic() + 60
     while len(list((folder / "store").glob("samples/*/*/*/0*.parquet"))) < fragments:
         assert time.monotonic() < deadline
@@ -33,17 +33,17 @@ def test_two_processes_on_one_partition(
     """Nothing is made twice, and one goes on where the other is killed."""
     for number in attack.tries(range(6)):
         folder = new_project(tmp_path / str(number), SLOW)
-        first, second = (Actor(folder, ["make", KEY]) for _ in range(2))
+        first, second = (Actor(folder, ["make", KEY, *QUICK]) for _ in range(2))
         kill = number % 2 == 1
         if kill:
             time.sleep(dice.uniform(0.2, 3))
             first.kill(signal.SIGKILL)
         ended = [actor.end() for actor in (first, second)]
         fault = ended[1].fault([0]) or (None if kill else ended[0].fault([0]))
-        made = [len(list((folder / "store" / asset).glob("*/*/*/0*.parquet"))) for asset in ("samples", "rewards")]
+        made = [len(list((folder / "store" / asset).glob("*/*/*/0*.parquet"))) for asset in QUICK]
         if fault is None and made != [4, 4]:
             fault = f"{made} fragments"
-        attack.held("one killed" if kill else "both", fault or mended(folder, intact[1]))
+        attack.held("one killed" if kill else "both", fault or mended(folder, intact[1], assets=QUICK))
     attack.check()
 
 
@@ -72,9 +72,9 @@ def test_the_store_taken_away_in_a_run(
     attack: Attack, dice: random.Random, tmp_path: Path, how: str, intact: tuple[Path, dict[str, str]]
 ) -> None:
     """The run says so, or goes on with what is there; it never calls complete what is not. The next run makes it."""
-    for number in attack.tries(range(4)):
+    for number in attack.tries(range(3)):
         folder = new_project(tmp_path / str(number), SLOW)
-        actor = at_work(folder, 1 + number % 3)
+        actor = at_work(folder, 1 + number)
         time.sleep(dice.uniform(0, 0.3))
         take(folder, how, intact[0])
         ended = actor.end()
@@ -83,7 +83,7 @@ def test_the_store_taken_away_in_a_run(
             (folder / "store").unlink()
         verified = Actor(folder, ["onoff", "status"], ["onoff", "verify"]).end()
         fault = fault or verified.fault([0])
-        attack.held(how, fault or mended(folder, intact[1]))
+        attack.held(how, fault or mended(folder, intact[1], assets=QUICK))
     attack.check()
 
 
@@ -107,7 +107,7 @@ def test_the_store_made_read_only_in_a_run(
         fault = fault or looked.fault([0])
         for place in [folder / "store", *(folder / "store").rglob("*")]:
             place.chmod(0o755)
-        attack.held(number, fault or mended(folder, intact[1]))
+        attack.held(number, fault or mended(folder, intact[1], assets=QUICK))
     attack.check()
 
 
@@ -136,7 +136,7 @@ def test_a_run_that_gets_a(
     attack: Attack, dice: random.Random, tmp_path: Path, number: signal.Signals, intact: tuple[Path, dict[str, str]]
 ) -> None:
     """It ends soon, leaves no process behind, and the next one goes on."""
-    for one in attack.tries(range(8)):
+    for one in attack.tries(range(4)):
         folder = new_project(tmp_path / str(one), SLOW / 2)
         actor = Actor(folder, ["make", KEY])
         time.sleep(dice.uniform(0.1, 5))
@@ -168,7 +168,7 @@ def test_a_command_that_gets_a(
     intact: tuple[Path, dict[str, str]],
 ) -> None:  # fmt: skip
     """The same command afterwards finishes what it began, and nothing is lost."""
-    for one, command in attack.tries(enumerate(COMMANDS * 2)):
+    for one, command in attack.tries(enumerate(COMMANDS)):
         folder = copies(one)
         if "import" in command:
             exported = Actor(folder, list(COMMANDS[0])).end()

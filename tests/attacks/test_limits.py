@@ -27,7 +27,7 @@ READ = (["onoff", "status"], ["onoff", "show", KEY], ["onoff", "verify"], EXPORT
 
 def test_with_little_memory(attack: Attack, tmp_path: Path, intact: tuple[Path, dict[str, str]]) -> None:
     """As `ulimit -v` leaves it: the run ends with a sentence, and one with more memory goes on."""
-    for megabytes in attack.tries((0, 5, 20, 80, 160, 300)):
+    for megabytes in attack.tries((0, 5, 20, 80, 300)):
         folder = new_project(tmp_path / str(megabytes))
         ended = Actor(folder, ["make", KEY], limits=Limits(more_memory=megabytes * MB)).end()
         attack.held(f"{megabytes} MB, a run", _fault(ended) or mended(folder, intact[1]))

@@ -1,6 +1,7 @@
 """`onoff fill`: what it queues, what it leaves, and what it says where it cannot."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,5 +113,7 @@ def test_two_at_once_ask_once(
             said: list[str] = []
             waiting = threading.Thread(target=lambda: alone(instance, said.append).__enter__(), daemon=True)
             waiting.start()
-            waiting.join(0.5)
+            deadline = time.monotonic() + 60
+            while not said and time.monotonic() < deadline:
+                time.sleep(0.05)
             assert said == ["another onoff fill is at work on this instance; waiting for it"]
