@@ -280,7 +280,7 @@ def _parts(tiny: bool) -> dict[str, Part]:
         "scoring_qwen3_8b": (80, lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_scoring)),
         "scoring_smollm2": (40, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_scoring)),
         "device_map_auto": (30, device_map_auto),
-        "out_of_memory": (30, out_of_memory),
+        "out_of_memory": (90, out_of_memory),
         "killed_replica": (90, lambda: killed_replica("cuda")),
         "sampling_smollm2": (110, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_sampling)),
         "sampling_qwen3_8b": (130, lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_sampling)),
