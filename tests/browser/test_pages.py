@@ -270,3 +270,19 @@ def test_without_second_opinions_the_page_says_how_to_ask(page: Page) -> None:
     said = test.info[0].value.replace("\\", "")
     assert "there is no second opinion of d|bare: set task.second_opinion" in said
     assert "--select second_opinions --partition 'd|bare'" in said
+
+
+def test_models_that_are_compared_change_places(page: Page) -> None:
+    """Whether by the button, or by choosing as the first the one that is the second."""
+    shown = page("compare", dataset="d", model="m", other="another")
+    swapped = next(button for button in shown.button if "swap" in button.label).click().run()
+    assert swapped.query_params == {"dataset": "d", "model": "another", "other": "m"}
+    shown = page("compare", dataset="d", model="m", other="another")
+    chosen = next(box for box in shown.selectbox if box.label == "Model").set_value("another").run()
+    assert chosen.query_params["other"] == "m"
+    assert not chosen.warning
+
+
+def test_a_partition_that_is_being_made_is_begun(page: Page) -> None:
+    shown = page("response", dataset="d", model="begun")
+    assert any("begun and not complete" in box.value.replace("\\", "") for box in shown.info)

@@ -26,6 +26,7 @@ _MOST_FLIPS = 200
 
 def show() -> None:
     reader, link = common.reader(), common.link_here()
+    before = st.session_state.get("partition", {}).get("model")
     key = common.choose_partition(reader, link)
     if key is None:
         return
@@ -33,11 +34,15 @@ def show() -> None:
     if not others:
         st.info(escaped(f"{key[0]} has responses of one model only; materialize another model's partition to compare."))
         return
-    other, message = choose("model", link.other, others)
+    wanted = link.other
+    if wanted == key[1]:  # the other one was chosen as the first: they change places
+        wanted = before if before in others else None
+    other, message = choose("model", wanted, others)
     common.warn([message] if message else [])
     assert other is not None
     with st.sidebar:
         common.pick("other", "Compare with", others, other)
+        st.button("⇄ swap the two", on_click=common.set_link, kwargs={"model": other, "other": key[1]})
     common.keep_link(Link(*key, other=other))
     keys = (key, (key[0], other))
     pair = (reader.responses(keys[0]), reader.responses(keys[1]))
