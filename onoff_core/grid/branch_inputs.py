@@ -146,10 +146,12 @@ def _most_probable(table: pa.Table, kept: int) -> tuple[np.ndarray[Any, Any], np
 
 
 def _check_ids(partition: Partition, samples: Generation, how: SamplesProvenance) -> None:
-    if how.ids_from_text or samples.manifest().facts.get("token_ids_from") == "tokenizing the text":
+    come_from = str(samples.manifest().facts.get("token_ids_from", ""))  # may name two places, the text one of them
+    if how.ids_from_text or "tokenizing the text" in come_from:
+        some = "" if how.ids_from_text or come_from == "tokenizing the text" else "some of "
         raise ModelError(
-            f"the samples of {partition.key} came as text, and their token ids are that text tokenized, not what a "
-            "model drew; there are no branches of them. Sample here, or through a server that returns token ids"
+            f"{some}the samples of {partition.key} came as text, and their token ids are that text tokenized, not "
+            "what a model drew; there are no branches of them. Sample here, or through a server that returns token ids"
         )
 
 

@@ -78,10 +78,10 @@ class Chain(FakeModel):
         self, prompt_ids: Sequence[int], responses: Sequence[Sequence[int]], settings: DistributionSettings
     ) -> Iterator[TokenScores]:
         for token_ids in responses:
-            yield _scores(token_ids, settings.top_k or VOCABULARY_SIZE)
+            yield _scores(token_ids, settings.top_k)
 
 
-def _scores(token_ids: Sequence[int], k: int) -> TokenScores:
+def _scores(token_ids: Sequence[int], top_k: int | None) -> TokenScores:
     rows = []
     for at in range(len(token_ids)):
         probabilities = np.full(VOCABULARY_SIZE, 1e-30)
@@ -91,8 +91,9 @@ def _scores(token_ids: Sequence[int], k: int) -> TokenScores:
         entropy = -(probabilities * np.log(probabilities)).sum()
         rows.append((probabilities, order, entropy))
     sampled = np.array([row[0][token] for row, token in zip(rows, token_ids, strict=True)])
-    ids = np.stack([order[:k] for _, order, _ in rows]).astype(np.int32)
-    kept = np.stack([probabilities[order[:k]] for probabilities, order, _ in rows])
+    listed = [order[:top_k] if top_k is not None else np.arange(VOCABULARY_SIZE) for _, order, _ in rows]
+    ids = {} if top_k is None else {"topk_ids": np.stack(listed).astype(np.int32)}
+    kept = np.stack([row[0][order] for row, order in zip(rows, listed, strict=True)])
     rank = [int(np.flatnonzero(order == token)[0]) + 1 for (_, order, _), token in zip(rows, token_ids, strict=True)]
     zeros = np.zeros(len(token_ids), np.float32)
     return TokenScores(
@@ -103,7 +104,7 @@ def _scores(token_ids: Sequence[int], k: int) -> TokenScores:
             "varentropy": zeros,
             "logsumexp": zeros,
             "tail_mass": np.maximum(0, 1 - kept.sum(1)).astype(np.float32),
-            "topk_ids": ids,
+            **ids,
             "topk_logprobs": np.log(kept).astype(np.float32),
         }
     )

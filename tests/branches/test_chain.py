@@ -207,6 +207,15 @@ def test_greedy_branches_are_gone_on_from_once(make_chain: MakeChain) -> None:
     assert all(row["is_exact"] and row["value_low"] == row["value_high"] for row in rows)
 
 
+def test_distributions_over_the_whole_vocabulary_do_as_well(make_chain: MakeChain) -> None:
+    project = make_chain(problems=1)
+    project.branch()
+    before = [(row["token_id"], row["num_correct"], row["is_sampled"]) for row in project.rows("branches")]
+    project = make_chain(problems=1, distribution={"top_k": None}, store={"path": "another"})
+    project.branch()
+    assert [(row["token_id"], row["num_correct"], row["is_sampled"]) for row in project.rows("branches")] == before
+
+
 def test_steps_have_the_values_of_their_ends(make_chain: MakeChain) -> None:
     """The letters are one paragraph, the answer another; no alternative is taken."""
     project = make_chain()
