@@ -87,6 +87,12 @@ def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> d
     return found
 
 
+def save_noised_copy(name: str, settings: ModelSettings, base_dir: Path, folder: Path, scale: float, seed: int) -> None:
+    """Write a copy of `models.<name>` with noise on its weights, for trying what compares two models."""
+    module = importlib.import_module("onoff_core.backends.huggingface.noised")
+    module.save_noised_copy(name, settings, base_dir, folder, scale, seed)
+
+
 def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
     """The faults of a model on this machine, a sentence each, found without loading it."""
     if scorer_kind(settings) != DEFAULT_SCORER:
