@@ -37,3 +37,7 @@ def test_ci_runs_make_test_and_make_test_runs_pytest() -> None:
     commands = dry_run("test")
     for command in ("ruff check .", "ruff format --check .", "mypy", "python -m pytest"):
         assert f".venv/bin/{command}" in commands
+
+
+def test_demo_more_is_the_command_of_that_name() -> None:
+    assert ".venv/bin/onoff demo --more\n" in dry_run("demo-more")
