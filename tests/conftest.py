@@ -1,6 +1,7 @@
 """Fixtures: a small random model, the embedded real one, and a project folder of one's own."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,17 @@ SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, wh
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow what uses something slow, so that `make check` can leave it out."""
+# What wants an installation of its own, each with a target in the Makefile; it runs where `-m` names its mark.
+APART = {"vllm", "slurm"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark slow what uses something slow, so that `make check` can leave it out; leave out what runs apart."""
+    asked = set(re.findall(r"\w+", config.getoption("markexpr")))
+    apart = [item for item in items if APART.difference(asked).intersection(mark.name for mark in item.iter_markers())]
+    if apart:
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in set(apart)]
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
         fixtures = SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))

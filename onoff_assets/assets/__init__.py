@@ -16,6 +16,7 @@ from onoff_assets.assets.leaderboard import build_leaderboard
 from onoff_assets.assets.problems import build_problems
 from onoff_assets.assets.rewards import build_rewards
 from onoff_assets.assets.samples import build_samples
+from onoff_assets.assets.second_opinions import build_second_opinions
 from onoff_assets.assets.settings import build_settings
 from onoff_assets.assets.statistics import build_statistics
 from onoff_assets.assets.token_distributions import build_token_distributions
@@ -46,12 +47,15 @@ class Assets:
     distribution_settings: dg.SourceAsset
     cross_settings: dg.SourceAsset
     branch_settings: dg.SourceAsset
+    statistics_settings: dg.SourceAsset
+    second_opinion_settings: dg.SourceAsset
     samples: dg.AssetsDefinition
     rewards: dg.AssetsDefinition
     statistics: dg.AssetsDefinition
     token_distributions: dg.AssetsDefinition
     cross_scores: dg.AssetsDefinition
     branches: dg.AssetsDefinition
+    second_opinions: dg.AssetsDefinition
     leaderboard: dg.AssetsDefinition
 
     @property
@@ -68,11 +72,13 @@ def assets_of(grid: Grid) -> Assets:
     problems, settings = build_problems(grid), build_settings(grid, "settings")
     reward_settings = build_settings(grid, "reward_settings")
     distribution_settings = build_settings(grid, "distribution_settings")
+    statistics_settings = build_settings(grid, "statistics_settings")
+    second_opinion_settings = build_settings(grid, "second_opinion_settings")
     samples = build_samples(grid, problems, settings)
     rewards = build_rewards(grid, samples, reward_settings)
     cross_settings = build_settings(grid, "cross_settings")
     branch_settings = build_settings(grid, "branch_settings")
-    statistics = build_statistics(grid, rewards, reward_settings)
+    statistics = build_statistics(grid, rewards, reward_settings, statistics_settings)
     token_distributions = build_token_distributions(grid, samples, distribution_settings)
     return Assets(
         problems=problems,
@@ -81,12 +87,15 @@ def assets_of(grid: Grid) -> Assets:
         distribution_settings=distribution_settings,
         cross_settings=cross_settings,
         branch_settings=branch_settings,
+        statistics_settings=statistics_settings,
+        second_opinion_settings=second_opinion_settings,
         samples=samples,
         rewards=rewards,
         statistics=statistics,
         token_distributions=token_distributions,
         cross_scores=build_cross_scores(grid, samples, token_distributions, cross_settings),
         branches=build_branches(grid, rewards, token_distributions, branch_settings),
+        second_opinions=build_second_opinions(grid, rewards, reward_settings, second_opinion_settings),
         leaderboard=build_leaderboard(grid, statistics),
     )
 

@@ -7,6 +7,7 @@ rewards or the store.
 """
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,10 +16,19 @@ from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedSco
 from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 
+
+@dataclass(frozen=True)
+class _Registered:
+    """Where an engine is, and what is known of it before it is imported."""
+
+    module: str
+    replicated: bool = True  # whether N replicas may sample; False: its model is elsewhere, and so are its copies
+
+
 _ENGINES = {
-    "huggingface": "onoff_core.backends.huggingface.engine",
-    "openai": "onoff_core.backends.openai.engine",
-    "fake": "onoff_core.backends.fake",
+    "huggingface": _Registered("onoff_core.backends.huggingface.engine"),
+    "openai": _Registered("onoff_core.backends.openai.engine", replicated=False),
+    "fake": _Registered("onoff_core.backends.fake"),
 }
 DEFAULT_SCORER = "huggingface"
 
@@ -30,7 +40,7 @@ def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> Sampler:
     cannot do what they say.
     """
     engine = _engine(settings.backend_type)
-    if settings.backend_type == "openai" or not wants_replicas(settings):
+    if not _ENGINES[settings.backend_type].replicated or not wants_replicas(settings):
         return engine.open_sampler(name, settings, base_dir)
     tokenizer = engine.open_tokenizer(name, settings, base_dir)
     return ReplicatedSampler(open_replicas("sampler", name, settings, base_dir, engine.num_gpus()), tokenizer)
@@ -114,4 +124,4 @@ def scoring_settings(settings: ModelSettings) -> ModelSettings:
 
 
 def _engine(kind: str) -> Engine:
-    return cast(Engine, importlib.import_module(_ENGINES[kind]))
+    return cast(Engine, importlib.import_module(_ENGINES[kind].module))

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from onoff_core.backends.contract import ModelInfo, Tokenizer
 from onoff_core.backends.requests import Request, Response
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
@@ -29,6 +30,25 @@ class Model(Protocol):
 
     @property
     def vocabulary(self) -> Vocabulary: ...
+
+
+class DescribedModel:
+    """A `Model` that has what is asked of it from its `info` and its `tokenizer`."""
+
+    info: ModelInfo
+    tokenizer: Tokenizer
+
+    @property
+    def max_positions(self) -> int | None:
+        return self.info.max_positions
+
+    @property
+    def stop_token_ids(self) -> frozenset[int]:
+        return self.info.stop_token_ids
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.tokenizer.vocabulary
 
 
 class Draft:

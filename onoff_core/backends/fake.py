@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onoff_core.backends.contract import ModelInfo, OnTokens, PairLoading, Text
-from onoff_core.backends.drafts import Draft
+from onoff_core.backends.drafts import DescribedModel, Draft
 from onoff_core.backends.requests import KeptDistributions, PairScores, Request, Response, TokenScores
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
@@ -65,24 +65,12 @@ class FakeTokenizer:
 
 
 @dataclass(frozen=True)
-class FakeModel:
+class FakeModel(DescribedModel):
     """The sampler and the scorer."""
 
     info: ModelInfo
     script: FakeScript
     tokenizer: FakeTokenizer
-
-    @property
-    def max_positions(self) -> int | None:
-        return self.info.max_positions
-
-    @property
-    def stop_token_ids(self) -> frozenset[int]:
-        return self.info.stop_token_ids
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self.tokenizer.vocabulary
 
     def sample(
         self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens

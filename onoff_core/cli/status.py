@@ -21,6 +21,7 @@ _MARKS = {
     "stale": "stale",
     "missing": "-",
     "dropped": "dropped",
+    "not asked for": "not asked for",
 }
 
 
@@ -30,7 +31,7 @@ def add(commands: Any) -> None:
         help="what is there of each partition",
         description="Print the grid: complete (made from what the settings say now; imported: brought in by onoff "
         "import), partial (begun), stale (made from other settings), dropped (removed by onoff prune "
-        "--asset, on purpose), - (missing).",
+        "--asset, on purpose), - (missing). An asset that the settings have to ask for has a column where they do.",
     )
     command.add_argument("--dataset", help="only this dataset")
     command.add_argument("--model", help="only this model")

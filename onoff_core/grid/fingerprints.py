@@ -6,6 +6,7 @@ statistics          the rewards' fingerprint; statistics settings that are not t
 token_distributions the samples' fingerprint, distribution settings
 cross_scores        the samples' fingerprint, both models with their precision, cross settings; one per reference
 branches            the fingerprints of the samples, rewards and token distributions, the section `branches`
+second_opinions     the rewards' fingerprint, what is asked for, the judge's model
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
 (`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
@@ -15,6 +16,7 @@ seed that was drawn.
 import hashlib
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
@@ -35,22 +37,26 @@ def fingerprint_of(content: Any) -> str:
 
 def sampling_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's samples besides the problems."""
-    backend = partition.model_settings.backend_specific
-    script = {} if backend.script is None else {"script": list(backend.script.responses)}
-    identity = model_identity(partition.model_settings, partition.base_dir)
-    if partition.recorded_folder is not None and identity["model_name"] == FOLDER:
-        identity["model_name"] = partition.recorded_folder
+    model = _model(partition.model_settings, partition.base_dir)
+    if partition.recorded_folder is not None and model["model_name"] == FOLDER:
+        model["model_name"] = partition.recorded_folder
     return {
-        "model": {
-            **identity,
-            "backend_type": partition.model_settings.backend_type,
-            "torch_dtype": backend.torch_dtype,
-            **script,
-            **({"engine": backend.engine} if partition.model_settings.backend_type == "openai" else {}),
-        },
-        "task": partition.task.deciding({"reward_type", "thinking"}),
+        "model": model,
+        "task": partition.task.deciding({"reward_type", "second_opinion", "thinking"}),
         "sampling": partition.sampling.deciding({"batch_size"}),
         **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
+    }
+
+
+def _model(settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
+    """The weights, and what decides how they are computed with. Raises `ModelError` where they are not there."""
+    backend = settings.backend_specific
+    return {
+        **model_identity(settings, base_dir),
+        "backend_type": settings.backend_type,
+        "torch_dtype": backend.torch_dtype,
+        **({} if backend.script is None else {"script": list(backend.script.responses)}),
+        **({"engine": backend.engine} if settings.backend_type == "openai" else {}),
     }
 
 
@@ -111,6 +117,25 @@ def branch_settings(partition: Partition) -> dict[str, Any]:
     return {} if partition.branches is None else partition.branches.deciding()
 
 
+def second_opinion_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's second opinions besides the rewards; empty where none are asked for.
+
+    A judge that is not there is named by its error: the other assets' states do not depend on it, and a run says so.
+    """
+    asked, judge = partition.task.second_opinion, partition.judge
+    if asked is None:
+        return {}
+    if judge is None:
+        return {"kind": asked.kind}
+    try:
+        model = _model(judge.settings, partition.base_dir)
+    except ModelError as error:
+        model = {"not there": str(error)}
+    thinking = {} if judge.thinking is None else {"thinking": judge.thinking.model_dump(mode="json")}
+    written = {"template_type": judge.template_type, "max_tokens": asked.max_tokens, **thinking}
+    return {"kind": asked.kind, "model": model, **written}
+
+
 def sampling_settings_version(partition: Partition) -> str:
     return fingerprint_of(sampling_settings(partition))
 
@@ -161,11 +186,21 @@ def branches_fingerprint(partition: Partition, samples: str, rewards: str, token
     return _of("branches", **inputs, settings=fingerprint_of(branch_settings(partition)))
 
 
+def second_opinions_fingerprint(partition: Partition, rewards: str) -> str:
+    return _of("second_opinions", rewards=rewards, settings=fingerprint_of(second_opinion_settings(partition)))
+
+
 def optional_settings(partition: Partition) -> dict[str, Any]:
-    """What decides the partition's optional assets besides the samples, by asset; without those not asked for."""
+    """What decides the partition's optional assets besides what they are made from, by asset; without those that are
+    not asked for.
+    """
     cross = {one.name: cross_settings(partition, one) for one in partition.references}
     branches = branch_settings(partition)
-    asked = {"cross_scores": cross or None, "branches": None if partition.branches is None else branches}
+    asked = {
+        "cross_scores": cross or None,
+        "branches": None if partition.branches is None else branches,
+        "second_opinions": second_opinion_settings(partition) or None,
+    }
     return {asset: settings for asset, settings in asked.items() if settings is not None}
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import MISMATCH
 from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import wanted_cross, wanted_now
 from onoff_core.store import Judged, Judgement, Store
@@ -34,7 +35,7 @@ class StudyJudge:
 
     @cached_property
     def version(self) -> str:
-        settings: list[Any] = [CODE_VERSIONS, sorted(self._problems.items())]
+        settings: list[Any] = [CODE_VERSIONS, sorted(self._problems.items()), list(self.checkpoints.items())]
         for partition in self._study.partitions.values():
             try:
                 sampling = fingerprints.sampling_settings_version(partition)
@@ -51,6 +52,10 @@ class StudyJudge:
                 ]
             )
         return fingerprints.fingerprint_of(settings)
+
+    @property
+    def checkpoints(self) -> dict[str, tuple[str, int]]:
+        return self._study.checkpoints()
 
     @cached_property
     def _problems(self) -> dict[str, str]:
@@ -137,13 +142,17 @@ class StudyJudge:
             "samples": lambda: fingerprints.sampling_settings(partition),
             "rewards": lambda: fingerprints.reward_settings(partition),
             **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
-            "token_distributions": lambda: fingerprints.distribution_settings(partition),
+            **dict.fromkeys(("token_distributions", *MISMATCH), lambda: fingerprints.distribution_settings(partition)),
             **dict.fromkeys(BRANCH_TABLES, lambda: fingerprints.branch_settings(partition)),
+            **dict.fromkeys(
+                ("second_opinions", "second_opinion_statistics"),
+                lambda: fingerprints.second_opinion_settings(partition),
+            ),
         }
         said = {}
         for asset, now in there.items():
-            if asset not in wanted:  # nobody asks for it any more, so nothing makes it stale
-                said[asset] = _MADE
+            if asset not in wanted:
+                said[asset] = _NOT_ASKED_FOR
                 continue
             stale = now.fingerprint != wanted[asset]
             reason = _reason(asset, now, inputs, settings[asset]() if asset in settings else {}) if stale else None
@@ -153,6 +162,7 @@ class StudyJudge:
 
 _MADE = Judgement(True, False, None)
 _NOT_IN_STUDY = Judgement(False, None, "not in the study")
+_NOT_ASKED_FOR = Judgement(True, None, "the settings ask for none any more")
 
 
 def _reason(asset: str, now: Judged, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> str:

@@ -19,6 +19,7 @@ from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import keep_mismatch
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
@@ -115,14 +116,26 @@ def _sample(
         return [chunk.index for chunk in chunks], {
             "seed": begun["seed"],
             "model_revision": sampler.info.revision,
+            **series_facts(partition),
             "model_source": model_source(partition.model_settings, partition.base_dir),
             "device": sampler.info.device,
             "torch_dtype": sampler.info.dtype,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
             **sampler.info.facts,
-            **record.facts(tokens=progress.tokens),
+            **record.facts(tokens=progress.tokens, batch_size=_batch_size(sampling, sampler.info.most_rows)),
         }
+
+
+def series_facts(partition: Partition) -> dict[str, Any]:
+    """Which step of which training run the model is: for the time when the study has it no longer."""
+    model = partition.model_settings
+    return {} if model.series is None else {"series": model.series, "step": model.step}
+
+
+def _batch_size(sampling: SamplingSettings, most_rows: int | None) -> int:
+    """The batch size in fact used in the end: where memory was short, half of it, or half of that."""
+    return sampling.batch_size if most_rows is None else min(sampling.batch_size, most_rows)
 
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
@@ -178,12 +191,13 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
     with store.writing(generation), store.writing(by_problem):
         missing = [made for made in (by_problem, generation) if not is_whole(made, say, again)]
         if missing:
+            records = {made.asset: RunRecord(made) for made in missing}
             tables = statistics_tables(partition, store, rewards)
             settings = fingerprints.statistics_settings(partition)
             for made, table in ((by_problem, tables.problem_statistics), (generation, tables.statistics)):
                 if made in missing:
                     made.write_fragment(0, [table])
-                    made.complete(tables.made_from, settings, {}, [0])
+                    made.complete(tables.made_from, settings, records[made.asset].facts(), [0])
         store.make_current(by_problem)
     keep_comparisons(partition, store)
     if not missing:
@@ -209,11 +223,15 @@ def materialize_token_distributions(
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
         if is_whole(generation, say, again):
-            return already(store, generation, say)
-        facts = _extract(partition, store, samples, generation, say, log)
-        settings = fingerprints.distribution_settings(partition)
-        inputs = {"samples": samples.fingerprint}
-        return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+            made = already(store, generation, say)
+        else:
+            facts = _extract(partition, store, samples, generation, say, log)
+            settings = fingerprints.distribution_settings(partition)
+            inputs = {"samples": samples.fingerprint}
+            made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+        if keep_mismatch(store, samples, generation, again):
+            publish_catalog(store)
+        return made
 
 
 def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:
@@ -254,7 +272,7 @@ def _extract(
             "device": scorer.info.device,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
-            **record.facts(tokens=progress.tokens),
+            **record.facts(tokens=progress.tokens, scored_at_once=scorer.info.scored_at_once),
         }
 
 

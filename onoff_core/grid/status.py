@@ -34,6 +34,8 @@ def wanted_fingerprints(partition: Partition, problems_version: str, imported: s
         "statistics": fingerprints.statistics_fingerprint(partition, rewards),
         "token_distributions": distributions,
     }
+    if partition.task.second_opinion is not None:
+        wanted["second_opinions"] = fingerprints.second_opinions_fingerprint(partition, rewards)
     if partition.branches is not None:
         wanted["branches"] = fingerprints.branches_fingerprint(partition, samples, rewards, distributions)
     cross = wanted_cross(partition, samples)

@@ -182,11 +182,13 @@ def _replace(
         _insert(connection, list(_current(store, batch)))
     judged = store.judge is not None and judging.apply(connection, store.judge, set(work), anew)
     changed = {asset for asset, _ in work}
-    if anew or judged or changed & {"statistics", "comparisons"}:
+    if anew or judged or changed & {"statistics", "comparisons", "second_opinion_statistics"}:
         judging.derive(connection)
     for asset in schema.VIEWS:
         if anew or asset in changed:
             schema.create_view(connection, asset, template(asset), by_dataset=store.files.locks)
+    if anew:
+        schema.create_series_view(connection)
     connection.execute("COMMIT")
 
 
@@ -306,6 +308,7 @@ def _compact(path: Path, files: Files, template: Template) -> None:
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM bloated.{table}")
         for asset in schema.VIEWS:
             schema.create_view(connection, asset, template(asset), by_dataset=files.locks)
+        schema.create_series_view(connection)
         connection.execute("UPDATE onoff_catalog SET judged_by = (SELECT judged_by FROM bloated.onoff_catalog)")
         connection.execute("DETACH bloated")
     compacted.replace(path)

@@ -44,6 +44,10 @@ class Judge(Protocol):
     def version(self) -> str:
         """The hash of everything but the results that decides judgements; when it changes, all are judged again."""
 
+    @property
+    def checkpoints(self) -> Mapping[str, tuple[str, int]]:
+        """model -> (series, step) of each model that is a step of a training run."""
+
     def judge(self, found: Mapping[Key, Judged]) -> Mapping[Key, Judgement]:
         """The judgement of each generation. All current generations of a partition are given together."""
 
@@ -52,6 +56,8 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
     """Record the judgements of changed generations, or of all. Returns whether there was anything to judge."""
     ((former,),) = connection.execute("SELECT judged_by FROM onoff_catalog").fetchall()
     everything = anew or former != judge.version
+    if everything:
+        _keep_checkpoints(connection, judge.checkpoints)
     found = _found(connection, None if everything else {schema.names_of(*key)[0] for key in changed})
     if not everything and not changed:
         return False
@@ -76,6 +82,13 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
         connection.unregister("judged")
     connection.execute("UPDATE onoff_catalog SET judged_by = ? WHERE judged_by IS DISTINCT FROM ?", [judge.version] * 2)
     return True
+
+
+def _keep_checkpoints(connection: duckdb.DuckDBPyConnection, checkpoints: Mapping[str, tuple[str, int]]) -> None:
+    connection.execute("DELETE FROM checkpoints")
+    rows = [[model, series, step] for model, (series, step) in checkpoints.items()]
+    if rows:
+        connection.executemany("INSERT INTO checkpoints VALUES (?, ?, ?)", rows)
 
 
 _JUDGED = pa.schema(
@@ -123,5 +136,16 @@ def derive(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         f"INSERT INTO leaderboard BY NAME SELECT {', '.join(schema.LEADERBOARD)} FROM statistics JOIN "
         "(SELECT dataset, model, stale_because FROM generations WHERE asset = 'statistics') USING (dataset, model) "
+        f"LEFT JOIN ({_OPINIONS_OF_THESE_REWARDS}) USING (dataset, model) "
         "ORDER BY dataset, accuracy DESC NULLS LAST, model"
     )
+
+
+# Second opinions on other verdicts than the statistics are of say nothing about these.
+_OPINIONS_OF_THESE_REWARDS = (
+    "SELECT dataset, model, disagreement_share, disagreement_low, disagreement_high FROM second_opinion_statistics "
+    "JOIN (SELECT dataset, model, inputs->>'rewards' AS rewards FROM generations WHERE asset = "
+    "'second_opinion_statistics') AS second USING (dataset, model) "
+    "JOIN (SELECT dataset, model, inputs->>'rewards' AS rewards FROM generations WHERE asset = 'statistics') AS first "
+    "USING (dataset, model) WHERE first.rewards = second.rewards"
+)

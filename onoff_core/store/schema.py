@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onoff_core.store.files import Files
+from onoff_core.store.series_view import SERIES_COMMENTS, series_query
 from onoff_core.tables import SCHEMAS, TABLES
 
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
@@ -40,7 +41,7 @@ def version_of(schemas: Mapping[str, pa.Schema]) -> int:
 
 
 CATALOG_VERSION = version_of(SCHEMAS)
-TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard")
+TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard", "checkpoints")
 TEMPLATES = "schema"
 _MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, even if it is dropped
 
@@ -83,6 +84,12 @@ LEADERBOARD = {
     "num_problems": ("INTEGER", "problems with at least one verdict"),
     "num_samples": ("INTEGER", "responses with a verdict"),
     "mean_num_tokens": ("DOUBLE", "tokens"),
+    "disagreement_share": (
+        "DOUBLE",
+        "responses on which a second opinion differs; null: none of these rewards is there",
+    ),
+    "disagreement_low": ("DOUBLE", "95 % interval of it, other problems like these"),
+    "disagreement_high": ("DOUBLE", "95 % interval of it, other problems like these"),
     **{name: _GENERATIONS[name] for name in (*_MARKS, "stale_because")},
 }
 _FRAGMENTS = {
@@ -95,6 +102,11 @@ _FRAGMENTS = {
     "num_bytes": ("BIGINT", "bytes"),
     "sha256": ("VARCHAR", "of the file"),
 }
+_CHECKPOINTS = {
+    "model": ("VARCHAR", "short name, from onoff.yaml"),
+    "series": ("VARCHAR", "the training run that it is a checkpoint of"),
+    "step": ("INTEGER", "of the training run"),
+}
 _CATALOG = {
     "version": ("INTEGER", "of these tables"),
     "fresh_bytes": ("BIGINT", "the file's size when it was made anew"),
@@ -106,6 +118,7 @@ _OWN = {
     "generations": ("one row per current generation: what made each result", _GENERATIONS),
     "fragments": ("one row per Parquet file of the current generations", _FRAGMENTS),
     "leaderboard": ("the statistics side by side, the best of each data set first", LEADERBOARD),
+    "checkpoints": ("one row per model that the study that published last calls a step of a series", _CHECKPOINTS),
 }
 # If the opened file is not the catalog, its folder does not tell where the store is. DuckDB takes * ? [ in a path for
 # patterns, and would read other folders' files too.
@@ -191,6 +204,14 @@ def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str
             f"FROM read_parquet({files}, filename = true{older})"
         )
         connection.execute(f"COMMENT ON MACRO TABLE {asset}_of IS {quoted(f'{asset} of one dataset and model')}")
+
+
+def create_series_view(connection: duckdb.DuckDBPyConnection) -> None:
+    """The view over the other tables that puts the steps of each training run side by side."""
+    connection.execute(f"CREATE OR REPLACE VIEW series AS {series_query()}")
+    connection.execute("COMMENT ON VIEW series IS 'one row per step of a training run and data set'")
+    for name, text in SERIES_COMMENTS.items():
+        connection.execute(f"COMMENT ON COLUMN series.{name} IS {quoted(text)}")
 
 
 def _names(asset: str, dataset: str | None) -> str:

@@ -13,8 +13,10 @@ from pydantic import BeforeValidator, ConfigDict
 from onoff_core.errors import SettingsError
 from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.checking import validate
+from onoff_core.study.checkpoints import check_series, with_checkpoints
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config, inline_or_file, read_yaml, resolve_store_path
+from onoff_core.study.judges import with_judge
 from onoff_core.study.research import is_research_file, research_study
 from onoff_core.study.settings import (
     AutomationSettings,
@@ -76,9 +78,10 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
     }
     models = {
         name: _with_overrides(ModelSettings, value, path, f"models.{name}")
-        for name, value in _named(top.models, "models", path)
+        for name, value in _named(dict(with_checkpoints(_named(top.models, "models", path), path)), "models", path)
     }
     references = {name: _references(name, models, top.cross, path) for name in models}
+    check_series(models, path)
     partitions = {}
     for dataset_name, dataset in datasets.items():
         for model_name, model in models.items():
@@ -96,6 +99,7 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 cross=top.cross,
                 branches=top.branches,
             )
+    partitions = {key: with_judge(partition, partitions, path) for key, partition in partitions.items()}
     return Study(
         config_path=path,
         base_dir=base_dir,

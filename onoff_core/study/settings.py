@@ -125,19 +125,42 @@ class ThinkingTags(Section):
         return self
 
 
+# model: the tokenizer's own chat template; openai: the same over the messages that a chat API would be sent
+TemplateType = Literal["chatml", "llama", "simple", "model", "openai"]
+
+
+class SecondOpinion(Section):
+    """What looks at the verdicts once more. It changes none of them."""
+
+    kind: Literal["rules", "model"]  # rules: text and numbers without algebra; model: where these say wrong, a judge
+    model: Name | None = None  # of kind model: the judge, one of `models`
+    max_tokens: Count = 512  # of kind model: that the judge may write about an answer
+    template_type: TemplateType | None = None  # of kind model; null: as the judge is prompted for its own responses
+
+    @model_validator(mode="after")
+    def _judge_of_kind_model(self) -> "SecondOpinion":
+        if self.kind == "model" and self.model is None:
+            raise ValueError("kind: model needs a judge; name one of models: {kind: model, model: NAME}")
+        usual = {name: type(self).model_fields[name].get_default() for name in ("model", "max_tokens", "template_type")}
+        given = [name for name, value in usual.items() if getattr(self, name) != value]
+        if self.kind == "rules" and given:
+            raise ValueError(f"{given[0]} goes with kind: model; the rules ask no model")
+        return self
+
+
 class TaskSettings(Section):
     """How a question becomes a prompt, and how a response is read and graded."""
 
-    # model: the tokenizer's own chat template; openai: the same over the messages that a chat API would be sent
-    template_type: Literal["chatml", "llama", "simple", "model", "openai"] = "chatml"
+    template_type: TemplateType = "chatml"
     format_type: Literal["boxed", "structured"] = "boxed"
     reward_type: Literal["math_verify"] = "math_verify"
     system_prompt: str | None = None  # null: the template's usual one
     examples: Annotated[tuple[Example, ...], BeforeValidator(list_as_tuple)] = ()
     thinking: ThinkingTags | None = None  # null: <think> and </think>, which are known beside others too
     prefill: Name | None = None  # the text that opens the model's turn, such as <think>; null: none
+    second_opinion: SecondOpinion | None = None  # null: none is asked for
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "thinking"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "second_opinion", "thinking"})
 
 
 class SamplingSettings(Section):
@@ -335,6 +358,11 @@ class Backend(Section):
 class ModelSettings(Backend):
     """One model."""
 
+    # a checkpoint: which training run it is of, and at which step of it; no part of any fingerprint. A folder pattern
+    # in one entry stands for all of a run's (study/checkpoints.py)
+    series: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")] | None = None
+    step: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+
     scoring: ScoringSettings | None = None  # another engine or device for scoring; null: as backend_specific says
     # models that score this one's responses too; null: those of cross.references
     scored_by: Annotated[tuple[Name, ...] | None, BeforeValidator(list_as_tuple)] = None
@@ -343,6 +371,13 @@ class ModelSettings(Backend):
     task_config: Name | None = None
     sampling: dict[str, Any] | None = None
     sampling_config: Name | None = None
+
+    @model_validator(mode="after")
+    def _series_has_steps(self) -> "ModelSettings":
+        if (self.series is None) != (self.step is None):
+            has, lacks = ("step", "series") if self.series is None else ("series", "step")
+            raise ValueError(f"{has} goes with {lacks}: a checkpoint is a step of a series")
+        return self
 
 
 class StoreSettings(Section):

@@ -111,7 +111,8 @@ def _details(rows: list[GridRow]) -> None:
     if wanting:
         common.note("What is not complete is filled by:")
         st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
-    pages = [Cell(name.capitalize(), page=name, query=query) for name in ("response", "problem", "compare", "tokens")]
+    names = ["response", "problem", "compare", "tokens", *(["opinions"] if "second_opinions" in row.states else [])]
+    pages = [Cell(name.capitalize(), page=name, query=query) for name in names]
     common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
 
 
