@@ -42,12 +42,35 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
             "backend_type": partition.model_settings.backend_type,
             "torch_dtype": backend.torch_dtype,
             **script,
+            **_switch(partition),
             **({"engine": backend.engine} if partition.model_settings.backend_type == "openai" else {}),
         },
         "task": partition.task.deciding({"reward_type", "thinking"}),
         "sampling": partition.sampling.deciding({"batch_size"}),
         **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
     }
+
+
+def _switch(partition: Partition) -> dict[str, Any]:
+    """What decides which of two models draws which token; the rest of the model's settings are the first's."""
+    switch = partition.model_settings.switch
+    if switch is None or switch.second_model is None:
+        return {}
+    second = switch.second_model
+    script = (
+        {} if second.backend_specific.script is None else {"script": list(second.backend_specific.script.responses)}
+    )
+    of_second = {
+        **model_identity(second, partition.base_dir),
+        "torch_dtype": second.backend_specific.torch_dtype,
+        **script,
+    }
+    conditions = {
+        name: condition.model_dump(mode="json", exclude_none=True)
+        for name, condition in (("when", switch.when), ("back", switch.back))
+        if condition is not None
+    }
+    return {"switch": {"second": of_second, **conditions}}
 
 
 def reward_settings(partition: Partition) -> dict[str, Any]:

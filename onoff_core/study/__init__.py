@@ -8,7 +8,10 @@ from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
 from onoff_core.study.settings import (
     AutomationSettings,
+    BackCondition,
+    Backend,
     BackendOptions,
+    Condition,
     DatasetSettings,
     DistributionSettings,
     Example,
@@ -20,6 +23,7 @@ from onoff_core.study.settings import (
     ScoringSettings,
     StatisticsSettings,
     StoreSettings,
+    SwitchSettings,
     TaskSettings,
     ThinkingTags,
 )
@@ -27,7 +31,10 @@ from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, part
 
 __all__ = [
     "AutomationSettings",
+    "BackCondition",
+    "Backend",
     "BackendOptions",
+    "Condition",
     "DatasetSettings",
     "DistributionSettings",
     "Example",
@@ -43,6 +50,7 @@ __all__ = [
     "StatisticsSettings",
     "StoreSettings",
     "Study",
+    "SwitchSettings",
     "TaskSettings",
     "ThinkingTags",
     "find_config",
