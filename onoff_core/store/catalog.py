@@ -182,7 +182,7 @@ def _replace(
         _insert(connection, list(_current(store, batch)))
     judged = store.judge is not None and judging.apply(connection, store.judge, set(work), anew)
     changed = {asset for asset, _ in work}
-    if anew or judged or changed & {"statistics", "comparisons"}:
+    if anew or judged or changed & {"statistics", "comparisons", "second_opinion_statistics"}:
         judging.derive(connection)
     for asset in schema.VIEWS:
         if anew or asset in changed:
@@ -205,7 +205,7 @@ def _current(store: Store, work: Sequence[Work]) -> Iterator[tuple[Generation, M
 
 def _delete(connection: duckdb.DuckDBPyConnection, asset: str, partition: tuple[str, ...]) -> None:
     names = schema.names_of(asset, partition)
-    same = "dataset IS NOT DISTINCT FROM ? AND model IS NOT DISTINCT FROM ?"
+    same = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in schema.NAMES)
     for table in ("generations", "fragments"):
         connection.execute(f"DELETE FROM {table} WHERE asset = ? AND {same}", [asset, *names])
     if asset in schema.COPIED:
@@ -227,7 +227,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, made: Sequence[tuple[Generati
             logger.warning("not published: %s", error)
             continue
         generations.append(_generation_row(generation, manifest, columns))
-        names = dict(zip(("dataset", "model"), schema.names_of(asset, manifest.partition), strict=True))
+        names = dict(zip(schema.NAMES, schema.names_of(asset, manifest.partition), strict=True))
         fragments += [
             {
                 "asset": asset,
@@ -267,15 +267,14 @@ def _columns(generation: Generation, manifest: Manifest) -> list[str]:
 
 
 def _generation_row(generation: Generation, manifest: Manifest, columns: list[str]) -> dict[str, object]:
-    dataset, model = schema.names_of(generation.asset, manifest.partition)
+    names = schema.names_of(generation.asset, manifest.partition)
     as_json = {
         name: json.dumps(_without_places(getattr(manifest, name)), ensure_ascii=False)
         for name in ("inputs", "settings", "facts")
     }
     return {
         "asset": generation.asset,
-        "dataset": dataset,
-        "model": model,
+        **dict(zip(schema.NAMES, names, strict=True)),
         "fingerprint": manifest.fingerprint,
         "num_rows": manifest.num_rows,
         "completed_at": pa.scalar(int(manifest.completed_at * 1_000_000), pa.timestamp("us")).as_py(),

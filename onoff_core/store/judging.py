@@ -15,7 +15,7 @@ import pyarrow as pa
 from onoff_core.store import schema
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
-_SAME = "g.asset = j.asset AND g.dataset IS NOT DISTINCT FROM j.dataset AND g.model IS NOT DISTINCT FROM j.model"
+_SAME = f"g.asset = j.asset AND {schema.same_partition('g', 'j')}"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
     rows = [
         {
             "asset": asset,
-            **dict(zip(("dataset", "model"), schema.names_of(asset, partition), strict=True)),
+            **dict(zip(schema.NAMES, schema.names_of(asset, partition), strict=True)),
             "in_study": said.in_study,
             "is_stale": said.is_stale,
             "stale_because": said.reason,
@@ -96,6 +96,7 @@ _JUDGED = pa.schema(
         ("asset", pa.string()),
         ("dataset", pa.string()),
         ("model", pa.string()),
+        ("reference", pa.string()),
         ("in_study", pa.bool_()),
         ("is_stale", pa.bool_()),
         ("stale_because", pa.string()),
@@ -106,7 +107,7 @@ _JUDGED = pa.schema(
 def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | None) -> dict[Key, Judged]:
     """All current generations, or those of these data sets (None stands for those without a data set)."""
     rows = connection.execute(
-        "SELECT asset, dataset, model, fingerprint, inputs, settings, facts->'imported' FROM generations "
+        f"SELECT asset, {', '.join(schema.NAMES)}, fingerprint, inputs, settings, facts->'imported' FROM generations "
         "WHERE $all OR list_contains($datasets, coalesce(dataset, ''))",
         {"all": datasets is None, "datasets": [name or "" for name in datasets or ()]},
     ).fetchall()
@@ -135,5 +136,16 @@ def derive(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         f"INSERT INTO leaderboard BY NAME SELECT {', '.join(schema.LEADERBOARD)} FROM statistics JOIN "
         "(SELECT dataset, model, stale_because FROM generations WHERE asset = 'statistics') USING (dataset, model) "
+        f"LEFT JOIN ({_OPINIONS_OF_THESE_REWARDS}) USING (dataset, model) "
         "ORDER BY dataset, accuracy DESC NULLS LAST, model"
     )
+
+
+# Second opinions on other verdicts than the statistics are of say nothing about these.
+_OPINIONS_OF_THESE_REWARDS = (
+    "SELECT dataset, model, disagreement_share, disagreement_low, disagreement_high FROM second_opinion_statistics "
+    "JOIN (SELECT dataset, model, inputs->>'rewards' AS rewards FROM generations WHERE asset = "
+    "'second_opinion_statistics') AS second USING (dataset, model) "
+    "JOIN (SELECT dataset, model, inputs->>'rewards' AS rewards FROM generations WHERE asset = 'statistics') AS first "
+    "USING (dataset, model) WHERE first.rewards = second.rewards"
+)

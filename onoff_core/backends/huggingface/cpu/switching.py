@@ -53,8 +53,8 @@ class SwitchLoop(SlotLoop):
         max_rows: int,
         on_tokens: OnTokens,
     ) -> None:
-        super().__init__(pair[0], requests, sampling, seed, max_rows, on_tokens)
-        self.second = SlotLoop(pair[1], requests, sampling, seed, max_rows, on_tokens)
+        super().__init__(pair[0], requests, sampling, seed, max_rows, on_tokens, shares_prefix=False)
+        self.second = SlotLoop(pair[1], requests, sampling, seed, max_rows, on_tokens, shares_prefix=False)
         self.rules = rules
         self.turns: dict[Request, Turns] = {}
 
