@@ -15,7 +15,7 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from onoff_assets import tags
 from onoff_assets.launching import launch_tags
 from onoff_assets.settings_watch import fault_sentence, read_fault
-from onoff_core.grid.fingerprints import ASSETS, assets_asked_for
+from onoff_core.grid.asked import asked_of_any
 from onoff_core.study import Study
 
 SENSOR_SECONDS = 60
@@ -23,11 +23,10 @@ Requests = Iterator[dg.RunRequest | dg.SkipReason]
 
 
 def grid_job(study: Study) -> UnresolvedAssetJobDefinition:
-    """The job that makes everything of one partition: what the settings ask for of any."""
-    asked = {asset for partition in study.partitions.values() for asset in assets_asked_for(partition)}
+    """The job that makes everything of one partition that the study asks for."""
     return dg.define_asset_job(
         "grid",
-        selection=dg.AssetSelection.assets(*(asset for asset in ASSETS if asset in asked)),
+        selection=dg.AssetSelection.assets(*asked_of_any(study.partitions.values())),
         description="Everything of one partition, from samples to token distributions, with one model load.",
     )
 

@@ -36,6 +36,8 @@ SETTINGS_ASSETS = (
     "reward_settings",
     "distribution_settings",
     "statistics_settings",
+    "cross_settings",
+    "branch_settings",
     "second_opinion_settings",
 )
 
@@ -90,6 +92,10 @@ def settings_versions(
             wanted = wanted_fingerprints(partition, problems[partition.dataset])
             versions["reward_settings"][partition.key] = wanted["rewards"]
             versions["distribution_settings"][partition.key] = wanted["token_distributions"]
+            if "cross_scores" in wanted:
+                versions["cross_settings"][partition.key] = wanted["cross_scores"]
+            if "branches" in wanted:
+                versions["branch_settings"][partition.key] = wanted["branches"]
         for asset, own in (
             ("statistics_settings", statistics_settings(partition)),
             ("second_opinion_settings", second_opinion_settings(partition)),
@@ -202,6 +208,7 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
     Imported samples have none: no setting makes them or what is made from them stale.
     """
     from onoff_core.grid import fingerprints
+    from onoff_core.grid.status import wanted_cross
     from onoff_core.store.provenance import is_imported
 
     names = (partition.dataset, partition.model)
@@ -215,4 +222,13 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
         made["reward_settings"] = rewards.fingerprint
     if "token_distributions" in assets:
         made["distribution_settings"] = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
+    if "cross_scores" in assets and partition.references:
+        cross = wanted_cross(partition, samples.fingerprint)
+        made["cross_settings"] = fingerprints.all_references_fingerprint(cross)
+    scores = store.current("token_distributions", names)
+    if "branches" in assets and partition.branches is not None:
+        graded = made.get("reward_settings", None if rewards is None else rewards.fingerprint)
+        scored = made.get("distribution_settings", None if scores is None else scores.fingerprint)
+        if graded is not None and scored is not None:
+            made["branch_settings"] = fingerprints.branches_fingerprint(partition, samples.fingerprint, graded, scored)
     return {asset: {partition.key: version} for asset, version in made.items()}

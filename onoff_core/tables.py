@@ -8,16 +8,16 @@ from typing import Literal
 
 import pyarrow as pa
 
+from onoff_core.branch_tables import BRANCH_POSITIONS, BRANCH_PROBLEMS, BRANCHES, CONTINUATIONS
+from onoff_core.columns import MISSING as _MISSING
+from onoff_core.columns import PROBLEM as _PROBLEM
+from onoff_core.columns import SAMPLE as _SAMPLE
+from onoff_core.columns import column as _column
+from onoff_core.cross_tables import CROSS_RESPONSES, CROSS_SCORES, CROSS_STATISTICS
+
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"  # the finish_reason of an imported response
 
-
-def _column(name: str, kind: pa.DataType, comment: str, *, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"comment": comment})
-
-
-_PROBLEM = _column("problem_id", pa.string(), "unique within the data set")
-_SAMPLE = _column("sample_index", pa.int32(), "0 to num_samples - 1")
 
 _PROBLEMS = pa.schema(
     [
@@ -47,6 +47,24 @@ _SAMPLES = pa.schema(
         _column("token_logprobs", pa.list_(pa.float32()), "nats, raw model at T = 1, as sampled; empty: imported"),
         _column("finish_reason", pa.string(), "stop, length or stop_string; unknown: imported"),
         _column("num_tokens", pa.int32(), "length of token_ids"),
+        _column(
+            "rollout_logprobs",
+            pa.list_(pa.float32()),
+            "nats, by the engine that drew an imported response, at facts.logprobs_temperature; null: not imported",
+            nullable=True,
+        ),
+        _column(
+            "trainer_logprobs",
+            pa.list_(pa.float32()),
+            "nats, by the trainer of an imported response, at facts.logprobs_temperature; null: not imported",
+            nullable=True,
+        ),
+        _column(
+            "drawn_by",
+            pa.list_(pa.int8()),
+            "of backend_type switch: which model drew each token, 1 the first, 2 the second; null: one drew all",
+            nullable=True,
+        ),
     ]
 )
 _REWARDS = pa.schema(
@@ -88,9 +106,6 @@ _K_INTERVAL = pa.list_(
             *(pa.field(name, pa.float64()) for name in (*_BOTH_INTERVALS, "lowest", "highest")),
         ]
     )
-)
-_MISSING = pa.list_(
-    pa.struct([pa.field("statistic", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 )
 _STATISTICS = pa.schema(
     [
@@ -258,6 +273,56 @@ _TOKEN_DISTRIBUTIONS = pa.schema(
         _column("topk_logprobs", pa.list_(pa.float32()), "nats, never renormalised, 10 mantissa bits"),
     ]
 )
+_PAIR = (
+    _column("numerator", pa.string(), "whose probabilities are divided: ours or trainer"),
+    _column("denominator", pa.string(), "by whose: rollout (the engine that drew the tokens) or trainer"),
+)
+_NUM_COMPARED = _column("num_tokens", pa.int32(), "tokens compared")
+_ROLLOUT_MISMATCH = pa.schema(
+    [
+        _PROBLEM,
+        _SAMPLE,
+        *_PAIR,
+        _NUM_COMPARED,
+        _column("mean_log_ratio", pa.float64(), "nats, mean over tokens of log numerator - log denominator"),
+        _column("mean_abs_log_ratio", pa.float64(), "nats, mean of its absolute value"),
+        _column("sequence_log_ratio", pa.float64(), "nats, its sum: the log ratio of the whole response"),
+        _column("lowest_log_ratio", pa.float64(), "nats, of one token"),
+        _column("highest_log_ratio", pa.float64(), "nats, of one token"),
+        _column("worst_position", pa.int32(), "of the token with the largest absolute log ratio"),
+        _column("k3", pa.float64(), "nats, mean of ratio - 1 - log ratio: estimates KL(denominator || numerator)"),
+        _column("ess_share", pa.float64(), "effective sample size of the tokens' ratios, share of num_tokens"),
+    ]
+)
+_VETOED = pa.list_(
+    pa.struct(
+        [
+            pa.field("threshold", pa.float64(), nullable=False),
+            pa.field("tokens", pa.float64(), nullable=False),
+            pa.field("responses", pa.float64(), nullable=False),
+        ]
+    )
+)
+_ROLLOUT_MISMATCH_STATISTICS = pa.schema(
+    [
+        *_PAIR,
+        _column("num_responses", pa.int32(), "responses compared"),
+        _NUM_COMPARED,
+        _column("mean_ratio", pa.float64(), "mean of the tokens' ratios; 1 where the two agree", nullable=True),
+        _column("mean_abs_log_ratio", pa.float64(), "nats, over tokens", nullable=True),
+        _column(
+            "k1", pa.float64(), "nats a token, minus the mean log ratio: KL(denominator || numerator)", nullable=True
+        ),
+        _column("k3", pa.float64(), "nats a token, mean of ratio - 1 - log ratio: the same KL", nullable=True),
+        _column("token_ess_share", pa.float64(), "effective sample size of the tokens' ratios, a share", nullable=True),
+        _column("response_ess_share", pa.float64(), "of the ratios of whole responses, a share", nullable=True),
+        _column("lowest_log_ratio", pa.float64(), "nats, of one token", nullable=True),
+        _column("highest_log_ratio", pa.float64(), "nats, of one token", nullable=True),
+        _column("vetoed", _VETOED, "shares of tokens, and of responses with one, whose ratio is below a threshold"),
+        _column("logprobs_temperature", pa.float64(), "of the imported log-probabilities"),
+        _column("reason", pa.string(), "why there is no number", nullable=True),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -280,7 +345,7 @@ class Asset:
     name: str  # also of its first table
     letter: str  # where there is room for one character
     tables: tuple[Table, ...]
-    on_request: bool = False  # made only of partitions whose settings ask for it; elsewhere it is not missing
+    optional: bool = False  # made of the partitions whose settings ask for it, and of no others
 
     @property
     def code_version(self) -> str:
@@ -296,6 +361,7 @@ _BESIDE = (
     # Made anew when the statistics of one of the data set's models are.
     Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),
 )
+_OF_ALL = ("token_distributions", "rewards", "samples")
 # The assets of a partition, in the order in which they are made. CONTRIBUTING.md says how to add one.
 ASSETS = (
     Asset(
@@ -327,7 +393,60 @@ ASSETS = (
     Asset(
         "token_distributions",
         "T",
-        (Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),),
+        (
+            Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),
+            # Of imported responses with log-probabilities alone.
+            Table(
+                "rollout_mismatch",
+                _ROLLOUT_MISMATCH,
+                "one row per response and pair of log-probabilities",
+                ("samples",),
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "rollout_mismatch_statistics",
+                _ROLLOUT_MISMATCH_STATISTICS,
+                "one row per partition and pair of log-probabilities",
+                ("samples",),
+                _GRID,
+                "copy",
+            ),
+        ),
+    ),
+)
+# Made of the partitions whose settings ask for them.
+_PAIRS = ("dataset", "model", "reference")
+OPTIONAL_ASSETS = (
+    Asset(
+        "cross_scores",
+        "X",
+        (
+            Table("cross_scores", CROSS_SCORES, "one row per token and reference", ("samples",), _PAIRS, "view"),
+            Table(
+                "cross_responses", CROSS_RESPONSES, "one row per response and reference", ("samples",), _PAIRS, "copy"
+            ),
+            Table(
+                "cross_statistics",
+                CROSS_STATISTICS,
+                "one row per partition, reference and kind of text",
+                ("samples",),
+                _PAIRS,
+                "copy",
+            ),
+        ),
+        optional=True,
+    ),
+    Asset(
+        "branches",
+        "B",
+        (
+            Table("branches", BRANCHES, "one row per token taken at a position of a response", _OF_ALL, _GRID, "copy"),
+            Table("continuations", CONTINUATIONS, "one row per continuation of a branch", _OF_ALL, _GRID, "view"),
+            Table("branch_positions", BRANCH_POSITIONS, "one row per position with branches", _OF_ALL, _GRID, "copy"),
+            Table("branch_problems", BRANCH_PROBLEMS, "one row per problem with branches", _OF_ALL, _GRID, "copy"),
+        ),
+        optional=True,
     ),
     Asset(
         "second_opinions",
@@ -343,12 +462,16 @@ ASSETS = (
                 "copy",
             ),
         ),
-        on_request=True,
+        optional=True,
     ),
 )
-ASSET_NAMES = tuple(asset.name for asset in ASSETS)
-GRID_ASSETS = tuple(asset.name for asset in ASSETS if not asset.on_request)  # of every partition
-TABLES = {table.name: table for table in (*_BESIDE, *(table for asset in ASSETS for table in asset.tables))}
+GRID_ASSETS = tuple(asset.name for asset in ASSETS)
+OPTIONAL = tuple(asset.name for asset in OPTIONAL_ASSETS)
+BRANCH_TABLES = tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == "branches" for table in asset.tables)
+TABLES = {
+    table.name: table
+    for table in (*_BESIDE, *(table for asset in (*ASSETS, *OPTIONAL_ASSETS) for table in asset.tables))
+}
 SCHEMAS = {table.name: table.schema for table in TABLES.values()}
 CODE_VERSIONS = {
     **{table.name: table.code_version for table in TABLES.values()},

@@ -7,7 +7,7 @@ from typing import Any
 from onoff_core.errors import OnoffError
 from onoff_core.store import Current, Store, current_generations, reading_catalog
 from onoff_core.study import Partition, Study
-from onoff_core.tables import ASSET_NAMES, GRID_ASSETS, TABLES
+from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
 
 Key = tuple[str, str]
 Known = Mapping[tuple[str, tuple[str, ...]], Current]
@@ -90,7 +90,9 @@ def _states(store: Store, key: Key, known: Known, partition: Partition | None) -
         except OnoffError:  # such as a model's folder that is not on this machine
             states = {}
     states = states or {
-        asset: _state(key, asset, known) for asset in ASSET_NAMES if asset in GRID_ASSETS or (asset, key) in known
+        asset: _state(key, asset, known)
+        for asset in (*GRID_ASSETS, *OPTIONAL)
+        if asset in GRID_ASSETS or (asset, key) in known
     }
     return {asset: _begun(store, key, asset) if state == "missing" else state for asset, state in states.items()}
 

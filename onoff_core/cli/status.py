@@ -1,6 +1,7 @@
 """`onoff status`: the grid, dataset x model x asset."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli.extensions import extensions
@@ -10,6 +11,7 @@ from onoff_core.errors import ModelError
 from onoff_core.study import Study, load_study
 
 if TYPE_CHECKING:
+    from onoff_core.grid.status import AssetStatus
     from onoff_core.store import Store
 
 _MARKS = {
@@ -40,7 +42,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.grid.fingerprints import assets_asked_for
+    from onoff_core.grid.asked import asked_of_any
     from onoff_core.grid.problem_versions import problems_versions
     from onoff_core.grid.status import partition_status
     from onoff_core.store import Store, current_generations
@@ -56,9 +58,9 @@ def run(args: argparse.Namespace) -> int:
         name: f"shown as of its last run, for it cannot be read now: {why}" for name, why in versions.wrong.items()
     }
     known = current_generations(store)
-    assets = _shown(study)
     rows, unfinished, open_keys = [], None, []
-    wanting: tuple[str, ...] = ()
+    assets = asked_of_any(study.partitions.values())
+    wanting: tuple[str, ...] = assets
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
             continue
@@ -67,14 +69,12 @@ def run(args: argparse.Namespace) -> int:
         except ModelError as error:
             notes[partition.model] = f"cannot be judged: {error}"
             states = {}
-        marks = [_MARKS[states.get(asset, "not asked for")] if states else "?" for asset in assets]
-        rows.append([partition.dataset, partition.model, *marks])
+        rows.append([partition.dataset, partition.model, *(_mark(states, asset) for asset in assets)])
         wants_work = any(state not in ("complete", "imported", "dropped") for state in states.values())
         open_keys += [partition.key] if wants_work else []
         if unfinished is None and wants_work:
             unfinished = partition.key  # to make imported samples anew would replace them
-            asked = assets_asked_for(partition)
-            wanting = tuple(asset for asset in asked if states[asset] not in ("imported", "dropped"))
+            wanting = tuple(asset for asset, state in states.items() if state not in ("imported", "dropped"))
     if args.all:
         rows += _not_in_study(study, store, assets, args.dataset, args.model)
     print(table(["dataset", "model", *assets], rows))
@@ -92,16 +92,15 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _shown(study: Study) -> tuple[str, ...]:
-    """The assets that at least one partition's settings ask for."""
-    from onoff_core.grid.fingerprints import ASSETS, assets_asked_for
-
-    asked = {asset for partition in study.partitions.values() for asset in assets_asked_for(partition)}
-    return tuple(asset for asset in ASSETS if asset in asked)
+def _mark(states: "Mapping[str, AssetStatus]", asset: str) -> str:
+    """Of one asset of a partition; nothing where the partition does not ask for it."""
+    if not states:
+        return "?"
+    return _MARKS[states[asset]] if asset in states else ""
 
 
 def _not_in_study(
-    study: Study, store: "Store", assets: tuple[str, ...], dataset: str | None, model: str | None
+    study: Study, store: "Store", assets: Sequence[str], dataset: str | None, model: str | None
 ) -> list[list[str]]:
     """A row for each partition that the store has and the study has not."""
     found = sorted({names for asset in assets for names in store.partitions(asset)})

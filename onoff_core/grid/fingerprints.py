@@ -4,6 +4,8 @@ samples             problems' content, model and revision, task, sampling settin
 rewards             the samples' fingerprint, format and reward type
 statistics          the rewards' fingerprint; statistics settings that are not the default
 token_distributions the samples' fingerprint, distribution settings
+cross_scores        the samples' fingerprint, both models with their precision, cross settings; one per reference
+branches            the fingerprints of the samples, rewards and token distributions, the section `branches`
 second_opinions     the rewards' fingerprint, what is asked for, the judge's model
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
@@ -13,23 +15,18 @@ seed that was drawn.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
 from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.errors import ModelError
-from onoff_core.study import ModelSettings, Partition
-from onoff_core.tables import ASSET_NAMES, CODE_VERSIONS, GRID_ASSETS
+from onoff_core.study import ModelSettings, Partition, Reference
+from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS, OPTIONAL
 
-ASSETS = ASSET_NAMES
-__all__ = ["ASSETS", "CODE_VERSIONS", "assets_asked_for"]
-
-
-def assets_asked_for(partition: Partition) -> tuple[str, ...]:
-    """The assets that the settings ask for, in the order in which they are made."""
-    asked = {"second_opinions"} if partition.task.second_opinion is not None else set()
-    return tuple(asset for asset in ASSETS if asset in GRID_ASSETS or asset in asked)
+ASSETS = GRID_ASSETS
+__all__ = ["ASSETS", "CODE_VERSIONS", "OPTIONAL"]
 
 
 def fingerprint_of(content: Any) -> str:
@@ -89,6 +86,37 @@ def distribution_settings(partition: Partition) -> dict[str, Any]:
     return {**partition.distribution.deciding({"use_logits"}), **scorer, **precision}
 
 
+def cross_settings(partition: Partition, reference: Reference) -> dict[str, Any]:
+    """What decides the cross-scores of a partition by one reference besides the samples. How the models share the
+    memory does not, nor does which other references there are.
+    """
+    bounds = partition.cross.divergence == "bounds"
+    return {
+        "model": _scorer(partition.model_settings, partition),
+        "reference": _scorer(reference.settings, partition),
+        **partition.cross.deciding({"references", "load"}),
+        **({"distribution": distribution_settings(partition)} if bounds else {}),
+    }
+
+
+def _scorer(model: ModelSettings, partition: Partition) -> dict[str, Any]:
+    """Which weights score, and how; where they are not there, why: they may be another time."""
+    try:
+        identity = model_identity(model, partition.base_dir)
+    except ModelError as error:
+        identity = {"cannot_be_identified": str(error)}
+    return {
+        **identity,
+        "scorer": scorer_kind(model),
+        "torch_dtype": scoring_settings(model).backend_specific.torch_dtype,
+    }
+
+
+def branch_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's branches besides its samples, rewards and token distributions."""
+    return {} if partition.branches is None else partition.branches.deciding()
+
+
 def second_opinion_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's second opinions besides the rewards; empty where none are asked for.
 
@@ -143,8 +171,37 @@ def token_distributions_fingerprint(partition: Partition, samples: str) -> str:
     return _of("token_distributions", samples=samples, settings=distribution_settings_version(partition))
 
 
+def cross_scores_fingerprint(partition: Partition, samples: str, reference: Reference) -> str:
+    settings = fingerprint_of(cross_settings(partition, reference))
+    return _of("cross_scores", samples=samples, settings=settings)
+
+
+def all_references_fingerprint(by_reference: Mapping[str, str]) -> str:
+    """One version of the cross-scores by all references: of each reference, its fingerprint."""
+    return fingerprint_of(["cross_scores", sorted(by_reference.items())])
+
+
+def branches_fingerprint(partition: Partition, samples: str, rewards: str, token_distributions: str) -> str:
+    inputs = {"samples": samples, "rewards": rewards, "token_distributions": token_distributions}
+    return _of("branches", **inputs, settings=fingerprint_of(branch_settings(partition)))
+
+
 def second_opinions_fingerprint(partition: Partition, rewards: str) -> str:
     return _of("second_opinions", rewards=rewards, settings=fingerprint_of(second_opinion_settings(partition)))
+
+
+def optional_settings(partition: Partition) -> dict[str, Any]:
+    """What decides the partition's optional assets besides what they are made from, by asset; without those that are
+    not asked for.
+    """
+    cross = {one.name: cross_settings(partition, one) for one in partition.references}
+    branches = branch_settings(partition)
+    asked = {
+        "cross_scores": cross or None,
+        "branches": None if partition.branches is None else branches,
+        "second_opinions": second_opinion_settings(partition) or None,
+    }
+    return {asset: settings for asset, settings in asked.items() if settings is not None}
 
 
 def _of(asset: str, **inputs: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from onoff_core.errors import StoreError
+from onoff_core.growth import GrowthError
 from onoff_core.store.files import Files, sha256_of
 from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest, plain_json
 from onoff_core.store.parquet import (
@@ -36,6 +37,13 @@ _MADE_WITH = {
     "vocabulary": "samples",
     "problem_statistics": "statistics",
     "comparisons": "statistics",
+    "cross_responses": "cross_scores",
+    "cross_statistics": "cross_scores",
+    "continuations": "branches",
+    "branch_positions": "branches",
+    "branch_problems": "branches",
+    "rollout_mismatch": "token_distributions",
+    "rollout_mismatch_statistics": "token_distributions",
     "second_opinion_statistics": "second_opinions",
 }
 
@@ -154,7 +162,7 @@ class Generation:
         try:
             with self.files.open(path) as file:
                 table = read_parquet(file, columns)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, GrowthError) as error:
             reason = "not there" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
             raise StoreError(f"{self.files.location(path)}: {reason}; {self._mend}") from error
         if expected_rows is not None and table.num_rows != expected_rows:
@@ -167,7 +175,7 @@ class Generation:
     @property
     def _mend(self) -> str:
         made_with = _MADE_WITH.get(self.asset, self.asset)
-        return f"materialize {made_with} of {'|'.join(self.partition)} again: only what is damaged is made anew"
+        return f"materialize {made_with} of {'|'.join(self.partition[:2])} again: only what is damaged is made anew"
 
     def batches(self, index: int, columns: Sequence[str], num_rows: int) -> Iterator[pa.RecordBatch]:
         """A fragment's rows in order, in batches of at most `num_rows`; memory holds one batch."""

@@ -22,7 +22,7 @@ from onoff_assets.browser.grid_rows import grid_rows
 from onoff_assets.browser.reading import Reader
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Store
-from onoff_core.tables import ASSET_NAMES
+from onoff_core.tables import GRID_ASSETS
 from tests.browser.conftest import RUN
 
 KEY = ("d", "m")
@@ -182,5 +182,5 @@ def test_the_grid_knows_every_state(made_store: Store) -> None:
 
 def test_the_grid_knows_which_run_made_what(made_store: Store) -> None:
     rows = {(row.dataset, row.model): row for row in grid_rows(made_store, None)}
-    assert rows["d", "m"].runs == dict.fromkeys(ASSET_NAMES, RUN)
+    assert rows["d", "m"].runs == dict.fromkeys((*GRID_ASSETS, "second_opinions"), RUN)
     assert rows["d", "another"].runs == {}

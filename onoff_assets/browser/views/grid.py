@@ -10,8 +10,9 @@ from onoff_assets.browser.grid_rows import GridRow, grid_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common
 from onoff_core.commands import materialize_command
-from onoff_core.tables import ASSETS
+from onoff_core.tables import ASSETS, OPTIONAL_ASSETS
 
+_ASSETS = (*ASSETS, *OPTIONAL_ASSETS)
 MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆", "dropped": "✕"}
 
 
@@ -44,9 +45,9 @@ def show() -> None:
 
 
 def _letters(rows: list[GridRow]) -> str:
-    """`samples (S), ... and token distributions (T)`: what is asked for of any partition."""
-    asked = {asset for row in rows for asset in row.states}
-    *first, last = (f"{asset.name.replace('_', ' ')} ({asset.letter})" for asset in ASSETS if asset.name in asked)
+    """`samples (S), ... and token distributions (T)`: the assets that some partition asks for."""
+    shown = [asset for asset in _ASSETS if any(asset.name in row.states for row in rows)]
+    *first, last = (f"{asset.name.replace('_', ' ')} ({asset.letter})" for asset in shown)
     return f"{', '.join(first)} and {last}"
 
 
@@ -64,7 +65,7 @@ def _matrix(rows: list[GridRow]) -> None:
 def _cell(row: GridRow | None, now: float) -> Cell:
     if row is None:
         return Cell("–")
-    states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in ASSETS if asset.name in row.states)
+    states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in _ASSETS if asset.name in row.states)
     if row.updated is None and all(state == "missing" for state in row.states.values()):
         return Cell("not run", states)
     page = "response" if row.has_responses else None

@@ -69,9 +69,11 @@ def _connected(name: str, options: BackendOptions) -> Any:
             f"models.{name}: backend_specific.replicas_on is ray, which is not installed; pip install 'onoff[ray]'"
         ) from error
     if not ray.is_initialized():
-        where = options.ray_address or os.environ.get("RAY_ADDRESS") or "this machine"
+        address = options.ray_address or os.environ.get("RAY_ADDRESS")
+        where = address or "this machine"
+        _check_address(name, address)
         try:
-            _reached(options.ray_address or os.environ.get("RAY_ADDRESS"))
+            _reached(address)
             ray.init(address=options.ray_address, configure_logging=False, log_to_driver=False, include_dashboard=False)
         except Exception as error:  # Ray raises its own, RuntimeError, ValueError and ConnectionError for this
             raise ModelError(
@@ -79,6 +81,18 @@ def _connected(name: str, options: BackendOptions) -> Any:
                 "(ray start --head), or mend backend_specific.ray_address"
             ) from ConnectionError(str(error))
     return ray
+
+
+def _check_address(name: str, address: str | None) -> None:
+    """Raise a `SettingsError` for an address at which replicas cannot be had."""
+    host, _, port = (address or "auto:1").rpartition(":")
+    if address in ("auto", "local") or (host and "/" not in host and port.isdecimal()):
+        return
+    raise SettingsError(
+        f"models.{name}: backend_specific.ray_address (or RAY_ADDRESS) is {address}, and the address of the cluster's "
+        "head is wanted, such as head:6379, as `ray start --head` says it; not that of its client (ray://) or its "
+        "dashboard (http://)"
+    )
 
 
 def _reached(address: str | None) -> None:
