@@ -296,7 +296,7 @@ def test_where_none_is_asked_for_nothing_looks_otherwise(project: Project, capsy
     assert header.split()[-1] == "second_opinions"
     assert m.split()[:2] == ["hard", "m"]
     assert m.split()[-1] == "-"
-    assert judge.endswith("not asked for")
+    assert len(judge.split()) == len(m.split()) - 1  # nothing stands where nobody asks
 
 
 @pytest.mark.parametrize(
