@@ -15,7 +15,7 @@ ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; pr
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo check test test-vllm test-slurm lint ui browse clean
+.PHONY: help demo check test test-vllm test-ray test-slurm lint ui browse clean
 help:
 	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
 	@echo "make ui       the Dagster UI on http://127.0.0.1:3000"
@@ -23,6 +23,7 @@ help:
 	@echo "make check    lint, types and every test that is not slow"
 	@echo "make test     the whole test suite, with lint and types"
 	@echo "make test-vllm   sample through a real vLLM on this CPU (installs it, 3.4 GB; some minutes)"
+	@echo "make test-ray    a partition as a Ray job on this machine (a minute or two)"
 	@echo "make test-slurm  a job array on a Slurm of one node (root, Debian 12; a few minutes)"
 	@echo "make clean    remove the virtual environment and Dagster's records (not the store)"
 
@@ -69,10 +70,13 @@ check: lint
 test: lint
 	$(BIN)/python -m pytest
 
-# Apart from `make test`: each wants an installation of its own.
+# Apart from `make test`: each takes minutes, and two want an installation of their own.
 test-vllm: $(VENV)/installed
 	$(BIN)/python tests/backends/openai/vllm/install.py .venv-vllm
 	$(BIN)/python -m pytest -m vllm tests/backends/openai/vllm
+
+test-ray: $(VENV)/installed
+	$(BIN)/python -m pytest -m ray_launcher tests/deploy/test_on_ray.py
 
 test-slurm: $(VENV)/installed
 	tests/deploy/slurm/unpack.sh $(CURDIR)/.slurm

@@ -1,4 +1,4 @@
-"""One partition as a Ray job, by the launcher and the queue that `deploy/ray` configures."""
+"""One partition as a Ray job, by the launcher and the queue that `deploy/ray` configures; `make test-ray`."""
 
 import json
 import os
@@ -74,8 +74,7 @@ def jobs(address: str) -> list[Any]:
         return list(json.load(answer))
 
 
-@pytest.mark.ray_cluster
-@pytest.mark.dagster_cli
+@pytest.mark.ray_launcher
 def test_a_partition_is_a_ray_job(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "project"
     for name, value in {

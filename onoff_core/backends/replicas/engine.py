@@ -149,8 +149,10 @@ class ReplicatedSampler:
 
 
 def unit_sizes(num_requests: int, num_replicas: int, rows: int) -> Iterator[int]:
-    """The sizes of the units in turn, in requests, without end. They fall, down to `rows`, the number that is decoded side
-    by side, or to an equal share where there is less work than that for each replica.
+    """The sizes of the units in turn, in requests, without end.
+
+    They fall, down to `rows`, the number that is decoded side by side, or to an equal share where there is less work
+    than that for each replica.
     """
     left = num_requests
     least = max(1, min(rows, -(-num_requests // num_replicas)))
