@@ -64,11 +64,12 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Tests that are not slow run on every core; slow ones start processes that fill the cores by themselves.
 check: lint
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q -m 'not slow' -n auto --dist worksteal
 
-test: lint
-	$(BIN)/python -m pytest
+test: check
+	$(BIN)/python -m pytest -m slow
 
 # Apart from `make test`: each takes minutes, and two want an installation of their own.
 test-vllm: $(VENV)/installed

@@ -18,7 +18,7 @@ def build_definitions(study: Study, retired: Names = NO_NAMES) -> dg.Definitions
 
     `retired`: former names that stay partitions, because a backfill under way wants them.
     """
-    grid, job = Grid(study, retired), grid_job()
+    grid, job = Grid(study, retired), grid_job(study)
     assets = assets_of(grid)
     return dg.Definitions(
         assets=assets.all,

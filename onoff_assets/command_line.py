@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import click
 
 from onoff_core.errors import PartitionError
-from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.study import Study
+from onoff_core.tables import GRID_ASSETS, OPTIONAL
+
+_PARTITIONED = {*GRID_ASSETS, *OPTIONAL}
 
 
 def check_command(study: Study, argv: Sequence[str]) -> None:
@@ -33,7 +35,7 @@ def _check_materialize(study: Study, arguments: Sequence[str]) -> None:
         )
     if given.partition is not None:
         _check_key(study, given.partition)
-    elif set(re.findall(r"\w+", given.select or "")) & set(ASSETS) or (given.select or "").strip() == "*":
+    elif _PARTITIONED & set(re.findall(r"\w+", given.select or "")) or (given.select or "").strip() == "*":
         raise click.ClickException(f"{given.select} is made partition by partition. {_name_one(study)}")
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# One thread where each core has a worker of its own: threads that wait for each other would slow all of them.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a network
 
@@ -23,16 +24,31 @@ SHARED_DATA = Path(os.environ.get("ONOFF_TEST_DATA", ROOT.parent / "shared" / "d
 SLOW_MARKS = {"real_model", "dagster_cli", "ray_cluster"}
 SLOW_FIXTURES = {"chromium", "dev", "postgres_url", "real_loaded"}
 SLOW_PLACES = {"moto", "localbucket"}  # parameters of the store's tests: S3 servers
-SLOW_MODULES = {  # many processes, real limits of memory, whole data sets, each family of models
+SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, whole data sets, families of models
     "tests.backends.huggingface.test_families",
     "tests.backends.huggingface.test_out_of_memory",
     "tests.backends.openai.test_partition",
     "tests.backends.replicas.test_engine",
     "tests.backends.replicas.test_partition",
+    "tests.branches.test_chain",
+    "tests.branches.test_resuming",
+    "tests.cli.test_power",
+    "tests.platform.test_branches",
+    "tests.platform.test_checks",
+    "tests.platform.test_code_location",
+    "tests.platform.test_faults",
+    "tests.platform.test_following",
+    "tests.platform.test_plan",
+    "tests.platform.test_run_options",
+    "tests.platform.test_serving",
+    "tests.platform.test_staleness",
     "tests.platform.test_webserver",
     "tests.rewards.test_datasets",
+    "tests.rewards.test_pool",
     "tests.store.test_killed",
     "tests.store.test_many",
+    "tests.store.test_strangers",
+    "tests.store.test_wholeness",
 }
 
 

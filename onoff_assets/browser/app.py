@@ -27,7 +27,7 @@ st.html(Path(components.__file__).with_name("page.css"))
 GRID = st.Page(_page("grid"), title="Grid", url_path="", default=True)
 OTHERS = {
     name: st.Page(_page(name), title=name.capitalize(), url_path=name)
-    for name in ("response", "problem", "compare", "tokens")
+    for name in ("response", "problem", "compare", "tokens", "opinions")
 }
 # Streamlit serves the default page at / alone and calls /grid not found, so a hidden page at /grid leads there.
 TYPED = st.Page(

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from onoff_core.backends.contract import Engine, Sampler, Scorer, Tokenizer
+from onoff_core.backends.contract import Engine, PairLoading, PairScorer, Sampler, Scorer, Tokenizer
 from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedScorer, open_replicas, wants_replicas
+from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 
 
@@ -52,6 +53,24 @@ def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Scorer:
     if not wants_replicas(settings):
         return engine.open_scorer(name, settings, base_dir)
     return ReplicatedScorer(open_replicas("scorer", name, settings, base_dir, engine.num_gpus()))
+
+
+def open_pair_scorer(
+    first: tuple[str, ModelSettings], second: tuple[str, ModelSettings], base_dir: Path, how: PairLoading
+) -> PairScorer:
+    """What compares `models.<first>` with `models.<second>`, each as it is scored; close it after use.
+
+    It runs in this process, whatever replicas the settings ask for. Raises as `open_sampler`.
+    """
+    kinds = [scorer_kind(settings) for _, settings in (first, second)]
+    if kinds[0] != kinds[1]:
+        raise ModelError(
+            f"models.{first[0]} is scored by the engine {kinds[0]} and models.{second[0]} by {kinds[1]}; to compare "
+            "them token by token both have to be scored by one: set models.<name>.scoring"
+        )
+    (name, settings), (other, other_settings) = first, second
+    scored = (name, scoring_settings(settings)), (other, scoring_settings(other_settings))
+    return _engine(kinds[0]).open_pair_scorer(*scored, base_dir, how)
 
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer:

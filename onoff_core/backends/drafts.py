@@ -60,10 +60,12 @@ class Draft:
         self._model = model
         longest = model.max_positions
         room = sampling.max_length if longest is None else longest - len(request.prompt_ids)
-        self.max_tokens = min(sampling.max_length, room)
+        self.max_tokens = min(sampling.max_length - request.begun, room)
         self._stops = [text.encode() for text in sampling.stop_strings]
         self._keep = max(map(len, self._stops), default=0)
         self._tail = b""  # the last bytes, as many as a stop string may still need
+        if self._stops and request.begun:
+            self._tail = model.vocabulary.bytes_of(request.prompt_ids[-request.begun :])[-self._keep :]
 
     @property
     def last_token(self) -> int:

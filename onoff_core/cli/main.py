@@ -16,6 +16,7 @@ from onoff_core.cli import (
     power,
     prune,
     rename,
+    series,
     show,
     status,
     usage,
@@ -25,7 +26,22 @@ from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
 
-_COMMANDS = (status, show, check, grade, browse, export, import_results, power, verify, usage, prune, rename, bench)
+_COMMANDS = (
+    status,
+    show,
+    series,
+    check,
+    grade,
+    browse,
+    export,
+    import_results,
+    power,
+    verify,
+    usage,
+    prune,
+    rename,
+    bench,
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -23,6 +23,9 @@ _PACKAGES = {
     "rewards": ("math-verify", "latex2sympy2_extended", "sympy"),
     "statistics": ("numpy",),
     "token_distributions": ("torch", "transformers", "tokenizers"),
+    "cross_scores": ("torch", "transformers", "tokenizers"),
+    "branches": ("torch", "transformers", "tokenizers", "math-verify", "sympy"),
+    "second_opinions": ("torch", "transformers", "tokenizers"),
 }
 RUN = "run"  # the fact that holds it
 

@@ -243,7 +243,7 @@ def test_keys_pressed_among_the_controls_leave_the_response(tab: Any, server: st
     assert "sample=0" in tab.url
 
 
-@pytest.mark.parametrize("page", ["", "response", "problem", "compare", "tokens"])
+@pytest.mark.parametrize("page", ["", "response", "problem", "compare", "tokens", "opinions"])
 def test_a_hostile_response_is_inert(tab: Any, server: str, page: str) -> None:
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))

@@ -15,7 +15,7 @@ from onoff_core.store import Store, publish_catalog
 from tests.browser.conftest import RIGHT, RUN, Page
 from tests.conftest import ROOT
 
-PAGES = ("grid", "response", "problem", "compare", "tokens")
+PAGES = ("grid", "response", "problem", "compare", "tokens", "opinions")
 
 
 def texts(test: Any) -> str:
@@ -234,3 +234,39 @@ def test_pages_never_write(page: Page, made_store: Store) -> None:
     for name in PAGES:
         page(name, dataset="d", model="m")
     assert files() == before
+
+
+def test_opinions_lists_what_differs_by_direction(page: Page) -> None:
+    test = page("opinions", dataset="d", model="m")
+    caption = "Responses with another second opinion"
+    [row] = cells(test, caption)
+    assert [cell["text"] for cell in row[:4]] == ["p1", "0", "wrong", "right"]
+    assert (row[4]["text"], row[5]["text"]) == ("2", "3")
+    assert row[0]["query"] == {"dataset": "d", "model": "m", "problem": "p1", "sample": "0"}
+    assert row[0]["page"] == "response"
+    assert row[6]["text"].endswith("Verdict: True")
+    said = texts(test).replace("\\", "")
+    assert "The verdicts differ on 1 of 8 responses: " in said
+    assert "by the judge judge" in said
+    assert "1 without an answer, 1 on which the judge gave no verdict" in said
+    assert "There is none." in texts(page("opinions", dataset="d", model="m", way="first"))
+    assert cells(page("opinions", dataset="d", model="m", way="second"), caption) == [row]
+    [unclear] = cells(page("opinions", dataset="d", model="m", way="unclear"), caption)
+    assert [cell["text"] for cell in unclear[:4]] == ["p1", "1", "wrong", "none"]
+    assert "no way 'sideways'" in page("opinions", dataset="d", model="m", way="sideways").warning[0].value.replace(
+        "\\", ""
+    )
+
+
+def test_the_way_of_opinions_is_in_the_address(page: Page) -> None:
+    test = page("opinions", dataset="d", model="m")
+    test.sidebar.selectbox[2].select("unclear").run()
+    assert test.query_params["way"] in ("unclear", ["unclear"])
+    assert len(cells(test, "Responses with another second opinion")) == 1
+
+
+def test_without_second_opinions_the_page_says_how_to_ask(page: Page) -> None:
+    test = page("opinions", dataset="d", model="bare")
+    said = test.info[0].value.replace("\\", "")
+    assert "there is no second opinion of d|bare: set task.second_opinion" in said
+    assert "--select second_opinions --partition 'd|bare'" in said

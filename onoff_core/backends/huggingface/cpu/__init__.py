@@ -22,6 +22,7 @@ def decode(
     seed: int,
     max_rows: int,
     on_tokens: OnTokens,
+    shares_prefix: bool = True,
 ) -> Iterator[Response]:
     """Draw the requests, at most `max_rows` side by side, yielding each response when it ends."""
-    return SlotLoop(loaded, requests, sampling, seed, max_rows, on_tokens).run()
+    return SlotLoop(loaded, requests, sampling, seed, max_rows, on_tokens, shares_prefix).run()
