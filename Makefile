@@ -15,7 +15,7 @@ ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; pr
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo check test test-vllm test-ray test-slurm lint ui browse clean
+.PHONY: help demo check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean
 help:
 	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
 	@echo "make ui       the Dagster UI on http://127.0.0.1:3000"
@@ -25,6 +25,8 @@ help:
 	@echo "make test-vllm   sample through a real vLLM on this CPU (installs it, 3.4 GB; some minutes)"
 	@echo "make test-ray    a partition as a Ray job on this machine (a minute or two)"
 	@echo "make test-slurm  a job array on a Slurm of one node (root, Debian 12; a few minutes)"
+	@echo "make test-attacks   damage, kills, limits and bombs; at most 15 minutes, prints counts"
+	@echo "make test-night     a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
 	@echo "make clean    remove the virtual environment and Dagster's records (not the store)"
 
 # Installed once; again when the pins or the project's own requirements change.
@@ -82,6 +84,13 @@ test-ray: $(VENV)/installed
 test-slurm: $(VENV)/installed
 	tests/deploy/slurm/unpack.sh $(CURDIR)/.slurm
 	$(BIN)/python -m pytest -m slurm tests/deploy/slurm
+
+# Nothing else collects these two folders.
+test-attacks: $(VENV)/installed
+	$(BIN)/python -m pytest -q --session-timeout=900 tests/attacks
+
+test-night: $(VENV)/installed
+	$(BIN)/python -m pytest -q --session-timeout=1200 tests/nights
 
 clean:
 	rm -rf $(VENV) $(DAGSTER_HOME) .venv-vllm .slurm

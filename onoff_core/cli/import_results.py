@@ -68,14 +68,14 @@ def _temperature(text: str) -> float:
 
 def run(args: argparse.Namespace) -> int:
     from onoff_core.exchange.comparing import write_report
-    from onoff_core.store import Store
+    from onoff_core.grid.judging import open_store
 
     study = load_study()
     partition = named_partition(study, args)
     results = args.results or study.results_file
     if results is None:
         raise SettingsError(f"{study.config_path} names no results file to import; write: onoff import RESULTS_DIR")
-    made = _imported(partition, Store(study.store_path), results, args)
+    made = _imported(partition, open_store(study), results, args)
     print(f"{partition.key}: {made.manifest.num_rows} imported responses are its samples now ({study.store_path})")
     for line in notes(made):
         print(f"note: {line}")

@@ -123,7 +123,7 @@ def _sample(
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
             **sampler.info.facts,
-            **record.facts(tokens=progress.tokens),
+            **record.facts(tokens=progress.tokens, batch_size=_batch_size(sampling, sampler.info.most_rows)),
         }
 
 
@@ -131,6 +131,11 @@ def series_facts(partition: Partition) -> dict[str, Any]:
     """Which step of which training run the model is: for the time when the study has it no longer."""
     model = partition.model_settings
     return {} if model.series is None else {"series": model.series, "step": model.step}
+
+
+def _batch_size(sampling: SamplingSettings, most_rows: int | None) -> int:
+    """The batch size in fact used in the end: where memory was short, half of it, or half of that."""
+    return sampling.batch_size if most_rows is None else min(sampling.batch_size, most_rows)
 
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
@@ -186,12 +191,13 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
     with store.writing(generation), store.writing(by_problem):
         missing = [made for made in (by_problem, generation) if not is_whole(made, say, again)]
         if missing:
+            records = {made.asset: RunRecord(made) for made in missing}
             tables = statistics_tables(partition, store, rewards)
             settings = fingerprints.statistics_settings(partition)
             for made, table in ((by_problem, tables.problem_statistics), (generation, tables.statistics)):
                 if made in missing:
                     made.write_fragment(0, [table])
-                    made.complete(tables.made_from, settings, {}, [0])
+                    made.complete(tables.made_from, settings, records[made.asset].facts(), [0])
         store.make_current(by_problem)
     keep_comparisons(partition, store)
     if not missing:
@@ -266,7 +272,7 @@ def _extract(
             "device": scorer.info.device,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
-            **record.facts(tokens=progress.tokens),
+            **record.facts(tokens=progress.tokens, scored_at_once=scorer.info.scored_at_once),
         }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow as pa
 
 from onoff_core.errors import StoreError
+from onoff_core.growth import GrowthError
 from onoff_core.store.files import Files, sha256_of
 from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest, plain_json
 from onoff_core.store.parquet import (
@@ -161,7 +162,7 @@ class Generation:
         try:
             with self.files.open(path) as file:
                 table = read_parquet(file, columns)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, GrowthError) as error:
             reason = "not there" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
             raise StoreError(f"{self.files.location(path)}: {reason}; {self._mend}") from error
         if expected_rows is not None and table.num_rows != expected_rows:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import duckdb
 
 from onoff_core.errors import StoreError
+from onoff_core.machine import what_it_lacked
 from onoff_core.store import attaching, schema
 from onoff_core.store.catalog import CATALOG_NAME, fill_private, publish_catalog
 from onoff_core.store.files import make_scratch_folder
@@ -46,7 +47,7 @@ def connect_catalog(store: Store, publish: bool = True) -> duckdb.DuckDBPyConnec
 @contextmanager
 def reading_catalog(store: Store, publish: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
     """Like `connect_catalog`, for our own queries: if one fails the catalog is damaged, and the error says so."""
-    with connect_catalog(store, publish) as connection:
+    with _connected(store, publish) as connection:
         limit = threading.Timer(_LONGEST_SECONDS, connection.interrupt)
         limit.daemon = True
         limit.start()
@@ -58,12 +59,28 @@ def reading_catalog(store: Store, publish: bool = True) -> Iterator[duckdb.DuckD
                 "stranger's, do not trust this file: remove it, and it is made again from the results"
             ) from error
         except duckdb.Error as error:
+            _raise_if_lacking(store, error)
             raise StoreError(
                 f"{store.files.location(CATALOG_NAME)}: damaged ({str(error).splitlines()[0]}); remove this file: it "
                 "is made again from the results"
             ) from error
         finally:
             limit.cancel()
+
+
+def _connected(store: Store, publish: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        return connect_catalog(store, publish)
+    except duckdb.Error as error:
+        _raise_if_lacking(store, error)
+        raise
+
+
+def _raise_if_lacking(store: Store, error: duckdb.Error) -> None:
+    """A catalog that the machine has no means to read is not damaged."""
+    lacked = what_it_lacked(error)
+    if lacked is not None:
+        raise StoreError(f"{store.files.location(CATALOG_NAME)}: cannot be read now: {lacked}") from error
 
 
 def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:

@@ -109,6 +109,34 @@ def handshake(port: int, host: str) -> int:
     return status
 
 
+@pytest.mark.parametrize("size", [(1440, 900), (1000, 500), (390, 844)])
+def test_a_linked_token_stands_in_the_middle_of_the_window(tab: Any, server: str, size: tuple[int, int]) -> None:
+    tab.set_viewport_size({"width": size[0], "height": size[1]})
+    go(tab, server, "response", dataset="long", model="m", token=9000)
+    wait_for_bars(tab, 9000)
+    tab.wait_for_timeout(2500)
+    box = tab.locator("#t9000").bounding_box()
+    assert size[1] * 0.25 < box["y"] + box["height"] / 2 < size[1] * 0.75
+    assert 0 <= box["x"] <= size[0]
+
+
+def test_one_step_back_leaves_the_response(tab: Any, server: str) -> None:
+    """However many tokens one walked over; the address names the last, and opens it again."""
+    go(tab, server, "problem", **OPEN)
+    tab.locator("#table td a").first.click()
+    tab.locator("#tokens .t").first.click()
+    wait_for_bars(tab, 0)
+    for at in (1, 2, 3):
+        tab.keyboard.press("ArrowRight")
+        wait_for_bars(tab, at)
+    tab.wait_for_url(re.compile(r"/response\?.*token=3"))
+    address = tab.url
+    tab.go_back()
+    tab.wait_for_url(re.compile("/problem"))
+    tab.goto(address)
+    wait_for_bars(tab, 3)
+
+
 def test_the_keyboard_walks(tab: Any, server: str, made_store: Store) -> None:
     go(tab, server, "response", **OPEN, sample=0, token=1)
     wait_for_bars(tab, 1)

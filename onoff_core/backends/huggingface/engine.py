@@ -4,7 +4,7 @@ The model is kept after `close`: a run that samples and then scores loads it onc
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -27,7 +27,9 @@ class HuggingfaceModel:
 
     @property
     def info(self) -> ModelInfo:
-        return self.loaded.info
+        """With what has been found out by now of how much fits into memory."""
+        learnt = self.loaded.learnt
+        return replace(self.loaded.info, most_rows=learnt.max_rows, scored_at_once=learnt.scored_tokens)
 
     @property
     def tokenizer(self) -> LoadedModel:
