@@ -323,7 +323,7 @@ ASSETS = (
     Asset(
         "rewards",
         "R",
-        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "5"),),
+        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "6"),),
     ),
     Asset(
         "statistics",
