@@ -161,8 +161,8 @@ def follow_samples() -> dg.AutomationConditionSensorDefinition:
     """The sensor that evaluates the conditions above."""
     return dg.AutomationConditionSensorDefinition(
         "follow_samples",
-        target=dg.AssetSelection.assets("rewards", "statistics", "leaderboard"),
+        target=dg.AssetSelection.all(),  # it evaluates those that have a condition
         default_status=dg.DefaultSensorStatus.RUNNING,
         use_user_code_server=True,  # it loads the conditions above
-        description="Keeps rewards, statistics and the leaderboard up to date when samples change.",
+        description="Keeps rewards, statistics, the leaderboard and their like up to date when samples change.",
     )

@@ -1,4 +1,4 @@
-"""Check a `dagster` command and explain a fault in a sentence, where Dagster would print a trace or nothing.
+"""Check a `dagster` or `dg` command and explain a fault in a sentence, where Dagster would print a trace or nothing.
 
 Dagster loads our definitions before it looks at the command's partition, so the command can be read here.
 """
@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import click
 
 from onoff_core.errors import PartitionError
-from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.study import Study
+from onoff_core.tables import GRID_ASSETS, OPTIONAL
+
+_PARTITIONED = {*GRID_ASSETS, *OPTIONAL}
 
 
 def check_command(study: Study, argv: Sequence[str]) -> None:
@@ -22,10 +24,21 @@ def check_command(study: Study, argv: Sequence[str]) -> None:
             _check_materialize(study, argv[3:])
         case ["job", "execute" | "launch"]:
             _check_job(study, argv[3:])
+        case ["launch", *_]:  # of dg
+            _check_launch(study, argv[2:])
 
 
 def _check_materialize(study: Study, arguments: Sequence[str]) -> None:
     given = _read(arguments, "--select", "--partition", "--partition-range")
+    _check_assets(study, given.select, given)
+
+
+def _check_launch(study: Study, arguments: Sequence[str]) -> None:
+    given = _read(arguments, "--assets", "--job", "--partition", "--partition-range")
+    _check_assets(study, "*" if given.job == "grid" else given.assets, given)
+
+
+def _check_assets(study: Study, selected: str | None, given: argparse.Namespace) -> None:
     if given.partition_range is not None:
         raise click.ClickException(
             "--partition-range is of no use here: a partition is a dataset and a model, and each is a run of its own. "
@@ -33,8 +46,8 @@ def _check_materialize(study: Study, arguments: Sequence[str]) -> None:
         )
     if given.partition is not None:
         _check_key(study, given.partition)
-    elif set(re.findall(r"\w+", given.select or "")) & set(ASSETS) or (given.select or "").strip() == "*":
-        raise click.ClickException(f"{given.select} is made partition by partition. {_name_one(study)}")
+    elif _PARTITIONED & set(re.findall(r"\w+", selected or "")) or (selected or "").strip() == "*":
+        raise click.ClickException(f"{selected} is made partition by partition. {_name_one(study)}")
 
 
 def _check_job(study: Study, arguments: Sequence[str]) -> None:

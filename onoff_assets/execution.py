@@ -14,6 +14,7 @@ from onoff_assets import tags
 from onoff_assets.run_options import RunOptions, SampleOptions, adapted
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.errors import DatasetError, MissingInputError, OnoffError, PartitionError, SettingsError, causes
+from onoff_core.machine import what_it_lacked
 from onoff_core.study import Outputs, Partition, Study
 
 if TYPE_CHECKING:
@@ -83,6 +84,9 @@ def run(study: Study, context: dg.AssetExecutionContext, materialize: Materializ
             raise dg.Failure(
                 description=f"{where}: {_memory_advice(study, context)} ({error})", allow_retries=False
             ) from error
+        lacked = what_it_lacked(error)
+        if lacked is not None:
+            raise dg.Failure(description=f"{where}: {lacked} ({error})", allow_retries=False) from error
         raise
 
 

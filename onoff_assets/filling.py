@@ -5,9 +5,10 @@ backfill that is over; and an asset backfill fails as a whole when one partition
 that belongs to none is retried when its worker dies, and concerns its own partition only.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -65,6 +66,24 @@ def launch(study: Study, instance: dg.DagsterInstance, keys: Sequence[str]) -> I
             run = _create_run(instance, location, repository, job, {}, run_tags, None, None)
             instance.submit_run(run.run_id, workspace)
             yield key, run.run_id
+
+
+@contextmanager
+def alone(instance: dg.DagsterInstance, say: Callable[[str], None]) -> Iterator[None]:
+    """Be the only one who looks for gaps and fills them: two at once would both find the same ones."""
+    import filelock
+
+    lock = filelock.FileLock(Path(instance.root_directory) / "onoff" / "fill.lock")
+    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        say("another onoff fill is at work on this instance; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

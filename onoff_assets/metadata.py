@@ -1,5 +1,6 @@
 """The metadata that assets show in the Dagster UI: plain values in, metadata out."""
 
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -9,6 +10,7 @@ from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
     from onoff_core.grid.materialize import Made
+    from onoff_core.store import Manifest
 
 
 def browser_link(study: Study, partition: Partition) -> str:
@@ -41,16 +43,37 @@ def table_metadata(study: Study, context: dg.AssetExecutionContext, made: "Made"
         "input versions": dg.MetadataValue.json(input_versions(context, made)),
         "path": dg.MetadataValue.path(str(generation.files.path(generation.folder))),
         "computed now": made.computed,
+        **run_metadata(made.manifest),
     }
+
+
+def run_metadata(manifest: "Manifest") -> dict[str, Any]:
+    """How the run that computed it went, which may be a former one; nothing of what is not recorded."""
+    from onoff_core.store.provenance import RunProvenance
+
+    run = RunProvenance.of(manifest)
+    if run is None:
+        return {}
+    numbers = {
+        "attempts": run.attempts,
+        "tokens": run.tokens,
+        "batch_size in fact used": run.batch_size,
+        "peak memory (MB)": run.peak_memory_bytes // 1_000_000,
+        "peak GPU memory (MB)": None if run.peak_gpu_memory_bytes is None else run.peak_gpu_memory_bytes // 1_000_000,
+    }
+    return {**present(numbers), "made by": dg.MetadataValue.json(dataclasses.asdict(run))}
 
 
 def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str, str | None]:
     """The data version of each asset that this one depends on, as it was when this was made.
 
     Dagster records the empty version for inputs that are observed partition by partition, so we say it ourselves. The
-    versions of `reward_settings` and `distribution_settings` count all the way from the problems: they are what the
-    settings' rewards and token distributions would be. None: the run could not observe its settings.
+    versions of `reward_settings`, `distribution_settings` and `branch_settings` count all the way from the problems:
+    they are what the settings' rewards, token distributions and branches would be. None: the run could not observe
+    its settings.
     """
+    from onoff_core.grid.fingerprints import fingerprint_of
+
     inputs, asset = made.manifest.inputs, made.generation.asset
     if asset == "samples":
         run = context.instance.get_run_by_id(context.run.run_id)
@@ -58,7 +81,17 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
     if asset == "rewards":
         return {"samples": inputs["samples"], "reward_settings": made.manifest.fingerprint}
     if asset == "statistics":
-        return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"]}
+        settings = made.manifest.settings  # the asset depends on these where something is set
+        own = {"statistics_settings": fingerprint_of(settings)} if settings else {}
+        return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"], **own}
+    if asset == "second_opinions":
+        version = fingerprint_of(made.manifest.settings)
+        return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"], "second_opinion_settings": version}
+    if asset == "branches":
+        made_from = {name: inputs[name] for name in ("rewards", "token_distributions")}
+        return {**made_from, "branch_settings": made.manifest.fingerprint}
+    if asset == "cross_scores":
+        return {"samples": inputs["samples"]}
     return {"samples": inputs["samples"], "distribution_settings": made.manifest.fingerprint}
 
 

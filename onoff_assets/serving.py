@@ -2,9 +2,9 @@
 
 Dagster fails a backfill under way when its code location does not load, or when a partition that the backfill names is
 gone. So the last study that was read without a fault is kept in DAGSTER_HOME. A code server or a run's worker that
-finds the file broken uses that one, and says so. A name that was removed stays a partition as long as a backfill wants
-it: its runs fail with a message, and the backfill goes on with the others. On a command line a broken file is an error,
-as everywhere else.
+finds the file broken uses that one, and says so. A name that was removed stays a partition as long as a backfill or a
+run wants it: its runs fail with a message, and the backfill goes on with the others. On a command line a broken file is
+an error, as everywhere else.
 """
 
 import hashlib
@@ -105,16 +105,18 @@ def _removed(former: Served, study: Study) -> Names:
 
 
 def _still_wanted(study: Study, removed: Names) -> Names:
-    """Those of the names that a backfill under way was asked for."""
+    """Those of the names that a backfill under way was asked for, or a run that is queued, running or to be retried."""
     if removed == NO_NAMES:
         return removed
     import dagster as dg
 
     from onoff_assets.backfills import find_backfills
+    from onoff_assets.partition_states import partitions_in_progress
 
     graph = build_definitions(study, removed).get_repository_def().asset_graph
     with dg.DagsterInstance.get() as instance:
-        wanted = [split_partition_key(key) for key in find_backfills(instance, graph).under_way]
+        keys = find_backfills(instance, graph).under_way | partitions_in_progress(instance)
+    wanted = [split_partition_key(key) for key in keys]
     return Names(
         datasets=tuple(name for name in removed.datasets if name in {dataset for dataset, _ in wanted}),
         models=tuple(name for name in removed.models if name in {model for _, model in wanted}),

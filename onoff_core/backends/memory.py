@@ -25,8 +25,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _says_so(error: BaseException) -> bool:
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    # torch's, and DuckDB's
+    if isinstance(error, MemoryError) or type(error).__name__ in ("OutOfMemoryError", "OutOfMemoryException"):
         return True
+    if isinstance(error, ImportError):  # of a library that finds no room to be loaded
+        return "failed to map segment" in str(error) or "cannot allocate memory" in str(error).lower()
     if isinstance(error, OSError):
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and any(text in str(error) for text in _TEXTS)

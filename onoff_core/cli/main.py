@@ -1,6 +1,7 @@
 """`onoff`: parse, run, and print errors that a user can mend as one message."""
 
 import argparse
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -10,12 +11,14 @@ from onoff_core.cli import (
     bench,
     browse,
     check,
+    demo,
     export,
     grade,
     import_results,
     power,
     prune,
     rename,
+    series,
     show,
     status,
     usage,
@@ -24,8 +27,25 @@ from onoff_core.cli import (
 from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
+from onoff_core.machine import what_it_lacked
 
-_COMMANDS = (status, show, check, grade, browse, export, import_results, power, verify, usage, prune, rename, bench)
+_COMMANDS = (
+    status,
+    show,
+    series,
+    check,
+    grade,
+    browse,
+    export,
+    import_results,
+    power,
+    verify,
+    usage,
+    prune,
+    rename,
+    demo,
+    bench,
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -43,24 +63,47 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 an error that the message tells how to mend, 2 wrong usage, 130 interrupted."""
+    _print_what_there_is_no_character_for()
     arguments = sys.argv[1:] if argv is None else argv
+    name = " ".join(["onoff", *arguments[:1]])
+    try:
+        return _run(arguments)
+    except OnoffError as error:
+        print(red(f"{name}: {error}"), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has seen enough
+        sys.stderr.close()
+        return 0
+    except Exception as error:
+        lacked = what_it_lacked(error)
+        if lacked is None:
+            raise
+        print(red(f"{name}: {lacked} ({_first_line(error)})"), file=sys.stderr)
+        return 1
+
+
+def _run(arguments: Sequence[str]) -> int:
     top = parser()
     if not arguments:
         top.exit(2, top.format_help())
     args = top.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    try:
-        result: int = args.run(args)
-        return result
-    except OnoffError as error:
-        print(red(f"onoff {args.command}: {error}"), file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"onoff {args.command}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of our output has seen enough
-        sys.stderr.close()
-        return 0
+    result: int = args.run(args)
+    return result
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]
+
+
+def _print_what_there_is_no_character_for() -> None:
+    """Names and texts may have characters that the terminal's encoding lacks; they are shown as `\\u2211`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,14 @@
 """`onoff show`: one partition's results in a small table."""
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli.partition import require, stored_partition
 from onoff_core.cli.printing import fraction, table
 from onoff_core.study import load_study
+
+if TYPE_CHECKING:
+    from onoff_core.store import Store
 
 
 def add(commands: Any) -> None:
@@ -14,6 +17,29 @@ def add(commands: Any) -> None:
     )
     command.add_argument("partition", help="'dataset|model'")
     command.set_defaults(run=run)
+
+
+def _print_runs(store: "Store", names: tuple[str, str]) -> None:
+    """How each asset was made, as far as that was recorded."""
+    from onoff_core.store.provenance import RunProvenance
+    from onoff_core.tables import GRID_ASSETS
+
+    rows = []
+    for asset in GRID_ASSETS:
+        current = store.current(asset, names)
+        made = None if current is None else RunProvenance.of(current.manifest())
+        if made is not None:
+            gpus = ", ".join(
+                made.gpus[number] if len(made.gpus) == 1 else f"{number}: {made.gpus[number]}"
+                for number in made.gpu_numbers
+            )
+            memory = max(made.peak_memory_bytes, made.peak_child_memory_bytes or 0)
+            numbers = [made.tokens, made.batch_size, made.attempts, round(memory / 1e6)]
+            rows.append(
+                [asset, made.host, gpus or "-", *("-" if number is None else f"{number}" for number in numbers)]
+            )
+    if rows:
+        print("\n" + table(["made", "host", "GPU", "tokens", "batch", "attempts", "peak MB"], rows))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -42,6 +68,7 @@ def run(args: argparse.Namespace) -> int:
             ],
         )
     )
+    _print_runs(store, names)
     print(f"\nresults: {store.root}")
     print("next:")
     print("  make ui        the grid in Dagster, at http://127.0.0.1:3000")

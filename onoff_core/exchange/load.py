@@ -6,6 +6,7 @@ Nothing is ever unpickled. No store and no model is needed.
 
 import json
 import logging
+import math
 import re
 import zipfile
 from collections import Counter
@@ -23,6 +24,8 @@ JSON_NAME, NPZ_NAME = "distributions.json", "distributions.npz"
 _REFERENCE = re.compile(r"(?P<file>[^:]+\.npz):(?P<key>.+)")
 _OLD_KEY = re.compile(r"dist_\d+")
 _OLD_ARRAY = re.compile(r"(dist_\d+)(_indices)?")
+
+_LARGEST_VOCABULARY = 1 << 24  # sixty times that of any model there is
 
 logger = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ class _Archive:
 
     def read(self, key: str) -> NDArray[Any]:
         try:
+            _check_size(self.zip, f"{key}.npy")
             with self.zip.open(f"{key}.npy") as member:
                 array: NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
         except Exception as error:  # as above; a damaged shape may ask for more memory than there is
@@ -91,6 +95,18 @@ class _Archive:
         if array.dtype.kind not in "fiu":
             raise ExchangeError(f"{self.path}: {key} holds no numbers, but {array.dtype}")
         return array
+
+
+def _check_size(archive: zipfile.ZipFile, name: str) -> None:
+    """Raise `ValueError` for an array that says to be larger than what is there, or wider than any vocabulary."""
+    with archive.open(name) as member:
+        version = np.lib.format.read_magic(member)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(member)
+    if math.prod(shape) * dtype.itemsize > archive.getinfo(name).file_size:
+        raise ValueError(f"its shape {shape} is larger than what is there")
+    if len(shape) > 1 and shape[1] > _LARGEST_VOCABULARY:
+        raise ValueError(f"its shape {shape} is wider than any vocabulary")
 
 
 @dataclass(frozen=True)

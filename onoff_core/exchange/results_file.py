@@ -7,6 +7,7 @@ An entry says by its own `samples` which shape it has.
 """
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -141,6 +142,8 @@ def _reward(value: Any, place: str) -> float | None:
         return None
     if not isinstance(value, (int, float)):  # true and false are numbers to Python, and 1 and 0 here
         raise ExchangeError(f"{place}: a reward should be a number, not {value!r}")
+    if not math.isfinite(value):
+        raise ExchangeError(f"{place}: a reward should be a finite number, not {value!r}")
     return float(value)
 
 
@@ -152,6 +155,8 @@ def _text(entry: dict[str, Any], names: tuple[str, ...], place: str) -> str:
     """The text under the first of these names that is there."""
     name = next((name for name in names if entry.get(name) is not None), names[-1])
     value = entry.get(name)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ExchangeError(f"{place}: {name!r} is {value!r}, which no JSON should hold")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):

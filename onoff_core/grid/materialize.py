@@ -17,8 +17,9 @@ import pyarrow as pa
 from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
 from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
-from onoff_core.errors import ModelError
+from onoff_core.errors import ModelError, StoreError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import keep_mismatch
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
@@ -31,12 +32,12 @@ from onoff_core.store import Generation, Manifest, Store, publish_catalog
 from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.study import Partition, SamplingSettings
 from onoff_core.study.checking import validate
-from onoff_core.tables import SCHEMAS
+from onoff_core.tables import SCHEMAS, TABLES
 
 Log = Callable[[str], None]
 T = TypeVar("T")
 
-_info: Log = logging.getLogger("onoff").info
+info: Log = logging.getLogger("onoff").info
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def materialize_samples(
     """Draw the partition's responses. `ad_hoc`: of a partition that is not quite what the settings say; other models'
     results are still read with the data set's problems as they were.
     """
-    say, partition = log or _info, as_recorded(partition, store)
+    say, partition = log or info, as_recorded(partition, store)
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
     if not ad_hoc:
@@ -115,19 +116,31 @@ def _sample(
         return [chunk.index for chunk in chunks], {
             "seed": begun["seed"],
             "model_revision": sampler.info.revision,
+            **series_facts(partition),
             "model_source": model_source(partition.model_settings, partition.base_dir),
             "device": sampler.info.device,
             "torch_dtype": sampler.info.dtype,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
             **sampler.info.facts,
-            **record.facts(tokens=progress.tokens),
+            **record.facts(tokens=progress.tokens, batch_size=_batch_size(sampling, sampler.info.most_rows)),
         }
+
+
+def series_facts(partition: Partition) -> dict[str, Any]:
+    """Which step of which training run the model is: for the time when the study has it no longer."""
+    model = partition.model_settings
+    return {} if model.series is None else {"series": model.series, "step": model.step}
+
+
+def _batch_size(sampling: SamplingSettings, most_rows: int | None) -> int:
+    """The batch size in fact used in the end: where memory was short, half of it, or half of that."""
+    return sampling.batch_size if most_rows is None else min(sampling.batch_size, most_rows)
 
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Grade the partition's current samples."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
     with store.writing(generation):
@@ -171,19 +184,20 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
 
 def materialize_statistics(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Summarise the partition's current rewards, each problem's too, and compare the data set's models anew."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
     fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
     generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
     with store.writing(generation), store.writing(by_problem):
         missing = [made for made in (by_problem, generation) if not is_whole(made, say, again)]
         if missing:
+            records = {made.asset: RunRecord(made) for made in missing}
             tables = statistics_tables(partition, store, rewards)
             settings = fingerprints.statistics_settings(partition)
             for made, table in ((by_problem, tables.problem_statistics), (generation, tables.statistics)):
                 if made in missing:
                     made.write_fragment(0, [table])
-                    made.complete(tables.made_from, settings, {}, [0])
+                    made.complete(tables.made_from, settings, records[made.asset].facts(), [0])
         store.make_current(by_problem)
     keep_comparisons(partition, store)
     if not missing:
@@ -197,7 +211,7 @@ def materialize_token_distributions(
     partition: Partition, store: Store, log: Log | None = None, *, again: bool = False
 ) -> Made:
     """Score every token of the partition's current samples."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     if SamplesProvenance.of(samples.manifest()).ids_from_text:
         raise ModelError(
@@ -209,11 +223,15 @@ def materialize_token_distributions(
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
         if is_whole(generation, say, again):
-            return already(store, generation, say)
-        facts = _extract(partition, store, samples, generation, say, log)
-        settings = fingerprints.distribution_settings(partition)
-        inputs = {"samples": samples.fingerprint}
-        return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+            made = already(store, generation, say)
+        else:
+            facts = _extract(partition, store, samples, generation, say, log)
+            settings = fingerprints.distribution_settings(partition)
+            inputs = {"samples": samples.fingerprint}
+            made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+        if keep_mismatch(store, samples, generation, again):
+            publish_catalog(store)
+        return made
 
 
 def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:
@@ -254,7 +272,7 @@ def _extract(
             "device": scorer.info.device,
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
-            **record.facts(tokens=progress.tokens),
+            **record.facts(tokens=progress.tokens, scored_at_once=scorer.info.scored_at_once),
         }
 
 
@@ -268,7 +286,7 @@ def _begun_ahead(begun: Iterator[T], count: int = 2) -> Iterator[T]:
     yield from ahead
 
 
-def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> bool:
+def is_whole(generation: Generation, say: Log = info, again: bool = False) -> bool:
     """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone; all
     of it where it is to be made again.
     """
@@ -312,9 +330,9 @@ def keep_vocabulary(store: Store, model: str, vocabulary: Vocabulary) -> None:
 
 
 def _mend_vocabulary(partition: Partition, store: Store) -> None:
-    """Make a damaged vocabulary again. It needs the tokenizer, which complete samples do not load."""
+    """Make a damaged or missing vocabulary again. It needs the tokenizer, which complete samples do not load."""
     vocabulary = store.current("vocabulary", (partition.model,))
-    if vocabulary is not None and vocabulary.damage():
+    if vocabulary is None or vocabulary.damage():
         tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
         keep_vocabulary(store, partition.model, tokenizer.vocabulary)
 
@@ -343,6 +361,13 @@ def finish(
     indices: Collection[int] | None = None,
 ) -> Made:
     """Complete a generation of these fragments (None: of all), make it current and publish the catalog."""
+    for asset, fingerprint in inputs.items():
+        names = generation.partition[: len(TABLES[asset].partitioned_by)]
+        if not store.generation(asset, names, fingerprint).is_complete:
+            raise StoreError(
+                f"{generation.asset} of {'|'.join(generation.partition)}: the {asset} that it was made from is gone "
+                f"from {store.root}; was the store removed or replaced during the run? Run the same again"
+            )
     manifest = generation.complete(inputs, settings, facts, indices)
     store.make_current(generation)
     publish_catalog(store)

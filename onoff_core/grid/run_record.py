@@ -22,7 +22,11 @@ _PACKAGES = {
     "samples": ("torch", "transformers", "tokenizers"),
     "rewards": ("math-verify", "latex2sympy2_extended", "sympy"),
     "statistics": ("numpy",),
+    "problem_statistics": ("numpy",),
     "token_distributions": ("torch", "transformers", "tokenizers"),
+    "cross_scores": ("torch", "transformers", "tokenizers"),
+    "branches": ("torch", "transformers", "tokenizers", "math-verify", "sympy"),
+    "second_opinions": ("torch", "transformers", "tokenizers"),
 }
 RUN = "run"  # the fact that holds it
 
@@ -35,8 +39,12 @@ class RunRecord:
         self._attempts = generation.count_attempt()
         self._started = time.time()
 
-    def facts(self, *, tokens: int | None = None) -> dict[str, Any]:
-        """At its end. `tokens`: that this attempt sampled or scored."""
+    def facts(
+        self, *, tokens: int | None = None, batch_size: int | None = None, scored_at_once: int | None = None
+    ) -> dict[str, Any]:
+        """At its end. `tokens`: that this attempt sampled or scored; `batch_size`: the responses that it drew side by
+        side in the end; `scored_at_once`: the tokens that fitted, where fewer did than is usual.
+        """
         return {
             RUN: {
                 "onoff_version": onoff_core.__version__,
@@ -45,12 +53,16 @@ class RunRecord:
                 "packages": {name: _version(name) for name in _PACKAGES[self._asset]},
                 "host": platform.node(),
                 "cpus": os.cpu_count(),
+                "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
                 **_accelerators(),
                 "attempts": self._attempts,
                 "started_at": self._started,
                 "ended_at": time.time(),
                 "tokens": tokens,
+                "batch_size": batch_size,
+                "scored_at_once": scored_at_once,
                 "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RSS_UNIT,
+                "peak_child_memory_bytes": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * _RSS_UNIT or None,
             }
         }
 
@@ -85,14 +97,19 @@ def _git(root: Path, *arguments: str) -> str:
 
 
 def _accelerators() -> dict[str, Any]:
-    """What torch says, where this run has loaded it; a server's machine is not known here."""
+    """What torch says, where this run has loaded it; a server's machine, or a replica's, is not known here.
+
+    A GPU's number is torch's, as in `device: cuda:1`: CUDA_VISIBLE_DEVICES, where it is set, says which are counted.
+    """
     torch: Any = sys.modules.get("torch")
     if torch is None:
-        return {"threads": None, "cuda": None, "gpus": [], "peak_gpu_memory_bytes": None}
+        return {"threads": None, "cuda": None, "gpus": [], "gpu_numbers": [], "peak_gpu_memory_bytes": None}
     gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
+    peaks = [torch.cuda.max_memory_allocated(number) for number in range(gpus)]
     return {
         "threads": torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "gpus": [torch.cuda.get_device_name(number) for number in range(gpus)],
-        "peak_gpu_memory_bytes": sum(torch.cuda.max_memory_allocated(number) for number in range(gpus)) or None,
+        "gpu_numbers": [number for number, peak in enumerate(peaks) if peak],
+        "peak_gpu_memory_bytes": sum(peaks) or None,
     }

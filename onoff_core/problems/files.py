@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from onoff_core.errors import DatasetError
+from onoff_core.growth import read_all, read_table
 from onoff_core.problems.arrow import rows_of_table
 from onoff_core.problems.saved import is_saved, read_saved
 
@@ -77,8 +77,7 @@ def read_rows(path: Path, reading: Reading | None = None) -> Rows:
 
 def _decompressed(path: Path, compression: str) -> bytes:
     with pa.input_stream(str(path), compression=compression) as stream:
-        content: bytes = stream.read()
-        return content
+        return read_all(stream, path.stat().st_size)
 
 
 def _text(content: bytes, encoding: str | None) -> str:
@@ -115,7 +114,7 @@ def _utf_16_or_32(content: bytes) -> str | None:
 
 
 def _parquet(content: bytes, reading: Reading) -> Rows:
-    return rows_of_table(pq.ParquetFile(pa.BufferReader(content)).read())
+    return rows_of_table(read_table(io.BytesIO(content)))
 
 
 def _json_lines(content: bytes, reading: Reading) -> Rows:

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onoff_core.errors import StoreError
+from onoff_core.growth import read_table
 
 _BUFFER_BYTES = 1 << 20  # read ahead for each column that is read in batches
 _SMALL_ROW = 1024  # bytes, in memory
@@ -53,10 +54,10 @@ def _compression(first: pa.Table | None) -> dict[str, Any]:
 
 
 def read_parquet(file: BinaryIO, columns: Sequence[str] | None) -> pa.Table:
-    """All columns of a file, or those of the named ones that it has."""
-    source = pq.ParquetFile(file)
-    there = source.schema_arrow.names
-    return source.read(columns=None if columns is None else [name for name in columns if name in there])
+    """All columns of a file, or those of the named ones that it has. Raises `GrowthError` where it grows beyond
+    measure: a store may be a stranger's.
+    """
+    return read_table(file, None if columns is None else list(columns))
 
 
 def read_matching(file: BinaryIO, where: Mapping[str, str | int], columns: Sequence[str] | None) -> pa.Table:

@@ -5,7 +5,7 @@ kind has raises `StoreError`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from pydantic import ValidationError
@@ -39,6 +39,7 @@ class SamplesProvenance:
     engine: str | None = None  # of servers, with its version; None: imported, or the model ran in processes of ours
     not_promised: tuple[str, ...] = ()  # what the servers could not show and the settings do not require
     ids_from_text: bool = False  # the server said text only, which was tokenized
+    logprobs_temperature: float | None = None  # of log-probabilities that were imported; None: there are none
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -63,6 +64,7 @@ class SamplesProvenance:
             engine=facts.get("engine"),
             not_promised=tuple(facts.get("not_promised", ())),
             ids_from_text=facts.get("ids") == IDS_FROM_TEXT,
+            logprobs_temperature=facts.get("logprobs_temperature"),
         )
 
 
@@ -121,8 +123,14 @@ class RunProvenance:
     started_at: float  # seconds since 1970, of the last attempt
     ended_at: float
     tokens: int | None  # sampled or scored by the last attempt; None: an asset of which there are none
-    peak_memory_bytes: int
+    peak_memory_bytes: int  # of the process, from its beginning on
     peak_gpu_memory_bytes: int | None  # None: no GPU
+    # What follows is None, or empty, in manifests of before it was recorded.
+    batch_size: int | None = None  # responses drawn side by side, after halving where memory was short; of samples
+    scored_at_once: int | None = None  # tokens; None: no shortage of memory made it fewer than is usual
+    gpu_numbers: tuple[int, ...] = ()  # of the GPUs that were computed on, as in cuda:1
+    cuda_visible_devices: str | None = None  # the variable, which decides what these numbers count; None: it is not set
+    peak_child_memory_bytes: int | None = None  # of the largest process that it started; None: it started none
 
     @staticmethod
     def of(manifest: Manifest) -> "RunProvenance | None":
@@ -132,9 +140,13 @@ class RunProvenance:
         run = manifest.facts["run"]
         if not isinstance(run, dict):
             raise StoreError(f"the manifest of {_name(manifest)}: run holds no values by name")
-        names = [field.name for field in fields(RunProvenance)]
-        values = {name: _needed(manifest, run, name) for name in names}
-        return RunProvenance(**{**values, "gpus": tuple(values["gpus"])})
+        values = {
+            field.name: _needed(manifest, run, field.name) if field.default is MISSING else run[field.name]
+            for field in fields(RunProvenance)
+            if field.default is MISSING or field.name in run
+        }
+        lists: dict[str, Any] = {name: tuple(values[name]) for name in ("gpus", "gpu_numbers") if name in values}
+        return RunProvenance(**{**values, **lists})
 
 
 def is_imported(manifest: Manifest) -> bool:

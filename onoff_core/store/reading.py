@@ -5,7 +5,6 @@ threads: each cursor is on the newest snapshot at its time, and belongs to one t
 """
 
 import atexit
-import json
 import logging
 import shutil
 import threading
@@ -16,10 +15,11 @@ from dataclasses import dataclass
 import duckdb
 
 from onoff_core.errors import StoreError
+from onoff_core.machine import what_it_lacked
 from onoff_core.store import attaching, schema
 from onoff_core.store.catalog import CATALOG_NAME, fill_private, publish_catalog
 from onoff_core.store.files import make_scratch_folder
-from onoff_core.store.manifest import Manifest
+from onoff_core.store.manifest import Manifest, plain_json, plain_object
 from onoff_core.store.provenance import is_imported
 from onoff_core.store.store import Store
 
@@ -46,7 +46,7 @@ def connect_catalog(store: Store, publish: bool = True) -> duckdb.DuckDBPyConnec
 @contextmanager
 def reading_catalog(store: Store, publish: bool = True) -> Iterator[duckdb.DuckDBPyConnection]:
     """Like `connect_catalog`, for our own queries: if one fails the catalog is damaged, and the error says so."""
-    with connect_catalog(store, publish) as connection:
+    with _connected(store, publish) as connection:
         limit = threading.Timer(_LONGEST_SECONDS, connection.interrupt)
         limit.daemon = True
         limit.start()
@@ -58,12 +58,28 @@ def reading_catalog(store: Store, publish: bool = True) -> Iterator[duckdb.DuckD
                 "stranger's, do not trust this file: remove it, and it is made again from the results"
             ) from error
         except duckdb.Error as error:
+            _raise_if_lacking(store, error)
             raise StoreError(
                 f"{store.files.location(CATALOG_NAME)}: damaged ({str(error).splitlines()[0]}); remove this file: it "
                 "is made again from the results"
             ) from error
         finally:
             limit.cancel()
+
+
+def _connected(store: Store, publish: bool) -> duckdb.DuckDBPyConnection:
+    try:
+        return connect_catalog(store, publish)
+    except duckdb.Error as error:
+        _raise_if_lacking(store, error)
+        raise
+
+
+def _raise_if_lacking(store: Store, error: duckdb.Error) -> None:
+    """A catalog that the machine has no means to read is not damaged."""
+    lacked = what_it_lacked(error)
+    if lacked is not None:
+        raise StoreError(f"{store.files.location(CATALOG_NAME)}: cannot be read now: {lacked}") from error
 
 
 def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:
@@ -170,14 +186,20 @@ def current_generations(
     """
     with nullcontext(connection) if connection is not None else reading_catalog(store) as catalog:
         rows = catalog.execute(
-            "SELECT asset, dataset, model, fingerprint, inputs, facts->'imported' FROM generations"
+            f"SELECT asset, {', '.join(schema.NAMES)}, fingerprint, inputs, facts->'imported' FROM generations"
         ).fetchall()
-    found = {
-        (asset, tuple(name for name in names if name is not None)): Current(
-            fingerprint, json.loads(inputs), imported is not None and bool(json.loads(imported))
-        )
-        for asset, *names, fingerprint, inputs, imported in rows
-    }
+    try:
+        found = {
+            (asset, tuple(name for name in names if name is not None)): Current(
+                fingerprint, plain_object(inputs), imported is not None and bool(plain_json(imported))
+            )
+            for asset, *names, fingerprint, inputs, imported in rows
+        }
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"{store.files.location(CATALOG_NAME)}: damaged ({error}); remove this file: it is made again from the "
+            "results"
+        ) from error
     for change in store.changes():
         try:
             generation = store.current(change.asset, change.partition)

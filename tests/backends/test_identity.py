@@ -9,7 +9,7 @@ import pytest
 
 from onoff_core.backends.identity import model_identity, model_source
 from onoff_core.errors import ModelError
-from onoff_core.study import ModelSettings
+from onoff_core.study import BackendOptions, ModelSettings
 from tests.tiny import save_tiny_llama
 
 
@@ -77,6 +77,19 @@ def test_packages_and_the_hub() -> None:
     hub = ModelSettings(model_name="owner/name", revision="v1")
     assert model_identity(hub, Path()) == {"model_name": "owner/name", "revision": "v1"}
     assert model_source(hub, Path()) == "hub: owner/name, revision v1"
+
+
+def test_what_has_no_hub_is_not_said_to_have_one(tmp_path: Path) -> None:
+    fake = ModelSettings(model_name="fake", backend_type="fake")
+    assert model_source(fake, tmp_path) == "none: the fake engine"
+    options = BackendOptions(endpoints=("http://127.0.0.1:8000/v1", "http://127.0.0.1:8001/v1"))
+    served = ModelSettings(model_name="owner/name", backend_type="openai", backend_specific=options)
+    assert model_source(served, tmp_path) == (
+        "servers: owner/name at http://127.0.0.1:8000/v1, http://127.0.0.1:8001/v1"
+    )
+    gone = served.model_copy(update={"model_name": "./gone"})
+    with pytest.raises(ModelError, match="is not a folder"):
+        model_source(gone, tmp_path)
 
 
 @pytest.mark.parametrize(

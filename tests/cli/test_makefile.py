@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import tomllib
 
 import pytest
 
@@ -37,3 +38,15 @@ def test_ci_runs_make_test_and_make_test_runs_pytest() -> None:
     commands = dry_run("test")
     for command in ("ruff check .", "ruff format --check .", "mypy", "python -m pytest"):
         assert f".venv/bin/{command}" in commands
+
+
+def test_demo_more_is_the_command_of_that_name() -> None:
+    assert ".venv/bin/onoff demo --more\n" in dry_run("demo-more")
+
+
+@pytest.mark.parametrize(("target", "folder", "seconds"), [("attacks", "attacks", 900), ("night", "nights", 1200)])
+def test_what_is_apart_is_bounded_and_not_in_make_test(target: str, folder: str, seconds: int) -> None:
+    assert f"pytest -q --session-timeout={seconds} tests/{folder}\n" in dry_run(f"test-{target}")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
+    assert folder in settings["norecursedirs"]
+    assert list((ROOT / "tests" / folder).glob("test_*.py"))

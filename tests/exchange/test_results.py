@@ -225,6 +225,18 @@ def test_wrong_files_say_what_is_wrong(tmp_path: Path, content: Any, said: str) 
         read_results(write(tmp_path / "in", content))
 
 
+@pytest.mark.parametrize("where", ["reference", "rewards"])
+def test_a_number_beyond_all(tmp_path: Path, where: str) -> None:
+    """JSON can hold 1e999, which is no number any more."""
+    entry = {"question": "q", "reference": "1", "samples": ["a"], "rewards": [1.0]}
+    text = json.dumps({"results": [{**entry, where: "X"}]}).replace(
+        '"X"', "1e999" if where == "reference" else "[1e999]"
+    )
+    (tmp_path / "results.json").write_text(text)
+    with pytest.raises(ExchangeError, match=r"is inf, which no JSON|a finite number, not inf"):
+        read_results(tmp_path)
+
+
 def test_a_file_cut_off_or_missing(tmp_path: Path) -> None:
     (tmp_path / "results.json").write_text('{"results": [{"quest')
     with pytest.raises(ExchangeError, match="not valid JSON, or cut off"):

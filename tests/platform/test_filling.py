@@ -1,5 +1,7 @@
 """`onoff fill`: what it queues, what it leaves, and what it says where it cannot."""
 
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from onoff_assets.filling import alone
 from onoff_core.cli.main import main
 from onoff_core.grid.problem_versions import inputs_version
 from tests.platform.conftest import Platform
@@ -86,3 +89,31 @@ def test_it_knows_no_other_names_than_the_study(
     platform()
     assert main(["fill", "--model", "tinny"]) == 1
     assert "has no model 'tinny'; did you mean 'tiny'?" in capsys.readouterr().err
+
+
+def test_two_at_once_ask_once(
+    platform: Callable[..., Platform], home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second waits until the first has queued its runs, and then finds them in progress."""
+    from onoff_assets import filling
+
+    platform(datasets={name: DATASETS[name] for name in ("a", "b")})
+    find, waits, statuses = filling.find_gaps, threading.Event(), []
+    monkeypatch.setattr(filling, "find_gaps", lambda *given: (waits.wait(60), find(*given))[1])
+    both = [threading.Thread(target=lambda: statuses.append(main(["fill"]))) for _ in range(2)]
+    for one in both:
+        one.start()
+    waits.set()
+    for one in both:
+        one.join()
+    assert statuses == [0, 0]
+    with dg.DagsterInstance.get() as instance:
+        assert queued(instance) == ["a|tiny", "b|tiny"]
+        with alone(instance, print):
+            said: list[str] = []
+            waiting = threading.Thread(target=lambda: alone(instance, said.append).__enter__(), daemon=True)
+            waiting.start()
+            deadline = time.monotonic() + 60
+            while not said and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert said == ["another onoff fill is at work on this instance; waiting for it"]

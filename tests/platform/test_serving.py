@@ -16,6 +16,7 @@ from onoff_assets.serving import serve
 from onoff_assets.settings_watch import report
 from onoff_core.errors import SettingsError
 from tests.platform.conftest import Platform
+from tests.platform.test_following import a_run
 
 SERVER = ["/venv/bin/dagster", "api", "grpc", "--lazy-load-user-code"]
 WORKER = ["/venv/bin/dagster", "api", "execute_run", "{}"]
@@ -130,6 +131,26 @@ def test_a_removed_name_stays_while_a_backfill_wants_it(
     assert set(serve().retired.datasets) >= set(served.retired.datasets)
     keys = build_definitions(served.study, served.retired).resolve_job_def("grid").partitions_def.get_partition_keys()
     assert keys == (["a|tiny", "wanted|tiny"] if kept else ["a|tiny"])
+
+
+@pytest.mark.parametrize(("status", "kept"), [("STARTING", True), ("STARTED", True), ("SUCCESS", False)])
+def test_a_removed_name_stays_while_a_run_wants_it(
+    platform: Callable[..., Platform], started_as: Callable[[list[str]], None], status: str, kept: bool
+) -> None:
+    """Such as one that `onoff fill` queued: its worker would else fail inside Dagster, with another message."""
+    made = platform(datasets={name: {"source": "arithmetic"} for name in ("a", "wanted", "unwanted")})
+    started_as(SERVER)
+    serve()
+    with dg.DagsterInstance.get() as instance:
+        made.instance = instance
+        a_run(made, ("samples",), "wanted|tiny", status=dg.DagsterRunStatus[status])
+
+    def remove(content: dict[str, Any]) -> None:
+        del content["datasets"]["wanted"], content["datasets"]["unwanted"]
+
+    made.write(remove)
+    for _ in range(2):  # also where the server is started once more
+        assert serve().retired == Names(datasets=("wanted",) if kept else ())
 
 
 def test_a_run_of_a_removed_name_fails_alone_and_says_so(platform: Callable[..., Platform]) -> None:

@@ -1,0 +1,42 @@
+"""What a machine lacked when an error was raised: memory, open files, room, threads, rights. Such an error is no fault
+of the program, and the user can mend it, so it is told as a sentence.
+"""
+
+import errno
+
+from onoff_core.backends.memory import is_out_of_memory
+from onoff_core.errors import causes
+
+_FILES = "too many open files; close some programs, or raise the limit (ulimit -n), and run the same again"
+_SENTENCES = {
+    errno.EMFILE: _FILES,
+    errno.ENFILE: _FILES,
+    errno.ENOSPC: "no room is left on the disk; free some space, and run the same again",
+    errno.EDQUOT: "no room is left in this user's quota; free some space, and run the same again",
+    errno.EFBIG: "a file would become larger than this system or a limit (ulimit -f) allows",
+    errno.EROFS: "the disk can only be read; mount it for writing, or write elsewhere",
+    errno.EACCES: "this user may not do that; mend the permissions, or run it as another user",
+    errno.EPERM: "this user may not do that; mend the permissions, or run it as another user",
+    errno.EAGAIN: "no further process or thread could be started; close some programs, or raise the limit (ulimit -u)",
+}
+_TEXTS = {
+    "Too many open files": _FILES,
+    "No space left on device": _SENTENCES[errno.ENOSPC],
+    "can't start new thread": _SENTENCES[errno.EAGAIN],
+    "can't allocate lock": "out of memory",
+}
+_MEMORY = "out of memory; close some programs, or raise the limit (ulimit -v), and run the same again"
+
+
+def what_it_lacked(error: BaseException) -> str | None:
+    """What the machine lacked and what to do, where that is what the error, or one it was raised from, says."""
+    if is_out_of_memory(error):
+        return _MEMORY
+    for one in causes(error):
+        if isinstance(one, OSError) and one.errno in _SENTENCES:
+            where = "" if one.filename is None else f"{one.filename}: "
+            return where + _SENTENCES[one.errno]
+        for text, sentence in _TEXTS.items():
+            if text in str(one):
+                return sentence
+    return None

@@ -1,0 +1,66 @@
+"""Twenty people look at one store at once, while it is written."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks import browser
+from onoff_core.store import Store
+from tests.attacks.acting import Actor
+from tests.attacks.conftest import Attack, new_project
+
+PAGES = ("", "response", "problem", "compare", "tokens")
+
+
+@pytest.mark.timeout(300)
+def test_twenty_browser_sessions(attack: Attack, tmp_path: Path) -> None:
+    """Each sees whole pages without an error, through four pages each, while partitions are made again and again."""
+    if shutil.which("chromium") is None:
+        pytest.skip("no chromium on this machine")
+    folder = new_project(tmp_path / "project")
+    assert Actor(folder, ["make"]).end().fault([0]) is None
+    stop = threading.Event()
+    changes: list[str] = []
+
+    def change() -> None:
+        study = folder / "onoff.yaml"
+        plain = study.read_text()
+        while not stop.is_set():
+            study.write_text(plain.replace("seed: 7", f"seed: {8 + len(changes) % 3}"))
+            changes.append(Actor(folder, ["make"]).end().fault([0]) or "")
+
+    writer = threading.Thread(target=change)
+    with browser.served(Store(str(folder / "store")), folder) as address, browser.chromium() as opened:
+        writer.start()
+        try:
+            tabs = [opened.new_context().new_page() for _ in range(20)]
+            for number, tab in enumerate(tabs):
+                tab.faults = []
+                tab.on("pageerror", lambda error, tab=tab: tab.faults.append(str(error)))
+                page = PAGES[number % len(PAGES)]
+                tab.goto(f"{address}/{page}?dataset=arithmetic&model=tiny", wait_until="commit")
+            deadline = time.monotonic() + 150
+            for number, tab in attack.tries(enumerate(tabs)):
+                attack.held(PAGES[number % len(PAGES)] or "grid", _seen(tab, deadline))
+        finally:
+            stop.set()
+            writer.join()
+    assert len(changes) > 1
+    assert not any(changes), changes
+    attack.check()
+
+
+def _seen(tab: object, deadline: float) -> str | None:
+    """Wait until a page stands; what is wrong with it."""
+    text = ""
+    while time.monotonic() < deadline:
+        text = tab.inner_text("body")  # type: ignore[attr-defined]
+        if "arithmetic" in text and tab.query_selector('[data-testid="stStatusWidget"]') is None:  # type: ignore[attr-defined]
+            wrong = tab.query_selector('[data-testid="stException"]')  # type: ignore[attr-defined]
+            faults = tab.faults  # type: ignore[attr-defined]
+            return f"{faults} {text[:600]}" if wrong is not None or faults else None
+        time.sleep(0.2)
+    return f"it did not stand: {text[:600]}"
