@@ -55,7 +55,7 @@ SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, wh
 
 
 # What wants an installation of its own, each with a target in the Makefile; it runs where `-m` names its mark.
-APART = {"vllm", "slurm"}
+APART = {"ray_launcher", "slurm", "vllm"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
