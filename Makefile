@@ -15,13 +15,17 @@ ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; pr
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo check test test-attacks test-night lint ui browse clean
+.PHONY: help demo demo-more check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean
 help:
 	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
+	@echo "make demo-more  a second model on the same texts, and what would have come of other tokens (6 minutes)"
 	@echo "make ui       the Dagster UI on http://127.0.0.1:3000"
 	@echo "make browse   the browser on http://127.0.0.1:8501"
 	@echo "make check    lint, types and every test that is not slow"
 	@echo "make test     the whole test suite, with lint and types"
+	@echo "make test-vllm   sample through a real vLLM on this CPU (installs it, 3.4 GB; some minutes)"
+	@echo "make test-ray    a partition as a Ray job on this machine (a minute or two)"
+	@echo "make test-slurm  a job array on a Slurm of one node (root, Debian 12; a few minutes)"
 	@echo "make test-attacks   damage, kills, limits and bombs; at most 15 minutes, prints counts"
 	@echo "make test-night     a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
 	@echo "make clean    remove the virtual environment and Dagster's records (not the store)"
@@ -52,6 +56,9 @@ demo: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
 	@echo
 	@$(BIN)/onoff show '$(PARTITION)'
 
+demo-more: $(VENV)/installed
+	$(BIN)/onoff demo --more
+
 ui: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/onoff ui
 
@@ -63,11 +70,24 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Tests that are not slow run on every core; slow ones start processes that fill the cores by themselves.
 check: lint
-	$(BIN)/python -m pytest -q -m 'not slow'
+	$(BIN)/python -m pytest -q -m 'not slow' -n auto --dist worksteal
 
-test: lint
-	$(BIN)/python -m pytest
+test: check
+	$(BIN)/python -m pytest -m slow
+
+# Apart from `make test`: each takes minutes, and two want an installation of their own.
+test-vllm: $(VENV)/installed
+	$(BIN)/python tests/backends/openai/vllm/install.py .venv-vllm
+	$(BIN)/python -m pytest -m vllm tests/backends/openai/vllm
+
+test-ray: $(VENV)/installed
+	$(BIN)/python -m pytest -m ray_launcher tests/deploy/test_on_ray.py
+
+test-slurm: $(VENV)/installed
+	tests/deploy/slurm/unpack.sh $(CURDIR)/.slurm
+	$(BIN)/python -m pytest -m slurm tests/deploy/slurm
 
 # Nothing else collects these two folders.
 test-attacks: $(VENV)/installed
@@ -77,4 +97,4 @@ test-night: $(VENV)/installed
 	$(BIN)/python -m pytest -q --session-timeout=1200 tests/nights
 
 clean:
-	rm -rf $(VENV) $(DAGSTER_HOME)
+	rm -rf $(VENV) $(DAGSTER_HOME) .venv-vllm .slurm

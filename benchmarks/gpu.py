@@ -3,29 +3,32 @@
     python -m benchmarks.gpu --output gpu.json        # or: onoff bench gpu
 
 Weights are random and made there. It needs torch, transformers, accelerate, numpy, numba, pyyaml, filelock, safetensors
-and pydantic (whose wheels can travel: pydantic, pydantic-core, annotated-types, typing-inspection). Each part stands in
-the JSON with its figures, with the error that ended it, or as left out for lack of time. `--tiny` runs the checks of
-agreement alone, with small models, on whatever device there is.
+and pydantic (whose wheels can travel: pydantic, pydantic-core, annotated-types, typing-inspection). Each part has a
+limit of its own, and stands in the JSON when it ends, with its figures, the error that ended it, or as left out for
+lack of time. `--tiny` runs the checks of agreement alone, with small models, on whatever device there is.
 """
 
 import argparse
+import gc
 import json
 import logging
-import statistics
 import sys
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
 import transformers
 from transformers import AutoModelForCausalLM, Gemma2Config, GenerationConfig, LlamaConfig, Qwen3Config
 
+from benchmarks.gpu_cross import cross_agreement, cross_cost
+from benchmarks.gpu_parts import busiest, killed_replica, limited, median_seconds, one_pass
 from onoff_core.backends.huggingface import continuous, cpu
+from onoff_core.backends.huggingface import gpu as fused
 from onoff_core.backends.huggingface.continuous import continuous_batches
 from onoff_core.backends.huggingface.decoding import decode
 from onoff_core.backends.huggingface.loading import LoadedModel, load_model
@@ -35,7 +38,7 @@ from onoff_core.backends.huggingface.trying import plain_logits
 from onoff_core.backends.requests import Request
 from onoff_core.study import BackendOptions, DistributionSettings, ModelSettings, SamplingSettings
 
-SECONDS = 540  # after so many no further part begins
+SECONDS = 540  # after so many nothing is running any more
 QWEN3_8B: dict[str, Any] = {
     "vocab_size": 151_936,
     "hidden_size": 4096,
@@ -66,11 +69,11 @@ STOP = 2
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def random_model(config: Any, dtype: torch.dtype, std: float = 0.02) -> LoadedModel:
+def random_model(config: Any, dtype: torch.dtype, std: float = 0.02, seed: int = 0) -> LoadedModel:
     """Random weights on the device; a response ends at token 2, which is rare."""
     config.eos_token_id, config.bos_token_id, config.pad_token_id = STOP, 1, 0
     config.max_position_embeddings, config.initializer_range = 8192, std
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     with torch.device(DEVICE):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
     return LoadedModel("random", model, None, model.device, None, frozenset({STOP}))
@@ -150,18 +153,6 @@ def _continuous(loaded: LoadedModel) -> dict[str, Any]:
     return {"told_and_plain_pass": worst, "greedy_equal_to_generate": f"{equal} of {len(requests)}"}
 
 
-def _seconds(work: Callable[[], object], repeats: int = 3) -> float:
-    """The median of some calls, the device's queue emptied, after one that warms up."""
-    taken = []
-    for _ in range(repeats + 1):
-        torch.cuda.synchronize()
-        began = time.perf_counter()
-        work()
-        torch.cuda.synchronize()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken[1:])
-
-
 def speed_of_scoring(loaded: LoadedModel) -> dict[str, Any]:
     """16 responses of 1,024 tokens to one prompt of 150 against the bare pass over the same tokens; and the memory of
     one response of 2,048.
@@ -177,12 +168,17 @@ def speed_of_scoring(loaded: LoadedModel) -> dict[str, Any]:
             ids = torch.tensor([prompt + response for response in responses[begin : begin + 4]], device=loaded.device)
             loaded.model(input_ids=ids, use_cache=False, logits_to_keep=1024)
 
-    found: dict[str, Any] = {"bare_tokens_per_second": tokens / _seconds(bare)}
+    found: dict[str, Any] = {"bare_tokens_per_second": tokens / median_seconds(bare)}
     for top_k in (20, 1000):
         settings = DistributionSettings(top_k=top_k)
-        speed = tokens / _seconds(lambda settings=settings: list(score(loaded, prompt, responses, settings)))
+        speed = tokens / median_seconds(lambda settings=settings: list(score(loaded, prompt, responses, settings)))
         found[f"k_{top_k}_tokens_per_second"] = speed
         found[f"k_{top_k}_of_bare"] = speed / found["bare_tokens_per_second"]
+    with patch.object(fused, "can_run", lambda *arguments: False):
+        usual = DistributionSettings(top_k=20)
+        speed = tokens / median_seconds(lambda: list(score(loaded, prompt, responses, usual)))
+        found["k_20_without_kernel_of_bare"] = speed / found["bare_tokens_per_second"]
+    found["k_20_milliseconds"] = busiest(lambda: list(score(loaded, prompt, responses, DistributionSettings(top_k=20))))
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -207,7 +203,7 @@ def speed_of_sampling(loaded: LoadedModel, rows: int = 64, tokens: int = 256) ->
 
     speeds = {}
     for name, work in (("onoff", ours), ("generate_batch", theirs)):
-        seconds = _seconds(work, 1)
+        seconds = median_seconds(work, 1)
         speeds[name] = counted[-1] / seconds
     return {**speeds, "ratio": speeds["onoff"] / speeds["generate_batch"]}
 
@@ -268,26 +264,45 @@ def _of_model(config: Any, part: Callable[[LoadedModel], dict[str, Any]]) -> dic
         torch.cuda.empty_cache()
 
 
-def _parts(tiny: bool) -> dict[str, Callable[[], dict[str, Any]]]:
-    parts: dict[str, Callable[[], dict[str, Any]]] = {
-        "agreement_float32": lambda: agreement(torch.float32),
-        "agreement_bfloat16": lambda: agreement(torch.bfloat16),
+def _of_two(config: Any, dtype: torch.dtype, std: float, part: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    pair = [random_model(config, dtype, std, seed) for seed in (0, 1)]
+    try:
+        return part(*pair)
+    finally:
+        del pair
+        torch.cuda.empty_cache()
+
+
+# Seconds that a part may take at most; twice what the slowest took on an H100, and together less than SECONDS.
+Part = tuple[float, Callable[[], dict[str, Any]]]
+
+
+def _parts(tiny: bool) -> dict[str, Part]:
+    parts: dict[str, Part] = {
+        "agreement_float32": (30, lambda: agreement(torch.float32)),
+        "agreement_bfloat16": (30, lambda: agreement(torch.bfloat16)),
+        "cross_agreement": (30, lambda: _of_two(Qwen3Config(**SMALL), torch.float32, 0.3, cross_agreement)),
     }
     if tiny:
         return parts
     return {
         **parts,
-        "device_map_auto": device_map_auto,
-        "out_of_memory": out_of_memory,
-        "scoring_smollm2": lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_scoring),
-        "scoring_qwen3_8b": lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_scoring),
-        "sampling_smollm2": lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_sampling),
-        "sampling_qwen3_8b": lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_sampling),
+        "one_pass_over_logits": (60, one_pass),
+        "scoring_qwen3_8b": (80, lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_scoring)),
+        "scoring_smollm2": (40, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_scoring)),
+        "cross_qwen3_8b": (90, lambda: _of_two(Qwen3Config(**QWEN3_8B), torch.bfloat16, 0.02, cross_cost)),
+        "device_map_auto": (30, device_map_auto),
+        "out_of_memory": (90, out_of_memory),
+        "killed_replica": (90, lambda: killed_replica("cuda")),
+        "sampling_smollm2": (110, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_sampling)),
+        "sampling_qwen3_8b": (130, lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_sampling)),
     }
 
 
-def run(tiny: bool = False) -> dict[str, Any]:
-    """All parts, by name. A part that fails says so and the next goes on: the machine may not be there again."""
+def run(tiny: bool = False, output: Path | None = None, only: Sequence[str] = ()) -> dict[str, Any]:
+    """All parts, by name. A part that fails says so and the next goes on: the machine may not be there again. The
+    output is written whenever a part has ended.
+    """
     if not tiny and DEVICE == "cpu":
         raise SystemExit("onoff bench gpu: this machine shows torch no GPU; --tiny checks agreement without one")
     began = time.monotonic()
@@ -296,17 +311,19 @@ def run(tiny: bool = False) -> dict[str, Any]:
         "torch": torch.__version__,
         "transformers": transformers.__version__,
     }
-    for name, part in _parts(tiny).items():
-        if time.monotonic() - began > SECONDS:
-            found[name] = {"left_out": "no time was left"}
+    for name, (seconds, part) in _parts(tiny).items():
+        if only and name not in only:
             continue
         started = time.monotonic()
-        try:
-            found[name] = part()
-        except Exception:
-            found[name] = {"error": traceback.format_exc(limit=-6)}
+        limit = min(seconds, SECONDS - (started - began))
+        found[name] = limited(part, limit) if limit >= 5 else {"left_out": "no time was left"}
         found[name]["seconds"] = round(time.monotonic() - started, 1)
         print(f"{name}: {json.dumps(found[name])}", file=sys.stderr, flush=True)
+        if output is not None:
+            output.write_text(json.dumps(found, indent=1))
+        gc.collect()
+        if DEVICE == "cuda":
+            torch.cuda.empty_cache()
     return found
 
 
@@ -314,10 +331,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Agreement and speed on a GPU, as one JSON.")
     parser.add_argument("--output", type=Path, default=Path("gpu.json"))
     parser.add_argument("--tiny", action="store_true", help="the checks of agreement alone, with small models")
+    parser.add_argument("--only", nargs="+", default=(), metavar="PART", help="these parts alone")
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    found = run(args.tiny)
-    args.output.write_text(json.dumps(found, indent=1))
+    found = run(args.tiny, args.output, args.only)
     return int(any("error" in part for part in found.values() if isinstance(part, dict)))
 
 

@@ -15,18 +15,18 @@ from dagster._core.definitions.unresolved_asset_job_definition import Unresolved
 from onoff_assets import tags
 from onoff_assets.launching import launch_tags
 from onoff_assets.settings_watch import fault_sentence, read_fault
-from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.grid.asked import asked_of_any
 from onoff_core.study import Study
 
 SENSOR_SECONDS = 60
 Requests = Iterator[dg.RunRequest | dg.SkipReason]
 
 
-def grid_job() -> UnresolvedAssetJobDefinition:
-    """The job that makes everything of one partition."""
+def grid_job(study: Study) -> UnresolvedAssetJobDefinition:
+    """The job that makes everything of one partition that the study asks for."""
     return dg.define_asset_job(
         "grid",
-        selection=dg.AssetSelection.assets(*ASSETS),
+        selection=dg.AssetSelection.assets(*asked_of_any(study.partitions.values())),
         description="Everything of one partition, from samples to token distributions, with one model load.",
     )
 

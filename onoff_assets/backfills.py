@@ -9,7 +9,7 @@ import dagster as dg
 from dagster._core.definitions.assets.graph.base_asset_graph import BaseAssetGraph  # not public
 
 from onoff_assets import tags
-from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.tables import GRID_ASSETS, OPTIONAL
 
 _LOOKED_AT = 50  # canceled backfills, the newest first
 
@@ -55,7 +55,7 @@ def _keys(backfill: Any, asset_graph: BaseAssetGraph) -> set[str]:
     if backfill.asset_backfill_data is None and backfill.serialized_asset_backfill_data is None:
         return set()
     subsets = backfill.get_asset_backfill_data(asset_graph).target_subset.partitions_subsets_by_asset_key
-    found = [subset for asset, subset in subsets.items() if asset.to_user_string() in ASSETS]
+    found = [subset for asset, subset in subsets.items() if asset.to_user_string() in (*GRID_ASSETS, *OPTIONAL)]
     return {key for subset in found for key in subset.get_partition_keys()}
 
 

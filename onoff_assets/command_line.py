@@ -11,8 +11,10 @@ from collections.abc import Sequence
 import click
 
 from onoff_core.errors import PartitionError
-from onoff_core.grid.fingerprints import ASSETS
 from onoff_core.study import Study
+from onoff_core.tables import GRID_ASSETS, OPTIONAL
+
+_PARTITIONED = {*GRID_ASSETS, *OPTIONAL}
 
 
 def check_command(study: Study, argv: Sequence[str]) -> None:
@@ -44,7 +46,7 @@ def _check_assets(study: Study, selected: str | None, given: argparse.Namespace)
         )
     if given.partition is not None:
         _check_key(study, given.partition)
-    elif set(re.findall(r"\w+", selected or "")) & set(ASSETS) or (selected or "").strip() == "*":
+    elif _PARTITIONED & set(re.findall(r"\w+", selected or "")) or (selected or "").strip() == "*":
         raise click.ClickException(f"{selected} is made partition by partition. {_name_one(study)}")
 
 

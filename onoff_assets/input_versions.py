@@ -19,14 +19,27 @@ from onoff_assets.orphaned_runs import this_worker
 from onoff_assets.run_options import SampleOptions, adapted, sample_options
 from onoff_core.commands import EXPORT
 from onoff_core.errors import OnoffError
-from onoff_core.grid.fingerprints import sampling_settings_version
+from onoff_core.grid.fingerprints import (
+    fingerprint_of,
+    sampling_settings_version,
+    second_opinion_settings,
+    statistics_settings,
+)
 from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
     from onoff_core.store import Store
 
 _MAX_SECONDS = 20.0
-SETTINGS_ASSETS = ("settings", "reward_settings", "distribution_settings")
+SETTINGS_ASSETS = (
+    "settings",
+    "reward_settings",
+    "distribution_settings",
+    "statistics_settings",
+    "cross_settings",
+    "branch_settings",
+    "second_opinion_settings",
+)
 
 
 def latest_versions(instance: dg.DagsterInstance, asset: str, kind: dg.DagsterEventType) -> dict[str, str]:
@@ -58,10 +71,11 @@ def observe(instance: dg.DagsterInstance, versions: Mapping[str, Mapping[str, st
 def settings_versions(
     partitions: Iterable[Partition], problems: Mapping[str, str], store: "Store"
 ) -> dict[str, dict[str, str]]:
-    """The versions of the three settings assets, by asset and partition key; `problems`: by data set, where known.
+    """The versions of the settings assets, by asset and partition key; `problems`: by data set, where known.
 
     Dagster looks one step back only, so what decides rewards and token distributions counts all the way from the
-    problems: a sampling setting makes them stale at once, not when the samples have been drawn again.
+    problems: a sampling setting makes them stale at once, not when the samples have been drawn again. Statistics and
+    second opinions depend on `reward_settings` besides their own, so theirs count alone.
     """
     from onoff_core.grid.recorded import as_recorded
     from onoff_core.grid.status import wanted_fingerprints
@@ -78,6 +92,16 @@ def settings_versions(
             wanted = wanted_fingerprints(partition, problems[partition.dataset])
             versions["reward_settings"][partition.key] = wanted["rewards"]
             versions["distribution_settings"][partition.key] = wanted["token_distributions"]
+            if "cross_scores" in wanted:
+                versions["cross_settings"][partition.key] = wanted["cross_scores"]
+            if "branches" in wanted:
+                versions["branch_settings"][partition.key] = wanted["branches"]
+        for asset, own in (
+            ("statistics_settings", statistics_settings(partition)),
+            ("second_opinion_settings", second_opinion_settings(partition)),
+        ):
+            if own:  # where nothing is set, nothing depends on it
+                versions[asset][partition.key] = fingerprint_of(own)
     return versions
 
 
@@ -165,7 +189,6 @@ def _ad_hoc_versions(
     """The settings' versions that a run with config goes by, by asset and partition key; none where they are those
     that are wanted. `problems` belongs to other models too, so fewer problems count as another setting.
     """
-    from onoff_core.grid.fingerprints import fingerprint_of
     from onoff_core.problems import load_problems, problems_version
 
     actual, key = adapted(partition, options), partition.key
@@ -185,6 +208,7 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
     Imported samples have none: no setting makes them or what is made from them stale.
     """
     from onoff_core.grid import fingerprints
+    from onoff_core.grid.status import wanted_cross
     from onoff_core.store.provenance import is_imported
 
     names = (partition.dataset, partition.model)
@@ -194,8 +218,17 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
     made = {}
     if "rewards" in assets:
         made["reward_settings"] = fingerprints.rewards_fingerprint(partition, samples.fingerprint)
-    elif "statistics" in assets and rewards is not None:
+    elif {"statistics", "second_opinions"} & set(assets) and rewards is not None:
         made["reward_settings"] = rewards.fingerprint
     if "token_distributions" in assets:
         made["distribution_settings"] = fingerprints.token_distributions_fingerprint(partition, samples.fingerprint)
+    if "cross_scores" in assets and partition.references:
+        cross = wanted_cross(partition, samples.fingerprint)
+        made["cross_settings"] = fingerprints.all_references_fingerprint(cross)
+    scores = store.current("token_distributions", names)
+    if "branches" in assets and partition.branches is not None:
+        graded = made.get("reward_settings", None if rewards is None else rewards.fingerprint)
+        scored = made.get("distribution_settings", None if scores is None else scores.fingerprint)
+        if graded is not None and scored is not None:
+            made["branch_settings"] = fingerprints.branches_fingerprint(partition, samples.fingerprint, graded, scored)
     return {asset: {partition.key: version} for asset, version in made.items()}

@@ -68,9 +68,12 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
     """The data version of each asset that this one depends on, as it was when this was made.
 
     Dagster records the empty version for inputs that are observed partition by partition, so we say it ourselves. The
-    versions of `reward_settings` and `distribution_settings` count all the way from the problems: they are what the
-    settings' rewards and token distributions would be. None: the run could not observe its settings.
+    versions of `reward_settings`, `distribution_settings` and `branch_settings` count all the way from the problems:
+    they are what the settings' rewards, token distributions and branches would be. None: the run could not observe
+    its settings.
     """
+    from onoff_core.grid.fingerprints import fingerprint_of
+
     inputs, asset = made.manifest.inputs, made.generation.asset
     if asset == "samples":
         run = context.instance.get_run_by_id(context.run.run_id)
@@ -78,7 +81,17 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
     if asset == "rewards":
         return {"samples": inputs["samples"], "reward_settings": made.manifest.fingerprint}
     if asset == "statistics":
-        return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"]}
+        settings = made.manifest.settings  # the asset depends on these where something is set
+        own = {"statistics_settings": fingerprint_of(settings)} if settings else {}
+        return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"], **own}
+    if asset == "second_opinions":
+        version = fingerprint_of(made.manifest.settings)
+        return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"], "second_opinion_settings": version}
+    if asset == "branches":
+        made_from = {name: inputs[name] for name in ("rewards", "token_distributions")}
+        return {**made_from, "branch_settings": made.manifest.fingerprint}
+    if asset == "cross_scores":
+        return {"samples": inputs["samples"]}
     return {"samples": inputs["samples"], "distribution_settings": made.manifest.fingerprint}
 
 

@@ -11,11 +11,11 @@ from onoff_assets.backfills import Backfills, stopped_before_their_run
 from onoff_assets.cancellations import Key, canceled
 from onoff_assets.input_versions import latest_versions, observe, settings_versions
 from onoff_core.errors import ModelError
-from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.grid.asked import asked_of_any
 from onoff_core.grid.plan import PartitionState
 from onoff_core.grid.problem_versions import inputs_version, problems_versions
 from onoff_core.grid.recorded import as_recorded
-from onoff_core.grid.status import imported_samples, wanted_fingerprints
+from onoff_core.grid.status import current_version, dropped_version, imported_samples, wanted_fingerprints
 from onoff_core.store import Store
 from onoff_core.study import Partition, Study
 
@@ -38,12 +38,13 @@ def partition_states(
     left out: Dagster would take the tables of the run's later steps for made from the changed inputs.
     """
     versions = problems_versions(study, store)
-    made = {asset: latest_versions(instance, asset, dg.DagsterEventType.ASSET_MATERIALIZATION) for asset in ASSETS}
+    assets = asked_of_any(study.partitions.values())
+    made = {asset: latest_versions(instance, asset, dg.DagsterEventType.ASSET_MATERIALIZATION) for asset in assets}
     running = partitions_in_progress(instance)
     observed = [
         partition
         for key, partition in study.partitions.items()
-        if key not in running and any(key in made[asset] for asset in ASSETS)
+        if key not in running and any(key in made[asset] for asset in assets)
     ]
     observe(instance, {**settings_versions(observed, versions.found, store), "problems": versions.found})
     busy = running | backfills.under_way
@@ -51,7 +52,7 @@ def partition_states(
         PartitionState(
             key=key,
             wanted=_wanted(partition, versions.found.get(partition.dataset), store),
-            made=_still_there(store, partition, {asset: made[asset][key] for asset in ASSETS if key in made[asset]}),
+            made=_still_there(store, partition, {asset: made[asset][key] for asset in assets if key in made[asset]}),
             in_progress=key in busy,
         )
         for key, partition in study.partitions.items()
@@ -109,13 +110,11 @@ def _wanted(partition: Partition, problems_version: str | None, store: Store) ->
 
 def _still_there(store: Store, partition: Partition, made: dict[str, str]) -> dict[str, str]:
     """Of what Dagster remembers, the results that are still current in the store."""
-    names = (partition.dataset, partition.model)
-    currents = {asset: store.current(asset, names) for asset in made}
     return {
         asset: fingerprint
         for asset, fingerprint in made.items()
-        if ((current := currents[asset]) is not None and current.fingerprint == fingerprint)
-        or store.dropped(asset, names) == fingerprint  # on purpose, so it is not made again
+        if current_version(store, asset, partition) == fingerprint
+        or dropped_version(store, asset, partition) == fingerprint  # on purpose, so it is not made again
     }
 
 

@@ -15,7 +15,7 @@ _SINGLE = re.compile(r"-?\d+(?:\.\d+)?|[A-Za-z]\b")
 # Between neighbouring boxes: what joins them to one answer, `\boxed{2} and \boxed{3}`, each perhaps with its name.
 _JOINT = re.compile(
     r"(?:[\s$*~]|\\[,;:! ()\[\]]|\\(?:text|textbf|mathrm|mbox)\s*\{[\s,;]*(?:and)?[\s,;]*\}"
-    r"|(?P<joint>,|;|&|\\q?quad(?![A-Za-z])|(?<![A-Za-z])and(?![A-Za-z])))*"
+    r"|(?P<joint>,|;|&|\\q?quad(?![A-Za-z])|(?<![A-Za-z])(?:and(?:\s+also)?|as\s+well\s+as)(?![A-Za-z])))*"
     r"(?P<name>[A-Za-z](?:_\{?\w\}?)?\s*=\s*)?[\s$]*"
 )
 _AND_IN_WORDS = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{[\s,;]*and[\s,;]*\}")
@@ -80,6 +80,8 @@ def boxed_answer(text: str) -> BoxedAnswer:
             break
         content = box.content(text)
         if len(content) <= _MOST_OF_A_PLACEHOLDER and _PLACEHOLDER.fullmatch(content):
+            continue
+        if content == "?" and box is not boxes[0]:  # alone it is an answer, if a wrong one
             continue
         if joined:
             between = text[box.end : joined[-1].begin]

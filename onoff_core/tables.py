@@ -8,16 +8,17 @@ from typing import Literal
 
 import pyarrow as pa
 
+from onoff_core.branch_tables import BRANCH_POSITIONS, BRANCH_PROBLEMS, BRANCHES, CONTINUATIONS
+from onoff_core.columns import MISSING as _MISSING
+from onoff_core.columns import PROBLEM as _PROBLEM
+from onoff_core.columns import SAMPLE as _SAMPLE
+from onoff_core.columns import column as _column
+from onoff_core.cross_tables import CROSS_RESPONSES, CROSS_SCORES, CROSS_STATISTICS
+from onoff_core.rollout_tables import ROLLOUT_MISMATCH, ROLLOUT_MISMATCH_STATISTICS
+
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"  # the finish_reason of an imported response
 
-
-def _column(name: str, kind: pa.DataType, comment: str, *, nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"comment": comment})
-
-
-_PROBLEM = _column("problem_id", pa.string(), "unique within the data set")
-_SAMPLE = _column("sample_index", pa.int32(), "0 to num_samples - 1")
 
 _PROBLEMS = pa.schema(
     [
@@ -47,6 +48,24 @@ _SAMPLES = pa.schema(
         _column("token_logprobs", pa.list_(pa.float32()), "nats, raw model at T = 1, as sampled; empty: imported"),
         _column("finish_reason", pa.string(), "stop, length or stop_string; unknown: imported"),
         _column("num_tokens", pa.int32(), "length of token_ids"),
+        _column(
+            "rollout_logprobs",
+            pa.list_(pa.float32()),
+            "nats, by the engine that drew an imported response, at facts.logprobs_temperature; null: not imported",
+            nullable=True,
+        ),
+        _column(
+            "trainer_logprobs",
+            pa.list_(pa.float32()),
+            "nats, by the trainer of an imported response, at facts.logprobs_temperature; null: not imported",
+            nullable=True,
+        ),
+        _column(
+            "drawn_by",
+            pa.list_(pa.int8()),
+            "of backend_type switch: which model drew each token, 1 the first, 2 the second; null: one drew all",
+            nullable=True,
+        ),
     ]
 )
 _REWARDS = pa.schema(
@@ -88,9 +107,6 @@ _K_INTERVAL = pa.list_(
             *(pa.field(name, pa.float64()) for name in (*_BOTH_INTERVALS, "lowest", "highest")),
         ]
     )
-)
-_MISSING = pa.list_(
-    pa.struct([pa.field("statistic", pa.string(), nullable=False), pa.field("reason", pa.string(), nullable=False)])
 )
 _STATISTICS = pa.schema(
     [
@@ -183,6 +199,65 @@ _COMPARISONS = pa.schema(
         _column("curves", pa.string(), "cross, first_above, second_above or undecided, by every_k", nullable=True),
     ]
 )
+_SECOND_OPINIONS = pa.schema(
+    [
+        _PROBLEM,
+        _SAMPLE,
+        _column("reward", pa.int8(), "the first opinion: that of the rewards it was made from", nullable=True),
+        _column("same_text", pa.bool_(), "spelled like the gold answer; null: no answer to compare", nullable=True),
+        _column("same_number", pa.bool_(), "as a number the gold answer; null: no answer to compare", nullable=True),
+        _column("judge_response", pa.string(), "what the judge wrote; null: it was not asked", nullable=True),
+        _column("judge_finish_reason", pa.string(), "stop, length or stop_string; null: not asked", nullable=True),
+        _column(
+            "judge_verdict",
+            pa.bool_(),
+            "whether the judge calls the answers the same; null: it was not asked, or gave no verdict",
+            nullable=True,
+        ),
+        _column(
+            "second_verdict",
+            pa.bool_(),
+            "the second opinion: the judge's where it was asked, else the rules'; null: there is none",
+            nullable=True,
+        ),
+        _column(
+            "agrees",
+            pa.bool_(),
+            "whether both call it right or both wrong; null: one of them is not there",
+            nullable=True,
+        ),
+    ]
+)
+_DISAGREEMENT = "mean over problems of the problem's share"
+_SECOND_OPINION_STATISTICS = pa.schema(
+    [
+        _column("num_problems", pa.int32(), "problems with at least one response of two verdicts"),
+        _column("num_responses", pa.int32(), "responses with two verdicts"),
+        _column("num_disagreements", pa.int32(), "of these, those whose verdicts differ"),
+        _column("num_only_first_right", pa.int32(), "of these, right by the reward and wrong by the second opinion"),
+        _column("num_only_second_right", pa.int32(), "of these, wrong by the reward and right by the second opinion"),
+        _column("disagreement_share", pa.float64(), f"responses whose verdicts differ: {_DISAGREEMENT}", nullable=True),
+        _column("disagreement_low", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column("disagreement_high", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column("only_first_right_share", pa.float64(), f"right by the reward alone: {_DISAGREEMENT}", nullable=True),
+        _column("only_first_right_low", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column("only_first_right_high", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column(
+            "only_second_right_share",
+            pa.float64(),
+            f"right by the second opinion alone: {_DISAGREEMENT}",
+            nullable=True,
+        ),
+        _column("only_second_right_low", pa.float64(), "95 % interval of it, other problems like these", nullable=True),
+        _column(
+            "only_second_right_high", pa.float64(), "95 % interval of it, other problems like these", nullable=True
+        ),
+        _column("num_without_answer", pa.int32(), "responses without an answer: there is nothing to compare"),
+        _column("num_without_reward", pa.int32(), "responses with an answer and no reward: the gold answer is unread"),
+        _column("num_judged", pa.int32(), "responses whose answer the judge was asked about; 0 for rules"),
+        _column("num_unclear", pa.int32(), "responses with an answer on which the judge gave no verdict"),
+    ]
+)
 _TOKEN_DISTRIBUTIONS = pa.schema(
     [
         _PROBLEM,
@@ -221,6 +296,7 @@ class Asset:
     name: str  # also of its first table
     letter: str  # where there is room for one character
     tables: tuple[Table, ...]
+    optional: bool = False  # made of the partitions whose settings ask for it, and of no others
 
     @property
     def code_version(self) -> str:
@@ -236,6 +312,7 @@ _BESIDE = (
     # Made anew when the statistics of one of the data set's models are.
     Table("comparisons", _COMPARISONS, "one row per two models, statistic and k", (), _DATASET, "copy"),
 )
+_OF_ALL = ("token_distributions", "rewards", "samples")
 # The assets of a partition, in the order in which they are made. CONTRIBUTING.md says how to add one.
 ASSETS = (
     Asset(
@@ -246,7 +323,7 @@ ASSETS = (
     Asset(
         "rewards",
         "R",
-        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "5"),),
+        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "6"),),
     ),
     Asset(
         "statistics",
@@ -267,11 +344,85 @@ ASSETS = (
     Asset(
         "token_distributions",
         "T",
-        (Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),),
+        (
+            Table("token_distributions", _TOKEN_DISTRIBUTIONS, "one row per token", ("samples",), _GRID, "view"),
+            # Of imported responses with log-probabilities alone.
+            Table(
+                "rollout_mismatch",
+                ROLLOUT_MISMATCH,
+                "one row per response and pair of log-probabilities",
+                ("samples",),
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "rollout_mismatch_statistics",
+                ROLLOUT_MISMATCH_STATISTICS,
+                "one row per partition and pair of log-probabilities",
+                ("samples",),
+                _GRID,
+                "copy",
+            ),
+        ),
+    ),
+)
+# Made of the partitions whose settings ask for them.
+_PAIRS = ("dataset", "model", "reference")
+OPTIONAL_ASSETS = (
+    Asset(
+        "cross_scores",
+        "X",
+        (
+            Table("cross_scores", CROSS_SCORES, "one row per token and reference", ("samples",), _PAIRS, "view"),
+            Table(
+                "cross_responses", CROSS_RESPONSES, "one row per response and reference", ("samples",), _PAIRS, "copy"
+            ),
+            Table(
+                "cross_statistics",
+                CROSS_STATISTICS,
+                "one row per partition, reference and kind of text",
+                ("samples",),
+                _PAIRS,
+                "copy",
+            ),
+        ),
+        optional=True,
+    ),
+    Asset(
+        "branches",
+        "B",
+        (
+            Table("branches", BRANCHES, "one row per token taken at a position of a response", _OF_ALL, _GRID, "copy"),
+            Table("continuations", CONTINUATIONS, "one row per continuation of a branch", _OF_ALL, _GRID, "view"),
+            Table("branch_positions", BRANCH_POSITIONS, "one row per position with branches", _OF_ALL, _GRID, "copy"),
+            Table("branch_problems", BRANCH_PROBLEMS, "one row per problem with branches", _OF_ALL, _GRID, "copy"),
+        ),
+        optional=True,
+    ),
+    Asset(
+        "second_opinions",
+        "O",
+        (
+            Table("second_opinions", _SECOND_OPINIONS, "two verdicts per response", ("rewards",), _GRID, "copy"),
+            Table(
+                "second_opinion_statistics",
+                _SECOND_OPINION_STATISTICS,
+                "how often the two verdicts differ: one row per partition",
+                ("rewards",),
+                _GRID,
+                "copy",
+            ),
+        ),
+        optional=True,
     ),
 )
 GRID_ASSETS = tuple(asset.name for asset in ASSETS)
-TABLES = {table.name: table for table in (*_BESIDE, *(table for asset in ASSETS for table in asset.tables))}
+OPTIONAL = tuple(asset.name for asset in OPTIONAL_ASSETS)
+BRANCH_TABLES = tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == "branches" for table in asset.tables)
+TABLES = {
+    table.name: table
+    for table in (*_BESIDE, *(table for asset in (*ASSETS, *OPTIONAL_ASSETS) for table in asset.tables))
+}
 SCHEMAS = {table.name: table.schema for table in TABLES.values()}
 CODE_VERSIONS = {
     **{table.name: table.code_version for table in TABLES.values()},

@@ -1,6 +1,7 @@
 """Fixtures: a small random model, the embedded real one, and a project folder of one's own."""
 
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+# One thread where each core has a worker of its own: threads that wait for each other would slow all of them.
+os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a network
 
@@ -22,21 +24,45 @@ SHARED_DATA = Path(os.environ.get("ONOFF_TEST_DATA", ROOT.parent / "shared" / "d
 SLOW_MARKS = {"real_model", "dagster_cli", "ray_cluster"}
 SLOW_FIXTURES = {"chromium", "dev", "postgres_url", "real_loaded"}
 SLOW_PLACES = {"moto", "localbucket"}  # parameters of the store's tests: S3 servers
-SLOW_MODULES = {  # many processes, real limits of memory, whole data sets, each family of models
+SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, whole data sets, families of models
     "tests.backends.huggingface.test_families",
     "tests.backends.huggingface.test_out_of_memory",
     "tests.backends.openai.test_partition",
     "tests.backends.replicas.test_engine",
     "tests.backends.replicas.test_partition",
+    "tests.branches.test_chain",
+    "tests.branches.test_resuming",
+    "tests.cli.test_power",
+    "tests.platform.test_branches",
+    "tests.platform.test_checks",
+    "tests.platform.test_code_location",
+    "tests.platform.test_faults",
+    "tests.platform.test_following",
+    "tests.platform.test_plan",
+    "tests.platform.test_run_options",
+    "tests.platform.test_serving",
+    "tests.platform.test_staleness",
     "tests.platform.test_webserver",
     "tests.rewards.test_datasets",
+    "tests.rewards.test_pool",
     "tests.store.test_killed",
     "tests.store.test_many",
+    "tests.store.test_strangers",
+    "tests.store.test_wholeness",
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark slow what uses something slow, so that `make check` can leave it out."""
+# What wants an installation of its own, each with a target in the Makefile; it runs where `-m` names its mark.
+APART = {"ray_launcher", "slurm", "vllm"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark slow what uses something slow, so that `make check` can leave it out; leave out what runs apart."""
+    asked = set(re.findall(r"\w+", config.getoption("markexpr")))
+    apart = [item for item in items if APART.difference(asked).intersection(mark.name for mark in item.iter_markers())]
+    if apart:
+        config.hook.pytest_deselected(items=apart)
+        items[:] = [item for item in items if item not in set(apart)]
     for item in items:
         marks = {mark.name for mark in item.iter_markers()}
         fixtures = SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))

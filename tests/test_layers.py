@@ -12,16 +12,21 @@ from tests.conftest import ROOT
 # Lowest first; a package may import from its own level only itself.
 LAYERS: list[set[str]] = [
     {"errors"},
+    {"columns"},
+    {"branch_tables"},
+    {"cross_tables", "rollout_tables"},
     {"atomic", "boxes", "commands", "growth", "tables", "progress"},
     {"study"},
     {"problems"},
     {"tasks"},
     {"backends"},
     {"machine", "sampling", "rewards", "statistics", "distributions"},
+    {"cross"},
     {"store"},
+    {"branches"},
     {"checks"},
     {"grid"},
-    {"exchange"},
+    {"exchange", "series"},
     {"cli"},
 ]
 # Names that notebooks know from where they once were: (module, what it may import from above itself, when asked).

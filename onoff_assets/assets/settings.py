@@ -1,7 +1,9 @@
-"""`settings`, `reward_settings`, `distribution_settings`: hashes of what `onoff.yaml` says of each partition.
+"""`settings` and its like for rewards, statistics, distributions, cross-scores, branches and second opinions: what
+`onoff.yaml` says of each partition.
 
-Three assets and not one, so that a change makes stale just what it decides: sampling settings the samples and all
-that follows, `distribution.top_k` the token distributions alone.
+Hashes, observed. Several assets and not one, so that a change makes stale just what it decides: sampling settings the
+samples and all that follows, `distribution.top_k` the token distributions and branches, `branches` the branches alone,
+the references of a model its cross-scores.
 """
 
 import dagster as dg
@@ -16,11 +18,18 @@ DESCRIPTIONS = {
     "and compared.",
     "distribution_settings": "What decides a partition's token distributions, from the problems on: sampling, "
     "temperature and top-k.",
+    "cross_settings": "What decides a partition's cross-scores, from the problems on; of partitions whose settings "
+    "name references.",
+    "branch_settings": "What decides a partition's branches, from the problems on; of partitions whose settings ask "
+    "for branches.",
+    "statistics_settings": "What decides a partition's statistics besides the rewards: for which k.",
+    "second_opinion_settings": "What decides a partition's second opinions besides the rewards: rules, or which judge. "
+    "Of partitions that ask for one.",
 }
 
 
 def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
-    """The asset of this name, one of the three."""
+    """The asset of this name, one of those above."""
 
     @dg.observable_source_asset(
         name=name,

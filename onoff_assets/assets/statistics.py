@@ -9,13 +9,20 @@ from onoff_assets.execution import run
 from onoff_assets.metadata import ends, markdown_table, present, rounded, table_metadata
 from onoff_assets.partitions import Grid
 from onoff_assets.run_options import RunOptions
+from onoff_core.grid import fingerprints
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 
-def build_statistics(grid: Grid, rewards: dg.AssetsDefinition, reward_settings: dg.SourceAsset) -> dg.AssetsDefinition:
+def build_statistics(
+    grid: Grid, rewards: dg.AssetsDefinition, reward_settings: dg.SourceAsset, statistics_settings: dg.SourceAsset
+) -> dg.AssetsDefinition:
+    # Dagster calls stale what has got another dependency. So there is one on settings only where something is set:
+    # statistics by the default settings stay fresh, and setting something or taking it back makes them stale.
+    something_set = any(fingerprints.statistics_settings(partition) for partition in grid.study.partitions.values())
+
     @dg.asset(
         partitions_def=grid.partitions,
-        deps=[rewards, reward_settings],
+        deps=[rewards, reward_settings, *([statistics_settings] if something_set else [])],
         group_name="grid",
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},

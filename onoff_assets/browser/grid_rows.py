@@ -7,7 +7,7 @@ from typing import Any
 from onoff_core.errors import OnoffError
 from onoff_core.store import Current, Store, current_generations, reading_catalog
 from onoff_core.study import Partition, Study
-from onoff_core.tables import GRID_ASSETS, TABLES
+from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
 
 Key = tuple[str, str]
 Known = Mapping[tuple[str, tuple[str, ...]], Current]
@@ -24,7 +24,7 @@ class GridRow:
     high: float | None
     num_samples: int | None
     updated: float | None
-    states: dict[str, str]  # asset -> complete, imported, partial, stale or missing
+    states: dict[str, str]  # asset that is asked for -> complete, imported, partial, stale or missing
     has_responses: bool  # whether complete samples are there, even if they are of former settings
     runs: dict[str, str]  # asset -> id of the Dagster run that completed it; without assets made outside Dagster
 
@@ -89,7 +89,11 @@ def _states(store: Store, key: Key, known: Known, partition: Partition | None) -
             states = dict(partition_status(partition, None, store, known))
         except OnoffError:  # such as a model's folder that is not on this machine
             states = {}
-    states = states or {asset: _state(key, asset, known) for asset in GRID_ASSETS}
+    states = states or {
+        asset: _state(key, asset, known)
+        for asset in (*GRID_ASSETS, *OPTIONAL)
+        if asset in GRID_ASSETS or (asset, key) in known
+    }
     return {asset: _begun(store, key, asset) if state == "missing" else state for asset, state in states.items()}
 
 

@@ -20,6 +20,7 @@ class Link:
     problem: str | None = None
     sample: int | None = None
     token: int | None = None
+    way: str | None = None  # of Opinions: how the verdicts differ
 
     def query(self) -> dict[str, str]:
         """The query's names and values, without those that are None."""

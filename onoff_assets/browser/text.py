@@ -1,6 +1,6 @@
 """Text of models and data sets made safe to show: what one sees is what is there, and nothing of it is markup.
 
-`visible` is for labels (charts, tables, lists); `as_markdown` is for questions, whose LaTeX is to be set.
+`visible` is for labels (charts, tables, lists); `latex.as_markdown` is for questions, whose LaTeX is to be set.
 """
 
 import re
@@ -15,12 +15,6 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|$~<>&:^=\"'@/%])")
 _REPLACED = (
     (re.compile(r"(:)(//)|(www)(\.)|(:)(streamlit:)", re.IGNORECASE), "\\1\\3\\5\u2060\\2\\4\\6"),
     (re.compile(r"()(@)|(?<!\S)([<>~-])([->=]|->)(?!\S)"), "\\1\\3\u2060\\2\\4"),
-)
-# `$..$` only where it cannot be an amount of money: no space inside the dollars and no digit after them (as Pandoc).
-_MATH = re.compile(
-    r"\$\$(?P<block>.+?)\$\$|\\\[(?P<bracket>.+?)\\\]|\\\((?P<paren>.+?)\\\)|"
-    r"(?<!\\)\$(?P<inline>(?=[^\s$])[^$\n]*?(?<=[^\s\\$]))\$(?!\d)",
-    re.DOTALL,
 )
 
 
@@ -49,29 +43,3 @@ def escaped(text: str) -> str:
     for pattern, apart in _REPLACED:
         shown = pattern.sub(apart, shown)
     return _MARKDOWN.sub(r"\\\1", shown).replace("\n", "  \n")
-
-
-def as_markdown(text: str) -> str:
-    """Markdown that shows the text with its LaTeX set, and everything else of it literally."""
-    parts, end = [], 0
-    for match in _MATH.finditer(text):
-        parts.append(escaped(text[end : match.start()]))
-        inner = next(group for group in match.groups() if group is not None)
-        parts.append(_maths(inner, block=match.group("block") is not None or match.group("bracket") is not None))
-        end = match.end()
-    parts.append(escaped(text[end:]))
-    return "".join(parts)
-
-
-def as_maths(latex: str) -> str:
-    """Markdown that sets the whole text as LaTeX, for answers, which come without dollars."""
-    return _maths(latex, block=False)
-
-
-def _maths(latex: str, block: bool) -> str:
-    """One line of LaTeX between dollars; a dollar or a blank line within would end it and let Markdown in."""
-    # A last backslash would hide the closing dollar.
-    line = " ".join(plain(latex).replace("$", "").split()).rstrip("\\ ")
-    if not line:
-        return escaped(latex)
-    return f"\n\n$$\n{line}\n$$\n\n" if block else f"${line}$"

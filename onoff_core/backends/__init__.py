@@ -7,17 +7,29 @@ rewards or the store.
 """
 
 import importlib
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from onoff_core.backends.contract import Engine, Sampler, Scorer, Tokenizer
+from onoff_core.backends.contract import Engine, PairLoading, PairScorer, Sampler, Scorer, Tokenizer
 from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedScorer, open_replicas, wants_replicas
+from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings
 
+
+@dataclass(frozen=True)
+class _Registered:
+    """Where an engine is, and what is known of it before it is imported."""
+
+    module: str
+    replicated: bool = True  # whether N replicas may sample; False: its model is elsewhere, and so are its copies
+
+
 _ENGINES = {
-    "huggingface": "onoff_core.backends.huggingface.engine",
-    "openai": "onoff_core.backends.openai.engine",
-    "fake": "onoff_core.backends.fake",
+    "huggingface": _Registered("onoff_core.backends.huggingface.engine"),
+    "openai": _Registered("onoff_core.backends.openai.engine", replicated=False),
+    "fake": _Registered("onoff_core.backends.fake"),
+    "switch": _Registered("onoff_core.backends.switch"),
 }
 DEFAULT_SCORER = "huggingface"
 
@@ -29,7 +41,7 @@ def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> Sampler:
     cannot do what they say.
     """
     engine = _engine(settings.backend_type)
-    if settings.backend_type == "openai" or not wants_replicas(settings):
+    if not _ENGINES[settings.backend_type].replicated or not wants_replicas(settings):
         return engine.open_sampler(name, settings, base_dir)
     tokenizer = engine.open_tokenizer(name, settings, base_dir)
     return ReplicatedSampler(open_replicas("sampler", name, settings, base_dir, engine.num_gpus()), tokenizer)
@@ -42,6 +54,24 @@ def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Scorer:
     if not wants_replicas(settings):
         return engine.open_scorer(name, settings, base_dir)
     return ReplicatedScorer(open_replicas("scorer", name, settings, base_dir, engine.num_gpus()))
+
+
+def open_pair_scorer(
+    first: tuple[str, ModelSettings], second: tuple[str, ModelSettings], base_dir: Path, how: PairLoading
+) -> PairScorer:
+    """What compares `models.<first>` with `models.<second>`, each as it is scored; close it after use.
+
+    It runs in this process, whatever replicas the settings ask for. Raises as `open_sampler`.
+    """
+    kinds = [scorer_kind(settings) for _, settings in (first, second)]
+    if kinds[0] != kinds[1]:
+        raise ModelError(
+            f"models.{first[0]} is scored by the engine {kinds[0]} and models.{second[0]} by {kinds[1]}; to compare "
+            "them token by token both have to be scored by one: set models.<name>.scoring"
+        )
+    (name, settings), (other, other_settings) = first, second
+    scored = (name, scoring_settings(settings)), (other, scoring_settings(other_settings))
+    return _engine(kinds[0]).open_pair_scorer(*scored, base_dir, how)
 
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer:
@@ -58,6 +88,12 @@ def generation_defaults(name: str, settings: ModelSettings, base_dir: Path) -> d
     return found
 
 
+def save_noised_copy(name: str, settings: ModelSettings, base_dir: Path, folder: Path, scale: float, seed: int) -> None:
+    """Write a copy of `models.<name>` with noise on its weights, for trying what compares two models."""
+    module = importlib.import_module("onoff_core.backends.huggingface.noised")
+    module.save_noised_copy(name, settings, base_dir, folder, scale, seed)
+
+
 def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_template: bool) -> list[str]:
     """The faults of a model on this machine, a sentence each, found without loading it."""
     if scorer_kind(settings) != DEFAULT_SCORER:
@@ -69,10 +105,12 @@ def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_templ
 
 def scorer_kind(settings: ModelSettings) -> str:
     """Which engine scores the model's responses: what `scoring` says; else, whoever samples them, transformers, but for
-    the fake engine.
+    the fake engine. Of two models in turns it is the first's.
     """
     if settings.scoring is not None:
         return settings.scoring.backend_type
+    if settings.switch is not None and settings.switch.first_model is not None:
+        return settings.switch.first_model.backend_type
     return settings.backend_type if settings.backend_type == "fake" else DEFAULT_SCORER
 
 
@@ -82,6 +120,7 @@ def scoring_settings(settings: ModelSettings) -> ModelSettings:
         return settings
     changes = {
         "scoring": None,
+        "switch": None,
         "backend_type": settings.scoring.backend_type,
         "backend_specific": settings.scoring.backend_specific,
     }
@@ -89,4 +128,4 @@ def scoring_settings(settings: ModelSettings) -> ModelSettings:
 
 
 def _engine(kind: str) -> Engine:
-    return cast(Engine, importlib.import_module(_ENGINES[kind]))
+    return cast(Engine, importlib.import_module(_ENGINES[kind].module))

@@ -3,17 +3,19 @@
 What crosses this border is plain and picklable (`requests`), so that it can cross a process, a machine or HTTP.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from onoff_core.backends.requests import Request, Response, TokenScores
+from onoff_core.backends.requests import KeptDistributions, PairScores, Request, Response, TokenScores
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettings
 from onoff_core.tasks import Prompt
 
+# together: both models in memory; in_turn: one after the other; either: what fits; second: the second alone
+PairLoading = Literal["together", "in_turn", "either", "second"]
 OnTokens = Callable[[int], None]  # called with the number of tokens drawn since the last call
 
 
@@ -103,12 +105,51 @@ class Scorer(Protocol):
         """Release what only this scorer holds."""
 
 
+Text = tuple[Sequence[int], Sequence[int]]  # the ids of a prompt, and of what follows it
+
+
+class PairScorer(Protocol):
+    """Compares the distributions of two models with one tokenizer behind every token of a text."""
+
+    @property
+    def info(self) -> ModelInfo:
+        """Of the model whose texts they are."""
+
+    @property
+    def reference_info(self) -> ModelInfo: ...
+
+    def prepare(self, texts: Iterable[Text]) -> None:
+        """Be told of every text that `score` will be asked for, before the first. Where the two models do not fit into
+        memory together, this is where the first one runs.
+        """
+
+    def score(self, prompt_ids: Sequence[int], texts: Sequence[Sequence[int]], top_k: int) -> Iterator[PairScores]:
+        """Compare the models on the texts after one prompt, in order.
+
+        Raises `ModelError` where a text is empty, is longer than a model takes, or has logits that are no numbers; the
+        texts before it have been yielded by then.
+        """
+
+    def score_kept(
+        self, prompt_ids: Sequence[int], texts: Sequence[Sequence[int]], kept: Sequence[KeptDistributions], top_k: int
+    ) -> Iterator[PairScores]:
+        """The same with bounds of the divergences, of what is kept of the first model, which does not run."""
+
+    def close(self) -> None:
+        """Release what only this scorer holds."""
+
+
 class Engine(Protocol):
     """The functions that an engine's module has."""
 
     def open_sampler(self, name: str, settings: ModelSettings, base_dir: Path) -> Sampler: ...
 
     def open_scorer(self, name: str, settings: ModelSettings, base_dir: Path) -> Scorer: ...
+
+    def open_pair_scorer(
+        self, first: tuple[str, ModelSettings], second: tuple[str, ModelSettings], base_dir: Path, how: PairLoading
+    ) -> PairScorer:
+        """For the two models, each by its name in the study and its settings. Raises `ModelError`."""
 
     def open_tokenizer(self, name: str, settings: ModelSettings, base_dir: Path) -> Tokenizer: ...
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from onoff_core.backends.contract import ModelInfo, Tokenizer
 from onoff_core.backends.requests import Request, Response
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
@@ -31,6 +32,25 @@ class Model(Protocol):
     def vocabulary(self) -> Vocabulary: ...
 
 
+class DescribedModel:
+    """A `Model` that has what is asked of it from its `info` and its `tokenizer`."""
+
+    info: ModelInfo
+    tokenizer: Tokenizer
+
+    @property
+    def max_positions(self) -> int | None:
+        return self.info.max_positions
+
+    @property
+    def stop_token_ids(self) -> frozenset[int]:
+        return self.info.stop_token_ids
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self.tokenizer.vocabulary
+
+
 class Draft:
     """A response that is being drawn, with its own uniform numbers."""
 
@@ -40,10 +60,12 @@ class Draft:
         self._model = model
         longest = model.max_positions
         room = sampling.max_length if longest is None else longest - len(request.prompt_ids)
-        self.max_tokens = min(sampling.max_length, room)
+        self.max_tokens = min(sampling.max_length - request.begun, room)
         self._stops = [text.encode() for text in sampling.stop_strings]
         self._keep = max(map(len, self._stops), default=0)
         self._tail = b""  # the last bytes, as many as a stop string may still need
+        if self._stops and request.begun:
+            self._tail = model.vocabulary.bytes_of(request.prompt_ids[-request.begun :])[-self._keep :]
 
     @property
     def last_token(self) -> int:

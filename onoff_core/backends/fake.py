@@ -11,16 +11,18 @@ import math
 import os
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from onoff_core.backends.contract import ModelInfo, OnTokens
-from onoff_core.backends.drafts import Draft
-from onoff_core.backends.requests import Request, Response, TokenScores
+from onoff_core.backends.contract import ModelInfo, OnTokens, PairLoading, Text
+from onoff_core.backends.drafts import DescribedModel, Draft
+from onoff_core.backends.requests import KeptDistributions, PairScores, Request, Response, TokenScores
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings, FakeFault, FakeScript, ModelSettings, SamplingSettings
@@ -63,24 +65,12 @@ class FakeTokenizer:
 
 
 @dataclass(frozen=True)
-class FakeModel:
+class FakeModel(DescribedModel):
     """The sampler and the scorer."""
 
     info: ModelInfo
     script: FakeScript
     tokenizer: FakeTokenizer
-
-    @property
-    def max_positions(self) -> int | None:
-        return self.info.max_positions
-
-    @property
-    def stop_token_ids(self) -> frozenset[int]:
-        return self.info.stop_token_ids
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self.tokenizer.vocabulary
 
     def sample(
         self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
@@ -138,6 +128,56 @@ class FakeModel:
         """There is nothing to release."""
 
 
+@dataclass(frozen=True)
+class FakePair:
+    """Two scripted models: all logits of both are 0, so they agree everywhere. A scoring fault is the reference's."""
+
+    first: FakeModel
+    second: FakeModel
+
+    @property
+    def info(self) -> ModelInfo:
+        return self.first.info
+
+    @property
+    def reference_info(self) -> ModelInfo:
+        return self.second.info
+
+    def prepare(self, texts: Iterable[Text]) -> None:
+        """Both fit into memory."""
+
+    def score(self, prompt_ids: Sequence[int], texts: Sequence[Sequence[int]], top_k: int) -> Iterator[PairScores]:
+        scores = self.second.score(prompt_ids, texts, DistributionSettings())
+        for text, own in zip(texts, scores, strict=True):
+            zeros = {name: np.zeros(len(text), np.float32) for name in ("log_ratio", "kl", "reverse_kl", "js")}
+            yield PairScores({**_same_of_both(own), **zeros})
+
+    def score_kept(
+        self, prompt_ids: Sequence[int], texts: Sequence[Sequence[int]], kept: Sequence[KeptDistributions], top_k: int
+    ) -> Iterator[PairScores]:
+        """Bounds that are as far apart as what is kept leaves them: of a uniform tail, not at all."""
+        scores = self.second.score(prompt_ids, texts, DistributionSettings())
+        names = ("log_ratio", "kl_lower", "kl_upper", "reverse_kl_lower", "js_lower")
+        for text, own, known in zip(texts, scores, kept, strict=True):
+            zeros = {name: np.zeros(len(text), np.float32) for name in names}
+            yield PairScores({**_same_of_both(own), **zeros, "js_upper": known.tail_mass * np.float32(math.log(2))})
+
+    def close(self) -> None:
+        """There is nothing to release."""
+
+
+def _same_of_both(scores: TokenScores) -> dict[str, NDArray[Any]]:
+    """The columns of each model alone."""
+    return {
+        "logprob": scores["logprob"],
+        "entropy": scores["entropy"],
+        "reference_logprob": scores["logprob"],
+        "reference_rank": scores["rank"],
+        "reference_entropy": scores["entropy"],
+        "topk_overlap": np.ones(len(scores["logprob"]), np.float32),
+    }
+
+
 def _uniform_scores(count: int, top_k: int | None) -> TokenScores:
     """The scores of `count` tokens of a model whose logits are all 0; ties keep the order of ids."""
     size = VOCABULARY_SIZE
@@ -174,6 +214,12 @@ def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> FakeMode
 
 def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> FakeModel:
     return _open(name, settings)
+
+
+def open_pair_scorer(
+    first: tuple[str, ModelSettings], second: tuple[str, ModelSettings], base_dir: Path, how: PairLoading
+) -> FakePair:
+    return FakePair(_open(*first), _open(*second))
 
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> FakeTokenizer:

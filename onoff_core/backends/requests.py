@@ -9,11 +9,17 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Request:
-    """One response to draw."""
+    """One response to draw.
+
+    `begun`: so many of the prompt's last tokens are the first ones of the response, which is gone on with. They count
+    in `max_length` and may be the beginning of a stop string; what is drawn comes after them. Requests that go on with
+    one response should stand side by side, shorter ones first: an engine may compute what they share once.
+    """
 
     problem_id: str
     sample_index: int
     prompt_ids: tuple[int, ...]
+    begun: int = 0
 
 
 @dataclass
@@ -25,6 +31,7 @@ class Response:
     logprobs: list[float] = field(default_factory=list)  # nats, raw model at temperature 1
     finish_reason: str = "length"  # stop, length, stop_string
     text: str | None = None  # where the engine says text and no ids: then the ids are of this text, tokenized here
+    drawn_by: list[int] | None = None  # of two models in turns: 1 the first, 2 the second; None: one drew all
 
 
 @dataclass(frozen=True)
@@ -41,3 +48,28 @@ class TokenScores:
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         return self.columns[name]
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Two models' distributions behind every token of one text.
+
+    The columns, by name, are those of the table `cross_scores` that hang on the models, (num_tokens,) each, at
+    temperature 1. Those that are null there are left out.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        return self.columns[name]
+
+
+@dataclass(frozen=True)
+class KeptDistributions:
+    """What is kept of a model's distributions behind the tokens of one response: `token_distributions` at T = 1."""
+
+    logprob: NDArray[Any]  # (num_tokens,) float32, nats, of the sampled token
+    entropy: NDArray[Any]  # (num_tokens,) float32, nats, over the whole vocabulary
+    tail_mass: NDArray[Any]  # (num_tokens,) float32, probability outside the top-k
+    topk_ids: NDArray[Any]  # (num_tokens, k) int32, by falling probability
+    topk_logprobs: NDArray[Any]  # (num_tokens, k) float32, nats

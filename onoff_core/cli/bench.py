@@ -10,7 +10,19 @@ from typing import Any
 
 from onoff_core.cli.printing import table
 
-NAMES = ("sampling", "distributions", "rewards", "statistics", "store", "platform", "browser", "scale", "gpu")
+NAMES = (
+    "sampling",
+    "branches",
+    "distributions",
+    "cross",
+    "rewards",
+    "statistics",
+    "store",
+    "platform",
+    "browser",
+    "scale",
+    "gpu",
+)
 
 
 def add(commands: Any) -> None:

@@ -9,20 +9,27 @@ from onoff_core.errors import ExchangeError
 from onoff_core.exchange.options import SHAPES
 from onoff_core.study import load_study
 
-WHAT = {"samples": "statistics", "distributions": "token_distributions"}  # kind of file: the asset it is made from
+# kind of file: the asset it is made from
+WHAT = {"samples": "statistics", "distributions": "token_distributions", "process-rewards": "branches"}
+_USUAL = ("samples", "distributions")
 
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
         "export",
-        help="write results.json, statistics.json, distributions.json and .npz",
+        help="write results.json, statistics.json, distributions.json and .npz, process_rewards.jsonl",
         description="Write a partition's results as the research scripts' files. onoff_core.distributions has "
         "load_distributions(DIR) to read distributions back.",
     )
     add_partition_arguments(command)
     command.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder to write into")
     command.add_argument(
-        "--what", type=_what, default=tuple(WHAT), metavar="samples,distributions", help="which files (default: both)"
+        "--what",
+        type=_what,
+        default=_USUAL,
+        metavar=",".join(WHAT),
+        help="which files (default: samples and distributions); process-rewards: a line a response with its steps and "
+        "their values, from branches at steps",
     )
     command.add_argument(
         "--shape",
@@ -53,7 +60,7 @@ def _what(text: str) -> tuple[str, ...]:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.exchange import ExportOptions, export_distributions, export_results
+    from onoff_core.exchange import ExportOptions, export_distributions, export_process_rewards, export_results
     from onoff_core.store import Store
 
     study = load_study()
@@ -77,6 +84,8 @@ def run(args: argparse.Namespace) -> int:
         written += export_results(store, key, args.output, options, print)
     if "distributions" in args.what:
         written += export_distributions(store, key, args.output, options, print)
+    if "process-rewards" in args.what:
+        written += export_process_rewards(store, key, args.output, print)
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
     samples = store.current("samples", key)

@@ -1,4 +1,4 @@
-"""`onoff import`: a results.json of the research scripts, or of `onoff export`, into the store."""
+"""`onoff import`: a results.json, or the rollouts of a training run or a server, into the store."""
 
 import argparse
 from pathlib import Path
@@ -7,27 +7,30 @@ from typing import TYPE_CHECKING, Any
 from onoff_core.cli.partition import add_partition_arguments, named_partition
 from onoff_core.commands import materialize_command
 from onoff_core.errors import SettingsError
-from onoff_core.study import load_study
+from onoff_core.study import Partition, load_study
 
 if TYPE_CHECKING:
     from onoff_core.exchange.importing import Imported
+    from onoff_core.store import Store
 
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
         "import",
-        help="bring a results.json into the store as samples",
+        help="bring a results.json or rollouts into the store as samples",
         description="Bring the responses of a results.json, in the shape that the research scripts write or in the one "
         "that their description shows, into the store as a partition's samples, marked as imported, so that they can "
         "be graded, scored and browsed. Token ids come from tokenizing the texts. The file's rewards and extracted "
-        "answers are compared with ours.",
+        "answers are compared with ours. Or bring the rollouts of verl, TRL, prime-rl, Inspect or a server such as "
+        "vLLM, with their token ids and log-probabilities, as far as the file has these (docs/rollouts.md).",
     )
     command.add_argument(
         "results",
         type=Path,
         nargs="?",
         metavar="RESULTS_DIR",
-        help="folder of a results.json, or the file (default: the one that a research file with 01_dist only names)",
+        help="folder of a results.json, or the file (default: the one that a research file with 01_dist only names); "
+        "or a file or folder of rollouts (.jsonl, .json, .parquet, .eval)",
     )
     add_partition_arguments(command)
     command.add_argument(
@@ -41,12 +44,30 @@ def add(commands: Any) -> None:
         metavar="FILE.jsonl",
         help="list the responses of which the file has another reward or extracted answer than ours",
     )
+    command.add_argument(
+        "--format",
+        choices=("rows", "traces", "inspect", "responses"),
+        help="of rollouts: rows (verl, TRL, plain), traces (prime-rl), inspect, responses (vLLM) (default: found out)",
+    )
+    command.add_argument("--step", type=int, help="of rollouts: only those of this step of the training run")
+    command.add_argument(
+        "--logprobs-temperature",
+        type=_temperature,
+        metavar="T",
+        help="of rollouts: the temperature that their log-probabilities are at (default: as the file says, else 1)",
+    )
     command.set_defaults(run=run)
+
+
+def _temperature(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"a number above 0 is wanted, not {text}")
+    return value
 
 
 def run(args: argparse.Namespace) -> int:
     from onoff_core.exchange.comparing import write_report
-    from onoff_core.exchange.importing import import_results
     from onoff_core.grid.judging import open_store
 
     study = load_study()
@@ -54,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     results = args.results or study.results_file
     if results is None:
         raise SettingsError(f"{study.config_path} names no results file to import; write: onoff import RESULTS_DIR")
-    made = import_results(partition, open_store(study), results, own=args.own_problems, log=print)
+    made = _imported(partition, open_store(study), results, args)
     print(f"{partition.key}: {made.manifest.num_rows} imported responses are its samples now ({study.store_path})")
     for line in notes(made):
         print(f"note: {line}")
@@ -66,8 +87,20 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
+def _imported(partition: Partition, store: "Store", path: Path, args: argparse.Namespace) -> "Imported":
+    from onoff_core.exchange.importing import import_results
+    from onoff_core.exchange.rollouts.importing import RolloutOptions, import_rollouts
+    from onoff_core.exchange.rollouts.reading import is_rollouts
+
+    asked = (args.format, args.step, args.logprobs_temperature)
+    if is_rollouts(path) or any(one is not None for one in asked):
+        return import_rollouts(partition, store, path, RolloutOptions(*asked, args.own_problems), log=print)
+    return import_results(partition, store, path, own=args.own_problems, log=print)
+
+
 def notes(made: "Imported") -> list[str]:
     """How the file differs from what the study would say, a line each."""
+    from onoff_core.exchange.rollouts.importing import rollout_notes
     from onoff_core.store.provenance import SamplesProvenance
 
     how, compared = SamplesProvenance.of(made.manifest), made.comparison
@@ -92,4 +125,6 @@ def notes(made: "Imported") -> list[str]:
             f"and {compared.num_answers_differing} extracted answers"
             + ("; --report FILE.jsonl lists them" if compared.differences else "")
         )
+    if made.manifest.facts.get("rollout_format"):
+        lines += rollout_notes(made.manifest.facts)
     return lines

@@ -11,12 +11,14 @@ from onoff_core.cli import (
     bench,
     browse,
     check,
+    demo,
     export,
     grade,
     import_results,
     power,
     prune,
     rename,
+    series,
     show,
     status,
     usage,
@@ -27,7 +29,23 @@ from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
 from onoff_core.machine import what_it_lacked
 
-_COMMANDS = (status, show, check, grade, browse, export, import_results, power, verify, usage, prune, rename, bench)
+_COMMANDS = (
+    status,
+    show,
+    series,
+    check,
+    grade,
+    browse,
+    export,
+    import_results,
+    power,
+    verify,
+    usage,
+    prune,
+    rename,
+    demo,
+    bench,
+)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -82,17 +82,19 @@ def _chosen(args: argparse.Namespace, study: Study, store: "Store") -> tuple[lis
 
     if args.orphans:
         datasets, models = {None, *study.datasets}, {None, *study.models}
+        pairs = {(*one.names, other.name) for one in study.partitions.values() for other in one.references}
 
         def in_study(asset: str, partition: tuple[str, ...]) -> bool:
-            dataset, model = names_of(asset, partition)
-            return dataset in datasets and model in models
+            dataset, model, reference = names_of(asset, partition)
+            asked = reference is None or (dataset, model, reference) in pairs
+            return dataset in datasets and model in models and asked
 
         return dropping.orphans(store, in_study), dropping.remove_orphans
     if args.asset is not None:
-        from onoff_core.tables import GRID_ASSETS
+        from onoff_core.tables import GRID_ASSETS, OPTIONAL
 
-        if args.asset not in GRID_ASSETS:
-            raise StoreError(f"--asset {args.asset!r}: no such asset; there are: {', '.join(GRID_ASSETS)}")
+        if args.asset not in (known := (*GRID_ASSETS, *OPTIONAL)):
+            raise StoreError(f"--asset {args.asset!r}: no such asset; there are: {', '.join(known)}")
         if args.older_than is None:
             raise StoreError("--asset drops current results: say with --older-than how many days old they have to be")
         return dropping.droppable(store, args.asset, args.older_than), dropping.drop

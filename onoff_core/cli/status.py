@@ -1,6 +1,7 @@
 """`onoff status`: the grid, dataset x model x asset."""
 
 import argparse
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli.extensions import extensions
@@ -10,6 +11,7 @@ from onoff_core.errors import ModelError
 from onoff_core.study import Study, load_study
 
 if TYPE_CHECKING:
+    from onoff_core.grid.status import AssetStatus
     from onoff_core.store import Store
 
 _MARKS = {
@@ -19,6 +21,7 @@ _MARKS = {
     "stale": "stale",
     "missing": "-",
     "dropped": "dropped",
+    "not asked for": "not asked for",
 }
 
 
@@ -28,7 +31,7 @@ def add(commands: Any) -> None:
         help="what is there of each partition",
         description="Print the grid: complete (made from what the settings say now; imported: brought in by onoff "
         "import), partial (begun), stale (made from other settings), dropped (removed by onoff prune "
-        "--asset, on purpose), - (missing).",
+        "--asset, on purpose), - (missing). An asset that the settings have to ask for has a column where they do.",
     )
     command.add_argument("--dataset", help="only this dataset")
     command.add_argument("--model", help="only this model")
@@ -39,7 +42,7 @@ def add(commands: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.grid.fingerprints import ASSETS
+    from onoff_core.grid.asked import asked_of_any
     from onoff_core.grid.problem_versions import problems_versions
     from onoff_core.grid.status import partition_status
     from onoff_core.store import Store, current_generations
@@ -56,7 +59,8 @@ def run(args: argparse.Namespace) -> int:
     }
     known = current_generations(store)
     rows, unfinished, open_keys = [], None, []
-    wanting: tuple[str, ...] = ASSETS
+    assets = asked_of_any(study.partitions.values())
+    wanting: tuple[str, ...] = assets
     for partition in study.partitions.values():
         if args.dataset not in (None, partition.dataset) or args.model not in (None, partition.model):
             continue
@@ -65,17 +69,15 @@ def run(args: argparse.Namespace) -> int:
         except ModelError as error:
             notes[partition.model] = f"cannot be judged: {error}"
             states = {}
-        rows.append(
-            [partition.dataset, partition.model, *(_MARKS[states[asset]] if states else "?" for asset in ASSETS)]
-        )
+        rows.append([partition.dataset, partition.model, *(_mark(states, asset) for asset in assets)])
         wants_work = any(state not in ("complete", "imported", "dropped") for state in states.values())
         open_keys += [partition.key] if wants_work else []
         if unfinished is None and wants_work:
             unfinished = partition.key  # to make imported samples anew would replace them
-            wanting = tuple(asset for asset in ASSETS if states[asset] not in ("imported", "dropped"))
+            wanting = tuple(asset for asset, state in states.items() if state not in ("imported", "dropped"))
     if args.all:
-        rows += _not_in_study(study, store, args.dataset, args.model)
-    print(table(["dataset", "model", *ASSETS], rows))
+        rows += _not_in_study(study, store, assets, args.dataset, args.model)
+    print(table(["dataset", "model", *assets], rows))
     print(f"\nstore: {study.store_path}")
     for name, note in notes.items():
         print(f"{name}: {note}")
@@ -90,15 +92,22 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _not_in_study(study: Study, store: "Store", dataset: str | None, model: str | None) -> list[list[str]]:
-    """A row for each partition that the store has and the study has not."""
-    from onoff_core.tables import GRID_ASSETS
+def _mark(states: "Mapping[str, AssetStatus]", asset: str) -> str:
+    """Of one asset of a partition; nothing where the partition does not ask for it."""
+    if not states:
+        return "?"
+    return _MARKS[states[asset]] if asset in states else ""
 
-    found = sorted({names for asset in GRID_ASSETS for names in store.partitions(asset)})
+
+def _not_in_study(
+    study: Study, store: "Store", assets: Sequence[str], dataset: str | None, model: str | None
+) -> list[list[str]]:
+    """A row for each partition that the store has and the study has not."""
+    found = sorted({names for asset in assets for names in store.partitions(asset)})
     return [
         [
             *names,
-            *("not in study" if store.current(asset, names) is not None else "-" for asset in GRID_ASSETS),
+            *("not in study" if store.current(asset, names) is not None else "-" for asset in assets),
         ]
         for names in found
         if "|".join(names) not in study.partitions and dataset in (None, names[0]) and model in (None, names[1])

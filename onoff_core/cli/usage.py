@@ -29,10 +29,11 @@ def run(args: argparse.Namespace) -> int:
     rows: list[list[object]] = []
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for part in usage(Store(study.store_path)):
-        dataset, model = names_of(part.asset, part.partition)
+        dataset, model, reference = names_of(part.asset, part.partition)
         if args.dataset not in (None, dataset) or args.model not in (None, model):
             continue
-        rows.append([part.asset, dataset or "-", model or "-", _megabytes(part.current), _megabytes(part.former)])
+        asset = part.asset if reference is None else f"{part.asset} by {reference}"
+        rows.append([asset, dataset or "-", model or "-", _megabytes(part.current), _megabytes(part.former)])
         for name in (part.asset, "all"):
             sums[name] = [sums[name][0] + part.current, sums[name][1] + part.former]
     rows += [[name, "all", "all", *map(_megabytes, both)] for name, both in sums.items() if name != "all"]

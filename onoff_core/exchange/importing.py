@@ -61,7 +61,7 @@ def import_results(
             made = already(store, generation, say)
             return Imported(made.generation, made.manifest, made.computed, comparison, failed)
         keep_problems(store, partition.dataset, of_dataset, version, replace_current=not own)
-        prompts = _Prompts(partition)
+        prompts = Prompts(partition)
         for index, chunk in enumerate(_chunks(list(zip(problems, results, strict=True)))):
             generation.write_fragment(index, [_table(prompts, chunk)])
         keep_vocabulary(store, partition.model, prompts.tokenizer.vocabulary)
@@ -129,7 +129,7 @@ def _chunks(pairs: Sequence[tuple[Problem, Result]]) -> Iterator[list[tuple[Prob
     yield chunk
 
 
-class _Prompts:
+class Prompts:
     """The prompt of each result: the file's own where it has one, else what the study renders; and how they differ."""
 
     def __init__(self, partition: Partition) -> None:
@@ -141,18 +141,36 @@ class _Prompts:
         self.num_given = self.num_rendered = self.num_differing = 0
         self.first_differing: str | None = None  # problem, and from which character on
 
-    def of(self, problem: Problem, result: Result) -> Prompt:
+    def of(self, problem: Problem, given: str | None) -> Prompt:
+        """`given`: as the file has it."""
         rendered = render_prompt(problem.question, self.task, self.tokenizer.chat_template)
-        if result.prompt is None:
+        if given is None:
             self.num_rendered += 1
             return rendered
         self.num_given += 1
-        if result.prompt == rendered.text:
+        if given == rendered.text:
             return rendered
+        self._differs(problem, given, rendered.text)
+        return Prompt(given, add_special_tokens=not self._brings_its_own(given))
+
+    def of_rollout(
+        self, problem: Problem, given: str | None, token_ids: Sequence[int] | None
+    ) -> tuple[str, Sequence[int]]:
+        """(text, ids) of a prompt of which the file may have the ids as well, which then count."""
+        if token_ids is None:
+            prompt = self.of(problem, given)
+            return prompt.text, self.tokenizer.encode(prompt)
+        self.num_given += 1
+        rendered = render_prompt(problem.question, self.task, self.tokenizer.chat_template)
+        text = self.tokenizer.decode(token_ids) if given is None else given
+        if self.tokenizer.encode(rendered) != list(token_ids):
+            self._differs(problem, text, rendered.text)
+        return text, token_ids
+
+    def _differs(self, problem: Problem, given: str, rendered: str) -> None:
         self.num_differing += 1
         if self.first_differing is None:
-            self.first_differing = f"problem {problem.problem_id}: {_where_they_part(result.prompt, rendered.text)}"
-        return Prompt(result.prompt, add_special_tokens=not self._brings_its_own(result.prompt))
+            self.first_differing = f"problem {problem.problem_id}: {_where_they_part(given, rendered)}"
 
     def _brings_its_own(self, text: str) -> bool:
         """Whether a prompt begins with a special token, and so needs no first token from the tokenizer."""
@@ -182,10 +200,10 @@ def _where_they_part(file: str, study: str) -> str:
     )
 
 
-def _table(prompts: _Prompts, chunk: Sequence[tuple[Problem, Result]]) -> pa.Table:
+def _table(prompts: Prompts, chunk: Sequence[tuple[Problem, Result]]) -> pa.Table:
     rows: list[dict[str, Any]] = []
     for problem, result in chunk:
-        prompt = prompts.of(problem, result)
+        prompt = prompts.of(problem, result.prompt)
         prompt_ids = prompts.tokenizer.encode(prompt)
         for index, text in enumerate(result.samples):
             token_ids = prompts.token_ids(text)

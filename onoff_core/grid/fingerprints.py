@@ -4,6 +4,9 @@ samples             problems' content, model and revision, task, sampling settin
 rewards             the samples' fingerprint, format and reward type
 statistics          the rewards' fingerprint; statistics settings that are not the default
 token_distributions the samples' fingerprint, distribution settings
+cross_scores        the samples' fingerprint, both models with their precision, cross settings; one per reference
+branches            the fingerprints of the samples, rewards and token distributions, the section `branches`
+second_opinions     the rewards' fingerprint, what is asked for, the judge's model
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
 (`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
@@ -12,15 +15,18 @@ seed that was drawn.
 
 import hashlib
 import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
 from onoff_core.backends.identity import FOLDER, model_identity
-from onoff_core.study import Partition
-from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS
+from onoff_core.errors import ModelError
+from onoff_core.study import Backend, ModelSettings, Partition, Reference
+from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS, OPTIONAL
 
 ASSETS = GRID_ASSETS
-__all__ = ["ASSETS", "CODE_VERSIONS"]
+__all__ = ["ASSETS", "CODE_VERSIONS", "OPTIONAL"]
 
 
 def fingerprint_of(content: Any) -> str:
@@ -31,23 +37,41 @@ def fingerprint_of(content: Any) -> str:
 
 def sampling_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's samples besides the problems."""
-    backend = partition.model_settings.backend_specific
-    script = {} if backend.script is None else {"script": list(backend.script.responses)}
-    identity = model_identity(partition.model_settings, partition.base_dir)
-    if partition.recorded_folder is not None and identity["model_name"] == FOLDER:
-        identity["model_name"] = partition.recorded_folder
+    model = _model(partition.model_settings, partition.base_dir)
+    if partition.recorded_folder is not None and model["model_name"] == FOLDER:
+        model["model_name"] = partition.recorded_folder
     return {
-        "model": {
-            **identity,
-            "backend_type": partition.model_settings.backend_type,
-            "torch_dtype": backend.torch_dtype,
-            **script,
-            **({"engine": backend.engine} if partition.model_settings.backend_type == "openai" else {}),
-        },
-        "task": partition.task.deciding({"reward_type", "thinking"}),
+        "model": model,
+        "task": partition.task.deciding({"reward_type", "second_opinion", "thinking"}),
         "sampling": partition.sampling.deciding({"batch_size"}),
         **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
     }
+
+
+def _model(settings: Backend, base_dir: Path) -> dict[str, Any]:
+    """The weights, and what decides how they are computed with. Raises `ModelError` where they are not there."""
+    backend = settings.backend_specific
+    return {
+        **model_identity(settings, base_dir),
+        "backend_type": settings.backend_type,
+        "torch_dtype": backend.torch_dtype,
+        **({} if backend.script is None else {"script": list(backend.script.responses)}),
+        **_switch(settings, base_dir),
+        **({"engine": backend.engine} if settings.backend_type == "openai" else {}),
+    }
+
+
+def _switch(settings: Backend, base_dir: Path) -> dict[str, Any]:
+    """What decides which of two models draws which token; the rest of the model's settings are the first's."""
+    switch = settings.switch if isinstance(settings, ModelSettings) else None
+    if switch is None or switch.second_model is None:
+        return {}
+    conditions = {
+        name: condition.model_dump(mode="json", exclude_none=True)
+        for name, condition in (("when", switch.when), ("back", switch.back))
+        if condition is not None
+    }
+    return {"switch": {"second": _model(switch.second_model, base_dir), **conditions}}
 
 
 def reward_settings(partition: Partition) -> dict[str, Any]:
@@ -74,6 +98,56 @@ def distribution_settings(partition: Partition) -> dict[str, Any]:
     scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
     precision = {} if dtype == model.backend_specific.torch_dtype else {"torch_dtype": dtype}
     return {**partition.distribution.deciding({"use_logits"}), **scorer, **precision}
+
+
+def cross_settings(partition: Partition, reference: Reference) -> dict[str, Any]:
+    """What decides the cross-scores of a partition by one reference besides the samples. How the models share the
+    memory does not, nor does which other references there are.
+    """
+    bounds = partition.cross.divergence == "bounds"
+    return {
+        "model": _scorer(partition.model_settings, partition),
+        "reference": _scorer(reference.settings, partition),
+        **partition.cross.deciding({"references", "load"}),
+        **({"distribution": distribution_settings(partition)} if bounds else {}),
+    }
+
+
+def _scorer(model: ModelSettings, partition: Partition) -> dict[str, Any]:
+    """Which weights score, and how; where they are not there, why: they may be another time."""
+    try:
+        identity = model_identity(model, partition.base_dir)
+    except ModelError as error:
+        identity = {"cannot_be_identified": str(error)}
+    return {
+        **identity,
+        "scorer": scorer_kind(model),
+        "torch_dtype": scoring_settings(model).backend_specific.torch_dtype,
+    }
+
+
+def branch_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's branches besides its samples, rewards and token distributions."""
+    return {} if partition.branches is None else partition.branches.deciding()
+
+
+def second_opinion_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's second opinions besides the rewards; empty where none are asked for.
+
+    A judge that is not there is named by its error: the other assets' states do not depend on it, and a run says so.
+    """
+    asked, judge = partition.task.second_opinion, partition.judge
+    if asked is None:
+        return {}
+    if judge is None:
+        return {"kind": asked.kind}
+    try:
+        model = _model(judge.settings, partition.base_dir)
+    except ModelError as error:
+        model = {"not there": str(error)}
+    thinking = {} if judge.thinking is None else {"thinking": judge.thinking.model_dump(mode="json")}
+    written = {"template_type": judge.template_type, "max_tokens": asked.max_tokens, **thinking}
+    return {"kind": asked.kind, "model": model, **written}
 
 
 def sampling_settings_version(partition: Partition) -> str:
@@ -109,6 +183,39 @@ def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, 
 
 def token_distributions_fingerprint(partition: Partition, samples: str) -> str:
     return _of("token_distributions", samples=samples, settings=distribution_settings_version(partition))
+
+
+def cross_scores_fingerprint(partition: Partition, samples: str, reference: Reference) -> str:
+    settings = fingerprint_of(cross_settings(partition, reference))
+    return _of("cross_scores", samples=samples, settings=settings)
+
+
+def all_references_fingerprint(by_reference: Mapping[str, str]) -> str:
+    """One version of the cross-scores by all references: of each reference, its fingerprint."""
+    return fingerprint_of(["cross_scores", sorted(by_reference.items())])
+
+
+def branches_fingerprint(partition: Partition, samples: str, rewards: str, token_distributions: str) -> str:
+    inputs = {"samples": samples, "rewards": rewards, "token_distributions": token_distributions}
+    return _of("branches", **inputs, settings=fingerprint_of(branch_settings(partition)))
+
+
+def second_opinions_fingerprint(partition: Partition, rewards: str) -> str:
+    return _of("second_opinions", rewards=rewards, settings=fingerprint_of(second_opinion_settings(partition)))
+
+
+def optional_settings(partition: Partition) -> dict[str, Any]:
+    """What decides the partition's optional assets besides what they are made from, by asset; without those that are
+    not asked for.
+    """
+    cross = {one.name: cross_settings(partition, one) for one in partition.references}
+    branches = branch_settings(partition)
+    asked = {
+        "cross_scores": cross or None,
+        "branches": None if partition.branches is None else branches,
+        "second_opinions": second_opinion_settings(partition) or None,
+    }
+    return {asset: settings for asset, settings in asked.items() if settings is not None}
 
 
 def _of(asset: str, **inputs: str) -> str:

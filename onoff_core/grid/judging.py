@@ -7,11 +7,12 @@ from typing import Any
 
 from onoff_core.errors import ModelError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import MISMATCH
 from onoff_core.grid.problem_versions import kept_problems_version
-from onoff_core.grid.status import wanted_now
+from onoff_core.grid.status import wanted_cross, wanted_now
 from onoff_core.store import Judged, Judgement, Store
 from onoff_core.study import Partition, Study, partition_key
-from onoff_core.tables import CODE_VERSIONS, TABLES
+from onoff_core.tables import ASSETS, BRANCH_TABLES, CODE_VERSIONS, OPTIONAL_ASSETS, TABLES
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
 
@@ -34,7 +35,7 @@ class StudyJudge:
 
     @cached_property
     def version(self) -> str:
-        settings: list[Any] = [CODE_VERSIONS, sorted(self._problems.items())]
+        settings: list[Any] = [CODE_VERSIONS, sorted(self._problems.items()), list(self.checkpoints.items())]
         for partition in self._study.partitions.values():
             try:
                 sampling = fingerprints.sampling_settings_version(partition)
@@ -47,9 +48,14 @@ class StudyJudge:
                     fingerprints.reward_settings_version(partition),
                     fingerprints.statistics_settings(partition),
                     fingerprints.distribution_settings_version(partition),
+                    fingerprints.optional_settings(partition),
                 ]
             )
         return fingerprints.fingerprint_of(settings)
+
+    @property
+    def checkpoints(self) -> dict[str, tuple[str, int]]:
+        return self._study.checkpoints()
 
     @cached_property
     def _problems(self) -> dict[str, str]:
@@ -71,8 +77,10 @@ class StudyJudge:
                 said[asset, partition] = _MADE if partition[0] in self._study.datasets else _NOT_IN_STUDY
         grid: dict[tuple[str, ...], dict[str, Judged]] = defaultdict(dict)
         for (asset, partition), now in found.items():
-            if len(partition) == 2:
+            if TABLES[asset].partitioned_by == ("dataset", "model"):
                 grid[partition][asset] = now
+            elif len(partition) == 3:
+                said[asset, partition] = self._of_cross(asset, partition, now, found)
         for names, there in grid.items():
             key = partition_key(*names)
             known = self._study.partitions.get(key)
@@ -86,6 +94,34 @@ class StudyJudge:
         stale = self._problems.get(dataset, now.fingerprint) != now.fingerprint
         return Judgement(True, stale, "the data set has other problems now" if stale else None)
 
+    def _of_cross(self, asset: str, names: tuple[str, ...], now: Judged, found: Mapping[Key, Judged]) -> Judgement:
+        """Of the cross-scores by one reference."""
+        partition = self._study.partitions.get(partition_key(*names[:2]))
+        asked = {} if partition is None else {one.name: one for one in partition.references}
+        samples = found.get(("samples", names[:2]))
+        if partition is None or names[2] not in asked:
+            return _NOT_IN_STUDY
+        if samples is None:
+            return Judgement(True, None, "the samples that it was made from are not there")
+        wanted = wanted_cross(partition, self._wanted_samples(partition, samples))
+        if now.fingerprint == wanted[names[2]]:
+            return _MADE
+        settings = fingerprints.cross_settings(partition, asked[names[2]])
+        inputs = {"samples": self._wanted_samples(partition, samples)}
+        return Judgement(True, True, _reason(asset, now, inputs, settings))
+
+    def _wanted_samples(self, partition: Partition, samples: Judged) -> str:
+        """The fingerprint of the samples that the settings ask for; of those that are there, where it is not known."""
+        version = self._problems.get(partition.dataset) or samples.inputs.get("problems")
+        try:
+            return (
+                samples.fingerprint
+                if version is None
+                else wanted_now(partition, version, self._store, samples)["samples"]
+            )
+        except ModelError:  # is said of the samples
+            return samples.fingerprint
+
     def _of_partition(self, partition: Partition, there: Mapping[str, Judged]) -> dict[str, Judgement]:
         samples = there.get("samples")
         version = self._problems.get(partition.dataset) or (samples.inputs.get("problems") if samples else None)
@@ -95,16 +131,29 @@ class StudyJudge:
             wanted = wanted_now(partition, version, self._store, samples)
         except ModelError as error:
             return {asset: Judgement(True, None, str(error)) for asset in there}
-        wanted["problem_statistics"] = wanted["statistics"]
+        wanted |= {
+            table.name: wanted[made.name]
+            for made in (*ASSETS, *OPTIONAL_ASSETS)
+            if made.name in wanted
+            for table in made.tables
+        }
         inputs = {**wanted, "problems": version}
         settings = {
             "samples": lambda: fingerprints.sampling_settings(partition),
             "rewards": lambda: fingerprints.reward_settings(partition),
             **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
-            "token_distributions": lambda: fingerprints.distribution_settings(partition),
+            **dict.fromkeys(("token_distributions", *MISMATCH), lambda: fingerprints.distribution_settings(partition)),
+            **dict.fromkeys(BRANCH_TABLES, lambda: fingerprints.branch_settings(partition)),
+            **dict.fromkeys(
+                ("second_opinions", "second_opinion_statistics"),
+                lambda: fingerprints.second_opinion_settings(partition),
+            ),
         }
         said = {}
         for asset, now in there.items():
+            if asset not in wanted:
+                said[asset] = _NOT_ASKED_FOR
+                continue
             stale = now.fingerprint != wanted[asset]
             reason = _reason(asset, now, inputs, settings[asset]() if asset in settings else {}) if stale else None
             said[asset] = Judgement(True, stale, reason)
@@ -113,6 +162,7 @@ class StudyJudge:
 
 _MADE = Judgement(True, False, None)
 _NOT_IN_STUDY = Judgement(False, None, "not in the study")
+_NOT_ASKED_FOR = Judgement(True, None, "the settings ask for none any more")
 
 
 def _reason(asset: str, now: Judged, inputs: Mapping[str, str], settings: Mapping[str, Any]) -> str:

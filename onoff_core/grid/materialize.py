@@ -19,6 +19,7 @@ from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError, StoreError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.mismatch_tables import keep_mismatch
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
@@ -36,7 +37,7 @@ from onoff_core.tables import SCHEMAS, TABLES
 Log = Callable[[str], None]
 T = TypeVar("T")
 
-_info: Log = logging.getLogger("onoff").info
+info: Log = logging.getLogger("onoff").info
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def materialize_samples(
     """Draw the partition's responses. `ad_hoc`: of a partition that is not quite what the settings say; other models'
     results are still read with the data set's problems as they were.
     """
-    say, partition = log or _info, as_recorded(partition, store)
+    say, partition = log or info, as_recorded(partition, store)
     problems = load_problems(partition.dataset, partition.dataset_settings, partition.base_dir)
     version = problems_version(problems)
     if not ad_hoc:
@@ -115,6 +116,7 @@ def _sample(
         return [chunk.index for chunk in chunks], {
             "seed": begun["seed"],
             "model_revision": sampler.info.revision,
+            **series_facts(partition),
             "model_source": model_source(partition.model_settings, partition.base_dir),
             "device": sampler.info.device,
             "torch_dtype": sampler.info.dtype,
@@ -125,6 +127,12 @@ def _sample(
         }
 
 
+def series_facts(partition: Partition) -> dict[str, Any]:
+    """Which step of which training run the model is: for the time when the study has it no longer."""
+    model = partition.model_settings
+    return {} if model.series is None else {"series": model.series, "step": model.step}
+
+
 def _batch_size(sampling: SamplingSettings, most_rows: int | None) -> int:
     """The batch size in fact used in the end: where memory was short, half of it, or half of that."""
     return sampling.batch_size if most_rows is None else min(sampling.batch_size, most_rows)
@@ -132,7 +140,7 @@ def _batch_size(sampling: SamplingSettings, most_rows: int | None) -> int:
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Grade the partition's current samples."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     generation = store.generation("rewards", key, fingerprints.rewards_fingerprint(partition, samples.fingerprint))
     with store.writing(generation):
@@ -176,7 +184,7 @@ def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress:
 
 def materialize_statistics(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Summarise the partition's current rewards, each problem's too, and compare the data set's models anew."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
     fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
     generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
@@ -203,7 +211,7 @@ def materialize_token_distributions(
     partition: Partition, store: Store, log: Log | None = None, *, again: bool = False
 ) -> Made:
     """Score every token of the partition's current samples."""
-    say, key = log or _info, (partition.dataset, partition.model)
+    say, key = log or info, (partition.dataset, partition.model)
     samples = store.require("samples", key)
     if SamplesProvenance.of(samples.manifest()).ids_from_text:
         raise ModelError(
@@ -215,11 +223,15 @@ def materialize_token_distributions(
     generation = store.generation("token_distributions", key, fingerprint)
     with store.writing(generation):
         if is_whole(generation, say, again):
-            return already(store, generation, say)
-        facts = _extract(partition, store, samples, generation, say, log)
-        settings = fingerprints.distribution_settings(partition)
-        inputs = {"samples": samples.fingerprint}
-        return finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+            made = already(store, generation, say)
+        else:
+            facts = _extract(partition, store, samples, generation, say, log)
+            settings = fingerprints.distribution_settings(partition)
+            inputs = {"samples": samples.fingerprint}
+            made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
+        if keep_mismatch(store, samples, generation, again):
+            publish_catalog(store)
+        return made
 
 
 def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:
@@ -274,7 +286,7 @@ def _begun_ahead(begun: Iterator[T], count: int = 2) -> Iterator[T]:
     yield from ahead
 
 
-def is_whole(generation: Generation, say: Log = _info, again: bool = False) -> bool:
+def is_whole(generation: Generation, say: Log = info, again: bool = False) -> bool:
     """Whether the generation is complete and undamaged. What is damaged is set aside, and so is made again, alone; all
     of it where it is to be made again.
     """

@@ -7,7 +7,7 @@ requests the keys.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from onoff_core.grid.fingerprints import ASSETS
+from onoff_core.grid.fingerprints import ASSETS, OPTIONAL
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class PartitionState:
     """One partition as the platform sees it."""
 
     key: str
-    wanted: Mapping[str, str] | None  # asset -> fingerprint by the settings; None: the data set was not read
+    wanted: Mapping[str, str] | None  # asset asked for -> fingerprint by the settings; None: data set not read
     made: Mapping[str, str]  # asset -> fingerprint of the last materialization whose result is still in the store
     made_at: float | None = None  # seconds since 1970, of the last materialization; None: never
     in_progress: bool = False  # queued, running, or waiting in a backfill
@@ -24,9 +24,10 @@ class PartitionState:
 
     @property
     def due(self) -> tuple[str, ...]:
-        """The assets that are missing or stale."""
+        """The assets that are missing or stale; optional ones only where they are wanted."""
         wanted = self.wanted or {}
-        return tuple(asset for asset in ASSETS if asset not in self.made or self.made[asset] != wanted.get(asset))
+        assets = (*ASSETS, *(asset for asset in OPTIONAL if asset in wanted))
+        return tuple(asset for asset in assets if asset not in self.made or self.made[asset] != wanted.get(asset))
 
 
 @dataclass(frozen=True)

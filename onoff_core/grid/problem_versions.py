@@ -14,6 +14,7 @@ from onoff_core.grid.fingerprints import (
     CODE_VERSIONS,
     distribution_settings_version,
     fingerprint_of,
+    optional_settings,
     reward_settings_version,
     sampling_settings_version,
     statistics_settings,
@@ -89,7 +90,7 @@ def inputs_version(partition: Partition) -> str:
             sampling,
             reward_settings_version(partition),
             distribution_settings_version(partition),
-            *filter(None, [statistics_settings(partition)]),
+            *filter(None, [statistics_settings(partition), optional_settings(partition)]),
             CODE_VERSIONS,
         ]
     )

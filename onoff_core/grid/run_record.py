@@ -24,6 +24,9 @@ _PACKAGES = {
     "statistics": ("numpy",),
     "problem_statistics": ("numpy",),
     "token_distributions": ("torch", "transformers", "tokenizers"),
+    "cross_scores": ("torch", "transformers", "tokenizers"),
+    "branches": ("torch", "transformers", "tokenizers", "math-verify", "sympy"),
+    "second_opinions": ("torch", "transformers", "tokenizers"),
 }
 RUN = "run"  # the fact that holds it
 

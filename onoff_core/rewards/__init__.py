@@ -3,7 +3,7 @@
 grading      responses -> verdicts, in order
 pool         processes with a deadline for each item; processes is one of them, worker what runs in it
 answers      what an answer says (its docstring names the parts); comparisons: when two say the same
-rules        a second opinion that shares nothing with these; judging: what a model is asked for one
+opinions     second opinions, by rules that share nothing with these; judging: by a model
 """
 
 from onoff_core.boxes import whole_gold

@@ -182,11 +182,13 @@ def _replace(
         _insert(connection, list(_current(store, batch)))
     judged = store.judge is not None and judging.apply(connection, store.judge, set(work), anew)
     changed = {asset for asset, _ in work}
-    if anew or judged or changed & {"statistics", "comparisons"}:
+    if anew or judged or changed & {"statistics", "comparisons", "second_opinion_statistics"}:
         judging.derive(connection)
     for asset in schema.VIEWS:
         if anew or asset in changed:
             schema.create_view(connection, asset, template(asset), by_dataset=store.files.locks)
+    if anew:
+        schema.create_series_view(connection)
     connection.execute("COMMIT")
 
 
@@ -203,7 +205,7 @@ def _current(store: Store, work: Sequence[Work]) -> Iterator[tuple[Generation, M
 
 def _delete(connection: duckdb.DuckDBPyConnection, asset: str, partition: tuple[str, ...]) -> None:
     names = schema.names_of(asset, partition)
-    same = "dataset IS NOT DISTINCT FROM ? AND model IS NOT DISTINCT FROM ?"
+    same = " AND ".join(f"{name} IS NOT DISTINCT FROM ?" for name in schema.NAMES)
     for table in ("generations", "fragments"):
         connection.execute(f"DELETE FROM {table} WHERE asset = ? AND {same}", [asset, *names])
     if asset in schema.COPIED:
@@ -225,7 +227,7 @@ def _insert(connection: duckdb.DuckDBPyConnection, made: Sequence[tuple[Generati
             logger.warning("not published: %s", error)
             continue
         generations.append(_generation_row(generation, manifest, columns))
-        names = dict(zip(("dataset", "model"), schema.names_of(asset, manifest.partition), strict=True))
+        names = dict(zip(schema.NAMES, schema.names_of(asset, manifest.partition), strict=True))
         fragments += [
             {
                 "asset": asset,
@@ -265,15 +267,14 @@ def _columns(generation: Generation, manifest: Manifest) -> list[str]:
 
 
 def _generation_row(generation: Generation, manifest: Manifest, columns: list[str]) -> dict[str, object]:
-    dataset, model = schema.names_of(generation.asset, manifest.partition)
+    names = schema.names_of(generation.asset, manifest.partition)
     as_json = {
         name: json.dumps(_without_places(getattr(manifest, name)), ensure_ascii=False)
         for name in ("inputs", "settings", "facts")
     }
     return {
         "asset": generation.asset,
-        "dataset": dataset,
-        "model": model,
+        **dict(zip(schema.NAMES, names, strict=True)),
         "fingerprint": manifest.fingerprint,
         "num_rows": manifest.num_rows,
         "completed_at": pa.scalar(int(manifest.completed_at * 1_000_000), pa.timestamp("us")).as_py(),
@@ -307,6 +308,7 @@ def _compact(path: Path, files: Files, template: Template) -> None:
             connection.execute(f"INSERT INTO {table} BY NAME SELECT * FROM bloated.{table}")
         for asset in schema.VIEWS:
             schema.create_view(connection, asset, template(asset), by_dataset=files.locks)
+        schema.create_series_view(connection)
         connection.execute("UPDATE onoff_catalog SET judged_by = (SELECT judged_by FROM bloated.onoff_catalog)")
         connection.execute("DETACH bloated")
     compacted.replace(path)

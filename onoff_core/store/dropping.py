@@ -13,7 +13,7 @@ from onoff_core.store.catalog import publish_catalog
 from onoff_core.store.generation import DROPPED, Generation
 from onoff_core.store.store import Change, Store, current_lock
 from onoff_core.store.upkeep import Removal, is_ours, num_bytes, remove
-from onoff_core.tables import SCHEMAS, TABLES
+from onoff_core.tables import OPTIONAL_ASSETS, SCHEMAS, TABLES
 
 InStudy = Callable[[str, tuple[str, ...]], bool]  # takes an asset and a partition
 
@@ -67,7 +67,9 @@ def remove_empty(store: Store, asset: str, partition: tuple[str, ...]) -> None:
 
 def droppable(store: Store, asset: str, older_than_days: float) -> list[Removal]:
     """The current generations of an asset that were finished longer ago; an error if other tables are made from it."""
-    makes = sorted(name for name, table in TABLES.items() if asset in table.made_from)
+    # What is made of distributions where the settings ask for it stays whole without them.
+    extra = {table.name for made in OPTIONAL_ASSETS for table in made.tables}
+    makes = sorted(name for name, table in TABLES.items() if asset in table.made_from and name not in extra)
     if makes or asset in ("problems", "vocabulary"):
         raise StoreError(f"{asset} cannot be dropped: {', '.join(makes) or 'every page'} needs it")
     found = []

@@ -37,6 +37,14 @@ _MADE_WITH = {
     "vocabulary": "samples",
     "problem_statistics": "statistics",
     "comparisons": "statistics",
+    "cross_responses": "cross_scores",
+    "cross_statistics": "cross_scores",
+    "continuations": "branches",
+    "branch_positions": "branches",
+    "branch_problems": "branches",
+    "rollout_mismatch": "token_distributions",
+    "rollout_mismatch_statistics": "token_distributions",
+    "second_opinion_statistics": "second_opinions",
 }
 
 
@@ -169,7 +177,7 @@ class Generation:
     @property
     def _mend(self) -> str:
         made_with = _MADE_WITH.get(self.asset, self.asset)
-        return f"materialize {made_with} of {'|'.join(self.partition)} again: only what is damaged is made anew"
+        return f"materialize {made_with} of {'|'.join(self.partition[:2])} again: only what is damaged is made anew"
 
     def batches(self, index: int, columns: Sequence[str], num_rows: int) -> Iterator[pa.RecordBatch]:
         """A fragment's rows in order, in batches of at most `num_rows`; memory holds one batch."""

@@ -15,7 +15,7 @@ from onoff_core.store import schema
 from onoff_core.store.manifest import plain_json, plain_object
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
-_SAME = "g.asset = j.asset AND g.dataset IS NOT DISTINCT FROM j.dataset AND g.model IS NOT DISTINCT FROM j.model"
+_SAME = f"g.asset = j.asset AND {schema.same_partition('g', 'j')}"
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,10 @@ class Judge(Protocol):
     def version(self) -> str:
         """The hash of everything but the results that decides judgements; when it changes, all are judged again."""
 
+    @property
+    def checkpoints(self) -> Mapping[str, tuple[str, int]]:
+        """model -> (series, step) of each model that is a step of a training run."""
+
     def judge(self, found: Mapping[Key, Judged]) -> Mapping[Key, Judgement]:
         """The judgement of each generation. All current generations of a partition are given together."""
 
@@ -52,6 +56,8 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
     """Record the judgements of changed generations, or of all. Returns whether there was anything to judge."""
     ((former,),) = connection.execute("SELECT judged_by FROM onoff_catalog").fetchall()
     everything = anew or former != judge.version
+    if everything:
+        _keep_checkpoints(connection, judge.checkpoints)
     found = _found(connection, None if everything else {schema.names_of(*key)[0] for key in changed})
     if not everything and not changed:
         return False
@@ -59,7 +65,7 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
     rows = [
         {
             "asset": asset,
-            **dict(zip(("dataset", "model"), schema.names_of(asset, partition), strict=True)),
+            **dict(zip(schema.NAMES, schema.names_of(asset, partition), strict=True)),
             "in_study": said.in_study,
             "is_stale": said.is_stale,
             "stale_because": said.reason,
@@ -78,11 +84,19 @@ def apply(connection: duckdb.DuckDBPyConnection, judge: Judge, changed: set[Key]
     return True
 
 
+def _keep_checkpoints(connection: duckdb.DuckDBPyConnection, checkpoints: Mapping[str, tuple[str, int]]) -> None:
+    connection.execute("DELETE FROM checkpoints")
+    rows = [[model, series, step] for model, (series, step) in checkpoints.items()]
+    if rows:
+        connection.executemany("INSERT INTO checkpoints VALUES (?, ?, ?)", rows)
+
+
 _JUDGED = pa.schema(
     [
         ("asset", pa.string()),
         ("dataset", pa.string()),
         ("model", pa.string()),
+        ("reference", pa.string()),
         ("in_study", pa.bool_()),
         ("is_stale", pa.bool_()),
         ("stale_because", pa.string()),
@@ -93,7 +107,7 @@ _JUDGED = pa.schema(
 def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | None) -> dict[Key, Judged]:
     """All current generations, or those of these data sets (None stands for those without a data set)."""
     rows = connection.execute(
-        "SELECT asset, dataset, model, fingerprint, inputs, settings, facts->'imported' FROM generations "
+        f"SELECT asset, {', '.join(schema.NAMES)}, fingerprint, inputs, settings, facts->'imported' FROM generations "
         "WHERE $all OR list_contains($datasets, coalesce(dataset, ''))",
         {"all": datasets is None, "datasets": [name or "" for name in datasets or ()]},
     ).fetchall()
@@ -125,5 +139,16 @@ def derive(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         f"INSERT INTO leaderboard BY NAME SELECT {', '.join(schema.LEADERBOARD)} FROM statistics JOIN "
         "(SELECT dataset, model, stale_because FROM generations WHERE asset = 'statistics') USING (dataset, model) "
+        f"LEFT JOIN ({_OPINIONS_OF_THESE_REWARDS}) USING (dataset, model) "
         "ORDER BY dataset, accuracy DESC NULLS LAST, model"
     )
+
+
+# Second opinions on other verdicts than the statistics are of say nothing about these.
+_OPINIONS_OF_THESE_REWARDS = (
+    "SELECT dataset, model, disagreement_share, disagreement_low, disagreement_high FROM second_opinion_statistics "
+    "JOIN (SELECT dataset, model, inputs->>'rewards' AS rewards FROM generations WHERE asset = "
+    "'second_opinion_statistics') AS second USING (dataset, model) "
+    "JOIN (SELECT dataset, model, inputs->>'rewards' AS rewards FROM generations WHERE asset = 'statistics') AS first "
+    "USING (dataset, model) WHERE first.rewards = second.rewards"
+)

@@ -1,11 +1,13 @@
 """Write our Parquet files, and read them back.
 
-They use zstd, and BYTE_STREAM_SPLIT for floats: the smallest files of those measured, and DuckDB reads both.
+Every choice is for size among what DuckDB reads (docs/speed.md has the trials): BYTE_STREAM_SPLIT for floats,
+differences for a column that counts, smallest and largest values only of columns that rows are looked up by.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,20 +16,41 @@ from onoff_core.errors import StoreError
 from onoff_core.growth import read_table
 
 _BUFFER_BYTES = 1 << 20  # read ahead for each column that is read in batches
+_SMALL_ROW = 1024  # bytes, in memory
+_BROTLI_QUALITY = 5  # 4 is 3 % larger; 9 takes 25 times as long
+_COUNTING = ("position",)  # columns that rise by one from row to row
+_LOOKED_UP = ("problem_id", "sample_index", "position")  # of which a row group says its smallest and largest value
 
 
 def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
     """Write tables of this schema as they come, each as one row group."""
+    tables = iter(row_groups)
+    first = next(tables, None)
     leaves = _leaves(schema)
+    floats = [name for name, kind in leaves if pa.types.is_float32(kind)]
+    counting = [name for name in schema.names if name in _COUNTING]
     with pq.ParquetWriter(
         path,
         schema,
-        compression="zstd",
+        **_compression(first),
         use_dictionary=[name for name, kind in leaves if pa.types.is_string(kind)],
-        use_byte_stream_split=[name for name, kind in leaves if pa.types.is_float32(kind)],
+        column_encoding={
+            **dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
+            **dict.fromkeys(counting, "DELTA_BINARY_PACKED"),
+        },
+        write_statistics=[name for name in schema.names if name in _LOOKED_UP],
     ) as writer:
-        for table in row_groups:
+        for table in itertools.chain([] if first is None else [first], tables):
             writer.write_table(table.cast(schema), row_group_size=max(1, table.num_rows))
+
+
+def _compression(first: pa.Table | None) -> dict[str, Any]:
+    """brotli is smaller by a twelfth, and fast enough where a row is small: 20 alternatives of a token take 7 us, but
+    1,000 of them 140 us, which is longer than a GPU takes to score the token. There it is zstd, with 22 us.
+    """
+    if first is None or first.num_rows == 0 or first.nbytes > _SMALL_ROW * first.num_rows:
+        return {"compression": "zstd"}
+    return {"compression": "brotli", "compression_level": _BROTLI_QUALITY}
 
 
 def read_parquet(file: BinaryIO, columns: Sequence[str] | None) -> pa.Table:

@@ -39,6 +39,7 @@ class SamplesProvenance:
     engine: str | None = None  # of servers, with its version; None: imported, or the model ran in processes of ours
     not_promised: tuple[str, ...] = ()  # what the servers could not show and the settings do not require
     ids_from_text: bool = False  # the server said text only, which was tokenized
+    logprobs_temperature: float | None = None  # of log-probabilities that were imported; None: there are none
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -63,6 +64,7 @@ class SamplesProvenance:
             engine=facts.get("engine"),
             not_promised=tuple(facts.get("not_promised", ())),
             ids_from_text=facts.get("ids") == IDS_FROM_TEXT,
+            logprobs_temperature=facts.get("logprobs_temperature"),
         )
 
 
@@ -143,7 +145,7 @@ class RunProvenance:
             for field in fields(RunProvenance)
             if field.default is MISSING or field.name in run
         }
-        lists = {name: tuple(values[name]) for name in ("gpus", "gpu_numbers") if name in values}
+        lists: dict[str, Any] = {name: tuple(values[name]) for name in ("gpus", "gpu_numbers") if name in values}
         return RunProvenance(**{**values, **lists})
 
 

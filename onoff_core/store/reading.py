@@ -186,7 +186,7 @@ def current_generations(
     """
     with nullcontext(connection) if connection is not None else reading_catalog(store) as catalog:
         rows = catalog.execute(
-            "SELECT asset, dataset, model, fingerprint, inputs, facts->'imported' FROM generations"
+            f"SELECT asset, {', '.join(schema.NAMES)}, fingerprint, inputs, facts->'imported' FROM generations"
         ).fetchall()
     try:
         found = {

@@ -15,6 +15,7 @@ from onoff_core.store.store import Store
 from onoff_core.tables import SCHEMAS, TABLES
 
 Kind = Literal["dataset", "model"]
+_COLUMNS: dict[Kind, tuple[str, ...]] = {"dataset": ("dataset",), "model": ("model", "reference")}
 
 
 def rename(store: Store, kind: Kind, old: str, new: str) -> int:
@@ -25,11 +26,11 @@ def rename(store: Store, kind: Kind, old: str, new: str) -> int:
     """
     if not NAME.fullmatch(new):
         raise StoreError(f"{new!r} is no name: letters, digits and . _ + -, beginning with a letter or digit")
-    found = [(asset, partition) for asset, partition in _partitions(store) if _name(asset, partition, kind) == old]
+    found = [(asset, partition) for asset, partition in _partitions(store) if old in _named(asset, partition, kind)]
     if not found:
         raise StoreError(f"{store.root} has nothing of the {kind} {old!r}")
     for asset, partition in found:
-        target = _renamed(asset, partition, kind, new)
+        target = _renamed(asset, partition, kind, old, new)
         for names in (partition, target):
             if store.files.is_locked("/".join((asset, *names))):
                 raise StoreError(f"{asset} of {'|'.join(names)} is being written; rename when that is done")
@@ -38,7 +39,7 @@ def rename(store: Store, kind: Kind, old: str, new: str) -> int:
             raise StoreError(f"{store.root} has results of {'|'.join(target)} already; choose another name")
     count = 0
     for asset, partition in found:
-        target = _renamed(asset, partition, kind, new)
+        target = _renamed(asset, partition, kind, old, new)
         order = [name for name in store.order(asset, partition) if _copy(store, asset, partition, target, name)]
         for fingerprint in reversed(order):  # the current one last
             store.make_current(store.generation(asset, target, fingerprint))
@@ -52,13 +53,17 @@ def _partitions(store: Store) -> list[tuple[str, tuple[str, ...]]]:
     return [(asset, partition) for asset in SCHEMAS for partition in store.partitions(asset)]
 
 
-def _name(asset: str, partition: tuple[str, ...], kind: Kind) -> str | None:
-    return dict(zip(TABLES[asset].partitioned_by, partition, strict=True)).get(kind)
+def _named(asset: str, partition: tuple[str, ...], kind: Kind) -> list[str]:
+    """The names of this kind that a partition has."""
+    columns = TABLES[asset].partitioned_by
+    return [value for name, value in zip(columns, partition, strict=True) if name in _COLUMNS[kind]]
 
 
-def _renamed(asset: str, partition: tuple[str, ...], kind: Kind, new: str) -> tuple[str, ...]:
+def _renamed(asset: str, partition: tuple[str, ...], kind: Kind, old: str, new: str) -> tuple[str, ...]:
+    columns = TABLES[asset].partitioned_by
     return tuple(
-        new if name == kind else value for name, value in zip(TABLES[asset].partitioned_by, partition, strict=True)
+        new if name in _COLUMNS[kind] and value == old else value
+        for name, value in zip(columns, partition, strict=True)
     )
 
 

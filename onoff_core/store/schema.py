@@ -22,11 +22,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onoff_core.store.files import Files
+from onoff_core.store.series_view import SERIES_COMMENTS, series_query
 from onoff_core.tables import SCHEMAS, TABLES
 
 COPIED = tuple(table.name for table in TABLES.values() if table.in_catalog == "copy")
 VIEWS = tuple(table.name for table in TABLES.values() if table.in_catalog == "view")
-_LAYOUT = 3  # raised when the catalog's own tables, views or macros come to be made in another way
+_LAYOUT = 4  # raised when the catalog's own tables, views or macros come to be made in another way
 
 
 def version_of(schemas: Mapping[str, pa.Schema]) -> int:
@@ -40,15 +41,21 @@ def version_of(schemas: Mapping[str, pa.Schema]) -> int:
 
 
 CATALOG_VERSION = version_of(SCHEMAS)
-TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard")
+TABLES_IN_CATALOG = ("generations", "fragments", *COPIED, "leaderboard", "checkpoints")
 TEMPLATES = "schema"
 _MOST_BRANCHES = 50  # of a view; each costs a query about a millisecond, even if it is dropped
 
-_NAME_COMMENTS = {"dataset": "short name, from onoff.yaml", "model": "short name, from onoff.yaml"}
+_NAME_COMMENTS = {
+    "dataset": "short name, from onoff.yaml",
+    "model": "short name, from onoff.yaml",
+    "reference": "short name of the other model, which scored the model's text",
+}
+NAMES = tuple(_NAME_COMMENTS)  # the columns that may name a partition, in the order of its parts
 _GENERATIONS = {
     "asset": ("VARCHAR", "what it is a generation of"),
     "dataset": ("VARCHAR", "null for a vocabulary"),
     "model": ("VARCHAR", "null for problems"),
+    "reference": ("VARCHAR", "of cross-scores; null for all else"),
     "fingerprint": ("VARCHAR", "hash of all that decides the content"),
     "num_rows": ("BIGINT", "rows of all fragments"),
     "completed_at": ("TIMESTAMP", "UTC, by the clock of the machine that made it"),
@@ -77,16 +84,28 @@ LEADERBOARD = {
     "num_problems": ("INTEGER", "problems with at least one verdict"),
     "num_samples": ("INTEGER", "responses with a verdict"),
     "mean_num_tokens": ("DOUBLE", "tokens"),
+    "disagreement_share": (
+        "DOUBLE",
+        "responses on which a second opinion differs; null: none of these rewards is there",
+    ),
+    "disagreement_low": ("DOUBLE", "95 % interval of it, other problems like these"),
+    "disagreement_high": ("DOUBLE", "95 % interval of it, other problems like these"),
     **{name: _GENERATIONS[name] for name in (*_MARKS, "stale_because")},
 }
 _FRAGMENTS = {
     "asset": ("VARCHAR", "of its generation"),
     "dataset": ("VARCHAR", "of its generation"),
     "model": ("VARCHAR", "of its generation"),
+    "reference": ("VARCHAR", "of its generation"),
     "path": ("VARCHAR", "below the store's root"),
     "num_rows": ("BIGINT", "rows"),
     "num_bytes": ("BIGINT", "bytes"),
     "sha256": ("VARCHAR", "of the file"),
+}
+_CHECKPOINTS = {
+    "model": ("VARCHAR", "short name, from onoff.yaml"),
+    "series": ("VARCHAR", "the training run that it is a checkpoint of"),
+    "step": ("INTEGER", "of the training run"),
 }
 _CATALOG = {
     "version": ("INTEGER", "of these tables"),
@@ -99,6 +118,7 @@ _OWN = {
     "generations": ("one row per current generation: what made each result", _GENERATIONS),
     "fragments": ("one row per Parquet file of the current generations", _FRAGMENTS),
     "leaderboard": ("the statistics side by side, the best of each data set first", LEADERBOARD),
+    "checkpoints": ("one row per model that the study that published last calls a step of a series", _CHECKPOINTS),
 }
 # If the opened file is not the catalog, its folder does not tell where the store is. DuckDB takes * ? [ in a path for
 # patterns, and would read other folders' files too.
@@ -114,10 +134,15 @@ def partition_columns(asset: str) -> tuple[str, ...]:
     return TABLES[asset].partitioned_by
 
 
-def names_of(asset: str, partition: tuple[str, ...]) -> tuple[str | None, str | None]:
-    """(dataset, model) of a partition; None for the one that the asset does not have."""
+def names_of(asset: str, partition: tuple[str, ...]) -> tuple[str | None, ...]:
+    """NAMES of a partition; None for those that the asset does not have."""
     named: dict[str, str | None] = dict(zip(partition_columns(asset), partition, strict=True))
-    return named.get("dataset"), named.get("model")
+    return tuple(named.get(name) for name in NAMES)
+
+
+def same_partition(left: str, right: str) -> str:
+    """The SQL condition that two rows have the same NAMES; `left` and `right` are the aliases of their tables."""
+    return " AND ".join(f"{left}.{name} IS NOT DISTINCT FROM {right}.{name}" for name in NAMES)
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -169,15 +194,24 @@ def create_view(connection: duckdb.DuckDBPyConnection, asset: str, template: str
         selects.append(f"SELECT {_names(asset, dataset)}, {own} FROM read_parquet({files}, filename = true{older})")
     connection.execute(f"CREATE OR REPLACE VIEW {asset} AS {' UNION ALL '.join(selects)}")
     _comment(connection, "VIEW", asset)
-    if partition_columns(asset) == ("dataset", "model"):
+    if partition_columns(asset)[:2] == ("dataset", "model"):
         of = f"lambda path: starts_with(path, '{asset}/' || dataset || '/' || model || '/')"
         # A macro of an attached catalog, unlike a view, does not find another macro of it: so the root is written out.
         files = _files(template, f"list_filter({_listed(everything)}, {of})", _STORE_ROOT)
         connection.execute(
             f"CREATE OR REPLACE MACRO {asset}_of(dataset, model) AS TABLE "
-            f"SELECT dataset AS dataset, model AS model, {own} FROM read_parquet({files}{older})"
+            f"SELECT dataset AS dataset, model AS model, {_more_names(asset)}{own} "
+            f"FROM read_parquet({files}, filename = true{older})"
         )
         connection.execute(f"COMMENT ON MACRO TABLE {asset}_of IS {quoted(f'{asset} of one dataset and model')}")
+
+
+def create_series_view(connection: duckdb.DuckDBPyConnection) -> None:
+    """The view over the other tables that puts the steps of each training run side by side."""
+    connection.execute(f"CREATE OR REPLACE VIEW series AS {series_query()}")
+    connection.execute("COMMENT ON VIEW series IS 'one row per step of a training run and data set'")
+    for name, text in SERIES_COMMENTS.items():
+        connection.execute(f"COMMENT ON COLUMN series.{name} IS {quoted(text)}")
 
 
 def _names(asset: str, dataset: str | None) -> str:
@@ -187,6 +221,13 @@ def _names(asset: str, dataset: str | None) -> str:
     if dataset is not None:
         found["dataset"] = quoted(dataset)
     return ", ".join(f"{value} AS {name}" for name, value in found.items())
+
+
+def _more_names(asset: str) -> str:
+    """The partition's columns after dataset and model, read from the files' names."""
+    names = partition_columns(asset)
+    more = enumerate(names[2:], 2)
+    return "".join(f"split_part(filename, '/', {i - len(names) - 2}) AS {name}, " for i, name in more)
 
 
 def _listed(paths: list[str]) -> str:

@@ -94,9 +94,21 @@ class Store:
         if generation is None:
             key = "|".join(partition)
             raise MissingInputError(
-                f"{asset} of {key} is not there yet in {self.root}; run: {materialize_command([asset], key)}"
+                f"{asset} of {key} is {self.how_far(asset, partition)} in {self.root}; "
+                f"run: {materialize_command([asset], key)}"
             )
         return generation
+
+    def how_far(self, asset: str, partition: tuple[str, ...]) -> str:
+        """In words, what there is of an asset that has no current generation."""
+        begun = [one for one in self.generations(asset, partition) if one.is_begun and not one.is_complete]
+        if not begun:
+            return "not there yet"
+        parts = max(len(one.fragment_indices()) for one in begun)
+        written = "1 part is" if parts == 1 else f"{parts} parts are"
+        return (
+            f"begun and not complete ({written} written): a run is making it, or was interrupted and goes on from there"
+        )
 
     def make_current(self, generation: Generation) -> None:
         """Let readers see this generation from now on; readers of the catalog see it after its next publication."""

@@ -71,7 +71,9 @@ def _verify_generation(store: Store, generation: Generation) -> Iterator[Finding
     except StoreError as error:
         yield Finding(where, str(error), True, "as it says")
         return
-    again = f"materialize {generation.asset} of {'|'.join(generation.partition)} again: only this fragment is made anew"
+    again = (
+        f"materialize {generation.asset} of {'|'.join(generation.partition[:2])} again: only this fragment is made anew"
+    )
     for name, wrong in damage.items():
         yield Finding(f"{where}/{name}", wrong, True, again)
     for name in names:
@@ -158,8 +160,14 @@ def _add_with_inputs(store: Store, generation: Generation, needed: set[str]) -> 
         return
     needed.add(generation.folder)
     for asset, fingerprint in generation.manifest().inputs.items():
-        partition = generation.partition[:1] if asset == "problems" else generation.partition
+        partition = _partition_of(asset, generation)
         _add_with_inputs(store, store.generation(asset, partition, fingerprint), needed)
+
+
+def _partition_of(asset: str, made: Generation) -> tuple[str, ...]:
+    """The partition of the input that a generation was made from: its own names, as far as the input has them."""
+    named = dict(zip(TABLES[made.asset].partitioned_by, made.partition, strict=True))
+    return tuple(named[name] for name in TABLES[asset].partitioned_by)
 
 
 def num_bytes(store: Store, generation: Generation) -> int:
@@ -220,10 +228,11 @@ def _in_use(store: Store, generation: Generation) -> bool:
 
 
 def _partitions_like(store: Store, asset: str, partition: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The partition itself; for one of a data set alone, those of all its models."""
-    if len(partition) > 1:
-        return [partition]
-    return [(*partition, model) for model in store.files.folders("/".join((asset, *partition)))]
+    """The partition itself; where the asset's have more names, all that begin with these: of a data set, its models."""
+    found = [partition]
+    for _ in TABLES[asset].partitioned_by[len(partition) :]:
+        found = [(*names, child) for names in found for child in store.files.folders("/".join((asset, *names)))]
+    return found
 
 
 def remove_leftovers(store: Store) -> int:

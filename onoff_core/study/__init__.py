@@ -4,11 +4,16 @@ In: a YAML file (and the task and sampling files it names). Out: a `Study`, and 
 model with every override applied. This package reads no data set and loads no model.
 """
 
+from onoff_core.study.branch_settings import BranchSettings
+from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
 from onoff_core.study.settings import (
     AutomationSettings,
+    BackCondition,
+    Backend,
     BackendOptions,
+    Condition,
     DatasetSettings,
     DistributionSettings,
     Example,
@@ -18,32 +23,54 @@ from onoff_core.study.settings import (
     ResourceSettings,
     SamplingSettings,
     ScoringSettings,
+    SecondOpinion,
     StatisticsSettings,
     StoreSettings,
+    SwitchSettings,
     TaskSettings,
+    TemplateType,
     ThinkingTags,
 )
-from onoff_core.study.study import Outputs, Partition, PartitionKey, Study, partition_key, split_partition_key
+from onoff_core.study.study import (
+    Judge,
+    Outputs,
+    Partition,
+    PartitionKey,
+    Reference,
+    Study,
+    partition_key,
+    split_partition_key,
+)
 
 __all__ = [
     "AutomationSettings",
+    "BackCondition",
+    "Backend",
     "BackendOptions",
+    "BranchSettings",
+    "Condition",
+    "CrossSettings",
     "DatasetSettings",
     "DistributionSettings",
     "Example",
     "FakeFault",
     "FakeScript",
+    "Judge",
     "ModelSettings",
     "Outputs",
     "Partition",
     "PartitionKey",
+    "Reference",
     "ResourceSettings",
     "SamplingSettings",
     "ScoringSettings",
+    "SecondOpinion",
     "StatisticsSettings",
     "StoreSettings",
     "Study",
+    "SwitchSettings",
     "TaskSettings",
+    "TemplateType",
     "ThinkingTags",
     "find_config",
     "load_study",

@@ -11,8 +11,12 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BeforeValidator, ConfigDict
 
 from onoff_core.errors import SettingsError
+from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.checking import validate
+from onoff_core.study.checkpoints import check_series, with_checkpoints
+from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config, inline_or_file, read_yaml, resolve_store_path
+from onoff_core.study.judges import with_judge
 from onoff_core.study.research import is_research_file, research_study
 from onoff_core.study.settings import (
     AutomationSettings,
@@ -26,7 +30,8 @@ from onoff_core.study.settings import (
     TaskSettings,
     nothing_as_empty,
 )
-from onoff_core.study.study import Partition, Study, partition_key
+from onoff_core.study.study import Partition, Reference, Study, partition_key, suggestion
+from onoff_core.study.switching import with_switches
 
 # What may stand in a partition key: it becomes a folder name and part of a URL, and Dagster reserves | , [ ].
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -49,6 +54,8 @@ class _StudyFile(Section):
     sampling_config: str | None = None
     distribution: Annotated[DistributionSettings, BeforeValidator(nothing_as_empty)] = DistributionSettings()
     statistics: Annotated[StatisticsSettings, BeforeValidator(nothing_as_empty)] = StatisticsSettings()
+    cross: Annotated[CrossSettings, BeforeValidator(nothing_as_empty)] = CrossSettings()
+    branches: BranchSettings | None = None  # {}: the defaults; null: none are asked for
     store: Annotated[StoreSettings, BeforeValidator(nothing_as_empty)] = StoreSettings()
     automation: Annotated[AutomationSettings, BeforeValidator(nothing_as_empty)] = AutomationSettings()
 
@@ -72,8 +79,11 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
     }
     models = {
         name: _with_overrides(ModelSettings, value, path, f"models.{name}")
-        for name, value in _named(top.models, "models", path)
+        for name, value in _named(dict(with_checkpoints(_named(top.models, "models", path), path)), "models", path)
     }
+    check_series(models, path)
+    models = with_switches(models, path)
+    references = {name: _references(name, models, top.cross, path) for name in models}
     partitions = {}
     for dataset_name, dataset in datasets.items():
         for model_name, model in models.items():
@@ -87,7 +97,11 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 distribution=top.distribution,
                 base_dir=base_dir,
                 statistics=top.statistics,
+                references=references[model_name],
+                cross=top.cross,
+                branches=top.branches,
             )
+    partitions = {key: with_judge(partition, partitions, path) for key, partition in partitions.items()}
     return Study(
         config_path=path,
         base_dir=base_dir,
@@ -98,6 +112,25 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
         partitions=partitions,
         automation=top.automation,
     )
+
+
+def _references(
+    model: str, models: Mapping[str, ModelSettings], cross: CrossSettings, path: Path
+) -> tuple[Reference, ...]:
+    """The models that score a model's texts too: those of its `scored_by`, else those of `cross` but for itself."""
+    own = models[model].scored_by
+    names, where = (cross.references, "cross.references") if own is None else (own, f"models.{model}.scored_by")
+    for number, name in enumerate(names):
+        if name not in models:
+            raise SettingsError(f"{path}: {where}: there is no model {name!r}{suggestion(name, models)}")
+        if name in names[:number]:
+            raise SettingsError(f"{path}: {where}: names {name} twice")
+        if own is not None and name == model:
+            raise SettingsError(
+                f"{path}: {where}: {name} is the model itself; a reference is another entry of models, which "
+                "may have the same weights"
+            )
+    return tuple(Reference(name, models[name]) for name in names if name != model)
 
 
 def _section(

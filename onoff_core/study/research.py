@@ -14,6 +14,7 @@ from typing import Any
 
 from onoff_core.study.checking import shown, validate
 from onoff_core.study.files import expanded, inline_or_file, resolve_store_path
+from onoff_core.study.judges import with_judge
 from onoff_core.study.research_file import DIST, RESULTS_FILE, SAMPLE, VISUALIZE, Mapped, ResearchFile
 from onoff_core.study.research_readings import (
     backend_in_our_words,
@@ -90,7 +91,7 @@ def research_study(raw: Mapping[str, Any], path: Path) -> Study:
         store_path=resolve_store_path(store, file.root),
         datasets={partition.dataset: partition.dataset_settings},
         models={partition.model: partition.model_settings},
-        partitions={partition.key: partition},
+        partitions={partition.key: with_judge(partition, {partition.key: partition}, path)},
         outputs=outputs,
         results_file=None if SAMPLE in raw else results_file,
         notes=tuple(file.notes),

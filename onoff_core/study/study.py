@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from onoff_core.errors import PartitionError
+from onoff_core.study.branch_settings import BranchSettings
+from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.settings import (
     AutomationSettings,
     DatasetSettings,
@@ -15,6 +17,8 @@ from onoff_core.study.settings import (
     SamplingSettings,
     StatisticsSettings,
     TaskSettings,
+    TemplateType,
+    ThinkingTags,
 )
 
 
@@ -42,6 +46,25 @@ def split_partition_key(key: str) -> PartitionKey:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """Another model of the study, by which a model's texts are scored too."""
+
+    name: str
+    settings: ModelSettings
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The model that gives a second opinion, as it is prompted and run."""
+
+    name: str  # in the study
+    settings: ModelSettings
+    template_type: TemplateType
+    thinking: ThinkingTags | None  # around what it thinks, where no verdict of it is looked for
+    batch_size: int  # decides speed, not content
+
+
+@dataclass(frozen=True)
 class Partition:
     """One cell of the grid, with every override applied: all that decides its content, and nothing else."""
 
@@ -57,6 +80,10 @@ class Partition:
     # `grid.recorded`.
     recorded_folder: str | None = None
     statistics: StatisticsSettings = field(default_factory=StatisticsSettings)
+    references: tuple[Reference, ...] = ()  # which score its texts too; none: no cross-scores are asked for
+    cross: CrossSettings = field(default_factory=CrossSettings)
+    branches: BranchSettings | None = None  # None: nobody asks for branches
+    judge: Judge | None = None  # of task.second_opinion: {kind: model}
 
     @property
     def key(self) -> str:
@@ -105,6 +132,15 @@ class Study:
         if name not in self.datasets:
             raise PartitionError(self._unknown("dataset", name, self.datasets))
         return self.datasets[name]
+
+    def checkpoints(self, series: str | None = None) -> dict[str, tuple[str, int]]:
+        """model -> (series, step), of one series or of all, in the order of their steps."""
+        found = {
+            name: (model.series, model.step)
+            for name, model in self.models.items()
+            if model.series is not None and model.step is not None and series in (None, model.series)
+        }
+        return dict(sorted(found.items(), key=lambda pair: pair[1]))
 
     def only(self, kind: str, names: Iterable[str]) -> str:
         """The one name there is; a `PartitionError` where there are several."""

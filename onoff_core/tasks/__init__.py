@@ -5,7 +5,17 @@ and where the answer is then looked for). Values in, values out: this package ma
 knows no tokenizer.
 """
 
-from onoff_core.tasks.formats import Extraction, extract_answer, find_answer, instruction
-from onoff_core.tasks.templates import ChatTemplate, Prompt, render_prompt
+from onoff_core.tasks.formats import Extraction, extract_answer, find_answer, instruction, without_thinking
+from onoff_core.tasks.templates import ChatTemplate, Prompt, render_message, render_prompt
 
-__all__ = ["ChatTemplate", "Extraction", "Prompt", "extract_answer", "find_answer", "instruction", "render_prompt"]
+__all__ = [
+    "ChatTemplate",
+    "Extraction",
+    "Prompt",
+    "extract_answer",
+    "find_answer",
+    "instruction",
+    "render_message",
+    "render_prompt",
+    "without_thinking",
+]

@@ -48,7 +48,7 @@ def find_answer(response: str, format_type: str, thinking: ThinkingTags | None =
     that part, even where an earlier box stands in the reasoning: that is the answer the response was asked to give.
     Without such a part, the boxes of the response.
     """
-    said, where = _without_thinking(response, thinking, prompt)
+    said, where = without_thinking(response, thinking, prompt)
     if format_type == "structured":
         part = _answer_part(said)
         if part:
@@ -61,8 +61,8 @@ def find_answer(response: str, format_type: str, thinking: ThinkingTags | None =
     return Extraction(found.answer, found.reason and f"{missing}{found.reason} {where}", found.alternatives)
 
 
-def _without_thinking(response: str, thinking: ThinkingTags | None, prompt: str) -> tuple[str, str]:
-    """What a response says when it has thought, and where in it that stands."""
+def without_thinking(response: str, thinking: ThinkingTags | None, prompt: str) -> tuple[str, str]:
+    """What a response to this prompt says when it has thought, and where in it that stands; see `find_answer`."""
     tags = [_USUAL_TAGS] if thinking is None else [_USUAL_TAGS, thinking]
     begin, where = 0, "in the response"
     for tag in tags:

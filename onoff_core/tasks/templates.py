@@ -5,7 +5,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from onoff_core.study import TaskSettings
+from onoff_core.study import TaskSettings, TemplateType
 from onoff_core.tasks.formats import instruction
 
 Message = dict[str, str]  # role, content
@@ -31,15 +31,28 @@ def render_prompt(question: str, task: TaskSettings, chat_template: ChatTemplate
     prefill = task.prefill or ""
     if task.template_type == "simple":
         return Prompt(_simple(question, task) + prefill, add_special_tokens=True)
-    messages = _messages(question, task)
-    match task.template_type:
-        case "chatml":
-            text = _chatml(messages)
-        case "llama":
-            text = _llama(messages)
-        case "model" | "openai":
-            text = chat_template(messages)
+    text = _templated(_messages(question, task), task.template_type, chat_template)
     return Prompt(text + prefill, add_special_tokens=False)
+
+
+def render_message(message: str, template_type: TemplateType, chat_template: ChatTemplate) -> Prompt:
+    """The prompt of a message as it stands, with no instruction and no system prompt: to ask for something else than a
+    problem's answer.
+    """
+    if template_type == "simple":
+        return Prompt(f"{message}\n\n", add_special_tokens=True)
+    turn = [{"role": "user", "content": message}]
+    return Prompt(_templated(turn, template_type, chat_template), add_special_tokens=False)
+
+
+def _templated(messages: Sequence[Message], template_type: TemplateType, chat_template: ChatTemplate) -> str:
+    match template_type:
+        case "chatml":
+            return _chatml(messages)
+        case "llama":
+            return _llama(messages)
+        case _:
+            return chat_template(messages)
 
 
 def _asked(question: str, task: TaskSettings) -> str:

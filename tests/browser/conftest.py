@@ -10,6 +10,13 @@ import pytest
 
 from benchmarks import browser
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_core.rewards.opinions import (
+    is_for_the_judge,
+    judged,
+    opinions_table,
+    rule_opinions,
+    without_the_rules_word,
+)
 from onoff_core.store import Store, publish_catalog
 
 HOSTILE = (
@@ -40,15 +47,31 @@ def problems() -> list[MadeUpProblem]:
     ]
 
 
+def write_opinions(store: Store) -> None:
+    """Of d|m, by a judge: it calls p1's first answer right, gives no verdict on its second, and writes hostile text."""
+    rewards = store.require("rewards", ("d", "m"))
+    rows = rule_opinions(rewards.read(), {problem.problem_id: problem.answer for problem in problems()})
+    without_the_rules_word(rows)
+    for row in rows:
+        if is_for_the_judge(row):
+            said = {("p1", 0): True, ("p1", 1): None}.get((row["problem_id"], row["sample_index"]), False)
+            judged(row, f"{HOSTILE} Verdict: {said}", "stop", said)
+    generation = store.generation("second_opinions", ("d", "m"), "e" * 16)
+    generation.write_fragment(0, [opinions_table(rows)])
+    generation.complete({"rewards": rewards.fingerprint}, {"kind": "model"}, {"judge": "judge"})
+    store.make_current(generation)
+
+
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """d|m and d|another complete; d|bare without token distributions; d|begun half-finished; long|m of many tokens,
-    line|m of as many in one single line.
+    """d|m and d|another complete, d|m with second opinions; d|bare without token distributions; d|begun half-finished;
+    long|m of many tokens, line|m of as many in one single line.
 
     Tests do not change it.
     """
     store = Store(str(tmp_path_factory.mktemp("made") / "store"))
     write_partition(Store(str(store.root), {"dagster_run_id": RUN}), "d", "m", problems())
+    write_opinions(Store(str(store.root), {"dagster_run_id": RUN}))
     flipped = [
         replace(problems()[0], responses=[MadeUp(made.token_ids, 0, "3") for made in responses()]),
         replace(problems()[1], responses=[MadeUp([*encode(RIGHT), STOP], 1, "2") for _ in range(4)]),

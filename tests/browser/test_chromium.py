@@ -69,6 +69,14 @@ def test_the_grids_name_in_the_address_opens_it(tab: Any, server: str) -> None:
     ]  # fmt: skip
 
 
+def test_a_page_s_title_in_the_address_opens_it(tab: Any, server: str) -> None:
+    go(tab, server, "Response", **OPEN, sample=1)
+    tab.locator("#tokens .t").first.wait_for()
+    assert tab.get_by_role("dialog").count() == 0
+    assert "/response?" in tab.url
+    assert "sample=1" in tab.url
+
+
 def test_an_unsure_tokens_underline_lies_on_its_fill(tab: Any, server: str) -> None:
     """The line has the text's colour; under a dark fill it would be white on the white page."""
     go(tab, server, "response", **OPEN, sample=0, token=1)
@@ -107,6 +115,34 @@ def handshake(port: int, host: str) -> int:
     status = connection.getresponse().status
     connection.close()
     return status
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (1000, 500), (390, 844)])
+def test_a_linked_token_stands_in_the_middle_of_the_window(tab: Any, server: str, size: tuple[int, int]) -> None:
+    tab.set_viewport_size({"width": size[0], "height": size[1]})
+    go(tab, server, "response", dataset="long", model="m", token=9000)
+    wait_for_bars(tab, 9000)
+    tab.wait_for_timeout(2500)
+    box = tab.locator("#t9000").bounding_box()
+    assert size[1] * 0.25 < box["y"] + box["height"] / 2 < size[1] * 0.75
+    assert 0 <= box["x"] <= size[0]
+
+
+def test_one_step_back_leaves_the_response(tab: Any, server: str) -> None:
+    """However many tokens one walked over; the address names the last, and opens it again."""
+    go(tab, server, "problem", **OPEN)
+    tab.locator("#table td a").first.click()
+    tab.locator("#tokens .t").first.click()
+    wait_for_bars(tab, 0)
+    for at in (1, 2, 3):
+        tab.keyboard.press("ArrowRight")
+        wait_for_bars(tab, at)
+    tab.wait_for_url(re.compile(r"/response\?.*token=3"))
+    address = tab.url
+    tab.go_back()
+    tab.wait_for_url(re.compile("/problem"))
+    tab.goto(address)
+    wait_for_bars(tab, 3)
 
 
 def test_the_keyboard_walks(tab: Any, server: str, made_store: Store) -> None:
@@ -243,7 +279,7 @@ def test_keys_pressed_among_the_controls_leave_the_response(tab: Any, server: st
     assert "sample=0" in tab.url
 
 
-@pytest.mark.parametrize("page", ["", "response", "problem", "compare", "tokens"])
+@pytest.mark.parametrize("page", ["", "response", "problem", "compare", "tokens", "opinions"])
 def test_a_hostile_response_is_inert(tab: Any, server: str, page: str) -> None:
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))

@@ -14,6 +14,7 @@ PAGES = {
     "problem": OPEN,
     "compare": {"dataset": "d", "model": "m", "other": "another"},
     "tokens": {"dataset": "d", "model": "m"},
+    "opinions": {"dataset": "d", "model": "m"},
 }
 
 

@@ -182,5 +182,5 @@ def test_the_grid_knows_every_state(made_store: Store) -> None:
 
 def test_the_grid_knows_which_run_made_what(made_store: Store) -> None:
     rows = {(row.dataset, row.model): row for row in grid_rows(made_store, None)}
-    assert rows["d", "m"].runs == dict.fromkeys(GRID_ASSETS, RUN)
+    assert rows["d", "m"].runs == dict.fromkeys((*GRID_ASSETS, "second_opinions"), RUN)
     assert rows["d", "another"].runs == {}

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from onoff_assets.browser.text import as_markdown, as_maths, escaped, is_invisible, plain, visible
+from onoff_assets.browser.text import escaped, is_invisible, plain, visible
 
 HOSTILE = "<script>alert(1)</script> ![x](http://e.x/i.png) [l](javascript:alert(1)) `c` **b** $x$ :red[r] # h"
 
@@ -42,25 +42,3 @@ def test_no_symbol_is_set_as_another(symbol: str) -> None:
     assert symbol not in shown
     assert shown.replace("\u2060", "") == f"a {symbol} b"
     assert "\u2060" not in escaped("dagster --select a=>b, x-y")
-
-
-def test_maths_is_kept_and_all_else_escaped() -> None:
-    assert as_markdown("Let $x^2$ be *big*.") == r"Let $x^2$ be \*big\*\."
-    assert as_markdown(r"\(a\) and \[b\]") == "$a$ and \n\n$$\nb\n$$\n\n"
-
-
-def test_money_is_no_maths() -> None:
-    assert as_markdown("It costs $5 and $6.") == r"It costs \$5 and \$6\."
-
-
-@pytest.mark.parametrize("latex", ["a\n\n# heading", "a$ <b>x</b> $b", "a\n$$\n\n![x](y)"])
-def test_maths_cannot_end_early(latex: str) -> None:
-    made = as_maths(latex)
-    assert made.startswith("$")
-    assert made.endswith("$")
-    assert made.count("$") == 2
-    assert "\n" not in made
-
-
-def test_a_last_backslash_does_not_hide_the_closing_dollar() -> None:
-    assert as_maths("x\\") == "$x$"

@@ -33,8 +33,10 @@ def test_all_but_launcher_and_storage_is_as_in_the_projects_own(folder: str) -> 
     ours = yaml.safe_load((ROOT / "dagster.yaml").read_text())
     theirs = yaml.safe_load((DEPLOY / folder / "dagster.yaml").read_text())
     assert theirs.keys() - ours.keys() == {"run_launcher", "storage"}
-    for name in ours.keys() - {"concurrency"}:
+    for name in ours.keys() - {"concurrency", "run_coordinator"}:
         assert theirs[name] == ours[name], name
+    assert theirs["run_coordinator"]["config"] == ours["run_coordinator"]["config"]
+    assert theirs["run_coordinator"]["class"] == "PartitionRunCoordinator"
     assert theirs["storage"] == {"postgres": {"postgres_url": {"env": "DAGSTER_PG_URL"}}}
 
 
@@ -76,6 +78,22 @@ def test_ray_submits_with_the_gpus_that_a_model_asks_for(tagged: dict[str, str])
     assert (made.address, made.num_gpus) == ("http://head:8265", 1)
     asked = RayLauncherConfig.from_tags({RAY: tagged[RAY]})
     assert (asked.num_gpus, asked.num_cpus) == (2, 8)
+
+
+@pytest.mark.parametrize(("resources", "gpus"), [({"num_gpus": 0}, 0), ({"num_gpus": 2}, 2), ({"num_cpus": 4}, 1)])
+def test_a_run_on_ray_has_as_many_gpus_as_its_model_says(
+    make_project: MakeProject, resources: dict[str, int], gpus: int
+) -> None:
+    make_project(models={"tiny": {"model_name": "fake", "backend_type": "fake", "resources": resources}})
+    made = launcher("ray", {"RAY_JOBS_ADDRESS": "http://head:8265"})
+    made.env_vars, made.client = [], mock.Mock()
+    with dg.DagsterInstance.ephemeral() as instance, mock.patch.object(type(made), "_instance", instance):
+        run = mock.Mock(tags=launch_tags(load_study(), "arithmetic|tiny"), run_id="r", remote_job_origin=None)
+        run.job_code_origin.job_name = "grid"
+        with mock.patch.object(instance, "report_engine_event"):
+            made._launch_ray_job("run", "dagster api", run)
+    assert made.client.submit_job.call_args.kwargs["entrypoint_num_gpus"] == gpus
+    assert made.num_gpus == 1, "the launcher itself stays as it is configured"
 
 
 def test_every_folder_that_an_image_copies_is_there() -> None:

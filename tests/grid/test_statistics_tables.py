@@ -1,6 +1,7 @@
 """`problem_statistics` and `comparisons`: made with the statistics, in the catalog, mended when damaged."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from onoff_core.grid.statistics_tables import keep_comparisons
 from onoff_core.grid.status import partition_status
 from onoff_core.store import Store, publish_catalog, reading_catalog
 from onoff_core.study import Study, load_study
-from tests.conftest import MakeProject
+from tests.conftest import write_study
 
 ANSWERS = ["1", "2", "3", "4", "5", "6"]
 
@@ -26,14 +27,27 @@ def scripted(*responses: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def made(make_project: MakeProject) -> tuple[Study, Store]:
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three models that always answer in the same two or three ways, on six problems with six answers."""
-    return project(make_project)
+    folder = tmp_path_factory.mktemp("six")
+    fill(folder)
+    return folder
 
 
-def project(make_project: MakeProject, **sections: Any) -> tuple[Study, Store]:
-    folder = make_project(
+@pytest.fixture
+def made(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Study, Store]:
+    """A copy of the template, which each test may spoil."""
+    shutil.copytree(template, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    study = load_study()
+    return study, Store(study.store_path)
+
+
+def fill(folder: Path, **sections: Any) -> tuple[Study, Store]:
+    write_study(
+        folder,
+        None,
         datasets={"six": {"path": "six.jsonl"}},
         models={
             "ones": scripted(r"\boxed{1}", r"\boxed{1}", r"\boxed{2}"),
@@ -45,7 +59,7 @@ def project(make_project: MakeProject, **sections: Any) -> tuple[Study, Store]:
     )
     lines = [json.dumps({"question": f"What is {answer}?", "answer": answer}) for answer in ANSWERS]
     (folder / "six.jsonl").write_text("\n".join(lines))
-    study = load_study()
+    study = load_study(folder / "onoff.yaml")
     store = Store(study.store_path)
     for partition in study.partitions.values():
         for materialize in (materialize_samples, materialize_rewards, materialize_statistics):
@@ -153,8 +167,9 @@ def test_comparisons_know_models_by_their_names_now(
     assert rows_of(store, "SELECT DISTINCT num_compared FROM comparisons") == [(1,)]
 
 
-def test_k_of_the_settings(make_project: MakeProject) -> None:
-    study, store = project(make_project, statistics={"k": [3, 1, 3]})
+@pytest.mark.usefixtures("made")
+def test_k_of_the_settings(tmp_path: Path) -> None:
+    study, store = fill(tmp_path, statistics={"k": [3, 1, 3]})
     row = store.require("statistics", ("six", "ones")).read().to_pylist()[0]
     for name in ("pass_at_k", "maj_at_k", "pass_at_k_intervals"):
         assert [entry["k"] for entry in row[name]] == [1, 3]
@@ -162,10 +177,10 @@ def test_k_of_the_settings(make_project: MakeProject) -> None:
     partition = study.partition("six|ones")
     assert fingerprints.statistics_settings(partition) == {"k": [1, 3]}
     assert store.require("statistics", ("six", "ones")).manifest().settings == {"k": [1, 3]}
-    usual, _ = project(make_project)
+    usual, _ = fill(tmp_path)
     states = partition_status(usual.partition("six|ones"), None, store)
     assert (states["rewards"], states["statistics"]) == ("complete", "complete")  # both generations are there
-    asked, _ = project(make_project, statistics={"k": "all"})
+    asked, _ = fill(tmp_path, statistics={"k": "all"})
     assert fingerprints.statistics_fingerprint(asked.partition("six|ones"), "r") != fingerprints.statistics_fingerprint(
         usual.partition("six|ones"), "r"
     )

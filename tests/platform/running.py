@@ -165,12 +165,12 @@ class DagsterDev:
             },
         }
 
-    def launch(self, key: str, assets: list[str]) -> str:
-        """Materialize assets of one partition; the run's id."""
+    def launch(self, key: str, assets: list[str], job: str = "grid") -> str:
+        """Materialize assets of one partition; the run's id. The page of an asset names the job `__ASSET_JOB`."""
         selector = {
             "repositoryName": "__repository__",
             "repositoryLocationName": "onoff_assets.definitions",
-            "jobName": "grid",
+            "jobName": job,
             "assetSelection": [{"path": [asset]} for asset in assets],
             "assetCheckSelection": [],
         }

@@ -193,3 +193,31 @@ def test_what_the_store_lost_is_requested(filled: Platform) -> None:
     """Dagster remembers a materialization whose result was removed; the tick looks at the store as well."""
     shutil.rmtree(filled.folder / "store" / "rewards" / "two")
     assert filled.requested() == [TWO]
+
+
+def test_statistics_k_makes_statistics_stale_alone(filled: Platform, capsys: pytest.CaptureFixture[str]) -> None:
+    """Set, changed and taken back; results by the default settings know of no such dependency and stay fresh."""
+    stale = {**ALL_FRESH, "statistics": "stale"}
+    for statistics in ({"k": [1, 2]}, {"k": "all"}, {}):
+        filled.change(lambda content, statistics=statistics: content.update(statistics=statistics))
+        assert filled.requested() == [ONE, TWO]
+        assert filled.ui_status() == {ONE: stale, TWO: stale}
+        # `partial`: what was made before by the settings that are back is there, and is not current
+        assert {found["statistics"] for found in cli_status(capsys).values()} <= {"stale", "partial"}
+        for key in (ONE, TWO):
+            filled.materialize(key, "statistics")
+        assert filled.requested() == []
+        assert filled.ui_status() == {ONE: ALL_FRESH, TWO: ALL_FRESH}
+        assert says_the_same(filled.ui_status(), cli_status(capsys))
+
+
+@pytest.mark.parametrize("setting", [None, {"k": [1, 2]}])
+def test_every_statistics_materialization_says_its_own_settings(filled: Platform, setting: Any) -> None:
+    filled.change(lambda content: content.update(statistics=setting))
+    result = filled.materialize(ONE, "statistics")
+    graph = filled.defs.get_repository_def().asset_graph
+    [event] = result.get_asset_materialization_events()
+    inputs = [parent.to_user_string() for parent in graph.get(event.asset_key).parent_keys]
+    assert ("statistics_settings" in inputs) == (setting is not None)
+    shown = event.materialization.metadata["input versions"].value
+    assert shown == {one: last_version(filled, one, ONE) for one in inputs}

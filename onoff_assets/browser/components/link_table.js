@@ -1,6 +1,6 @@
 // A table of text with links. In: JSON bytes of {caption, columns, rows of {text, note, level, ramp, indent, mono, breaks,
-// number, page, query, href}}; out: trigger `go` with {page, query} of a link into the browser. Text nodes only; the
-// links are real, so they open in a new tab too.
+// prose, number, page, query, href}}; out: trigger `go` with {page, query} of a link into the browser. Text nodes only;
+// the links are real, so they open in a new tab too.
 function element(tag, name, ...children) {
   const made = document.createElement(tag);
   if (name) made.className = name;
@@ -24,7 +24,7 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const go = (target) => setTriggerValue("go", target);
   const head = element("thead", "", element("tr", "", ...data.columns.map((text) => element("th", "", text))));
   const rows = data.rows.map((row) => element("tr", "", ...row.map((cell) => {
-    const names = [cell.level && cell.ramp + cell.level, ...["mono", "breaks", "number"].filter((name) => cell[name])];
+    const names = [cell.level && cell.ramp + cell.level, ...["mono", "breaks", "prose", "number"].filter((name) => cell[name])];
     const made = element("td", names.filter(Boolean).join(" "), content(cell, go));
     if (cell.note) made.append(element("span", "note text", cell.note));
     if (cell.indent) made.style.paddingLeft = 0.55 + cell.indent * 1.1 + "rem";

@@ -34,6 +34,7 @@ class Cell:
     indent: int = 0
     mono: bool = False
     breaks: bool = False  # a long text may break at any letter, as with `mono`
+    prose: bool = False  # several lines of text, which stay readable on a narrow screen
     number: bool = False
     page: str | None = None
     query: dict[str, str] = field(default_factory=dict)

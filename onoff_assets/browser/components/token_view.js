@@ -146,7 +146,7 @@ class View {
       this.defaultLimit();
       this.paint();
       this.list.scrollTop = 0;
-      if (Number.isInteger(head.initial)) this.activate(head.initial, true);
+      if (Number.isInteger(head.initial)) { this.activate(head.initial, true); this.bringToMiddle(head.initial); }
       if (walking) this.list.focus({ preventScroll: true });
       this.root.dataset.buildMs = (performance.now() - began).toFixed(1);
     }
@@ -222,6 +222,20 @@ class View {
     if (center || !isSeen)
       this.list.scrollTop += box.top - frame.top - (center ? frame.height / 2 : box.top < frame.top ? 10 : frame.height - 40);
     if (!isSeen && frames > 0) this.settling = requestAnimationFrame(() => this.reveal(span, center, frames - 1));
+  }
+
+  // A linked token stands in the middle of the window, whatever is above it. The page above grows while it loads, so this
+  // is done some times over, until one scrolls or types by oneself.
+  bringToMiddle(i) {
+    const stop = new AbortController();
+    for (const kind of ["wheel", "touchmove", "keydown", "pointerdown"])
+      window.addEventListener(kind, () => stop.abort(), { signal: stop.signal, capture: true, passive: true });
+    const settle = () => {
+      const span = this.spans[i];
+      if (!stop.signal.aborted && span?.isConnected && i === this.active) span.scrollIntoView({ block: "center" });
+    };
+    for (const after of [0, 100, 300, 700, 1500]) setTimeout(settle, after);
+    setTimeout(() => stop.abort(), 1600);
   }
 
   walkTo(i, delay = 0) {
@@ -313,6 +327,13 @@ class View {
   }
 }
 
+// The address names the token, in place of the one before: one step back leaves the response.
+function replaceToken(i) {
+  const here = new URL(window.location.href);
+  here.searchParams.set("token", i);
+  window.history.replaceState(window.history.state, "", here);
+}
+
 export default function (component) {
   const { data, parentElement, setStateValue } = component;
   const root = parentElement.querySelector("#view");
@@ -322,6 +343,6 @@ export default function (component) {
   let view = instances.get(parentElement);
   if (!view || view.root !== root) { view = new View(root); instances.set(parentElement, view); }
   // every click comes here again with the same document: then the text is not read again
-  view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)), (i) => setStateValue("picked", i));
+  view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)), (i) => { replaceToken(i); setStateValue("picked", i); });
   return () => clearTimeout(view.timer);
 }

@@ -10,8 +10,9 @@ from onoff_assets.browser.grid_rows import GridRow, grid_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common
 from onoff_core.commands import materialize_command
-from onoff_core.tables import ASSETS
+from onoff_core.tables import ASSETS, OPTIONAL_ASSETS
 
+_ASSETS = (*ASSETS, *OPTIONAL_ASSETS)
 MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆", "dropped": "✕"}
 
 
@@ -31,11 +32,12 @@ def show() -> None:
         why = reason.replace("\n", "; ")
         common.note(f"Without a study ({why}), stale means: made from older results than the current ones.")
     finished = sum(all(state in ("complete", "imported") for state in row.states.values()) for row in rows)
-    common.note(f"{len(rows)} partitions, {finished} complete in {reader.store.root}. A click opens the responses.")
+    number = "1 partition" if len(rows) == 1 else f"{len(rows)} partitions"
+    common.note(f"{number}, {finished} complete in {reader.store.root}. A click opens the responses.")
     if all(row.updated is None for row in rows):
         st.info("No partition has results yet. The command at the end of this page makes the one chosen there.")
     common.note(
-        f"In each cell: accuracy with its 95 % interval; responses and age; then {_letters()}, each "
+        f"In each cell: accuracy with its 95 % interval; responses and age; then {_letters(rows)}, each "
         + ", ".join(f"{mark} {state}" for state, mark in MARKS.items())
         + "."
     )
@@ -43,9 +45,10 @@ def show() -> None:
     _details(rows)
 
 
-def _letters() -> str:
-    """`samples (S), ... and token distributions (T)`"""
-    *first, last = (f"{asset.name.replace('_', ' ')} ({asset.letter})" for asset in ASSETS)
+def _letters(rows: list[GridRow]) -> str:
+    """`samples (S), ... and token distributions (T)`: the assets that some partition asks for."""
+    shown = [asset for asset in _ASSETS if any(asset.name in row.states for row in rows)]
+    *first, last = (f"{asset.name.replace('_', ' ')} ({asset.letter})" for asset in shown)
     return f"{', '.join(first)} and {last}"
 
 
@@ -63,7 +66,7 @@ def _matrix(rows: list[GridRow]) -> None:
 def _cell(row: GridRow | None, now: float) -> Cell:
     if row is None:
         return Cell("–")
-    states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in ASSETS)
+    states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in _ASSETS if asset.name in row.states)
     if row.updated is None and all(state == "missing" for state in row.states.values()):
         return Cell("not run", states)
     page = "response" if row.has_responses else None
@@ -109,7 +112,8 @@ def _details(rows: list[GridRow]) -> None:
     if wanting:
         common.note("What is not complete is filled by:")
         st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
-    pages = [Cell(name.capitalize(), page=name, query=query) for name in ("response", "problem", "compare", "tokens")]
+    names = ["response", "problem", "compare", "tokens", *(["opinions"] if "second_opinions" in row.states else [])]
+    pages = [Cell(name.capitalize(), page=name, query=query) for name in names]
     common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
 
 

@@ -5,10 +5,11 @@ from collections import defaultdict
 import streamlit as st
 
 from onoff_assets.browser.components.link_table import Cell, link_table
+from onoff_assets.browser.latex import as_answer, as_markdown
 from onoff_assets.browser.links import Link
 from onoff_assets.browser.prefix_tree import Node, prefix_tree, splits
 from onoff_assets.browser.reading import Key, Sample, Vocabulary
-from onoff_assets.browser.text import as_markdown, as_maths, escaped, plain
+from onoff_assets.browser.text import escaped, plain
 from onoff_assets.browser.views import common
 
 _MOST_ROWS = 400
@@ -32,7 +33,7 @@ def show() -> None:
         common.note(f"problem {problem}")
         question = samples[0].question
         st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
-        st.markdown("gold answer: " + (as_maths(samples[0].answer) if samples[0].answer else "–"))
+        st.markdown("gold answer: " + (as_answer(samples[0].answer) if samples[0].answer else "–"))
     left, right = st.columns([2, 3])
     with left:
         _answers(key, samples)

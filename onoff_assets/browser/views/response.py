@@ -10,10 +10,11 @@ from onoff_assets.browser.bars import as_payload, bars_of
 from onoff_assets.browser.components.bar_view import bar_view
 from onoff_assets.browser.components.token_view import payload, token_view
 from onoff_assets.browser.filters import Filter, matching, neighbours, random_wrong
+from onoff_assets.browser.latex import as_answer, as_markdown
 from onoff_assets.browser.lens import Lens, look_through
 from onoff_assets.browser.links import Link, choose, clamp_token
 from onoff_assets.browser.reading import Overlay, Reader, Responses, Sample, Vocabulary
-from onoff_assets.browser.text import as_markdown, as_maths, escaped, plain
+from onoff_assets.browser.text import escaped, plain
 from onoff_assets.browser.views import common
 from onoff_core.errors import MissingInputError
 from onoff_core.store import Generation
@@ -142,7 +143,7 @@ def _question(sample: Sample) -> None:
         gold, extracted = st.columns(2)
         with gold:
             common.note("gold answer")
-            st.markdown(as_maths(sample.answer) if sample.answer else "–")
+            st.markdown(as_answer(sample.answer) if sample.answer else "–")
         with extracted:
             common.note("extracted answer")
             answer = "–" if sample.extracted_answer is None else plain(sample.extracted_answer)

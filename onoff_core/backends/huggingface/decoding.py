@@ -16,6 +16,7 @@ from onoff_core.backends.contract import OnTokens
 from onoff_core.backends.huggingface import continuous, cpu
 from onoff_core.backends.huggingface.generate import generate_batches
 from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.huggingface.trying import shares_prefix
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.backends.requests import Request, Response
 from onoff_core.errors import ModelError
@@ -76,7 +77,8 @@ def _decoder(
         return continuous.continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
     reason = cpu.supports(loaded)
     if reason is None:
-        return cpu.decode(loaded, requests, sampling, seed, rows, on_tokens)
+        shares = all(not request.begun for request in requests) or shares_prefix(loaded)
+        return cpu.decode(loaded, requests, sampling, seed, rows, on_tokens, shares)
     logger.info("%s has %s: not decoded by our own loop", loaded.name, reason)
     if on_cuda and _is_batched(loaded):
         return continuous.continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)

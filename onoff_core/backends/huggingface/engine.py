@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 
-from onoff_core.backends.contract import ModelInfo, OnTokens
+from onoff_core.backends.contract import ModelInfo, OnTokens, PairLoading
 from onoff_core.backends.huggingface.decoding import decode
 from onoff_core.backends.huggingface.loading import LoadedModel, load_model
+from onoff_core.backends.huggingface.pairs import HuggingfacePair
 from onoff_core.backends.huggingface.scoring import score
 from onoff_core.backends.huggingface.tokenizer import LoadedTokenizer, load_tokenizer
 from onoff_core.backends.requests import Request, Response, TokenScores
@@ -58,6 +59,12 @@ def open_scorer(name: str, settings: ModelSettings, base_dir: Path) -> Huggingfa
 
 def open_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> LoadedTokenizer:
     return load_tokenizer(name, settings, base_dir)
+
+
+def open_pair_scorer(
+    first: tuple[str, ModelSettings], second: tuple[str, ModelSettings], base_dir: Path, how: PairLoading
+) -> HuggingfacePair:
+    return HuggingfacePair(first, second, base_dir, how)
 
 
 def num_gpus() -> int:

@@ -107,6 +107,11 @@ def load_model(name: str, settings: ModelSettings, base_dir: Path) -> LoadedMode
         return _keeper.loaded
 
 
+def load_beside(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
+    """A second model beside the kept one, in memory as long as the caller keeps it. Raises `ModelError`."""
+    return _load(name, settings, base_dir)
+
+
 def release_model() -> None:
     """Let the kept model go and give its memory back."""
     _keeper.loaded, _keeper.key = None, None

@@ -3,8 +3,9 @@
 In: a prompt and the responses to it. Out: one `TokenScores` a response, in order. The prompt is computed once where its
 cache can be shared; rows of uneven length are filled up at their right end, which no earlier token sees. The output
 matrix and the statistics go in slices and stay on the device until their responses are done. Memory then holds one
-group's keys and values and one slice's logits. Models with a running state go through here on a CPU too, a response
-at a time, for the sake of that memory.
+group's keys and values and one slice's logits. What a group's statistics are is fetched when the next group is on its
+way, so that the device does not wait for whoever writes them. Models with a running state go through here on a CPU
+too, a response at a time, for the sake of that memory.
 """
 
 import gc
@@ -12,10 +13,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from onoff_core.backends.huggingface import gpu
 from onoff_core.backends.huggingface.head import Head, hidden_states
 from onoff_core.backends.huggingface.loading import LoadedModel
 from onoff_core.backends.huggingface.token_statistics import Columns, block_statistics, to_columns
@@ -26,9 +29,14 @@ from onoff_core.study import DistributionSettings
 logger = logging.getLogger(__name__)
 
 _TOKENS_AT_ONCE = 4096  # of all rows, through the layers; some thousand keep a GPU's multipliers busy
+# A narrow model's pass over so many is shorter than the time to start its operations: it takes more, up to this.
+_MOST_TOKENS = 16_384
+_STATES_AT_ONCE = _TOKENS_AT_ONCE * 4096  # tokens x the width of a hidden state, in a GPU
 _FEWEST_TOKENS = 256
+_ROWS_OF_A_TILE = 128  # of a matrix product on a GPU; a slice that ends within one computes it all the same
 _KEPT_PER_TOKEN = 4  # prompts are copied for each row: keys and values of at most so many times the tokens at once
 _LOGITS_PER_SLICE = 24_000_000  # of the output matrix: 96 MB in float32, and a few times that for the statistics
+_BYTES_PER_FUSED_SLICE = 160_000_000  # of logits, where one kernel reads them and copies nothing
 
 
 @dataclass(frozen=True)
@@ -52,27 +60,49 @@ def score_many(
     """
     head, waiting = Head(loaded), list(responses)
     shared: _Prompt | None = None
+    begun: _Begun | None = None
     while waiting:
-        tokens = loaded.learnt.scored_tokens or _TOKENS_AT_ONCE
+        tokens = loaded.learnt.scored_tokens or _tokens_at_once(loaded, settings)
         if _goes_along(prompt_ids, waiting, tokens):
             prompt = _Prompt(list(prompt_ids), None, None)
         else:
             prompt = shared = shared or _prompt(loaded, prompt_ids)
         group = waiting[: min(_group_size(prompt, waiting, tokens), max_rows or len(waiting))]
+        following, failure = None, None
         try:
-            found = _score_group(loaded, head, prompt, group, settings, tokens)
+            following = _begin(loaded, head, prompt, group, settings, tokens)
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error) or tokens <= _FEWEST_TOKENS:
-                raise
-            loaded.learnt.scored_tokens = tokens // 2
-            logger.warning("%s: out of memory scoring %d tokens at once; going on with half", loaded.name, tokens)
-            found = []
-        if not found:
-            gc.collect()  # outside the handler, which keeps the failed group's tensors alive
-            torch.cuda.empty_cache()
+            failure = error
+        if begun is not None:  # now that the device has the next group to do
+            yield from begun.columns()
+        begun = following
+        if failure is not None:
+            _take_fewer(loaded, tokens, failure)
             continue
         del waiting[: len(group)]
-        yield from found
+        if begun is not None and settings.top_k is None:  # too large for two groups at once
+            yield from begun.columns()
+            begun = None
+    if begun is not None:
+        yield from begun.columns()
+
+
+def _take_fewer(loaded: LoadedModel, tokens: int, failure: Exception) -> None:
+    """Go on with half as many tokens at once. Raises the failure where that cannot help."""
+    if not is_out_of_memory(failure) or tokens <= _FEWEST_TOKENS:
+        raise failure
+    failure.__traceback__ = None  # it keeps the failed group's tensors alive
+    loaded.learnt.scored_tokens = tokens // 2
+    logger.warning("%s: out of memory scoring %d tokens at once; going on with half", loaded.name, tokens)
+    gc.collect()
+    torch.cuda.empty_cache()
+
+
+def _tokens_at_once(loaded: LoadedModel, settings: DistributionSettings) -> int:
+    if loaded.device.type == "cpu" or settings.top_k is None:
+        return _TOKENS_AT_ONCE
+    width = int(loaded.model.config.get_text_config().hidden_size)
+    return max(_TOKENS_AT_ONCE, min(_MOST_TOKENS, _STATES_AT_ONCE // width))
 
 
 def _goes_along(prompt_ids: Sequence[int], responses: Sequence[Sequence[int]], tokens: int) -> bool:
@@ -105,15 +135,31 @@ def _prompt(loaded: LoadedModel, prompt_ids: Sequence[int]) -> _Prompt:
     return _Prompt(list(prompt_ids), cache, hidden[0, -1])
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A group whose work is on the device, or done."""
+
+    blocks: list[dict[str, Tensor]]
+    lengths: list[int]
+
+    def columns(self) -> list[Columns]:
+        """Those of each response; waits for the device."""
+        columns, ends = to_columns(self.blocks), np.cumsum(self.lengths).tolist()
+        return [
+            {name: column[end - length : end] for name, column in columns.items()}
+            for length, end in zip(self.lengths, ends, strict=True)
+        ]
+
+
 @torch.inference_mode()
-def _score_group(
+def _begin(
     loaded: LoadedModel,
     head: Head,
     prompt: _Prompt,
     responses: Sequence[Sequence[int]],
     settings: DistributionSettings,
     tokens: int,
-) -> list[Columns]:
+) -> _Begun:
     longest = max(map(len, responses))
     ids = torch.zeros((len(responses), longest), dtype=torch.long)
     for row, response in enumerate(responses):
@@ -124,12 +170,16 @@ def _score_group(
     states = torch.cat([hidden[row, :length] for row, length in enumerate(lengths)])
     targets = torch.cat([ids[row, :length] for row, length in enumerate(lengths)]).to(states.device)
     del hidden
-    columns = _in_slices(head, states, targets, _LOGITS_PER_SLICE * tokens // _TOKENS_AT_ONCE, settings)
-    ends = torch.tensor(lengths).cumsum(0).tolist()
-    return [
-        {name: column[end - length : end] for name, column in columns.items()}
-        for length, end in zip(lengths, ends, strict=True)
-    ]
+    share = tokens / _tokens_at_once(loaded, settings)
+    return _Begun(
+        _in_slices(head, states, targets, int(share * _logits_at_once(head, states, settings)), settings), lengths
+    )
+
+
+def _logits_at_once(head: Head, states: Tensor, settings: DistributionSettings) -> int:
+    dtype = head.loaded.model.dtype
+    fused = settings.top_k is not None and gpu.can_run(states.device, dtype)
+    return _BYTES_PER_FUSED_SLICE // dtype.itemsize if fused else _LOGITS_PER_SLICE
 
 
 def _after_prompt(loaded: LoadedModel, prompt: _Prompt, ids: Tensor, tokens: int) -> Tensor:
@@ -153,11 +203,13 @@ def _after_prompt(loaded: LoadedModel, prompt: _Prompt, ids: Tensor, tokens: int
 
 def _in_slices(
     head: Head, states: Tensor, targets: Tensor, logits_at_once: int, settings: DistributionSettings
-) -> Columns:
-    """Statistics of every token: of a slice at a time, and together from the device at the end. Whole vocabularies are
-    fetched slice by slice, for those of a response are what memory is kept free of.
+) -> list[dict[str, Tensor]]:
+    """Statistics of every token, a slice at a time, on the device. Whole vocabularies are fetched slice by slice, for
+    those of a response are what memory is kept free of.
     """
     size = max(1, logits_at_once // head.loaded.vocab_size)
+    if size > _ROWS_OF_A_TILE:
+        size -= size % _ROWS_OF_A_TILE
     blocks: list[dict[str, Tensor]] = []
     for begin in range(0, len(states), size):
         logits = head(states[begin : begin + size])
@@ -165,4 +217,4 @@ def _in_slices(
         if settings.top_k is None:
             block = {name: column.cpu() for name, column in block.items()}
         blocks.append(block)
-    return to_columns(blocks)
+    return blocks

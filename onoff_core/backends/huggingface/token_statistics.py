@@ -7,8 +7,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from onoff_core.backends.huggingface import gpu
+from onoff_core.backends.huggingface.top_k import part_maxima, part_width, top_k
 from onoff_core.study import DistributionSettings
 
+_ANY_WIDTH = 64  # of parts that nobody looks at
 # On a CPU a few positions at a time stay in the processor's cache through all passes over them.
 _ROWS_IN_CACHE = 4
 
@@ -32,12 +35,50 @@ def to_columns(blocks: Sequence[dict[str, Tensor]]) -> Columns:
 @torch.inference_mode()
 def block_statistics(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> dict[str, Tensor]:
     """The columns as tensors that stay on the logits' device."""
+    if settings.top_k is not None and gpu.can_run(logits.device, logits.dtype):
+        return _in_one_pass(logits, targets, settings.temperature, settings.top_k)
     rows = _ROWS_IN_CACHE if logits.device.type == "cpu" else len(logits)
     blocks = [
         _block(logits[begin : begin + rows], targets[begin : begin + rows], settings)
         for begin in range(0, len(logits), rows)
     ]
     return blocks[0] if len(blocks) == 1 else {name: torch.cat([b[name] for b in blocks]) for name in blocks[0]}
+
+
+def _in_one_pass(logits: Tensor, targets: Tensor, temperature: float, k: int) -> dict[str, Tensor]:
+    """Statistics of some rows on a GPU, where a kernel of our own reads each logit once."""
+    vocab = logits.shape[-1]
+    k = min(k, vocab)
+    width = part_width(vocab, k)
+    chosen = logits.gather(-1, targets[:, None])[:, 0]
+    found = gpu.pass_over(logits, chosen, temperature, width or _ANY_WIDTH)
+    log_total = found.total.log()
+    shift = found.largest / temperature
+    values, ids = torch.topk(logits, k) if width is None else top_k(logits, k, width, found.maxima)
+    return {
+        **_moments(found.total, found.first, found.second),
+        "logprob": (chosen.float() - found.largest) / temperature - log_total,
+        "rank": found.greater + 1,
+        "logsumexp": shift + log_total,
+        **_top_columns(ids, (values.float() - found.largest[:, None]) / temperature - log_total[:, None]),
+    }
+
+
+def _moments(total: Tensor, first: Tensor, second: Tensor) -> dict[str, Tensor]:
+    """Entropy and varentropy from sum e^z, sum e^z z and sum e^z z^2."""
+    mean, square = first / total, second / total
+    return {
+        "entropy": (total.log() - mean).clamp_(min=0),
+        "varentropy": (square - mean * mean).clamp_(min=0),
+    }
+
+
+def _top_columns(ids: Tensor, logprobs: Tensor) -> dict[str, Tensor]:
+    return {
+        "topk_ids": ids.int(),
+        "topk_logprobs": logprobs,
+        "tail_mass": (1 - logprobs.exp().sum(-1)).clamp_(min=0),
+    }
 
 
 def _weighted_sums(weights: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,21 +106,22 @@ def _block(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> d
     log_total = total.log()
     chosen = z.gather(-1, targets[:, None])
     rank = (z > chosen).sum(-1) + 1
-    mean, square = (sums / total for sums in _weighted_sums(weights, z))
+    first, second = _weighted_sums(weights, z)
     columns = {
+        **_moments(total, first, second),
         "logprob": chosen[:, 0] - log_total,
         "rank": rank.int(),
-        "entropy": (log_total - mean).clamp_(min=0),
-        "varentropy": (square - mean * mean).clamp_(min=0),
         "logsumexp": top[:, 0] + log_total,
     }
     if settings.top_k is None:
-        return {**columns, "topk_logprobs": z - log_total[:, None], "tail_mass": torch.zeros_like(mean)}
-    values, ids = torch.topk(z, min(settings.top_k, z.shape[-1]))
-    logprobs = values - log_total[:, None]
-    return {
-        **columns,
-        "topk_ids": ids.int(),
-        "topk_logprobs": logprobs,
-        "tail_mass": (1 - logprobs.exp().sum(-1)).clamp_(min=0),
-    }
+        return {**columns, "topk_logprobs": z - log_total[:, None], "tail_mass": torch.zeros_like(total)}
+    values, ids = _largest(z, min(settings.top_k, z.shape[-1]))
+    return {**columns, **_top_columns(ids, values - log_total[:, None])}
+
+
+def _largest(z: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    width = None if z.device.type == "cpu" else part_width(z.shape[-1], k)
+    if width is None:
+        values, ids = torch.topk(z, k)
+        return values, ids
+    return top_k(z, k, width, part_maxima(z, width))

@@ -14,25 +14,16 @@ from pathlib import Path
 
 from onoff_core.backends import open_tokenizer
 from onoff_core.backends.contract import ModelInfo, OnTokens, Tokenizer
-from onoff_core.backends.drafts import Draft
+from onoff_core.backends.drafts import DescribedModel, Draft
+from onoff_core.backends.openai.answers import Completion, checked_ids
 from onoff_core.backends.openai.probing import Found, probe
-from onoff_core.backends.openai.protocol import (
-    Completion,
-    Endpoint,
-    EndpointFailed,
-    api_key,
-    checked_ids,
-    ids_payload,
-    sampling_payload,
-)
+from onoff_core.backends.openai.protocol import Endpoint, EndpointFailed, api_key, ids_payload, sampling_payload
 from onoff_core.backends.openai.spreading import Spread, none_left
 from onoff_core.backends.requests import Request, Response
-from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.study import ModelSettings, SamplingSettings
 from onoff_core.tasks import Prompt
 
-_PROBE = "The first thing that comes to mind is"
 _MARGIN = {"sglang": 1}  # it refuses a request that may fill the model's length to the last token
 logger = logging.getLogger(__name__)
 
@@ -43,8 +34,8 @@ def request_seed(seed: int, problem_id: str, sample_index: int) -> int:
     return int.from_bytes(digest[:8]) >> 1
 
 
-class ServedModel:
-    """A sampler of the contract, and what `Draft` asks of a model."""
+class ServedModel(DescribedModel):
+    """The sampler of the contract."""
 
     def __init__(
         self,
@@ -57,18 +48,6 @@ class ServedModel:
         self.info, self.tokenizer = info, tokenizer
         self._settings, self._endpoints, self._returns_ids = settings, list(endpoints), returns_ids
         self._model = settings.backend_specific.served_model_name or settings.model_name
-
-    @property
-    def max_positions(self) -> int | None:
-        return self.info.max_positions
-
-    @property
-    def stop_token_ids(self) -> frozenset[int]:
-        return self.info.stop_token_ids
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self.tokenizer.vocabulary
 
     def sample(
         self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
@@ -101,10 +80,12 @@ class ServedModel:
                 "max_tokens": draft.max_tokens,
             }
         )
-        if completion.finish_reason not in ("stop", "length"):
-            raise EndpointFailed(f"{endpoint.url}: a response ended as {completion.finish_reason!r}")
+        _check_whole(endpoint, completion)
         what = f"{endpoint.url}: problem {request.problem_id}, sample {request.sample_index}"
-        ids, logprobs = checked_ids(what, completion)
+        try:
+            ids, logprobs = checked_ids(completion)
+        except ValueError as error:
+            raise ModelError(f"{what}: {error}") from error
         self.info.check_token_ids(ids, f"{what}: it")
         for token, logprob in zip(ids, logprobs, strict=True):
             if draft.accept(token, logprob):
@@ -125,13 +106,24 @@ class ServedModel:
                 "max_tokens": Draft(request, self, sampling, seed).max_tokens,
             }
         )
-        return self._of_text(request, completion)
-
-    def _of_text(self, request: Request, completion: Completion) -> Response:
+        _check_whole(endpoint, completion)
+        if completion.text is None:
+            raise ModelError(f"{endpoint.url}: a response came without text")
         ids = self.tokenizer.encode(Prompt(completion.text, add_special_tokens=False))
         stop = sorted(self.stop_token_ids)[:1] if not ids else []  # an empty response is its end alone
         reason = "length" if completion.finish_reason == "length" else "stop"
         return Response(request, [*ids, *stop], [], reason, completion.text)
+
+
+def _check_whole(endpoint: Endpoint, completion: Completion) -> None:
+    """Raise where a response was not drawn to its end."""
+    reason = completion.finish_reason
+    if reason in ("stop", "length"):
+        return
+    if reason in ("abort", "error"):  # the server gave up
+        raise EndpointFailed(f"{endpoint.url}: a response ended as {reason!r}")
+    said = "without finish_reason" if reason is None else f"as {endpoint.shown(reason)!r}"
+    raise ModelError(f"{endpoint.url}: a response ended {said}, so it is not what the model would have said to its end")
 
 
 def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> ServedModel:
@@ -141,13 +133,12 @@ def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> ServedMo
     options = settings.backend_specific
     key = api_key(name, options)
     tokenizer = open_tokenizer(name, settings, base_dir)
-    prompt, stops = tokenizer.encode(Prompt(_PROBE, add_special_tokens=True)), sorted(tokenizer.stop_token_ids)
     found: dict[Endpoint, Found] = {}
     failure: EndpointFailed | None = None
-    for url in options.endpoints:
+    for url in dict.fromkeys(options.endpoints):
         endpoint = Endpoint(url, key, options)
         try:
-            found[endpoint] = probe(name, endpoint, settings, prompt, stops)
+            found[endpoint] = probe(name, endpoint, settings, tokenizer)
         except EndpointFailed as error:
             logger.warning("models.%s: %s is set aside: %s", name, url, error)
             failure = error

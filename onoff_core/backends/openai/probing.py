@@ -1,13 +1,17 @@
 """What has to be known of a server before the first response: which model, which version, and what it can promise."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from onoff_core.backends.openai.protocol import Completion, Endpoint, ids_payload
+from onoff_core.backends.contract import Tokenizer
+from onoff_core.backends.openai.answers import Completion
+from onoff_core.backends.openai.protocol import Endpoint, ids_payload
 from onoff_core.errors import ModelError, SettingsError
 from onoff_core.study import BackendOptions, ModelSettings, SamplingSettings
+from onoff_core.tasks import Prompt
 
+_PROBE = Prompt("The first thing that comes to mind is: 12 x 7 = 84, naïve café", add_special_tokens=True)
 _PROMPT_TOKENS, _PROBE_TOKENS = 8, 12
 _SEEDS = (11, 2**62 + 3, 12, 13)
 _SAME_NATS = 0.05  # a batch of half precision rounds differently from the next
@@ -38,39 +42,39 @@ _MEANINGS = {
 }
 
 
-def probe(
-    name: str, endpoint: Endpoint, settings: ModelSettings, prompt_ids: Sequence[int], stop_token_ids: Sequence[int]
-) -> Found:
+def probe(name: str, endpoint: Endpoint, settings: ModelSettings, tokenizer: Tokenizer) -> Found:
     """Ask a server what it is and try what it promises. Raises `SettingsError` or `ModelError` where it is not what the
     settings say, `EndpointFailed` where it does not answer.
     """
     options = settings.backend_specific
     served = options.served_model_name or settings.model_name
     model = _served_model(endpoint, served)
-    root, longest = model.get("root"), model.get("max_model_len")
+    root, longest = model.get("root"), _longest(endpoint, model)
     _check_root(name, endpoint, settings, served, root)
     found = Found(
-        model_root=root if isinstance(root, str) else None,
-        max_positions=longest if isinstance(longest, int) else None,
+        model_root=endpoint.shown(root) if isinstance(root, str) else None,
+        max_positions=longest,
         version=endpoint.version(options.engine),
         returns_ids=True,
     )
-    prompt = list(prompt_ids[:_PROMPT_TOKENS])
-    room = _PROBE_TOKENS if found.max_positions is None else found.max_positions - len(prompt) - 1
-    payload = {"model": served, "prompt": prompt, "max_tokens": min(_PROBE_TOKENS, room)}
+    prompt = tokenizer.encode(_PROBE)[:_PROMPT_TOKENS]
+    room = _PROBE_TOKENS if longest is None else longest - len(prompt) - 1
+    payload = {"model": served, "max_tokens": min(_PROBE_TOKENS, room)}
 
-    def ask(seed: int, temperature: float, **more: Any) -> Completion:
-        sampling = ids_payload(SamplingSettings(temperature=temperature), stop_token_ids)
-        return endpoint.complete({**payload, **sampling, "seed": seed, **more})
+    def ask(seed: int, temperature: float, prompt: Sequence[int] | str = prompt, **more: Any) -> Completion:
+        sampling = ids_payload(SamplingSettings(temperature=temperature), sorted(tokenizer.stop_token_ids))
+        return endpoint.complete({**payload, **sampling, "prompt": prompt, "seed": seed, **more})
 
     first = _first(endpoint, options, lambda: ask(_SEEDS[0], _HOT))
     if first is None:
-        return Found(found.model_root, found.max_positions, found.version, returns_ids=False)
+        return replace(found, returns_ids=False)
+    if longest is None or len(tokenizer.encode(_PROBE)) + 2 <= longest:
+        _check_tokenizer(name, endpoint, settings, tokenizer, ask(_SEEDS[0], 1.0, _PROBE.text, max_tokens=1))
     broken = _broken(first, ask)
     refused = [promise for promise in broken if promise in options.require]
     if refused:
         raise ModelError(_refusal(name, endpoint, options, refused))
-    return Found(found.model_root, found.max_positions, found.version, True, tuple(broken))
+    return replace(found, not_promised=tuple(broken))
 
 
 def _first(endpoint: Endpoint, options: BackendOptions, ask: Callable[[], Completion]) -> Completion | None:
@@ -82,6 +86,8 @@ def _first(endpoint: Endpoint, options: BackendOptions, ask: Callable[[], Comple
             return None
         raise
     if completion.token_ids:
+        if completion.finish_reason is None:
+            raise ModelError(f"{endpoint.url}: a response came without finish_reason, so nobody knows that it is whole")
         return completion
     if options.engine == "other":
         return None
@@ -121,14 +127,53 @@ def _served_model(endpoint: Endpoint, served: str) -> dict[str, Any]:
     models = found.get("data") if isinstance(found, dict) else None
     if not isinstance(models, list) or not all(isinstance(one, dict) and "id" in one for one in models):
         raise ModelError(f"{endpoint.url}: /models lists no models; is this the address of a server of models?")
-    for model in models:
-        if model["id"] == served:
-            return dict(model)
-    names = ", ".join(str(one["id"]) for one in models) or "none"
-    raise SettingsError(
-        f"{endpoint.url}: no model is served as {served!r} there; it has: {names}. Name one in "
-        "backend_specific.served_model_name"
+    ours = [model for model in models if model["id"] == served]
+    if not ours:
+        names = endpoint.shown(", ".join(str(one["id"]) for one in models)) or "none"
+        raise SettingsError(
+            f"{endpoint.url}: no model is served as {served!r} there; it has: {names}. Name one in "
+            "backend_specific.served_model_name"
+        )
+    if any(model.get("root") != ours[0].get("root") for model in ours):
+        roots = endpoint.shown(", ".join(str(model.get("root")) for model in ours))
+        raise ModelError(
+            f"{endpoint.url}: {len(ours)} models are served as {served!r} there ({roots}), and nobody can say which "
+            "answers; serve each under a name of its own"
+        )
+    return dict(ours[0])
+
+
+def _longest(endpoint: Endpoint, model: dict[str, Any]) -> int | None:
+    """The longest sequence of the served model, where the server says one that can be."""
+    said = model.get("max_model_len")
+    if type(said) is not int:
+        return None
+    if said < _PROMPT_TOKENS + 2:
+        raise ModelError(
+            f"{endpoint.url}: its model takes {said} tokens (max_model_len), which is too few for a prompt and a "
+            "response; start the server with --max-model-len, or without it"
+        )
+    return said
+
+
+def _check_tokenizer(
+    name: str, endpoint: Endpoint, settings: ModelSettings, tokenizer: Tokenizer, completion: Completion
+) -> None:
+    """What the server makes of a text has to be what we make of it, but for a mark of the text's beginning."""
+    seen = completion.prompt_token_ids
+    if seen is None:  # it does not say
+        return
+    special = tokenizer.vocabulary.special
+    ours, theirs = (
+        [token for token in ids if token >= len(special) or not special[token]]
+        for ids in (tokenizer.encode(_PROBE), seen)
     )
+    if ours != theirs:
+        raise ModelError(
+            f"models.{name}: {endpoint.url} splits a text into other tokens than the tokenizer of "
+            f"{settings.model_name} ({len(theirs)} and {len(ours)} of them, {theirs[:3]}... and {ours[:3]}...), so it "
+            "serves another model; make the two one"
+        )
 
 
 def _check_root(name: str, endpoint: Endpoint, settings: ModelSettings, served: str, root: Any) -> None:

@@ -1,6 +1,5 @@
 """One server: what is asked of it and what it answers, checked. No key is ever part of an error, a log or a fact."""
 
-import json
 import logging
 import os
 import time
@@ -10,14 +9,18 @@ from typing import Any
 
 import httpx2
 
+from onoff_core.backends.openai.answers import Completion, parsed, read_completion
+from onoff_core.backends.openai.deadline import TimedTransport, within
 from onoff_core.errors import ModelError, SettingsError
 from onoff_core.study import BackendOptions, SamplingSettings
 
 _CONNECT_SECONDS = 10.0
-_NO_NUMBER = -9999.0  # how vLLM writes NaN and -inf
 _SHOWN = 300
 _TOO_MANY, _WAITS = 429, 6  # so often a server that asks for patience gets it, longer each time
 _LONGEST_WAIT_SECONDS = 60.0
+# What an answer may weigh, so that a server that goes on for ever does not fill the memory. A token comes with its id,
+# its text and its log-probability, some 100 bytes.
+_BYTES_AN_ANSWER, _BYTES_A_TOKEN = 4 * 1024 * 1024, 1024
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log a line a response
 
 
@@ -26,14 +29,10 @@ class EndpointFailed(ConnectionError):
 
 
 @dataclass(frozen=True)
-class Completion:
-    """What a server said of one response."""
-
-    token_ids: list[int] | None  # None: it says text only
-    logprobs: list[float] | None  # nats, one a token
-    most_probable: float | None  # of the first token's alternatives, where they were asked for
-    text: str
-    finish_reason: str | None
+class _Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 def api_key(name: str, options: BackendOptions) -> str | None:
@@ -53,14 +52,14 @@ class Endpoint:
     """A server's address, and a client that keeps connections to it."""
 
     def __init__(self, url: str, key: str | None, options: BackendOptions) -> None:
-        self.url, self._key = url, key
+        self.url, self._key, self._seconds = url, key, options.timeout_seconds
+        most = options.max_concurrency
         self.client = httpx2.Client(
-            headers={} if key is None else {"Authorization": f"Bearer {key}"},
+            # an answer that is packed may unpack into any size
+            headers={"Accept-Encoding": "identity", **({} if key is None else {"Authorization": f"Bearer {key}"})},
             timeout=httpx2.Timeout(options.timeout_seconds, connect=min(_CONNECT_SECONDS, options.timeout_seconds)),
-            limits=httpx2.Limits(
-                max_connections=options.max_concurrency, max_keepalive_connections=options.max_concurrency
-            ),
-            trust_env=False,  # a proxy for the web is none for a server on this network
+            transport=TimedTransport(httpx2.Limits(max_connections=most, max_keepalive_connections=most)),
+            trust_env=False,
         )
 
     def close(self) -> None:
@@ -68,83 +67,112 @@ class Endpoint:
 
     def get(self, path: str) -> Any:
         """An answer in JSON; the path starts at the address."""
-        return self._json(self._send("GET", f"{self.url}{path}"), path)
+        return self._content(self._send("GET", f"{self.url}{path}"), path)
 
     def version(self, engine: str) -> str | None:
         """The engine's version, where it says one."""
         path = {"vllm": "/version", "sglang": "/get_server_info"}.get(engine)
         if path is None:
             return None
-        response = self._send("GET", f"{self.url.removesuffix('/v1')}{path}")
-        if response.status_code != 200:
+        answer = self._send("GET", f"{self.url.removesuffix('/v1')}{path}")
+        if answer.status != 200:
             return None
-        found = self._json(response, path)
-        return str(found["version"]) if isinstance(found, dict) and "version" in found else None
+        found = self._content(answer, path)
+        return self.shown(str(found["version"])) if isinstance(found, dict) and "version" in found else None
 
     def complete(self, payload: Mapping[str, Any]) -> Completion:
         """One response. Raises `EndpointFailed` where another server may do better, else `ModelError`."""
-        response = self._send_patiently(f"{self.url}/completions", payload)
-        found = self._json(response, "/completions")
+        answer = self._send_patiently(f"{self.url}/completions", payload)
+        content = self._content(answer, "/completions")
         try:
-            (choice,) = found["choices"]
-            text, reason = choice["text"], choice.get("finish_reason")
-            logprobs = choice.get("logprobs") or {}
-            alternatives = logprobs.get("top_logprobs") or []
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            completion = read_completion(content)
+        except ValueError as error:
             raise ModelError(
-                f"{self.url}: /completions answers in another form than the protocol's: {error}"
+                f"{self.url}: /completions answers in another form than the protocol's: {error}; it answers: "
+                f"{self._shown_body(answer)}"
             ) from error
-        prompt = payload["prompt"]
-        seen = choice.get("prompt_token_ids")
-        if seen is not None and not isinstance(prompt, str) and list(seen) != list(prompt):
+        prompt, seen = payload["prompt"], completion.prompt_token_ids
+        if seen is not None and not isinstance(prompt, str) and seen != list(prompt):
             raise ModelError(f"{self.url}: the server changed the prompt ({len(prompt)} tokens became {len(seen)})")
-        return Completion(
-            token_ids=choice.get("token_ids"),
-            logprobs=logprobs.get("token_logprobs"),
-            most_probable=max(alternatives[0].values()) if alternatives and alternatives[0] else None,
-            text=text,
-            finish_reason=reason,
-        )
+        return completion
 
-    def _send_patiently(self, url: str, payload: Mapping[str, Any]) -> httpx2.Response:
+    def shown(self, text: str) -> str:
+        """Text of a server for a message: short, and without the key, which some servers repeat."""
+        plain = text if self._key is None else text.replace(self._key, "...")
+        one_line = " ".join(plain.split())
+        return one_line if len(one_line) <= _SHOWN else f"{one_line[:_SHOWN]}..."
+
+    def _shown_body(self, answer: _Answer) -> str:
+        return repr(self.shown(answer.body[: 100 * _SHOWN].decode("utf-8", "replace")))
+
+    def _send_patiently(self, url: str, payload: Mapping[str, Any]) -> _Answer:
         for number in range(_WAITS):
-            response = self._send("POST", url, payload)
-            if response.status_code != _TOO_MANY:
+            answer = self._send("POST", url, payload)
+            if answer.status != _TOO_MANY:
                 break
-            said = response.headers.get("retry-after", "")
+            said = answer.headers.get("retry-after", "")
             time.sleep(min(_LONGEST_WAIT_SECONDS, float(said) if said.isdecimal() else 2.0**number))
-        return response
+        return answer
 
-    def _send(self, method: str, url: str, payload: Mapping[str, Any] | None = None) -> httpx2.Response:
+    def _send(self, method: str, url: str, payload: Mapping[str, Any] | None = None) -> _Answer:
+        most = _BYTES_AN_ANSWER
+        if payload is not None:
+            most += _BYTES_A_TOKEN * (len(payload["prompt"]) + int(payload["max_tokens"]))
         try:
-            return self.client.request(method, url, json=None if payload is None else dict(payload))
-        except (httpx2.TransportError, httpx2.DecodingError) as error:
-            raise EndpointFailed(f"{self.url}: {type(error).__name__}: {self._shown(str(error))}") from error
+            with (
+                within(self._seconds),
+                self.client.stream(method, url, json=None if payload is None else dict(payload)) as response,
+            ):
+                return _Answer(response.status_code, response.headers, self._body(response, most))
+        except (httpx2.ReadTimeout, httpx2.WriteTimeout, httpx2.PoolTimeout) as error:
+            raise EndpointFailed(
+                f"{self.url}: no whole answer within {self._seconds:g} s (backend_specific.timeout_seconds)"
+            ) from error
+        except httpx2.TransportError as error:
+            raise EndpointFailed(f"{self.url}: {type(error).__name__}: {self.shown(str(error))}") from error
 
-    def _json(self, response: httpx2.Response, path: str) -> Any:
-        status, body = response.status_code, self._shown(response.text)
+    def _body(self, response: httpx2.Response, most: int) -> bytes:
+        packed = response.headers.get("content-encoding", "identity")
+        if packed.lower() != "identity":
+            raise ModelError(
+                f"{self.url}: an answer is packed ({self.shown(packed)}), which was not asked for; whatever stands "
+                "before the server has to let answers through as they are"
+            )
+        body = bytearray()
+        for part in response.iter_raw():
+            body += part
+            if len(body) > most:
+                raise ModelError(
+                    f"{self.url}: an answer goes on beyond {most // 2**20} MiB, which no answer to what was asked "
+                    "needs; is this the address of a server of models?"
+                )
+        return bytes(body)
+
+    def _content(self, answer: _Answer, path: str) -> Any:
+        """What an answer of success holds; each other one as its error."""
+        status = answer.status
         if status in (401, 403):
             raise SettingsError(
                 f"{self.url}: the server wants a key that it knows (HTTP {status}); put it into a variable of the "
                 "environment and name that in backend_specific.api_key_env"
             )
         if status >= 500 or status in (408, _TOO_MANY):
-            raise EndpointFailed(f"{self.url}: HTTP {status}: {body}")
-        if status != 200:
-            raise ModelError(f"{self.url}: {path} answers HTTP {status}: {body}")
-        try:
-            return response.json()
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise EndpointFailed(f"{self.url}: HTTP {status}: {self._shown_body(answer)}")
+        if 300 <= status < 400:
+            place = self.shown(answer.headers.get("location", "nowhere"))
             raise ModelError(
-                f"{self.url}: {path} answers no JSON ({body!r}); is this the address of a server of models, such as "
-                "http://127.0.0.1:8000/v1?"
+                f"{self.url}: {path} sends us on to {place} (HTTP {status}), which is not followed: prompts and keys "
+                "go to the addresses in backend_specific.endpoints only; name the server's own there"
+            )
+        if status != 200:
+            raise ModelError(f"{self.url}: {path} answers HTTP {status}: {self._shown_body(answer)}")
+        try:
+            return parsed(answer.body)
+        except ValueError as error:
+            raise ModelError(
+                f"{self.url}: {path} answers no JSON ({self._shown_body(answer)}); is this the address of a server of "
+                "models, such as http://127.0.0.1:8000/v1?"
             ) from error
-
-    def _shown(self, text: str) -> str:
-        """Text of a server for a message: short, and without the key, which some servers repeat."""
-        plain = text if self._key is None else text.replace(self._key, "...")
-        one_line = " ".join(plain.split())
-        return one_line if len(one_line) <= _SHOWN else f"{one_line[:_SHOWN]}..."
 
 
 def sampling_payload(sampling: SamplingSettings) -> dict[str, Any]:
@@ -175,19 +203,3 @@ def ids_payload(sampling: SamplingSettings, stop_token_ids: Sequence[int]) -> di
         "skip_special_tokens": False,
         "stop_token_ids": list(stop_token_ids),
     }
-
-
-def checked_ids(endpoint: str, completion: Completion) -> tuple[list[int], list[float]]:
-    """The ids of a response and their log-probabilities, all there and all numbers."""
-    ids, logprobs = completion.token_ids, completion.logprobs
-    if not ids:
-        raise ModelError(f"{endpoint}: a response came without token ids, which the server had given before")
-    if logprobs is None or len(logprobs) != len(ids):
-        count = "no" if logprobs is None else str(len(logprobs))
-        raise ModelError(f"{endpoint}: a response of {len(ids)} tokens came with {count} log-probabilities")
-    if any(value is None or value <= _NO_NUMBER or value != value for value in logprobs):
-        raise ModelError(
-            f"{endpoint}: a log-probability is no number (-9999 is how vLLM writes NaN and -inf); the model's logits "
-            "are broken there: try another precision (--dtype) or another build of the server"
-        )
-    return list(ids), [min(0.0, float(value)) for value in logprobs]

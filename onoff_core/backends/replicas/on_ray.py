@@ -69,9 +69,11 @@ def _connected(name: str, options: BackendOptions) -> Any:
             f"models.{name}: backend_specific.replicas_on is ray, which is not installed; pip install 'onoff[ray]'"
         ) from error
     if not ray.is_initialized():
-        where = options.ray_address or os.environ.get("RAY_ADDRESS") or "this machine"
+        address = options.ray_address or os.environ.get("RAY_ADDRESS")
+        where = address or "this machine"
+        _check_address(name, address)
         try:
-            _reached(options.ray_address or os.environ.get("RAY_ADDRESS"))
+            _reached(address)
             ray.init(address=options.ray_address, configure_logging=False, log_to_driver=False, include_dashboard=False)
         except Exception as error:  # Ray raises its own, RuntimeError, ValueError and ConnectionError for this
             raise ModelError(
@@ -79,6 +81,18 @@ def _connected(name: str, options: BackendOptions) -> Any:
                 "(ray start --head), or mend backend_specific.ray_address"
             ) from ConnectionError(str(error))
     return ray
+
+
+def _check_address(name: str, address: str | None) -> None:
+    """Raise a `SettingsError` for an address at which replicas cannot be had."""
+    host, _, port = (address or "auto:1").rpartition(":")
+    if address in ("auto", "local") or (host and "/" not in host and port.isdecimal()):
+        return
+    raise SettingsError(
+        f"models.{name}: backend_specific.ray_address (or RAY_ADDRESS) is {address}, and the address of the cluster's "
+        "head is wanted, such as head:6379, as `ray start --head` says it; not that of its client (ray://) or its "
+        "dashboard (http://)"
+    )
 
 
 def _reached(address: str | None) -> None:
@@ -89,7 +103,7 @@ def _reached(address: str | None) -> None:
 
 
 class _Actor:
-    """The other end; becomes an actor's class where Ray is there."""
+    """What runs on the cluster's machine: a replica that connects back to us. `ray.remote` makes an actor of it."""
 
     def serve(self, address: tuple[str, int], key: bytes) -> None:
         connection = Client(address, authkey=key)
@@ -97,12 +111,12 @@ class _Actor:
         serve(connection)
 
     def process_id(self) -> int:
-        """May be asked while the other runs."""
+        """For tests; an actor answers this beside `serve`, which does not return."""
         return os.getpid()
 
 
 class _Launched:
-    """An actor that was asked for, and the ear for its call back."""
+    """An actor that Ray was asked for, and the socket on which we wait for its connection."""
 
     def __init__(self, ray: Any, gpus: float, cpus: int) -> None:
         self.ray, self.gpus = ray, gpus
@@ -117,7 +131,7 @@ class _Launched:
         self.served = self.actor.serve.remote(self.listener.address, key)
 
     def wait(self) -> "RayReplica":
-        """Its call back. Raises `ModelError` where none comes."""
+        """The replica, once its connection has come. Raises `ModelError` where none comes in time."""
         heard: socket.socket = self.listener._listener._socket  # type: ignore[attr-defined]
         heard.settimeout(_START_SECONDS)
         try:
@@ -140,7 +154,7 @@ def _start(waiting: list[_Launched], launch: Callable[[], _Launched]) -> "RayRep
 
 
 class RayReplica:
-    """An actor that has called back."""
+    """An actor that has connected to us."""
 
     def __init__(self, launched: _Launched, connection: Connection, place: str) -> None:
         self._launched, self._connection, self.place = launched, connection, place
@@ -151,7 +165,7 @@ class RayReplica:
 
     @property
     def process_id(self) -> int:
-        """Of the actor, on its machine."""
+        """The actor's process id on its machine."""
         return int(self._launched.ray.get(self._launched.actor.process_id.remote()))
 
     def end(self) -> str:

@@ -127,10 +127,52 @@ def test_a_gpu_takes_this_way_and_yields_what_came_before_a_misfit(
 
 @pytest.mark.parametrize(("part", "nats"), [("agreement_float32", 1e-4), ("agreement_bfloat16", 0.5)])
 def test_what_the_bench_of_a_gpu_finds_agrees(part: str, nats: float) -> None:
-    found = gpu._parts(tiny=True)[part]()
+    _, agreement = gpu._parts(tiny=True)[part]
+    found = agreement()
     for name in ("sampler_and_scorer", "scorer_and_plain_pass", "entropy_and_plain_pass", "told_and_plain_pass"):
         assert found[name] < nats, name
     assert found["scored_together_and_alone"] < nats
     if part == "agreement_float32":
         assert found["greedy_equal_to_generate"] == "4 of 4"
         assert found["responses_that_differ_alone"] <= 1
+
+
+def test_a_group_is_on_its_way_before_the_last_one_is_fetched(
+    tiny_loaded: Any, responses: list[list[int]], passes: list[tuple[int, int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The device does not wait for whoever takes the statistics; whole vocabularies would take too much memory."""
+    monkeypatch.setattr(many_tokens, "_TOKENS_AT_ONCE", 50)
+    next(score_many(tiny_loaded, PROMPT, responses, DistributionSettings(top_k=4)))
+    assert len(passes) == 2
+    passes.clear()
+    next(score_many(tiny_loaded, PROMPT, responses, DistributionSettings(top_k=None)))
+    assert len(passes) == 1
+
+
+def test_what_was_done_before_a_failure_is_given_first(
+    tiny_loaded: Any, responses: list[list[int]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual, calls = many_tokens.hidden_states, []
+
+    def hidden_states(loaded: Any, ids: torch.Tensor, cache: Any) -> torch.Tensor:
+        calls.append(ids.shape)
+        if len(calls) == 3:
+            raise RuntimeError("the device is gone")
+        return usual(loaded, ids, cache)
+
+    monkeypatch.setattr(many_tokens, "hidden_states", hidden_states)
+    monkeypatch.setattr(many_tokens, "_TOKENS_AT_ONCE", 50)
+    scored = score_many(tiny_loaded, PROMPT, responses, DistributionSettings(top_k=4))
+    assert [len(next(scored)["rank"]) for _ in LENGTHS[:2]] == list(LENGTHS[:2])
+    with pytest.raises(RuntimeError, match="the device is gone"):
+        next(scored)
+
+
+def test_a_narrow_model_takes_more_tokens_at_once_on_a_gpu(tiny_loaded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = DistributionSettings(top_k=4)
+    assert many_tokens._tokens_at_once(tiny_loaded, settings) == 4096
+    monkeypatch.setattr(tiny_loaded, "device", torch.device("cuda"))
+    assert many_tokens._tokens_at_once(tiny_loaded, settings) == 16_384
+    assert many_tokens._tokens_at_once(tiny_loaded, DistributionSettings(top_k=None)) == 4096
+    monkeypatch.setattr(tiny_loaded.model.config, "hidden_size", 5120)
+    assert many_tokens._tokens_at_once(tiny_loaded, settings) == 4096

@@ -2,10 +2,9 @@
 
 import dataclasses
 import json
-import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,6 +37,7 @@ class Behaviour:
     strict: bool = False  # refuses parameters that OpenAI's own API does not know
     after: int = 10**9
     then: str = "500"  # 500, cut, stall, nan, no_ids, no_logprobs, early, abort, busy
+    spoil: Callable[[dict[str, Any]], Any] | None = None  # changes an answer in its place, instead of `then`
     seen: list[dict[str, Any]] = field(default_factory=list)
     most_at_once: int = 0
     now: int = 0
@@ -161,12 +161,14 @@ class _Handler(BaseHTTPRequestHandler):
             told.after = 10**9
             self.answer(429, {"error": "slow down"})
         else:
-            self.answer(200, spoilt(self.server_of.complete(asked), told.then))
+            content = self.server_of.complete(asked)
+            told.spoil(content) if told.spoil is not None else spoilt(content, told.then)
+            self.answer(200, content)
 
     do_PUT = do_POST
 
 
-def spoilt(content: dict[str, Any], how: str) -> dict[str, Any]:
+def spoilt(content: dict[str, Any], how: str) -> None:
     choice = content["choices"][0]
     if how == "nan":
         choice["logprobs"]["token_logprobs"][0] = -9999.0
@@ -184,8 +186,6 @@ def spoilt(content: dict[str, Any], how: str) -> dict[str, Any]:
         choice["logprobs"]["token_logprobs"] = [-1.0]
     elif how == "prompt":
         choice["prompt_token_ids"] = [1, *choice["prompt_token_ids"]]
-    assert not math.isnan(0.0)
-    return content
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from onoff_core.study import BackendOptions, ModelSettings, SamplingSettings
 from tests.backends.openai.server import KEY, Server, serving
 
 SAMPLING = SamplingSettings(max_length=20, temperature=0.8, top_p=0.95, top_k=40)
-PROBES = 5  # completions that are asked for before the first response
+PROBES = 6  # completions that are asked for before the first response
 QUIET: Callable[[int], None] = lambda tokens: None  # noqa: E731
 Rows = dict[tuple[str, int], tuple[list[int], list[float], str]]
 

@@ -74,6 +74,12 @@ def test_without_ray_and_without_a_cluster_a_sentence_says_so() -> None:
     assert "pip install 'onoff[ray]'" in done.stderr
 
 
+@pytest.mark.parametrize("address", ["ray://head:10001", "http://head:8265", "head", "head:port", ":6379"])
+def test_an_address_that_is_none_of_a_head(address: str) -> None:
+    with pytest.raises(SettingsError, match=r"models\.f: .*ray_address .*such as head:6379"):
+        open_sampler("f", on_ray(ray_address=address), Path())
+
+
 def test_keys_of_ray_go_with_ray() -> None:
     with pytest.raises(ValueError, match="go with replicas_on: ray"):
         BackendOptions(ray_address="a:1")

@@ -36,7 +36,10 @@ class SlotLoop:
         seed: int,
         max_rows: int,
         on_tokens: OnTokens,
+        shares_prefix: bool = True,
     ) -> None:
+        """`shares_prefix`: the model can go on from keys and values that were put on for another sequence."""
+        self.shares_prefix = shares_prefix
         self.loaded, self.sampling, self.seed, self.on_tokens = loaded, sampling, seed, on_tokens
         self.queue = deque(requests)
         self.cache = SlotCache(loaded.model, min(max_rows, len(requests)), sampling.max_length)
@@ -44,6 +47,7 @@ class SlotLoop:
         self.unfinished = Counter(request.prompt_ids for request in requests)
         self.slots: dict[tuple[int, ...], int] = {}  # of the prompts that are computed
         self.prompt_logits: dict[tuple[int, ...], Tensor] = {}  # (vocab,) float32, of the first token
+        self.latest: tuple[tuple[int, ...], DynamicCache] | None = None  # a response gone on with, and its keys
 
     def run(self) -> Iterator[Response]:
         while True:
@@ -61,11 +65,17 @@ class SlotLoop:
             taken = free[: len(self.queue)]
             logits = []
             for index in taken:
-                request = self.queue.popleft()
-                self.cache.assign(index, self._prompt_slot(request.prompt_ids))
-                self.rows[index] = Draft(request, self.loaded, self.sampling, self.seed)
-                logits.append(self.prompt_logits[request.prompt_ids])
+                logits.append(self._begin(index, self.queue.popleft()))
             yield from self._accept(taken, torch.stack(logits))
+
+    def _begin(self, index: int, request: Request) -> Tensor:
+        """Give a row a request; the logits of its first token."""
+        self.cache.assign(index, self._prompt_slot(request.prompt_ids, request.begun))
+        self.rows[index] = self._draft(request)
+        return self.prompt_logits[request.prompt_ids]
+
+    def _draft(self, request: Request) -> Draft:
+        return Draft(request, self.loaded, self.sampling, self.seed)
 
     def _close_gaps(self) -> None:
         """With nothing left to admit, go on with fewer rows."""
@@ -77,8 +87,7 @@ class SlotLoop:
     def _accept(self, indices: list[int], logits: Tensor) -> Iterator[Response]:
         """Draw one token in each of these rows, logits (len(indices), vocab); yield the responses that end."""
         drafts = [draft for draft in (self.rows[index] for index in indices) if draft is not None]
-        uniform = torch.tensor([draft.uniform() for draft in drafts], dtype=torch.float64).to(logits.device)
-        tokens, logprobs = draw(logits, uniform, self.sampling)
+        tokens, logprobs = self._draw(drafts, logits)
         self.on_tokens(len(drafts))
         for index, draft, token, logprob in zip(indices, drafts, tokens.tolist(), logprobs.tolist(), strict=True):
             if draft.accept(token, logprob):
@@ -86,17 +95,40 @@ class SlotLoop:
                 self._let_go(draft.response.request.prompt_ids)
                 yield draft.response
 
+    def _draw(self, drafts: Sequence[Draft], logits: Tensor) -> tuple[Tensor, Tensor]:
+        """(token ids, log-probabilities under the raw model), each (rows,)."""
+        uniform = torch.tensor([draft.uniform() for draft in drafts], dtype=torch.float64).to(logits.device)
+        return draw(logits, uniform, self.sampling)
+
     @torch.inference_mode()
-    def _prompt_slot(self, prompt_ids: tuple[int, ...]) -> int:
+    def _prompt_slot(self, prompt_ids: tuple[int, ...], begun: int = 0) -> int:
         """The slot that keeps a prompt's keys and values, computed on first use."""
         if prompt_ids not in self.slots:
-            fresh = DynamicCache()
-            ids = torch.tensor([prompt_ids], device=self.loaded.device)
+            kept = self._shared_keys(prompt_ids) if begun else DynamicCache()
+            ids = torch.tensor([prompt_ids[kept.get_seq_length() :]], device=self.loaded.device)
             with packed_linears(self.loaded):
-                result = self.loaded.model(input_ids=ids, past_key_values=fresh, use_cache=True, logits_to_keep=1)
-            self.slots[prompt_ids] = self.cache.store_prompt(fresh)
+                result = self.loaded.model(input_ids=ids, past_key_values=kept, use_cache=True, logits_to_keep=1)
+            self.slots[prompt_ids] = self.cache.store_prompt(kept)
             self.prompt_logits[prompt_ids] = result.logits[0, -1].float()
+            if begun and self.shares_prefix:
+                self.latest = (prompt_ids, kept)
         return self.slots[prompt_ids]
+
+    def _shared_keys(self, prompt_ids: tuple[int, ...]) -> DynamicCache:
+        """The keys and values of what the prompt has in common with the last response that was gone on with.
+
+        Branches of one response come by rising position, so each token before a branch is computed once a response.
+        """
+        if self.latest is None:
+            return DynamicCache()
+        (known, kept), self.latest = self.latest, None
+        longest = min(len(known), len(prompt_ids) - 1)  # the last token is computed in any case, for its logits
+        common = next((i for i in range(longest) if known[i] != prompt_ids[i]), longest)
+        if common == 0:
+            return DynamicCache()
+        if common < len(known):
+            kept.crop(common - len(known))  # a negative number: so many from the end
+        return kept
 
     def _let_go(self, prompt_ids: tuple[int, ...]) -> None:
         """One response less to wait for; after the last one the prompt's slot is free."""

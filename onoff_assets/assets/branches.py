@@ -1,0 +1,78 @@
+"""`branches`: what would have come of other tokens."""
+
+from typing import Any
+
+import dagster as dg
+
+from onoff_assets.execution import run
+from onoff_assets.metadata import markdown_table, present, rounded, table_metadata
+from onoff_assets.partitions import Grid
+from onoff_assets.run_options import RunOptions
+from onoff_core.grid.fingerprints import CODE_VERSIONS
+
+_SHOWN = 10  # positions where a response was lost
+
+
+def build_branches(
+    grid: Grid,
+    rewards: dg.AssetsDefinition,
+    token_distributions: dg.AssetsDefinition,
+    branch_settings: dg.SourceAsset,
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=grid.partitions,
+        deps=[rewards, token_distributions, branch_settings],
+        group_name="grid",
+        owners=list(grid.study.automation.owners),
+        kinds={"parquet", "huggingface"},
+        code_version=CODE_VERSIONS["branches"],
+        pool="gpu",
+        resource_defs=grid.resources,
+        required_resource_keys=set(grid.resources),
+    )
+    def branches(context: dg.AssetExecutionContext, config: RunOptions) -> dg.MaterializeResult:
+        """Tokens taken at positions of responses, gone on from and graded: the value of each; where onoff.yaml has the
+        section `branches`.
+        """
+        from onoff_core.grid.branches import materialize_branches
+
+        made = run(grid.study, context, materialize_branches, config)
+        facts, positions = made.manifest.facts, _beside(grid, made.generation.partition, "branch_positions")
+        problems = _beside(grid, made.generation.partition, "branch_problems")
+        lost = [row for row in positions if row["is_lost_here"]]
+        aurocs = [row["auroc"] for row in problems if row["auroc"] is not None]
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(made.manifest.fingerprint),
+            metadata={
+                **table_metadata(grid.study, context, made),
+                **present(
+                    {
+                        "positions": len(positions),
+                        "tokens": facts["tokens"],
+                        "tokens expected": facts["expected_tokens"],
+                        "branches left out by max_tokens": facts["left_out_branches"],
+                        "tokens_per_second": rounded(facts["tokens_per_second"], 1),
+                        "seconds": rounded(facts["seconds"], 1),
+                        "mean AUROC of entropy for drops": rounded(sum(aurocs) / len(aurocs)) if aurocs else None,
+                        "responses lost at one token": len(lost),
+                    }
+                ),
+                "where responses were lost": markdown_table(
+                    ["problem", "sample", "position", "drop", "entropy"],
+                    [
+                        [row["problem_id"], row["sample_index"], row["position"], row["drop"], row["entropy"]]
+                        for row in sorted(lost, key=lambda row: -row["drop"])[:_SHOWN]
+                    ],
+                ),
+            },
+        )
+
+    return branches
+
+
+def _beside(grid: Grid, partition: tuple[str, ...], table: str) -> list[dict[str, Any]]:
+    """The rows of a table that was made with the branches."""
+    from onoff_assets.execution import open_store
+
+    rows: list[dict[str, Any]] = open_store(grid.study).require(table, partition).read().to_pylist()
+    return rows
