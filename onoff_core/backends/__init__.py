@@ -6,7 +6,9 @@ the functions of `contract.Engine`. `replicas` makes N of any of them look like 
 rewards or the store.
 """
 
+import gc
 import importlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -129,5 +131,10 @@ def scoring_settings(settings: ModelSettings) -> ModelSettings:
 
 
 def _engine(kind: str) -> Engine:
+    module = _ENGINES[kind].module
+    if module in sys.modules:
+        return cast(Engine, sys.modules[module])
     with without_collection():
-        return cast(Engine, importlib.import_module(_ENGINES[kind].module))
+        engine = cast(Engine, importlib.import_module(module))
+        gc.freeze()  # what was imported stays: later searches need not look through it
+    return engine

@@ -2,6 +2,7 @@
 
 import gc
 import importlib
+import sys
 from types import ModuleType
 
 import pytest
@@ -37,6 +38,10 @@ def test_engines_are_imported_without_it(monkeypatch: pytest.MonkeyPatch) -> Non
         return ModuleType(name)
 
     monkeypatch.setattr(importlib, "import_module", importing)
+    monkeypatch.delitem(sys.modules, "onoff_core.backends.huggingface.engine", raising=False)
+    before = gc.get_freeze_count()
     backends._engine("huggingface")
+    assert gc.get_freeze_count() > before  # later searches do not look through what was imported
+    gc.unfreeze()
     assert seen == [("onoff_core.backends.huggingface.engine", False)]
     assert gc.isenabled()
