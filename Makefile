@@ -15,9 +15,10 @@ ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; pr
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean
+.PHONY: help demo demo-more check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean
 help:
 	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
+	@echo "make demo-more  a second model on the same texts, and what would have come of other tokens (6 minutes)"
 	@echo "make ui       the Dagster UI on http://127.0.0.1:3000"
 	@echo "make browse   the browser on http://127.0.0.1:8501"
 	@echo "make check    lint, types and every test that is not slow"
@@ -54,6 +55,9 @@ demo: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
 	  --config-json '$(QUIET)'
 	@echo
 	@$(BIN)/onoff show '$(PARTITION)'
+
+demo-more: $(VENV)/installed
+	$(BIN)/onoff demo --more
 
 ui: $(VENV)/installed $(DAGSTER_HOME)/dagster.yaml
 	$(BIN)/onoff ui

@@ -1,7 +1,7 @@
 """Branching beside sampling at the same rows.
 
 Sampling is the yardstick: 8 GSM8K-like prompts x 8 samples, up to 96 new tokens, 64 rows, temperature 1, float32, the
-embedded model. Branching goes back into 2 of those responses, at 4 positions each, the sampled token and the two most
+embedded model. Branching goes back into 4 of those responses, at 4 positions each, the sampled token and the two most
 probable others, 8 continuations of each, up to the same 96 tokens of the whole response. Tokens a second of what was
 newly drawn; planning and what the responses and their branches have in common is in the time, grading is not.
 """
@@ -25,7 +25,7 @@ from onoff_core.branches.positions import BranchedResponse
 from onoff_core.study import BranchSettings, DistributionSettings, SamplingSettings
 
 PROBLEMS, SAMPLES, MAX_TOKENS, ROWS = 8, 8, 96, 64
-RESPONSES, POSITIONS, CONTINUATIONS = 2, 4, 8
+RESPONSES, POSITIONS, CONTINUATIONS = 4, 4, 8
 SAMPLING = SamplingSettings(max_length=MAX_TOKENS, num_samples=SAMPLES, batch_size=ROWS, temperature=1.0)
 
 

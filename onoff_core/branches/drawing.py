@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from onoff_core.backends.contract import OnTokens, Sampler
-from onoff_core.backends.requests import Request
+from onoff_core.backends.requests import Request, Response
 from onoff_core.branches.planning import Branch, BranchChunk, BranchedPosition, BranchKey
 from onoff_core.study import SamplingSettings
 
@@ -42,35 +42,54 @@ def draw_chunks(
 ) -> Iterator[tuple[BranchChunk, dict[ContinuationKey, Continuation]]]:
     """Yield each chunk with its continuations as soon as the last of them has ended; `known` ones are not drawn."""
     requests: list[Request] = []
-    begun: dict[tuple[str, int], tuple[int, ContinuationKey]] = {}  # of each request: its chunk, and what it draws
-    prefixes: dict[BranchKey, tuple[int, ...]] = {}
-    found: dict[int, dict[ContinuationKey, Continuation]] = {chunk.index: {} for chunk in chunks}
-    waiting: dict[int, int] = {}
+    begun: dict[
+        tuple[str, int], tuple[BranchChunk, ContinuationKey]
+    ] = {}  # what each request draws, and for which chunk
+    waiting: dict[int, int] = {chunk.index: 0 for chunk in chunks}
     for chunk in chunks:
         for position, branch in branches_of(chunk):
-            prefixes[branch.key] = _response_so_far(position, branch)
-            ids, name = (*position.response.prompt_ids, *prefixes[branch.key]), branch_name(branch.key)
-            for key in keys_of_branch(branch, continuations):
-                if branch.end is not None:
-                    found[chunk.index][key] = _ended(sampler, prefixes[branch.key], branch.end)
-                elif key in known:
-                    found[chunk.index][key] = known[key]
-                else:
-                    requests.append(Request(name, key[1], ids, begun=len(prefixes[branch.key])))
-                    begun[name, key[1]] = (chunk.index, key)
-                    waiting[chunk.index] = waiting.get(chunk.index, 0) + 1
-    by_index = {chunk.index: chunk for chunk in chunks}
+            so_far = _response_so_far(position, branch)
+            ids, name = (*position.response.prompt_ids, *so_far), branch_name(branch.key)
+            for key in keys_of_branch(branch, continuations) if branch.end is None else ():
+                if key not in known:
+                    requests.append(Request(name, key[1], ids, begun=len(so_far)))
+                    begun[name, key[1]] = (chunk, key)
+                    waiting[chunk.index] += 1
+    drawn: dict[int, dict[ContinuationKey, Response]] = {chunk.index: {} for chunk in chunks}
     for chunk in chunks:
-        if chunk.index not in waiting:
-            yield chunk, found.pop(chunk.index)
-    for drawn in sampler.sample(requests, sampling, seed, on_tokens) if requests else ():
-        index, key = begun[drawn.request.problem_id, drawn.request.sample_index]
-        whole = [*prefixes[key[0]], *drawn.token_ids]
-        text = sampler.tokenizer.decode(whole)
-        found[index][key] = Continuation(tuple(drawn.token_ids), tuple(drawn.logprobs), text, drawn.finish_reason)
-        waiting[index] -= 1
-        if not waiting[index]:
-            yield by_index[index], found.pop(index)
+        if not waiting[chunk.index]:
+            yield chunk, _gathered(sampler, chunk, continuations, known, drawn.pop(chunk.index))
+    for response in sampler.sample(requests, sampling, seed, on_tokens) if requests else ():
+        chunk, key = begun[response.request.problem_id, response.request.sample_index]
+        drawn[chunk.index][key] = response
+        waiting[chunk.index] -= 1
+        if not waiting[chunk.index]:
+            yield chunk, _gathered(sampler, chunk, continuations, known, drawn.pop(chunk.index))
+
+
+def _gathered(
+    sampler: Sampler,
+    chunk: BranchChunk,
+    continuations: int,
+    known: Mapping[ContinuationKey, Continuation],
+    drawn: Mapping[ContinuationKey, Response],
+) -> dict[ContinuationKey, Continuation]:
+    """All continuations of a chunk: those that were drawn, those that were known, and the empty ones."""
+    found: dict[ContinuationKey, Continuation] = {}
+    for position, branch in branches_of(chunk):
+        so_far = _response_so_far(position, branch)
+        for key in keys_of_branch(branch, continuations):
+            if branch.end is not None:
+                found[key] = Continuation((), (), sampler.tokenizer.decode(so_far), branch.end)
+            elif key in drawn:
+                response = drawn[key]
+                text = sampler.tokenizer.decode([*so_far, *response.token_ids])
+                found[key] = Continuation(
+                    tuple(response.token_ids), tuple(response.logprobs), text, response.finish_reason
+                )
+            else:
+                found[key] = known[key]
+    return found
 
 
 def branches_of(chunk: BranchChunk) -> Iterator[tuple[BranchedPosition, Branch]]:
@@ -86,7 +105,3 @@ def keys_of_branch(branch: Branch, continuations: int) -> list[ContinuationKey]:
 
 def _response_so_far(position: BranchedPosition, branch: Branch) -> tuple[int, ...]:
     return (*position.response.token_ids[: position.place.position], branch.key[3])
-
-
-def _ended(sampler: Sampler, so_far: Sequence[int], reason: str) -> Continuation:
-    return Continuation((), (), sampler.tokenizer.decode(so_far), reason)

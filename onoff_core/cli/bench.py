@@ -14,6 +14,7 @@ NAMES = (
     "sampling",
     "branches",
     "distributions",
+    "cross",
     "rewards",
     "statistics",
     "store",

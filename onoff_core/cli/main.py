@@ -11,6 +11,7 @@ from onoff_core.cli import (
     bench,
     browse,
     check,
+    demo,
     export,
     grade,
     import_results,
@@ -42,6 +43,7 @@ _COMMANDS = (
     usage,
     prune,
     rename,
+    demo,
     bench,
 )
 

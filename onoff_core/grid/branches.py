@@ -27,7 +27,7 @@ from onoff_core.branches.planning import (
     chunks_of_positions,
 )
 from onoff_core.branches.values import Outcome, ValuedPosition, position_rows
-from onoff_core.errors import SettingsError
+from onoff_core.errors import SettingsError, StoreError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.branch_inputs import BranchInputs
 from onoff_core.grid.known_continuations import KnownContinuations
@@ -91,7 +91,7 @@ class _Run:
 
     def run(self) -> None:
         record = RunRecord(self.made["branches"])
-        self.made["continuations"].begin({"samples": self.inputs.samples.fingerprint, "seed": self.inputs.seed})
+        self._begin()
         with closing(
             open_sampler(self.partition.model, self.partition.model_settings, self.partition.base_dir)
         ) as sampler:
@@ -104,6 +104,18 @@ class _Run:
         facts = {**cost, **self._left_out(chunks, there), "tokens": sum(self.spent.values()), "seed": self.inputs.seed}
         facts |= {"drawn_now": self.drawn, **self._speed(), **record.facts(tokens=self.progress.tokens)}
         self._complete(planner, [chunk for chunk in chunks if chunk.index in there], facts)
+
+    def _begin(self) -> None:
+        """Begin, or go on from what was drawn with the same seed. With `sampling.seed: null` samples that were made
+        again have the same fingerprint and another seed.
+        """
+        kept = self.made["continuations"]
+        begun = kept.begin({"samples": self.inputs.samples.fingerprint, "seed": self.inputs.seed})
+        if begun["seed"] != self.inputs.seed and kept.fragment_indices():
+            raise StoreError(
+                f"branches of {self.partition.key} were begun from samples that were drawn with another seed "
+                f"({begun['seed']}, now {self.inputs.seed}); materialize them with `force: true` in the run's config"
+            )
 
     @cached_property
     def known(self) -> KnownContinuations:

@@ -4,7 +4,7 @@ Layout, below the store's root:
 
     problems/<dataset>/<fingerprint>/            one generation: fragments 00000.parquet, ..., begun.json, manifest.json
     <asset>/<dataset>/<model>/<fingerprint>/     the same for samples, rewards, statistics, token_distributions
-    cross_*/<dataset>/<model>/<reference>/<fingerprint>/   the same for cross-scores, by the model they refer to
+    cross_*/<dataset>/<model>/<reference>/<fingerprint>/    the same for cross-scores, by each reference
     vocabulary/<model>/<fingerprint>/            the bytes of each token id, so that readers need no tokenizer
     .../current.json                             which generation of that folder is the current one
     catalog.duckdb                               a snapshot for SQL, replaced whole at every publication

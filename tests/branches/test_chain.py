@@ -1,11 +1,13 @@
 """The whole path over a chain of two states, whose values are known: from samples to tables."""
 
 import math
+from typing import Any
 
 import pytest
 
 from onoff_core.checks import check_branches
 from onoff_core.errors import SettingsError
+from onoff_core.grid import branches
 from onoff_core.grid.status import partition_status
 from onoff_core.store import connect_catalog, publish_catalog
 from onoff_core.tables import BRANCH_TABLES
@@ -174,6 +176,26 @@ def test_max_tokens_keeps_the_same_whatever_was_there_before(make_chain: MakeCha
     project.branch()  # so all that follows is known
     project.branch(max_tokens=limit)
     assert project.rows("branches") == alone
+
+
+def test_requests_beyond_what_memory_should_hold_wait(make_chain: MakeChain, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = make_chain()
+    project.branch()
+    at_once = project.rows("continuations")
+    project = make_chain(store={"path": "another"})
+    calls: list[int] = []
+    draw = branches.draw_chunks
+
+    def counting(sampler: Any, chunks: Any, *rest: Any) -> Any:
+        calls.append(len(chunks))
+        return draw(sampler, chunks, *rest)
+
+    monkeypatch.setattr(branches, "draw_chunks", counting)
+    monkeypatch.setattr(branches, "_MOST_IDS", 1)
+    project.branch()
+    assert calls == [1] * len(calls)
+    assert len(calls) > 1
+    assert project.rows("continuations") == at_once
 
 
 def test_tokens_that_end_a_response_have_the_value_of_its_end(make_chain: MakeChain) -> None:

@@ -1,23 +1,29 @@
 """`kill -9` in the middle of branching: what was written is kept, and the rows are those of an unkilled run."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 
 import pytest
 
+from onoff_core.errors import StoreError
 from onoff_core.grid.branches import materialize_branches
+from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_token_distributions
 from onoff_core.grid.status import partition_status
 from tests.branches import chain
-from tests.branches.conftest import BRANCHES, KEY, MakeChain
+from tests.branches.conftest import BRANCHES, KEY, MakeChain, Project
 from tests.branches.test_chain import continuations
 from tests.conftest import ROOT
 
 WORK = """
+import dataclasses
 from onoff_core import backends
-backends._ENGINES["fake"] = "tests.branches.chain"
+backends._ENGINES["fake"] = dataclasses.replace(backends._ENGINES["fake"], module="tests.branches.chain")
+from onoff_core.errors import StoreError
 from onoff_core.grid.branches import materialize_branches
+from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_token_distributions
 from onoff_core.grid.judging import open_store
 from onoff_core.study import load_study
 study = load_study()
@@ -62,3 +68,28 @@ def test_a_damaged_fragment_alone_is_made_again(make_chain: MakeChain) -> None:
     assert again.generation.fingerprint == made.generation.fingerprint
     assert 0 < len(chain.drawn) < 96  # those of one fragment
     assert {table: project.rows(table) for table in before} == before
+
+
+def make_samples_anew(project: Project) -> None:
+    """As if the samples had been lost: with `seed: null` they have the same fingerprint, and another seed."""
+    for made in ("samples", "rewards", "token_distributions"):
+        shutil.rmtree(project.folder / "store" / made)
+    for make in (materialize_samples, materialize_rewards, materialize_token_distributions):
+        make(project.partition, project.store, project.said.append)
+    chain.drawn.clear()
+
+
+def test_continuations_of_samples_with_another_seed_are_not_taken_over(make_chain: MakeChain) -> None:
+    project = make_chain(problems=1, sampling={"max_length": 40, "num_samples": 4, "seed": None})
+    project.branch()
+    count = len(chain.drawn)
+    make_samples_anew(project)
+    made = project.branch(continuations=5)
+    assert made.manifest.facts["drawn_now"] == len(chain.drawn) == count // 4 * 5  # all of them, though 4 were there
+    folder = project.folder / "store" / made.generation.folder.replace("branches/", "continuations/", 1)
+    (folder / "manifest.json").unlink()  # as if it had been killed
+    (folder / "00000.parquet").unlink()
+    make_samples_anew(project)
+    with pytest.raises(StoreError, match="begun from samples that were drawn with another seed"):
+        materialize_branches(project.partition, project.store)
+    assert materialize_branches(project.partition, project.store, again=True).computed

@@ -40,6 +40,10 @@ def test_ci_runs_make_test_and_make_test_runs_pytest() -> None:
         assert f".venv/bin/{command}" in commands
 
 
+def test_demo_more_is_the_command_of_that_name() -> None:
+    assert ".venv/bin/onoff demo --more\n" in dry_run("demo-more")
+
+
 @pytest.mark.parametrize(("target", "folder", "seconds"), [("attacks", "attacks", 900), ("night", "nights", 1200)])
 def test_what_is_apart_is_bounded_and_not_in_make_test(target: str, folder: str, seconds: int) -> None:
     assert f"pytest -q --session-timeout={seconds} tests/{folder}\n" in dry_run(f"test-{target}")
