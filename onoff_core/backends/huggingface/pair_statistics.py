@@ -18,27 +18,31 @@ _HUGE = 1e30  # in the place of an infinite logarithm, where it is multiplied wi
 
 
 @torch.inference_mode()
-def pair_statistics(first: Tensor, second: Tensor, targets: Tensor, top_k: int) -> dict[str, Tensor]:
+def pair_statistics(
+    first: Tensor, second: Tensor, targets: Tensor, top_k: int, *, careful: bool = True
+) -> dict[str, Tensor]:
     """The columns of `PairScores` by name, exact over the whole vocabulary.
 
-    first, second: (n, vocab) logits of any float type, of one vocabulary; targets: (n,) the text's tokens.
+    first, second: (n, vocab) logits of any float type, of one vocabulary; targets: (n,) the text's tokens. `careful`
+    False: tokens that are impossible to a model give numbers that are not finite, so that nothing waits for a look at
+    the numbers; a GPU would.
     """
     rows = _ROWS_IN_CACHE if first.device.type == "cpu" else len(first)
     blocks = [
-        _block(first[begin : begin + rows], second[begin : begin + rows], targets[begin : begin + rows], top_k)
+        _block(first[begin : begin + rows], second[begin : begin + rows], targets[begin : begin + rows], top_k, careful)
         for begin in range(0, len(first), rows)
     ]
     return {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def _block(first: Tensor, second: Tensor, targets: Tensor, top_k: int) -> dict[str, Tensor]:
-    log_p, p, entropy = _distribution(first)
-    log_q, q, reference_entropy = _distribution(second)
+def _block(first: Tensor, second: Tensor, targets: Tensor, top_k: int, careful: bool) -> dict[str, Tensor]:
+    log_p, p, entropy = _distribution(first, careful)
+    log_q, q, reference_entropy = _distribution(second, careful)
     chosen_p, chosen_q = (one.gather(-1, targets[:, None])[:, 0] for one in (log_p, log_q))
     k = min(top_k, log_p.shape[-1])
     overlap = _overlap(torch.topk(log_p, k).indices, torch.topk(log_q, k).indices)
     rank = (log_q > chosen_q[:, None]).sum(-1) + 1
-    kl, reverse_kl, js = _divergences(log_p, p, log_q, q)
+    kl, reverse_kl, js = _divergences(log_p, p, log_q, q, careful)
     return {
         "logprob": chosen_p,
         "entropy": entropy,
@@ -53,7 +57,7 @@ def _block(first: Tensor, second: Tensor, targets: Tensor, top_k: int) -> dict[s
     }
 
 
-def _distribution(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _distribution(logits: Tensor, careful: bool = True) -> tuple[Tensor, Tensor, Tensor]:
     """ln p and p (n, vocab), and the entropy (n,), in float32. See `token_statistics` for why the shift suffices."""
     scaled = logits.float()
     z = scaled - scaled.amax(-1, keepdim=True)
@@ -62,18 +66,18 @@ def _distribution(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     p.div_(total)
     log_p = z.sub_(total.log())
     entropy = -_dot(p, log_p)
-    if not torch.isfinite(entropy).all():  # tokens without probability; what is no number stays none
+    if careful and not torch.isfinite(entropy).all():  # tokens without probability; what is no number stays none
         entropy = -_dot(p, log_p.clamp(min=-_HUGE))
     return log_p, p, entropy.clamp_(min=0)
 
 
-def _divergences(log_p: Tensor, p: Tensor, log_q: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _divergences(log_p: Tensor, p: Tensor, log_q: Tensor, q: Tensor, careful: bool) -> tuple[Tensor, Tensor, Tensor]:
     d = log_q - log_p
-    forward, backward = -_dot(p, d), _dot(q, d)
+    forward, backward = 0 - _dot(p, d), _dot(q, d)  # not minus: a zero has no sign
     s = softplus(d)
     log_2 = softplus(d.new_zeros(()))  # by the same function, so that the difference is 0 where d is
     js = (_dot(p, log_2 - s) + _dot(q, (log_2 - s).add_(d))) / 2
-    if not torch.isfinite(forward + backward + js).all():  # some token is impossible to one of them
+    if careful and not torch.isfinite(forward + backward + js).all():  # some token is impossible to one of them
         return _with_impossible_tokens(p, q, d)
     return forward.clamp_(min=0), backward.clamp_(min=0), js.clamp_(min=0)
 
