@@ -293,8 +293,8 @@ def _parts(tiny: bool) -> dict[str, Part]:
         "cross_qwen3_8b": (90, lambda: _of_two(Qwen3Config(**QWEN3_8B), torch.bfloat16, 0.02, cross_cost)),
         "device_map_auto": (30, device_map_auto),
         "out_of_memory": (90, out_of_memory),
-        "killed_replica": (90, lambda: killed_replica("cuda")),
-        "sampling_smollm2": (110, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_sampling)),
+        "killed_replica": (100, lambda: killed_replica("cuda")),
+        "sampling_smollm2": (120, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_sampling)),
         "sampling_qwen3_8b": (130, lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_sampling)),
     }
 

@@ -67,7 +67,11 @@ def _models(study: Study) -> list[str]:
 
     rows, wrong = [], []
     for name, settings in study.models.items():
-        templates = {partition.task.template_type for partition in study.partitions.values() if partition.model == name}
+        asking = study.partitions.values()
+        templates = {partition.task.template_type for partition in asking if partition.model == name}
+        templates |= {
+            partition.judge.template_type for partition in asking if partition.judge and partition.judge.name == name
+        }
         needs_template = bool(templates & {"model", "openai"})
         try:
             source = model_source(settings, study.base_dir)

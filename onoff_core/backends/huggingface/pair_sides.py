@@ -26,19 +26,18 @@ class Side(Protocol):
 
     loaded: LoadedModel
     one_by_one: bool  # texts are given one at a time
-    first_alone: bool  # the first span has to be that of one token
 
     def begin(self, prompt_ids: Sequence[int]) -> None:
         """Compute the prompt that the next texts share."""
 
     def logits(self, texts: Sequence[Sequence[int]], spans: Sequence[Span]) -> Iterator[Tensor]:
-        """The logits (tokens, vocab) that predict the tokens of each span."""
+        """The logits (tokens, vocab) that predict the tokens of each span; the first span is that of one token."""
 
 
 class CachedSide:
     """Over the prompt's keys and values, a text at a time: fastest on a CPU."""
 
-    one_by_one = first_alone = True
+    one_by_one = True
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
@@ -59,7 +58,7 @@ class CachedSide:
 class WholeSide:
     """Prompt and text in one forward pass, for models that can do nothing else; memory grows with their length."""
 
-    one_by_one, first_alone = True, False
+    one_by_one = True
 
     def __init__(self, loaded: LoadedModel) -> None:
         self.loaded = loaded
@@ -77,7 +76,7 @@ class WholeSide:
 class StatesSide:
     """The output matrix over hidden states, of as many texts at once as the states are of."""
 
-    one_by_one = first_alone = False
+    one_by_one = False
 
     def __init__(
         self, loaded: LoadedModel, head: Head, states: Callable[[Sequence[int], Sequence[int]], Tensor]
@@ -96,8 +95,6 @@ class StatesSide:
 
 class ManySide:
     """Many tokens at once through the layers, and then slices of the output matrix: fastest on a GPU."""
-
-    first_alone = False
 
     def __init__(self, loaded: LoadedModel, *, one_by_one: bool) -> None:
         self.loaded, self.one_by_one, self._head = loaded, one_by_one, Head(loaded)

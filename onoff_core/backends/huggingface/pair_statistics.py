@@ -8,9 +8,15 @@ With p of the first model, the one whose text it is, q of the second, the refere
 so equal logits give zeros in every digit: each term is one that vanishes, and no difference of two large sums.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
+
+from onoff_core.backends.huggingface import gpu
+from onoff_core.backends.huggingface.token_statistics import block_statistics
+from onoff_core.study import DistributionSettings
 
 # On a CPU a few positions at a time stay in the processor's cache through all passes over them.
 _ROWS_IN_CACHE = 4
@@ -18,31 +24,64 @@ _HUGE = 1e30  # in the place of an infinite logarithm, where it is multiplied wi
 
 
 @torch.inference_mode()
-def pair_statistics(
-    first: Tensor, second: Tensor, targets: Tensor, top_k: int, *, careful: bool = True
-) -> dict[str, Tensor]:
+def pair_statistics(first: Tensor, second: Tensor, targets: Tensor, top_k: int) -> dict[str, Tensor]:
     """The columns of `PairScores` by name, exact over the whole vocabulary.
 
-    first, second: (n, vocab) logits of any float type, of one vocabulary; targets: (n,) the text's tokens. `careful`
-    False: tokens that are impossible to a model give numbers that are not finite, so that nothing waits for a look at
-    the numbers; a GPU would.
+    first, second: (n, vocab) logits of any float type, of one vocabulary; targets: (n,) the text's tokens.
     """
+    if all(gpu.can_run(logits.device, logits.dtype) for logits in (first, second)):
+        return _in_two_passes(first, second, targets, top_k)
     rows = _ROWS_IN_CACHE if first.device.type == "cpu" else len(first)
     blocks = [
-        _block(first[begin : begin + rows], second[begin : begin + rows], targets[begin : begin + rows], top_k, careful)
+        _block(first[begin : begin + rows], second[begin : begin + rows], targets[begin : begin + rows], top_k)
         for begin in range(0, len(first), rows)
     ]
     return {name: torch.cat([block[name] for block in blocks]) for name in blocks[0]}
 
 
-def _block(first: Tensor, second: Tensor, targets: Tensor, top_k: int, careful: bool) -> dict[str, Tensor]:
-    log_p, p, entropy = _distribution(first, careful)
-    log_q, q, reference_entropy = _distribution(second, careful)
+def _in_two_passes(first: Tensor, second: Tensor, targets: Tensor, top_k: int) -> dict[str, Tensor]:
+    """The same on a GPU, where kernels of our own read each logit twice."""
+    one, other = _Row.of(first, targets, top_k), _Row.of(second, targets, top_k)
+    kl, reverse_kl, js = gpu.divergences(first, second, one.log_total, other.log_total)
+    return {
+        "logprob": one.logprob,
+        "entropy": one.entropy,
+        "reference_logprob": other.logprob,
+        "reference_rank": other.rank,
+        "reference_entropy": other.entropy,
+        "log_ratio": other.logprob - one.logprob,
+        "kl": kl,
+        "reverse_kl": reverse_kl,
+        "js": js,
+        "topk_overlap": _overlap(one.top_ids, other.top_ids),
+    }
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One model's part of some rows, by one pass."""
+
+    log_total: Tensor  # (n,) ln sum e^logit
+    logprob: Tensor
+    entropy: Tensor
+    rank: Tensor
+    top_ids: Tensor  # (n, k)
+
+    @staticmethod
+    def of(logits: Tensor, targets: Tensor, top_k: int) -> "_Row":
+        columns = block_statistics(logits, targets, DistributionSettings(top_k=top_k))
+        names = ("logsumexp", "logprob", "entropy", "rank", "topk_ids")
+        return _Row(*(columns[name] for name in names))
+
+
+def _block(first: Tensor, second: Tensor, targets: Tensor, top_k: int) -> dict[str, Tensor]:
+    log_p, p, entropy = _distribution(first)
+    log_q, q, reference_entropy = _distribution(second)
     chosen_p, chosen_q = (one.gather(-1, targets[:, None])[:, 0] for one in (log_p, log_q))
     k = min(top_k, log_p.shape[-1])
     overlap = _overlap(torch.topk(log_p, k).indices, torch.topk(log_q, k).indices)
     rank = (log_q > chosen_q[:, None]).sum(-1) + 1
-    kl, reverse_kl, js = _divergences(log_p, p, log_q, q, careful)
+    kl, reverse_kl, js = _divergences(log_p, p, log_q, q)
     return {
         "logprob": chosen_p,
         "entropy": entropy,
@@ -57,7 +96,7 @@ def _block(first: Tensor, second: Tensor, targets: Tensor, top_k: int, careful: 
     }
 
 
-def _distribution(logits: Tensor, careful: bool = True) -> tuple[Tensor, Tensor, Tensor]:
+def _distribution(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """ln p and p (n, vocab), and the entropy (n,), in float32. See `token_statistics` for why the shift suffices."""
     scaled = logits.float()
     z = scaled - scaled.amax(-1, keepdim=True)
@@ -66,18 +105,18 @@ def _distribution(logits: Tensor, careful: bool = True) -> tuple[Tensor, Tensor,
     p.div_(total)
     log_p = z.sub_(total.log())
     entropy = -_dot(p, log_p)
-    if careful and not torch.isfinite(entropy).all():  # tokens without probability; what is no number stays none
+    if not torch.isfinite(entropy).all():  # tokens without probability; what is no number stays none
         entropy = -_dot(p, log_p.clamp(min=-_HUGE))
     return log_p, p, entropy.clamp_(min=0)
 
 
-def _divergences(log_p: Tensor, p: Tensor, log_q: Tensor, q: Tensor, careful: bool) -> tuple[Tensor, Tensor, Tensor]:
+def _divergences(log_p: Tensor, p: Tensor, log_q: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     d = log_q - log_p
     forward, backward = 0 - _dot(p, d), _dot(q, d)  # not minus: a zero has no sign
     s = softplus(d)
     log_2 = softplus(d.new_zeros(()))  # by the same function, so that the difference is 0 where d is
     js = (_dot(p, log_2 - s) + _dot(q, (log_2 - s).add_(d))) / 2
-    if careful and not torch.isfinite(forward + backward + js).all():  # some token is impossible to one of them
+    if not torch.isfinite(forward + backward + js).all():  # some token is impossible to one of them
         return _with_impossible_tokens(p, q, d)
     return forward.clamp_(min=0), backward.clamp_(min=0), js.clamp_(min=0)
 

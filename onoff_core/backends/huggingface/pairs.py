@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from onoff_core.backends.contract import ModelInfo, PairLoading, Text
+from onoff_core.backends.huggingface import gpu
 from onoff_core.backends.huggingface.head import Head, layers_of
 from onoff_core.backends.huggingface.loading import LoadedModel, load_beside, load_model, release_model
 from onoff_core.backends.huggingface.pair_sides import ManySide, Side, Span, StatesSide, side_of, tokens_at_once
@@ -31,12 +32,10 @@ from onoff_core.study import ModelSettings
 
 logger = logging.getLogger(__name__)
 
-# Logits of a slice, of each of the two: 40 MB in float32, so that both take what one takes in scoring; on a GPU as many
-# as scoring has there, since a product of few rows reads the output matrix as often as one of many.
-_LOGITS_PER_SLICE, _ON_A_GPU = 10_000_000, 24_000_000
-_ROWS_OF_A_TILE = 128  # of a matrix product on a GPU; a slice that ends within one computes it all the same
+# Logits of a slice, of each of the two: 40 MB in float32, so that both take what one takes in scoring.
+_LOGITS_PER_SLICE = 10_000_000
+_BYTES_PER_FUSED_SLICE = 64 * 2**20  # of each of the two, where kernels read them as they are
 _TOKENS_AT_ONCE, _FEWEST_TOKENS = 4096, 256
-_SUMS = ("entropy", "reference_entropy", "kl", "reverse_kl", "js")  # over the vocabulary
 
 Model = tuple[str, ModelSettings]  # its name in the study, and its settings as it is scored
 Texts = Sequence[Sequence[int]]
@@ -50,7 +49,6 @@ class HuggingfacePair:
     def __init__(self, first: Model, second: Model, base_dir: Path, how: PairLoading) -> None:
         self._first_model, self._second_model, self._base_dir, self._how = first, second, base_dir, how
         self._kept: TemporaryDirectory[str] | None = None
-        self._careful = False  # whether to look at every slice's numbers before the next one
         self._sides: tuple[Side | None, Side] | None = None
         self._infos: tuple[ModelInfo | None, ModelInfo] | None = None
         if how == "second":
@@ -136,18 +134,12 @@ class HuggingfacePair:
         vocab = min(one.loaded.vocab_size for one in (first, second))  # the larger one has rows without a token
 
         def compare(before: int, group: Texts, spans: Sequence[Span], targets: Tensor) -> list[dict[str, Tensor]]:
-            careful = self._careful or on_cpu(first)
             blocks = []
             halves = zip(first.logits(group, spans), second.logits(group, spans), spans, strict=True)
             for a, b, (begin, end) in halves:
-                wanted, other = targets[begin:end].to(a.device), b[:, :vocab].to(a.device)
-                blocks.append(pair_statistics(a[:, :vocab], other, wanted, top_k, careful=careful))
-            if careful or all(map(_is_finite, blocks)):
-                return blocks
-            self._careful = True  # some token is impossible to one of them, as it will be in all texts
-            for side in (first, second):
-                side.begin(prompt_ids)
-            return compare(before, group, spans, targets)
+                wanted = targets[begin:end].to(a.device)
+                blocks.append(pair_statistics(a[:, :vocab], b[:, :vocab].to(a.device), wanted, top_k))
+            return blocks
 
         yield from self._walk([first, second], prompt_ids, texts, compare, vocab)
 
@@ -200,8 +192,7 @@ class HuggingfacePair:
             alone = any(side.one_by_one for side in sides)
             group = texts[done : done + (1 if alone else _fitting(prompt_ids, texts[done:fitting], tokens))]
             targets = torch.tensor([token for text in group for token in text])
-            size = (_LOGITS_PER_SLICE if any(map(on_cpu, sides)) else _ON_A_GPU) * tokens // _TOKENS_AT_ONCE // vocab
-            spans = _spans(len(targets), size, first_alone=any(side.first_alone for side in sides))
+            spans = _spans(len(targets), max(1, _logits_at_once(sides) * tokens // _TOKENS_AT_ONCE // vocab))
             columns, failure = None, None
             try:
                 columns = to_columns(compare(done, group, spans, targets))
@@ -240,6 +231,13 @@ class HuggingfacePair:
             torch.cuda.empty_cache()
 
 
+def _logits_at_once(sides: Sequence[Side]) -> int:
+    kinds = [(side.loaded.device, side.loaded.model.dtype) for side in sides]
+    if len(kinds) < 2 or not all(gpu.can_run(*kind) for kind in kinds):
+        return _LOGITS_PER_SLICE
+    return int(_BYTES_PER_FUSED_SLICE // max(dtype.itemsize for _, dtype in kinds))
+
+
 def _why_not(sides: Sequence[Side], prompt_ids: Sequence[int], text: Sequence[int]) -> str | None:
     return next((why for side in sides if (why := _misfit(side.loaded.info, prompt_ids, text)) is not None), None)
 
@@ -254,19 +252,9 @@ def _misfit(info: ModelInfo, prompt_ids: Sequence[int], text: Sequence[int]) -> 
     return None
 
 
-def _is_finite(block: dict[str, Tensor]) -> bool:
-    return bool(torch.isfinite(torch.stack([block[name] for name in _SUMS])).all())
-
-
-def on_cpu(side: Side) -> bool:
-    return side.loaded.device.type == "cpu"
-
-
-def _spans(count: int, size: int, *, first_alone: bool) -> list[Span]:
-    """All tokens in slices of at most `size`, whole tiles where it is more than one; the first one alone if asked."""
-    size = size - size % _ROWS_OF_A_TILE if size > _ROWS_OF_A_TILE else max(1, size)
-    begin = int(first_alone)
-    return [(0, 1)][:begin] + [(start, min(start + size, count)) for start in range(begin, count, size)]
+def _spans(count: int, size: int) -> list[Span]:
+    """0 to 1, and the rest in slices of at most `size`."""
+    return [(0, 1), *((begin, min(begin + size, count)) for begin in range(1, count, size))]
 
 
 def _fitting(prompt_ids: Sequence[int], texts: Texts, tokens: int) -> int:
