@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from onoff_core.cli.main import main
+from onoff_core.errors import ModelError, StoreError
 from onoff_core.grid.cross_scores import materialize_cross_scores
 from onoff_core.grid.judging import open_store
 from onoff_core.grid.materialize import materialize_samples
@@ -91,9 +92,26 @@ def test_usage_says_by_which_reference(made: tuple[Partition, Store], capsys: py
 
 
 def test_a_store_that_may_not_grow_is_asked_first(made: tuple[Partition, Store], make_project: MakeProject) -> None:
-    from onoff_core.errors import StoreError
-
     partition, store = project(make_project, "a", "b", "c", others=("a", "b", "c"))
     store.max_bytes = 1000
     with pytest.raises(StoreError, match=r"cross_scores of arithmetic\|tiny by c may take"):
         materialize_cross_scores(partition, store)
+
+
+def test_a_reference_that_is_not_there_hides_nothing_else(
+    make_project: MakeProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = {
+        "tiny": {**tiny_model(None), "scored_by": ["gone"]},
+        "gone": {"model_name": "./gone", "backend_specific": {"device": "cpu"}},
+    }
+    make_project(models=models)
+    study = load_study()
+    partition, store = study.partition("arithmetic|tiny"), open_store(study)
+    materialize_samples(partition, store)
+    states = partition_status(partition, None, store)
+    assert (states["samples"], states["cross_scores"]) == ("complete", "missing")
+    with pytest.raises(ModelError, match=r"\./gone"):
+        materialize_cross_scores(partition, store)
+    with connect_catalog(store) as catalog:
+        assert catalog.execute("SELECT is_stale FROM generations WHERE asset = 'samples'").fetchall() == [(False,)]
