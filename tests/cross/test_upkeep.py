@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from onoff_assets.browser.grid_rows import grid_rows
 from onoff_core.cli.main import main
 from onoff_core.errors import ModelError, StoreError
 from onoff_core.grid.cross_scores import materialize_cross_scores
@@ -115,3 +116,19 @@ def test_a_reference_that_is_not_there_hides_nothing_else(
         materialize_cross_scores(partition, store)
     with connect_catalog(store) as catalog:
         assert catalog.execute("SELECT is_stale FROM generations WHERE asset = 'samples'").fetchall() == [(False,)]
+
+
+def test_the_grid_has_a_row_a_partition_and_none_a_reference(
+    made: tuple[Partition, Store], make_project: MakeProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(make_project, "c", others=("a", "b", "c"))
+    study = load_study()
+    rows = {(row.dataset, row.model): row for row in grid_rows(made[1], study)}
+    assert rows[NAMES].states["cross_scores"] == "missing"  # though others' are there
+    assert "cross_scores" not in rows["arithmetic", "a"].states
+    make_project(models={"a": {**tiny_model(None), "scored_by": ["b"]}, "b": tiny_model(None)})
+    capsys.readouterr()
+    assert main(["status", "--all"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("arithmetic")]
+    assert [line[1] for line in lines] == ["a", "b", "tiny"]
+    assert " ".join(lines[2]).count("not in study") == 2  # samples and cross_scores
