@@ -15,7 +15,7 @@ ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; pr
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo demo-more check test test-vllm test-slurm test-attacks test-night lint ui browse clean
+.PHONY: help demo demo-more check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean
 help:
 	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
 	@echo "make demo-more  a second model on the same texts, and what would have come of other tokens (6 minutes)"
@@ -24,6 +24,7 @@ help:
 	@echo "make check    lint, types and every test that is not slow"
 	@echo "make test     the whole test suite, with lint and types"
 	@echo "make test-vllm   sample through a real vLLM on this CPU (installs it, 3.4 GB; some minutes)"
+	@echo "make test-ray    a partition as a Ray job on this machine (a minute or two)"
 	@echo "make test-slurm  a job array on a Slurm of one node (root, Debian 12; a few minutes)"
 	@echo "make test-attacks   damage, kills, limits and bombs; at most 15 minutes, prints counts"
 	@echo "make test-night     a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
@@ -76,10 +77,13 @@ check: lint
 test: check
 	$(BIN)/python -m pytest -m slow
 
-# Apart from `make test`: each wants an installation of its own.
+# Apart from `make test`: each takes minutes, and two want an installation of their own.
 test-vllm: $(VENV)/installed
 	$(BIN)/python tests/backends/openai/vllm/install.py .venv-vllm
 	$(BIN)/python -m pytest -m vllm tests/backends/openai/vllm
+
+test-ray: $(VENV)/installed
+	$(BIN)/python -m pytest -m ray_launcher tests/deploy/test_on_ray.py
 
 test-slurm: $(VENV)/installed
 	tests/deploy/slurm/unpack.sh $(CURDIR)/.slurm

@@ -14,6 +14,7 @@ from onoff_core.columns import PROBLEM as _PROBLEM
 from onoff_core.columns import SAMPLE as _SAMPLE
 from onoff_core.columns import column as _column
 from onoff_core.cross_tables import CROSS_RESPONSES, CROSS_SCORES, CROSS_STATISTICS
+from onoff_core.rollout_tables import ROLLOUT_MISMATCH, ROLLOUT_MISMATCH_STATISTICS
 
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"  # the finish_reason of an imported response
@@ -273,56 +274,6 @@ _TOKEN_DISTRIBUTIONS = pa.schema(
         _column("topk_logprobs", pa.list_(pa.float32()), "nats, never renormalised, 10 mantissa bits"),
     ]
 )
-_PAIR = (
-    _column("numerator", pa.string(), "whose probabilities are divided: ours or trainer"),
-    _column("denominator", pa.string(), "by whose: rollout (the engine that drew the tokens) or trainer"),
-)
-_NUM_COMPARED = _column("num_tokens", pa.int32(), "tokens compared")
-_ROLLOUT_MISMATCH = pa.schema(
-    [
-        _PROBLEM,
-        _SAMPLE,
-        *_PAIR,
-        _NUM_COMPARED,
-        _column("mean_log_ratio", pa.float64(), "nats, mean over tokens of log numerator - log denominator"),
-        _column("mean_abs_log_ratio", pa.float64(), "nats, mean of its absolute value"),
-        _column("sequence_log_ratio", pa.float64(), "nats, its sum: the log ratio of the whole response"),
-        _column("lowest_log_ratio", pa.float64(), "nats, of one token"),
-        _column("highest_log_ratio", pa.float64(), "nats, of one token"),
-        _column("worst_position", pa.int32(), "of the token with the largest absolute log ratio"),
-        _column("k3", pa.float64(), "nats, mean of ratio - 1 - log ratio: estimates KL(denominator || numerator)"),
-        _column("ess_share", pa.float64(), "effective sample size of the tokens' ratios, share of num_tokens"),
-    ]
-)
-_VETOED = pa.list_(
-    pa.struct(
-        [
-            pa.field("threshold", pa.float64(), nullable=False),
-            pa.field("tokens", pa.float64(), nullable=False),
-            pa.field("responses", pa.float64(), nullable=False),
-        ]
-    )
-)
-_ROLLOUT_MISMATCH_STATISTICS = pa.schema(
-    [
-        *_PAIR,
-        _column("num_responses", pa.int32(), "responses compared"),
-        _NUM_COMPARED,
-        _column("mean_ratio", pa.float64(), "mean of the tokens' ratios; 1 where the two agree", nullable=True),
-        _column("mean_abs_log_ratio", pa.float64(), "nats, over tokens", nullable=True),
-        _column(
-            "k1", pa.float64(), "nats a token, minus the mean log ratio: KL(denominator || numerator)", nullable=True
-        ),
-        _column("k3", pa.float64(), "nats a token, mean of ratio - 1 - log ratio: the same KL", nullable=True),
-        _column("token_ess_share", pa.float64(), "effective sample size of the tokens' ratios, a share", nullable=True),
-        _column("response_ess_share", pa.float64(), "of the ratios of whole responses, a share", nullable=True),
-        _column("lowest_log_ratio", pa.float64(), "nats, of one token", nullable=True),
-        _column("highest_log_ratio", pa.float64(), "nats, of one token", nullable=True),
-        _column("vetoed", _VETOED, "shares of tokens, and of responses with one, whose ratio is below a threshold"),
-        _column("logprobs_temperature", pa.float64(), "of the imported log-probabilities"),
-        _column("reason", pa.string(), "why there is no number", nullable=True),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -372,7 +323,7 @@ ASSETS = (
     Asset(
         "rewards",
         "R",
-        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "5"),),
+        (Table("rewards", _REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "6"),),
     ),
     Asset(
         "statistics",
@@ -398,7 +349,7 @@ ASSETS = (
             # Of imported responses with log-probabilities alone.
             Table(
                 "rollout_mismatch",
-                _ROLLOUT_MISMATCH,
+                ROLLOUT_MISMATCH,
                 "one row per response and pair of log-probabilities",
                 ("samples",),
                 _GRID,
@@ -406,7 +357,7 @@ ASSETS = (
             ),
             Table(
                 "rollout_mismatch_statistics",
-                _ROLLOUT_MISMATCH_STATISTICS,
+                ROLLOUT_MISMATCH_STATISTICS,
                 "one row per partition and pair of log-probabilities",
                 ("samples",),
                 _GRID,

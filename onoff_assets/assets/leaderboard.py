@@ -1,5 +1,7 @@
 """`leaderboard`: every partition's statistics side by side."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from onoff_assets import metadata
@@ -7,6 +9,9 @@ from onoff_assets.automation_conditions import follows_any_partition
 from onoff_assets.execution import open_store
 from onoff_assets.partitions import Grid
 from onoff_core.grid.fingerprints import CODE_VERSIONS
+
+if TYPE_CHECKING:
+    from onoff_core.grid.leaderboard import Row
 
 _OTHER_PROBLEMS, _SAME_PROBLEMS = "95 %, other problems like these", "95 %, these problems drawn again"
 
@@ -47,6 +52,7 @@ def _make(grid: Grid) -> dg.MaterializeResult:
         ]
         for pair in comparisons(store)
     ]
+    second = any(row.disagreement[0] is not None for row in rows)
     lines: list[list[object]] = [
         [
             *(
@@ -57,6 +63,7 @@ def _make(grid: Grid) -> dg.MaterializeResult:
                 metadata.ends(row.same_problems),
             ),
             *(metadata.ends(row.bounds), row.num_samples, row.mean_num_tokens, row.stale_because),
+            *([_differing(row)] if second else []),
         ]
         for row in rows
     ]
@@ -77,8 +84,14 @@ def _make(grid: Grid) -> dg.MaterializeResult:
                 [
                     *("data set", "model", "accuracy", _OTHER_PROBLEMS, _SAME_PROBLEMS),
                     *("whatever has no verdict", "responses", "mean tokens", "stale"),
+                    *(["second opinion differs, 95 %"] if second else []),
                 ],
                 lines,
             ),
         },
     )
+
+
+def _differing(row: "Row") -> str | None:
+    share, *interval = row.disagreement
+    return None if share is None else f"{share:.3f}, {metadata.ends((interval[0], interval[1]))}"

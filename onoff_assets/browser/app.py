@@ -6,6 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 from streamlit import runtime
+from streamlit.navigation.page import StreamlitPage
 
 from onoff_assets.browser import components
 from onoff_assets.browser.views import common
@@ -29,10 +30,21 @@ OTHERS = {
     name: st.Page(_page(name), title=name.capitalize(), url_path=name)
     for name in ("response", "problem", "compare", "tokens", "opinions")
 }
-# Streamlit serves the default page at / alone and calls /grid not found, so a hidden page at /grid leads there.
-TYPED = st.Page(
-    lambda: st.switch_page(GRID, query_params=st.query_params.to_dict()),
-    title="Grid", url_path="grid", visibility="hidden",
-)  # fmt: skip
+
+
+def _forward(page: StreamlitPage, address: str) -> StreamlitPage:
+    """A hidden page at an address that people type, which leads to the page."""
+    return st.Page(
+        lambda: st.switch_page(page, query_params=st.query_params.to_dict()),
+        title=page.title, url_path=address, visibility="hidden",
+    )  # fmt: skip
+
+
+# Streamlit serves the default page at / alone and calls /grid not found, and a page's title is no address to it either.
+TYPED = [
+    _forward(GRID, "grid"),
+    _forward(GRID, "Grid"),
+    *(_forward(page, name.capitalize()) for name, page in OTHERS.items()),
+]
 st.session_state["pages"] = {"grid": GRID, **OTHERS}
-st.navigation([GRID, *OTHERS.values(), TYPED], position="top").run()
+st.navigation([GRID, *OTHERS.values(), *TYPED], position="top").run()

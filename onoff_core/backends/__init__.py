@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from onoff_core.backends.collection import without_collection
 from onoff_core.backends.contract import Engine, PairLoading, PairScorer, Sampler, Scorer, Tokenizer
 from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedScorer, open_replicas, wants_replicas
 from onoff_core.errors import ModelError
@@ -29,6 +30,7 @@ _ENGINES = {
     "huggingface": _Registered("onoff_core.backends.huggingface.engine"),
     "openai": _Registered("onoff_core.backends.openai.engine", replicated=False),
     "fake": _Registered("onoff_core.backends.fake"),
+    "switch": _Registered("onoff_core.backends.switch"),
 }
 DEFAULT_SCORER = "huggingface"
 
@@ -104,10 +106,12 @@ def what_loading_refuses(settings: ModelSettings, base_dir: Path, *, needs_templ
 
 def scorer_kind(settings: ModelSettings) -> str:
     """Which engine scores the model's responses: what `scoring` says; else, whoever samples them, transformers, but for
-    the fake engine.
+    the fake engine. Of two models in turns it is the first's.
     """
     if settings.scoring is not None:
         return settings.scoring.backend_type
+    if settings.switch is not None and settings.switch.first_model is not None:
+        return settings.switch.first_model.backend_type
     return settings.backend_type if settings.backend_type == "fake" else DEFAULT_SCORER
 
 
@@ -117,6 +121,7 @@ def scoring_settings(settings: ModelSettings) -> ModelSettings:
         return settings
     changes = {
         "scoring": None,
+        "switch": None,
         "backend_type": settings.scoring.backend_type,
         "backend_specific": settings.scoring.backend_specific,
     }
@@ -124,4 +129,5 @@ def scoring_settings(settings: ModelSettings) -> ModelSettings:
 
 
 def _engine(kind: str) -> Engine:
-    return cast(Engine, importlib.import_module(_ENGINES[kind].module))
+    with without_collection():
+        return cast(Engine, importlib.import_module(_ENGINES[kind].module))

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import Path
 
 from onoff_core.errors import ModelError, SettingsError
-from onoff_core.study import ModelSettings
+from onoff_core.study import Backend, ModelSettings
 from onoff_core.study.files import expanded
 
 PYPI_PREFIX = "pypi:"
@@ -30,7 +30,7 @@ _ADAPTER_CONFIG, ADAPTER_WEIGHTS = "adapter_config.json", ("adapter_model.safete
 _LOOKS, _LOOK_BYTES = 64, 4096
 
 
-def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
+def model_identity(settings: Backend, base_dir: Path) -> dict[str, str]:
     """Name and revision of the weights, as far as they can be known without loading them.
 
     The revision of a package is its version; that of a hub model its `revision` (`main` where none is given: then a
@@ -41,7 +41,7 @@ def model_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
     return {**_weights_identity(settings, base_dir), **_adapter_identity(settings, base_dir)}
 
 
-def _weights_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
+def _weights_identity(settings: Backend, base_dir: Path) -> dict[str, str]:
     name = settings.model_name
     if name.startswith(PYPI_PREFIX):
         package = name.removeprefix(PYPI_PREFIX)
@@ -53,7 +53,7 @@ def _weights_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]
     return {"model_name": name, "revision": settings.revision or "main"}
 
 
-def _adapter_identity(settings: ModelSettings, base_dir: Path) -> dict[str, str]:
+def _adapter_identity(settings: Backend, base_dir: Path) -> dict[str, str]:
     """The revision of the adapter; empty without one, so that results without one keep their fingerprints."""
     if settings.adapter is None:
         return {}
@@ -73,10 +73,13 @@ def adapter_folder(name: str, base_dir: Path) -> Path:
     return folder.resolve()
 
 
-def model_source(settings: ModelSettings, base_dir: Path) -> str:
+def model_source(settings: Backend, base_dir: Path) -> str:
     """The source of the weights, for people: a package, a folder, the hub, servers, or that there are none. Raises
     `ModelError` for a package or a folder that is missing; neither the hub nor a server is asked.
     """
+    if isinstance(settings, ModelSettings) and settings.switch is not None:
+        both = (settings.switch.first_model, settings.switch.second_model)
+        return " and ".join(model_source(one, base_dir) for one in both if one is not None)
     if settings.backend_type == "fake":
         return "none: the fake engine"
     if settings.backend_type == "openai":
@@ -86,7 +89,7 @@ def model_source(settings: ModelSettings, base_dir: Path) -> str:
     return _weights_source(settings, base_dir)
 
 
-def _weights_source(settings: ModelSettings, base_dir: Path) -> str:
+def _weights_source(settings: Backend, base_dir: Path) -> str:
     name = settings.model_name
     if name.startswith(PYPI_PREFIX):
         package = name.removeprefix(PYPI_PREFIX)

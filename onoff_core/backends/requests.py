@@ -31,6 +31,7 @@ class Response:
     logprobs: list[float] = field(default_factory=list)  # nats, raw model at temperature 1
     finish_reason: str = "length"  # stop, length, stop_string
     text: str | None = None  # where the engine says text and no ids: then the ids are of this text, tokenized here
+    drawn_by: list[int] | None = None  # of two models in turns: 1 the first, 2 the second; None: one drew all
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,14 @@ import pyarrow as pa
 from onoff_core.checks.counts import DistributionCounts
 from onoff_core.checks.evidence import Key, keys_of
 from onoff_core.store import Generation
+from onoff_core.store.parquet import conform
 from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
 from onoff_core.tables import SCHEMAS
 
 ENTROPY_SLACK = 1e-3  # nats; float32 sums over a whole vocabulary
 LOGPROB_SLACK = 1e-3  # nats, above 0
-SAMPLE_COLUMNS = ("problem_id", "sample_index", "token_ids", "token_logprobs")
+SAMPLE_COLUMNS = ("problem_id", "sample_index", "token_ids", "token_logprobs", "drawn_by")
+_SAMPLE_SCHEMA = pa.schema([SCHEMAS["samples"].field(name) for name in SAMPLE_COLUMNS])
 DISTRIBUTION_COLUMNS = (
     "problem_id", "sample_index", "position", "token_id", "logprob", "entropy", "tail_mass", "topk_logprobs",
 )  # fmt: skip
@@ -45,7 +47,7 @@ def add_fragment(counts: DistributionCounts, samples: pa.Table, distributions: I
 
     A response may be split between batches: then the number of its tokens that were read is remembered.
     """
-    rows = samples.select(SAMPLE_COLUMNS).to_pylist()
+    rows = conform(samples, _SAMPLE_SCHEMA, "samples").to_pylist()
     drawn = {(row["problem_id"], row["sample_index"]): row for row in rows}
     read, wrong = dict.fromkeys(drawn, 0), dict[Key, None]()
     for batch in distributions:
@@ -56,14 +58,24 @@ def add_fragment(counts: DistributionCounts, samples: pa.Table, distributions: I
             if key not in drawn or not _follows(part, drawn[key]["token_ids"][begin:end], begin):
                 wrong[key] = None
             elif key not in wrong and drawn[key]["token_logprobs"]:  # imported samples have none
-                _add_differences(counts, part, drawn[key]["token_logprobs"][begin:end])
+                own = drawn[key]["drawn_by"]
+                _add_differences(
+                    counts, part, drawn[key]["token_logprobs"][begin:end], None if own is None else own[begin:end]
+                )
     counts.tokens += sum(len(row["token_ids"]) for row in rows)
     short = (key for key, row in drawn.items() if read[key] != len(row["token_ids"]))
     counts.uncovered += dict.fromkeys([*short, *wrong])
 
 
-def _add_differences(counts: DistributionCounts, part: pa.RecordBatch, sampled: Sequence[float]) -> None:
+def _add_differences(
+    counts: DistributionCounts, part: pa.RecordBatch, sampled: Sequence[float], drawn_by: Sequence[int] | None
+) -> None:
+    """`drawn_by`: of two models in turns, where the first scores, only what it drew itself can be compared."""
     found = np.abs(part["logprob"].to_numpy() - np.array(sampled))
+    if drawn_by is not None:
+        found = found[np.array(drawn_by) == 1]
+        if not len(found):
+            return
     counts.compared += len(found)
     counts.largest_difference = float(np.maximum(counts.largest_difference, found.max()))  # NaN if one is
     counts.sum_of_differences += float(found.sum())

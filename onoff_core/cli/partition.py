@@ -49,7 +49,8 @@ def require(store: "Store", key: tuple[str, str], *assets: str) -> None:
     if absent:
         chain = dict.fromkeys(one for asset in absent for one in (*reversed(TABLES[asset].made_from), asset))
         missing = [asset for asset in chain if asset != "problems" and store.current(asset, key) is None]
+        state = "are not there yet" if len(absent) > 1 else f"is {store.how_far(absent[0], key)}"
         raise MissingInputError(
-            f"{' and '.join(absent)} of {'|'.join(key)} {'is' if len(absent) == 1 else 'are'} not there yet in "
-            f"{store.root}; run: {materialize_command(missing, '|'.join(key))}"
+            f"{' and '.join(absent)} of {'|'.join(key)} {state} in {store.root}; "
+            f"run: {materialize_command(missing, '|'.join(key))}"
         )

@@ -2,12 +2,13 @@
 
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Columns as wide as they need to be; numbers to the right."""
-    texts = [[str(cell) for cell in row] for row in rows]
+    texts = [[plain(str(cell)) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(header, *texts, strict=True)]
     right = [bool(rows) and all(isinstance(row[i], (int, float)) for row in rows) for i in range(len(header))]
     lines = [header, ["-" * width for width in widths], *texts]
@@ -17,6 +18,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
             for cell, width, flag in zip(line, widths, right, strict=True)
         ).rstrip()
         for line in lines
+    )
+
+
+def plain(text: str) -> str:
+    """The text without what would command a terminal; such names may come with a stranger's store."""
+    return "".join(
+        character if unicodedata.category(character) not in ("Cc", "Cf", "Zl", "Zp") else ascii(character)[1:-1]
+        for character in text
     )
 
 

@@ -4,6 +4,7 @@ import argparse
 import sys
 from typing import Any
 
+from onoff_core.cli.printing import plain
 from onoff_core.study import load_study
 
 
@@ -29,6 +30,7 @@ def run(args: argparse.Namespace) -> int:
             generations += 1
             continue
         damaged += found.damaged
-        print(f"{'damaged' if found.damaged else 'note'}: {found.where}: {found.wrong}\n  {found.mend}", flush=True)
+        what = plain(f"{found.where}: {found.wrong}")
+        print(f"{'damaged' if found.damaged else 'note'}: {what}\n  {plain(found.mend)}", flush=True)
     print(f"{generations} generations read in {store.root}: {damaged or 'nothing'} damaged", file=sys.stderr)
     return 1 if damaged else 0

@@ -22,7 +22,7 @@ from typing import Any
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
 from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.errors import ModelError
-from onoff_core.study import ModelSettings, Partition, Reference
+from onoff_core.study import Backend, ModelSettings, Partition, Reference
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS, OPTIONAL
 
 ASSETS = GRID_ASSETS
@@ -48,7 +48,7 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
     }
 
 
-def _model(settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
+def _model(settings: Backend, base_dir: Path) -> dict[str, Any]:
     """The weights, and what decides how they are computed with. Raises `ModelError` where they are not there."""
     backend = settings.backend_specific
     return {
@@ -56,8 +56,22 @@ def _model(settings: ModelSettings, base_dir: Path) -> dict[str, Any]:
         "backend_type": settings.backend_type,
         "torch_dtype": backend.torch_dtype,
         **({} if backend.script is None else {"script": list(backend.script.responses)}),
+        **_switch(settings, base_dir),
         **({"engine": backend.engine} if settings.backend_type == "openai" else {}),
     }
+
+
+def _switch(settings: Backend, base_dir: Path) -> dict[str, Any]:
+    """What decides which of two models draws which token; the rest of the model's settings are the first's."""
+    switch = settings.switch if isinstance(settings, ModelSettings) else None
+    if switch is None or switch.second_model is None:
+        return {}
+    conditions = {
+        name: condition.model_dump(mode="json", exclude_none=True)
+        for name, condition in (("when", switch.when), ("back", switch.back))
+        if condition is not None
+    }
+    return {"switch": {"second": _model(switch.second_model, base_dir), **conditions}}
 
 
 def reward_settings(partition: Partition) -> dict[str, Any]:

@@ -23,6 +23,7 @@ class Row:
     bounds: tuple[float | None, float | None]  # accuracy if every response without a verdict were wrong, or right
     num_samples: int
     mean_num_tokens: float | None
+    disagreement: tuple[float | None, float | None, float | None]  # share of second opinions that differ, 95 % interval
     stale_because: str | None  # None: it is not stale, or nobody has said so
 
 
@@ -40,9 +41,14 @@ class Comparison:
 
 
 def leaderboard_version(known: CurrentGenerations) -> str:
-    """The hash of what a leaderboard is made from: every partition's current statistics."""
+    """The hash of what a leaderboard is made from: every partition's current statistics, and those of second opinions
+    where there are any.
+    """
     rows = sorted([*key, now.fingerprint] for (asset, key), now in known.items() if asset == "statistics")
-    return fingerprint_of(["leaderboard", CODE_VERSIONS["leaderboard"], rows])
+    second = sorted(
+        [*key, now.fingerprint] for (asset, key), now in known.items() if asset == "second_opinion_statistics"
+    )
+    return fingerprint_of(["leaderboard", CODE_VERSIONS["leaderboard"], rows, *([second] if second else [])])
 
 
 def leaderboard_rows(store: Store) -> list[Row]:
@@ -50,7 +56,8 @@ def leaderboard_rows(store: Store) -> list[Row]:
     with reading_catalog(store) as connection:
         found = connection.execute(
             "SELECT dataset, model, accuracy, interval_low, interval_high, same_problems_low, same_problems_high, "
-            "accuracy_lowest, accuracy_highest, num_samples, mean_num_tokens, stale_because "
+            "accuracy_lowest, accuracy_highest, num_samples, mean_num_tokens, stale_because, "
+            "disagreement_share, disagreement_low, disagreement_high "
             "FROM leaderboard WHERE in_study IS NOT FALSE ORDER BY dataset, accuracy DESC NULLS LAST, model"
         ).fetchall()
     return [
@@ -64,6 +71,7 @@ def leaderboard_rows(store: Store) -> list[Row]:
             num_samples=row[9],
             mean_num_tokens=row[10],
             stale_because=row[11],
+            disagreement=row[12:15],
         )
         for row in found
     ]

@@ -17,7 +17,7 @@ import pyarrow as pa
 from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
 from onoff_core.backends.identity import model_source
 from onoff_core.backends.vocabulary import Vocabulary
-from onoff_core.errors import ModelError
+from onoff_core.errors import ModelError, StoreError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.mismatch_tables import keep_mismatch
 from onoff_core.grid.problem_versions import keep_problems_version
@@ -32,7 +32,7 @@ from onoff_core.store import Generation, Manifest, Store, publish_catalog
 from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.study import Partition, SamplingSettings
 from onoff_core.study.checking import validate
-from onoff_core.tables import SCHEMAS
+from onoff_core.tables import SCHEMAS, TABLES
 
 Log = Callable[[str], None]
 T = TypeVar("T")
@@ -330,9 +330,9 @@ def keep_vocabulary(store: Store, model: str, vocabulary: Vocabulary) -> None:
 
 
 def _mend_vocabulary(partition: Partition, store: Store) -> None:
-    """Make a damaged vocabulary again. It needs the tokenizer, which complete samples do not load."""
+    """Make a damaged or missing vocabulary again. It needs the tokenizer, which complete samples do not load."""
     vocabulary = store.current("vocabulary", (partition.model,))
-    if vocabulary is not None and vocabulary.damage():
+    if vocabulary is None or vocabulary.damage():
         tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
         keep_vocabulary(store, partition.model, tokenizer.vocabulary)
 
@@ -361,6 +361,13 @@ def finish(
     indices: Collection[int] | None = None,
 ) -> Made:
     """Complete a generation of these fragments (None: of all), make it current and publish the catalog."""
+    for asset, fingerprint in inputs.items():
+        names = generation.partition[: len(TABLES[asset].partitioned_by)]
+        if not store.generation(asset, names, fingerprint).is_complete:
+            raise StoreError(
+                f"{generation.asset} of {'|'.join(generation.partition)}: the {asset} that it was made from is gone "
+                f"from {store.root}; was the store removed or replaced during the run? Run the same again"
+            )
     manifest = generation.complete(inputs, settings, facts, indices)
     store.make_current(generation)
     publish_catalog(store)

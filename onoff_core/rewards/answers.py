@@ -51,7 +51,7 @@ def parse_answer(answer: str) -> Answer:
 
 def _read(answer: str) -> Answer:
     text, was_wrapped = unwrapped(normalise(answer))
-    text = _FOR_ALL.sub("", numerals.with_base_below(text))
+    text = structure.with_unit_vectors_written_out(_FOR_ALL.sub("", numerals.with_base_below(text)))
     time = numerals.time_of_day(text)
     if time is not None:
         return Answer(time, True, None)
@@ -105,7 +105,8 @@ def _quantity(key: str, text: str, unit: Unit | None, is_percent: bool) -> Answe
 
 def _in_words(text: str) -> Answer:
     meant = words.meant_by(WRAPPED.sub("", text))
-    return Answer(_key(_AND.sub(",", text)), True, None, as_gold=() if meant is None else (meant,))
+    key = words.one_name(WRAPPED.sub("", text)) or _key(_AND.sub(",", text))
+    return Answer(key, True, None, as_gold=() if meant is None else (meant,))
 
 
 def _number_in_words(text: str) -> str | None:
@@ -191,7 +192,7 @@ def _is_well_formed(text: str) -> bool:
     braces = len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text)) == len(closing_braces(text))
     rounds = text.count("(") + text.count("[") == text.count(")") + text.count("]")
     is_open = _ENDS_OPEN.search(
-        re.sub(r"\^\s*\{?[+*-]\}?$|\\[lc]?dots$|\\rangle$|\\\}$|\\%$|\\infty$|\\circ$|\\emptyset$", "x", text)
+        re.sub(r"\^\s*\{?[+*-]\}?$|\\[lc]?dots$|\\rangle$|\\\}$|\\%$|\\infty$|\\circ$|\\emptyset$", " x", text)
     )
     return says_something and braces and rounds and not is_open and not _EMPTY_ARGUMENT.search(text)
 

@@ -94,6 +94,16 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:tg|operatorname\s*\{\s*tg\s*\})(?![A-Za-z])", r"\\tan "),  # as they are written in Russia
         (r"\\(?:ctg|cotg|operatorname\s*\{\s*c(?:o)?tg\s*\})(?![A-Za-z])", r"\\cot "),
         (r"\\(?:arctg|operatorname\s*\{\s*arctg\s*\})(?![A-Za-z])", r"\\arctan "),
+        (r"\\(?:arcctg|operatorname\s*\{\s*arc(?:ctg|cot)\s*\})(?![A-Za-z])", r"\\arccot "),
+        (r"\\(?:sh|operatorname\s*\{\s*sh\s*\})(?![A-Za-z])", r"\\sinh "),
+        (r"\\(?:ch|operatorname\s*\{\s*ch\s*\})(?![A-Za-z])", r"\\cosh "),
+        (r"\\(?:th|operatorname\s*\{\s*th\s*\})(?![A-Za-z])", r"\\tanh "),
+        (r"\\cosec(?![A-Za-z])", r"\\csc "),
+        (r"\\mathbb\s*([A-Z])(?![A-Za-z])", r"\\mathbb{\1}"),
+        (r":=", "="),
+        (r"(?<=\d)\s+\\Omega\s*$", r"\\text{ ohm}"),
+        (r"^\s*\\text\s*\{\s*(?:minus|negative)\s*\}\s*(?=[\d\\])", "-"),
+        (r"^\s*\\text\s*\{\s*(?:exactly|precisely)\s*\}", " "),
         (r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\\colon(?![A-Za-z])|\bto\b)\s*(?=\d)", ":"),
     )
 )

@@ -143,6 +143,28 @@ def _column(entries: str) -> str | None:
     return r"\begin{pmatrix}" + r" \\ ".join(parts) + r"\end{pmatrix}"
 
 
+_UNIT_VECTOR = re.compile(
+    r"\\(?:mathbf|vec|hat|widehat|overrightarrow)\s*(?:\{\s*(?:\\mathbf\s*)?\{?\s*(?:\\([ij])math|([ijk]))\s*\}?\s*\}"
+    r"|(?:\\([ij])math|([ijk]))(?![A-Za-z]))"
+)
+_OF_A_UNIT_VECTOR = re.compile(r"\s*([+-]?)\s*([^-+=<>,]*(?:\{[^{}]*\}[^-+=<>,]*)*|\([^()]*\))\s*(?:\\cdot|\*)?\s*")
+
+
+def with_unit_vectors_written_out(text: str) -> str:
+    r"""`3\mathbf{i} + 4\mathbf{j}` -> `\langle 3,4 \rangle`, also with `\vec` and `\hat`; any other text as it is."""
+    found, begin = {}, 0
+    for match in _UNIT_VECTOR.finditer(text):
+        letter = next(group for group in match.groups() if group)
+        coefficient = _OF_A_UNIT_VECTOR.fullmatch(text, begin, match.start())
+        if coefficient is None or letter in found or (begin and not coefficient[1]):
+            return text
+        found[letter] = coefficient[1].replace("+", "") + (coefficient[2].strip() or "1")
+        begin = match.end()
+    if len(found) < 2 or text[begin:].strip():
+        return text
+    return rf"\langle {','.join(found.get(letter, '0') for letter in ('ijk' if 'k' in found else 'ij'))} \rangle"
+
+
 def without_angle_brackets(text: str) -> str | None:
     r"""`\langle 1,2 \rangle` -> `(1,2)`; None where there are none."""
     shorter = _ANGLED.sub(r"(\1)", text)
@@ -205,11 +227,12 @@ _FIGURE = (
 )
 _ANGLE = rf"(?:m\s*)?\\(?:angle|measuredangle)\s*(?:\{{\s*)?{_ATOM}(?:\s*\}})?"
 _MEASURED = rf"{_FIGURE}|[zw]|\\(?:vec|mathbf|overrightarrow)\s*\{{?\w+\}}?|[A-Z](?:\s*\\c[au]p\s*[A-Z])+"
-_BARS = rf"(?:\||\\\|)\s*(?:{_MEASURED})\s*(?:\||\\\|)"
+_BARS = rf"(?:(?:\||\\\|)\s*(?:{_MEASURED})\s*(?:\||\\\|)|\\\|\s*[a-z]\s*\\\|)"
 _AREA = rf"\[\s*{_FIGURE}\s*\]"
 _POWER = r"(?:\s*\^\s*\{?\d\}?)?"
 _DIFFERENCE = rf"(?:\\Delta\s*{_ATOM}|\\frac\s*\{{\s*d{_POWER}\s*{_ATOM}\s*\}}\s*\{{\s*d\s*{_ATOM}{_POWER}\s*\}})"
-_LONE = re.compile(rf"(?:{_ATOM}|{_FIGURE}|{_ANGLE}|{_BARS}|{_AREA}|{_DIFFERENCE})")
+_SIZE = r"(?:n\s*\(\s*[A-Z](?:\s*\\c[au]p\s*[A-Z])*\s*\)|\\#\s*[A-Z])"  # of a set
+_LONE = re.compile(rf"(?:{_ATOM}|{_FIGURE}|{_ANGLE}|{_BARS}|{_AREA}|{_DIFFERENCE}|{_SIZE})")
 _OF_ONE = re.compile(
     r"\\(?:sin|cos|tan|cot|sec|csc|arg|deg|det|dim|operatorname\s*\{\w+\})"
     rf"\s*(?:\(\s*)?(?:{_ATOM}|{_ANGLE}|{_FIGURE})\s*\)?"
@@ -255,6 +278,8 @@ def _names_something(side: str) -> bool:
     plain = in_plain_text(side)
     has_wrapper = plain != re.sub(r"\s+", " ", side).strip(" .,;")
     word = re.match(r"(?:the )?[A-Za-z]{3,}\b", plain)
+    if has_wrapper and re.fullmatch(r"[A-Z]{1,4}", plain):  # a figure by its corners
+        return True
     if not has_wrapper and (list(plain) == sorted(plain) or set(plain) <= set("wxyz")):
         return False  # abcd is a product
     is_name = bool(word) and (has_wrapper or " " in plain or len(plain) > 3)

@@ -52,11 +52,12 @@ _RATIONAL = {  # base unit of the dimension: 1
     "length": {
         "mm millimeter millimetre": "1/1000", "cm centimeter centimetre": "1/100", "dm decimeter decimetre": "1/10",
         "m meter metre": "1", "km kilometer kilometre": "1000", "in inch inche": "127/5000", "ft foot feet": "381/1250",
-        "yd yard": "1143/1250", "mi mile": "201168/125",
+        "yd yard": "1143/1250", "mi mile": "201168/125", "micrometer micrometre micron": "1/1000000",
+        "nm nanometer nanometre": "1/1000000000", "furlong": "25146/125",
     },
     "time": {
         "ms millisecond": "1/1000", "s sec second": "1", "min minute": "60", "h hr hour": "3600", "day": "86400",
-        "week wk": "604800",
+        "week wk": "604800", "fortnight": "1209600", "microsecond": "1/1000000",
     },
     "calendar": {"month": "1", "year yr": "12", "decade": "120", "century centurie": "1200"},
     "mass": {
@@ -68,17 +69,23 @@ _RATIONAL = {  # base unit of the dimension: 1
     "money in pounds": {"gbp": "1", "pence": "1/100"},
     "money in rupees": {"rupee r inr": "1", "paise": "1/100"},
     "money in yen": {"yen jpy": "1"},
-    "energy": {"j joule": "1", "kj kilojoule": "1000", "kwh": "3600000"},
-    "power": {"w watt": "1", "kw kilowatt": "1000"},
-    "force": {"n newton": "1"},
-    "frequency": {"hz hertz": "1", "khz": "1000"},
-    "voltage": {"v volt": "1"},
+    "energy": {"j joule": "1", "kj kilojoule": "1000", "megajoule": "1000000", "kwh": "3600000"},
+    "power": {"w watt": "1", "kw kilowatt": "1000", "megawatt": "1000000"},
+    "force": {"n newton": "1", "kn kilonewton": "1000"},
+    "pressure": {"pascal": "1", "kpa kilopascal": "1000"},
+    "frequency": {"hz hertz": "1", "khz kilohertz": "1000", "mhz megahertz": "1000000"},
+    "voltage": {"v volt": "1", "kv kilovolt": "1000", "millivolt": "1/1000"},
+    "resistance": {"ohm": "1", "kiloohm kilohm": "1000"},
+    "current": {"amp ampere": "1", "milliamp milliampere": "1/1000"},
     "amount": {"mol mole": "1"},
 }  # fmt: skip
 _VOLUMES = {
     "l liter litre": "1/1000", "ml milliliter millilitre": "1/1000000", "cc": "1/1000000",
     "gal gallon": "473176473/125000000000", "quart": "473176473/500000000000", "pint": "473176473/1000000000000",
+    "cup": "473176473/2000000000000", "tablespoon tbsp": "473176473/32000000000000",
+    "teaspoon tsp": "473176473/96000000000000",
 }  # fmt: skip
+_AREAS = {"acre": "316160658/78125", "hectare ha": "10000"}
 
 
 def _table() -> dict[str, tuple[Dimension, Any, Any]]:
@@ -89,6 +96,8 @@ def _table() -> dict[str, tuple[Dimension, Any, Any]]:
             known |= dict.fromkeys(names.split(), (((dimension, 1),), Rational(factor), zero))
     for names, factor in _VOLUMES.items():
         known |= dict.fromkeys(names.split(), ((("length", 3),), Rational(factor), zero))
+    for names, factor in _AREAS.items():
+        known |= dict.fromkeys(names.split(), ((("length", 2),), Rational(factor), zero))
     for name, per_hour in (("mph", "201168/125"), ("kmh", "1000"), ("kph", "1000"), ("kmph", "1000")):
         known[name] = ((("length", 1), ("time", -1)), Rational(per_hour) / 3600, zero)
     known |= dict.fromkeys(("rad", "radian"), (_ANGLE, sympy.Integer(1), zero))
@@ -204,7 +213,11 @@ _FUNCTIONS = {"sqrt", "sin", "cos", "tan", "log", "ln", "exp", "frac", "infty", 
 _MONTH = re.compile("(?i)january|february|march|april|june|july|august|september|october|november|december")
 _OPERATION = re.compile(
     r"^\s*(?:squared|cubed|plus|minus|factorial|divided|choose|mod|over|half)\b|\b(?:and|or|than|but|not)\b"
+    # nor is what bounds or denies the number a unit of it
+    r"|\bat\s+(?:the\s+)?(?:very\s+)?(?:least|most)\b|\b(?:approximately|approx|roughly|nearly|almost)\b"
+    r"|\b(?:wrong|incorrect|false)\b|\bbelow\s+zero\b"
 )
+_NO_WORD = re.compile(r"\s*(?:\d|\?)")
 _BARE_UNIT = re.compile(
     r"^(?P<number>.*(?:[\d})!]|\\pi\s))(?P<space>\s*)(?P<unit>[A-Za-z]+(?:/[A-Za-z]+)?)(?P<more>(?:\s+[A-Za-z]+\.?)*)"
     r"(?P<power>\^\s*\{?[23]\}?)?$",
@@ -298,8 +311,8 @@ def _without_wrapped_unit(text: str) -> str:
     closing = closing_braces(body)
     for match in WRAPPED.finditer(body):
         if closing.get(match.end()) == len(body) - 1:
-            before = body[: match.start()].strip()
-            if not before or before[-1] in "+-*/^_=<>(,:" or _OPERATION.search(body[match.end() + 1 : -1]):
+            before, unit = body[: match.start()].strip(), body[match.end() + 1 : -1]
+            if not before or before[-1] in "+-*/^_=<>(,:" or _OPERATION.search(unit) or _NO_WORD.match(unit):
                 return text
             return before.rstrip(" .,;").removesuffix(r"\cdot").rstrip()
     return text

@@ -107,6 +107,18 @@ def meant_by(text: str) -> sympy.Basic | None:
     return None
 
 
+_NAMES = {
+    "doesnotexist": "dne|does not exist|do not exist|doesn't exist|it does not exist|the limit does not exist",
+    "undefined": "undefined|not defined|is undefined|it is undefined|is not defined",
+}
+_NAMED = {phrase: name for name, phrases in _NAMES.items() for phrase in phrases.split("|")}
+
+
+def one_name(text: str) -> str | None:
+    """One name for what several words say that is no value: `DNE`, `does not exist`; None for other words."""
+    return _NAMED.get(re.sub(r"[^a-z' ]", "", re.sub(r"\s+", " ", text.lower())).strip())
+
+
 @dataclass(frozen=True)
 class Stated:
     """An answer that stands within words: the value they state, and the letter of a choice before it."""
@@ -116,6 +128,7 @@ class Stated:
 
 
 _CHOICE = re.compile(r"^\(\s*([A-J])\s*\)\s*[.:,]?\s*(\S.*)$|^([A-J])\s*[).:](?:\s+|(?=\S))(\S.*)$", re.DOTALL)
+_CHOSEN = re.compile(r"(?i:(?:the )?(?:answer )?(?:option|choice))\s+\(?([A-J])\)?")
 _OPERATOR = re.compile(r"^(?:[-+*/^=_<>,|!(]|\\(?:cdot|times|div|cup|cap|to|le|ge|in|pm)(?![A-Za-z]))")
 _LEAD = re.compile(
     r"^(?:(?:so|thus|hence|therefore|then|finally|and|now|that is|since|because|it follows that"
@@ -208,6 +221,9 @@ def stated_in(text: str, was_wrapped: bool) -> Stated | None:
     `text` is normalised. None where there are no such words, or where they deny or qualify the value.
     """
     plain = in_plain_text(text)
+    chosen = _CHOSEN.fullmatch(plain)
+    if chosen:
+        return Stated(chosen.group(1))
     choice = _CHOICE.match(plain)
     has_words = plain != re.sub(r"\s+", " ", text).strip(" .,;") or was_wrapped
     if choice:

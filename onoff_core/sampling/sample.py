@@ -68,6 +68,7 @@ def _table(tokenizer: Tokenizer, chunk: Chunk, responses: list[Response], prompt
             "token_logprobs": r.logprobs,
             "finish_reason": r.finish_reason,
             "num_tokens": len(r.token_ids),
+            "drawn_by": r.drawn_by,
         }
         for r in responses
     ]

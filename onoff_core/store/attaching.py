@@ -48,6 +48,12 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> str | None:
     for table, definition in expected.items():
         if found.get(table) != definition:
             return f"its {table} is not the table it should be"
+    shadowing = connection.execute(
+        "SELECT function_name FROM duckdb_functions() WHERE database_name = 'catalog' AND NOT internal "
+        "AND function_name IN (SELECT function_name FROM duckdb_functions() WHERE internal) LIMIT 1"
+    ).fetchone()
+    if shadowing is not None:  # each of our queries would take it for the function
+        return f"its macro {shadowing[0]} stands in a function's place"
     return None if _is_whole(connection, path, list(expected)) else "it is cut off"
 
 

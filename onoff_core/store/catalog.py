@@ -102,7 +102,7 @@ def _go_on(path: Path, store: Store, changes: list[Change], template: Template) 
     work = sorted({(change.asset, change.partition) for change in changes if change.asset in SCHEMAS})
     with _opened(path, store.files) as connection:
         _replace(connection, store, work, template)
-        fresh = connection.execute("SELECT fresh_bytes FROM onoff_catalog").fetchall()[0][0]
+        fresh = connection.execute("SELECT coalesce(max(fresh_bytes), 0) FROM onoff_catalog").fetchall()[0][0]
     if path.stat().st_size > 2 * fresh + _SLACK_BYTES:
         _compact(path, store.files, template)
 
@@ -329,6 +329,8 @@ def _opened(path: Path, files: Files, ask: bool = True) -> Iterator[duckdb.DuckD
         connection.execute("SET threads = 1")
         connection.execute(f"SET VARIABLE onoff_store = {schema.quoted(schema.root_of(files))}")
         files.register(connection)
+        # Its views and macros may be a stranger's.
+        attaching.close_in(connection, files, path.parent)
         yield connection
         counts = _counts(connection, "")
         connection.execute("CHECKPOINT")

@@ -16,7 +16,7 @@ import pyarrow as pa
 from onoff_core.errors import StoreError
 from onoff_core.growth import GrowthError
 from onoff_core.store.files import Files, sha256_of
-from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest, plain_json
+from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest, plain_object
 from onoff_core.store.parquet import (
     batches_of,
     column_names_of,
@@ -92,7 +92,9 @@ class Generation:
         name = f"{self.folder}/begun.json"
         self.files.create_bytes(name, json.dumps(dict(facts)).encode())
         try:
-            begun: dict[str, Any] = plain_json(self.files.read_bytes(name))
+            begun: dict[str, Any] = plain_object(self.files.read_bytes(name))
+            if not isinstance(begun.get("attempts", 0), int):
+                raise ValueError("attempts is no number")
         except ValueError as error:
             raise StoreError(
                 f"{self.files.location(name)}: damaged ({error}); remove the folder to begin again"
@@ -103,9 +105,9 @@ class Generation:
         """Count one more attempt at making it, and say how many there were. For the one who writes it."""
         name = f"{self.folder}/begun.json"
         begun = self.begin({})
-        begun["attempts"] = int(begun.get("attempts", 0)) + 1
-        self.files.write_bytes(name, json.dumps(begun).encode())
-        return begun["attempts"]
+        attempts: int = begun.get("attempts", 0) + 1
+        self.files.write_bytes(name, json.dumps({**begun, "attempts": attempts}).encode())
+        return attempts
 
     def fragment_indices(self) -> set[int]:
         """The indices of the fragments that are there; for a complete generation, of those in its manifest."""
@@ -228,10 +230,16 @@ class Generation:
         return manifest
 
     def _fragment(self, index: int) -> Fragment:
-        if index in self._written:
-            return self._written[index]
         name = _fragment_name(index)
         path = f"{self.folder}/{name}"
+        written = self._written.get(index)
+        if written is not None:
+            if not self.files.exists(path) or self.files.size(path) != written.num_bytes:
+                raise StoreError(
+                    f"{self.files.location(path)}: was written, and is gone or another file now; was the store removed "
+                    f"or replaced during the run? {self._mend[0].upper()}{self._mend[1:]}"
+                )
+            return written
         try:
             with self.files.open(path) as file:
                 rows = num_rows_of(file)

@@ -4,7 +4,6 @@ The store knows no settings. A caller that does gives it a `Judge`, and each pub
 SQL can tell present results from former ones. `leaderboard` is a table made from what the catalog holds.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from onoff_core.store import schema
+from onoff_core.store.manifest import plain_json, plain_object
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
 _SAME = f"g.asset = j.asset AND {schema.same_partition('g', 'j')}"
@@ -113,7 +113,10 @@ def _found(connection: duckdb.DuckDBPyConnection, datasets: set[str | None] | No
     ).fetchall()
     return {
         (asset, tuple(name for name in names if name is not None)): Judged(
-            fingerprint, json.loads(inputs), json.loads(settings), imported is not None and bool(json.loads(imported))
+            fingerprint,
+            plain_object(inputs),
+            plain_object(settings),
+            imported is not None and bool(plain_json(imported)),
         )
         for asset, *names, fingerprint, inputs, settings, imported in rows
     }

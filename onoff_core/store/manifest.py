@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, ClassVar
 
-from pydantic import ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from onoff_core.errors import StoreError
 from onoff_core.tables import SCHEMA_VERSION
@@ -21,6 +21,7 @@ UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
 
 _EXACTLY = ConfigDict(strict=True, extra="forbid")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")  # of a dataset, a model, a fingerprint: one part of a path
+_MOST = 1 << 48  # rows or bytes of a file; the sum of many still fits into 64 bits
 END_OF_TIME = 253_402_300_799  # seconds since 1970, the end of the year 9999
 
 
@@ -30,9 +31,9 @@ class Fragment:
 
     __pydantic_config__: ClassVar[ConfigDict] = _EXACTLY
 
-    name: Annotated[str, Field(pattern=r"^[0-9]{5,}\.parquet$")]
-    num_rows: NonNegativeInt
-    num_bytes: NonNegativeInt
+    name: Annotated[str, Field(pattern=r"^[0-9]{5,15}\.parquet$")]
+    num_rows: Annotated[int, Field(ge=0, le=_MOST)]
+    num_bytes: Annotated[int, Field(ge=0, le=_MOST)]
     sha256: str
 
     @property
@@ -84,12 +85,20 @@ class Manifest:
 _MANIFEST = TypeAdapter(Manifest)
 
 
-def plain_json(content: bytes) -> Any:
+def plain_json(content: bytes | str) -> Any:
     """The content of a small JSON file of ours; `ValueError` if it is no JSON, or is nested too deeply to read."""
     try:
         return json.loads(content)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+
+
+def plain_object(content: bytes | str) -> dict[str, Any]:
+    """Like `plain_json`, of a file that holds values by name."""
+    found = plain_json(content)
+    if not isinstance(found, dict):
+        raise ValueError(f"holds a {type(found).__name__}, no values by name")
+    return found
 
 
 def _said(error: Exception) -> str:

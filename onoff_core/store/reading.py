@@ -5,7 +5,6 @@ threads: each cursor is on the newest snapshot at its time, and belongs to one t
 """
 
 import atexit
-import json
 import logging
 import shutil
 import threading
@@ -20,7 +19,7 @@ from onoff_core.machine import what_it_lacked
 from onoff_core.store import attaching, schema
 from onoff_core.store.catalog import CATALOG_NAME, fill_private, publish_catalog
 from onoff_core.store.files import make_scratch_folder
-from onoff_core.store.manifest import Manifest
+from onoff_core.store.manifest import Manifest, plain_json, plain_object
 from onoff_core.store.provenance import is_imported
 from onoff_core.store.store import Store
 
@@ -189,12 +188,18 @@ def current_generations(
         rows = catalog.execute(
             f"SELECT asset, {', '.join(schema.NAMES)}, fingerprint, inputs, facts->'imported' FROM generations"
         ).fetchall()
-    found = {
-        (asset, tuple(name for name in names if name is not None)): Current(
-            fingerprint, json.loads(inputs), imported is not None and bool(json.loads(imported))
-        )
-        for asset, *names, fingerprint, inputs, imported in rows
-    }
+    try:
+        found = {
+            (asset, tuple(name for name in names if name is not None)): Current(
+                fingerprint, plain_object(inputs), imported is not None and bool(plain_json(imported))
+            )
+            for asset, *names, fingerprint, inputs, imported in rows
+        }
+    except (ValueError, TypeError) as error:
+        raise StoreError(
+            f"{store.files.location(CATALOG_NAME)}: damaged ({error}); remove this file: it is made again from the "
+            "results"
+        ) from error
     for change in store.changes():
         try:
             generation = store.current(change.asset, change.partition)

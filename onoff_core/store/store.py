@@ -94,9 +94,21 @@ class Store:
         if generation is None:
             key = "|".join(partition)
             raise MissingInputError(
-                f"{asset} of {key} is not there yet in {self.root}; run: {materialize_command([asset], key)}"
+                f"{asset} of {key} is {self.how_far(asset, partition)} in {self.root}; "
+                f"run: {materialize_command([asset], key)}"
             )
         return generation
+
+    def how_far(self, asset: str, partition: tuple[str, ...]) -> str:
+        """In words, what there is of an asset that has no current generation."""
+        begun = [one for one in self.generations(asset, partition) if one.is_begun and not one.is_complete]
+        if not begun:
+            return "not there yet"
+        parts = max(len(one.fragment_indices()) for one in begun)
+        written = "1 part is" if parts == 1 else f"{parts} parts are"
+        return (
+            f"begun and not complete ({written} written): a run is making it, or was interrupted and goes on from there"
+        )
 
     def make_current(self, generation: Generation) -> None:
         """Let readers see this generation from now on; readers of the catalog see it after its next publication."""
@@ -177,16 +189,30 @@ class Store:
             yield free
 
     def partitions(self, asset: str) -> list[tuple[str, ...]]:
-        """The partitions of which the asset has anything at all."""
+        """The partitions of which the asset has anything at all. A folder whose name is no name is nobody's."""
         found: list[tuple[str, ...]] = [()]
         for _ in TABLES[asset].partitioned_by:
-            found = [(*names, child) for names in found for child in self.files.folders("/".join((asset, *names)))]
+            found = [(*names, child) for names in found for child in self._named(asset, *names)]
         return found
+
+    def _named(self, *names: str) -> list[str]:
+        return [child for child in self.files.folders("/".join(names)) if NAME.fullmatch(child)]
 
     def generations(self, asset: str, partition: tuple[str, ...]) -> list[Generation]:
         """All of a partition's generations, unfinished and former ones too, by fingerprint."""
-        folders = self.files.folders("/".join((asset, *partition)))
-        return [self.generation(asset, partition, fingerprint) for fingerprint in folders]
+        return [self.generation(asset, partition, name) for name in self._named(asset, *partition)]
+
+    def foreign_folders(self, asset: str) -> list[str]:
+        """Folders where partitions and generations belong, with names that those cannot have; nothing reads them."""
+        above = [
+            "/".join((asset, *names[:depth])) for names in self.partitions(asset) for depth in range(len(names) + 1)
+        ]
+        return [
+            f"{folder}/{child}"
+            for folder in dict.fromkeys([asset, *above])
+            for child in self.files.folders(folder)
+            if not NAME.fullmatch(child)
+        ]
 
     def current_manifests(self, asset: str) -> list[Manifest]:
         """The manifest of every partition's current generation."""

@@ -10,7 +10,10 @@ from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
 from onoff_core.study.settings import (
     AutomationSettings,
+    BackCondition,
+    Backend,
     BackendOptions,
+    Condition,
     DatasetSettings,
     DistributionSettings,
     Example,
@@ -23,6 +26,7 @@ from onoff_core.study.settings import (
     SecondOpinion,
     StatisticsSettings,
     StoreSettings,
+    SwitchSettings,
     TaskSettings,
     TemplateType,
     ThinkingTags,
@@ -40,8 +44,11 @@ from onoff_core.study.study import (
 
 __all__ = [
     "AutomationSettings",
+    "BackCondition",
+    "Backend",
     "BackendOptions",
     "BranchSettings",
+    "Condition",
     "CrossSettings",
     "DatasetSettings",
     "DistributionSettings",
@@ -61,6 +68,7 @@ __all__ = [
     "StatisticsSettings",
     "StoreSettings",
     "Study",
+    "SwitchSettings",
     "TaskSettings",
     "TemplateType",
     "ThinkingTags",

@@ -31,6 +31,7 @@ from onoff_core.study.settings import (
     nothing_as_empty,
 )
 from onoff_core.study.study import Partition, Reference, Study, partition_key, suggestion
+from onoff_core.study.switching import with_switches
 
 # What may stand in a partition key: it becomes a folder name and part of a URL, and Dagster reserves | , [ ].
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -80,8 +81,9 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
         name: _with_overrides(ModelSettings, value, path, f"models.{name}")
         for name, value in _named(dict(with_checkpoints(_named(top.models, "models", path), path)), "models", path)
     }
-    references = {name: _references(name, models, top.cross, path) for name in models}
     check_series(models, path)
+    models = with_switches(models, path)
+    references = {name: _references(name, models, top.cross, path) for name in models}
     partitions = {}
     for dataset_name, dataset in datasets.items():
         for model_name, model in models.items():

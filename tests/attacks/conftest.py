@@ -51,6 +51,8 @@ class Attack:
 
     def check(self) -> None:
         """At the end of all tries."""
+        tried, held = self._counts
+        print(f"{self.name}: tried {tried}, held {held}", flush=True)
         assert not self.faults, "\n\n".join(self.faults[:6])
 
 

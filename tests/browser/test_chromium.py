@@ -69,6 +69,14 @@ def test_the_grids_name_in_the_address_opens_it(tab: Any, server: str) -> None:
     ]  # fmt: skip
 
 
+def test_a_page_s_title_in_the_address_opens_it(tab: Any, server: str) -> None:
+    go(tab, server, "Response", **OPEN, sample=1)
+    tab.locator("#tokens .t").first.wait_for()
+    assert tab.get_by_role("dialog").count() == 0
+    assert "/response?" in tab.url
+    assert "sample=1" in tab.url
+
+
 def test_an_unsure_tokens_underline_lies_on_its_fill(tab: Any, server: str) -> None:
     """The line has the text's colour; under a dark fill it would be white on the white page."""
     go(tab, server, "response", **OPEN, sample=0, token=1)

@@ -10,10 +10,12 @@ from typing import Any
 import pytest
 
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_statistics
 from onoff_core.statistics import paired_difference
 from onoff_core.store import Store, publish_catalog
+from onoff_core.study import load_study
 from tests.browser.conftest import RIGHT, RUN, Page
-from tests.conftest import ROOT
+from tests.conftest import ROOT, MakeProject
 
 PAGES = ("grid", "response", "problem", "compare", "tokens", "opinions")
 
@@ -195,6 +197,57 @@ def test_compare_states_the_paired_difference_and_the_flips(page: Page) -> None:
     assert test.subheader[0].value == "2 problems flip"
 
 
+def test_compare_has_both_intervals_at_every_k(page: Page, made_store: Store) -> None:
+    rows = cells(page("compare", dataset="d", model="m", other="another"), "Both intervals at every k")
+    statistics = made_store.require("statistics", ("d", "m")).read().to_pylist()[0]
+    assert (rows[0][0]["text"], rows[0][1]["text"]) == ("pass@k", "1")
+    assert {row[0]["text"] for row in rows} == {"pass@k", "maj@k"}
+    shown = {(row[0]["text"], int(row[1]["text"])): row[2] for row in rows}
+    for name, kind in (("pass@k", "pass_at_k"), ("maj@k", "maj_at_k")):
+        for estimate, of in zip(statistics[kind], statistics[f"{kind}_intervals"], strict=True):
+            cell = shown[name, estimate["k"]]
+            if estimate["estimate"] is None:
+                assert cell["text"] == "–"
+                continue
+            other = f"[{100 * of['other_problems_low']:.1f}, {100 * of['other_problems_high']:.1f}]"
+            assert cell["text"] == f"{100 * estimate['estimate']:.1f} % {other}"
+            assert (
+                cell["note"]
+                == f"drawn again [{100 * of['same_problems_low']:.1f}, {100 * of['same_problems_high']:.1f}]"
+            )
+    assert all(row[4]["text"] == "–" for row in rows)  # this store has no comparisons
+
+
+def test_compare_has_paired_differences_at_every_k(page: Page, make_project: MakeProject) -> None:
+    def scripted(*responses: str) -> dict[str, Any]:
+        script = {"responses": list(responses)}
+        return {"model_name": "fake", "backend_type": "fake", "backend_specific": {"script": script}}
+
+    make_project(
+        datasets={"arithmetic": {"num_examples": 3}},
+        models={"a": scripted(r"\boxed{1}", r"\boxed{5}"), "b": scripted(r"\boxed{5}")},
+        sampling={"max_length": 12, "num_samples": 2, "seed": 7},
+    )
+    study = load_study()
+    store = Store(study.store_path)
+    for partition in study.partitions.values():
+        for make in (materialize_samples, materialize_rewards, materialize_statistics):
+            make(partition, store)
+    compared = {
+        (row["statistic"], row["k"]): row for row in store.require("comparisons", ("arithmetic",)).read().to_pylist()
+    }
+    for model, other in (("a", "b"), ("b", "a")):
+        test = page("compare", store=store, dataset="arithmetic", model=model, other=other)
+        rows = cells(test, "Both intervals at every k")
+        assert len(rows) == 4
+        for row in rows:
+            of = compared["pass_at_k" if row[0]["text"] == "pass@k" else "maj_at_k", int(row[1]["text"])]
+            difference, low, high = of["difference"], of["other_problems_low"], of["other_problems_high"]
+            if of["first_model"] != model:
+                difference, low, high = -difference, -high, -low
+            assert row[4]["text"] == f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
 def test_compare_with_one_model_says_so(page: Page, tmp_path: Path) -> None:
     store = Store(str(tmp_path / "one"))
     write_partition(store, "d", "m", [MadeUpProblem("p0", [MadeUp([*encode(RIGHT), STOP], 1, "2")])])
@@ -270,3 +323,19 @@ def test_without_second_opinions_the_page_says_how_to_ask(page: Page) -> None:
     said = test.info[0].value.replace("\\", "")
     assert "there is no second opinion of d|bare: set task.second_opinion" in said
     assert "--select second_opinions --partition 'd|bare'" in said
+
+
+def test_models_that_are_compared_change_places(page: Page) -> None:
+    """Whether by the button, or by choosing as the first the one that is the second."""
+    shown = page("compare", dataset="d", model="m", other="another")
+    swapped = next(button for button in shown.button if "swap" in button.label).click().run()
+    assert swapped.query_params == {"dataset": "d", "model": "another", "other": "m"}
+    shown = page("compare", dataset="d", model="m", other="another")
+    chosen = next(box for box in shown.selectbox if box.label == "Model").set_value("another").run()
+    assert chosen.query_params["other"] == "m"
+    assert not chosen.warning
+
+
+def test_a_partition_that_is_being_made_is_begun(page: Page) -> None:
+    shown = page("response", dataset="d", model="begun")
+    assert any("begun and not complete" in box.value.replace("\\", "") for box in shown.info)

@@ -1,4 +1,4 @@
-"""One partition as a Ray job, by the launcher and the queue that `deploy/ray` configures."""
+"""One partition as a Ray job, by the launcher and the queue that `deploy/ray` configures; `make test-ray`."""
 
 import json
 import os
@@ -74,8 +74,7 @@ def jobs(address: str) -> list[Any]:
         return list(json.load(answer))
 
 
-@pytest.mark.ray_cluster
-@pytest.mark.dagster_cli
+@pytest.mark.ray_launcher
 def test_a_partition_is_a_ray_job(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "project"
     for name, value in {
@@ -99,6 +98,7 @@ def test_a_partition_is_a_ray_job(cluster: str, tmp_path: Path, monkeypatch: pyt
         assert dev.run_status(run) == "SUCCESS", dev.messages(run)
         asked = json.loads(dev.runs()[0]["tags"]["dagster-ray/config"])
         assert asked == {"num_gpus": 0, "num_cpus": 1}
+        dev.wait_for(lambda: jobs(cluster)[0]["status"] != "RUNNING", 60, "the end of the job")
         [job] = jobs(cluster)
         assert job["metadata"]["dagster/run-id"] == run
         assert job["status"] == "SUCCEEDED"

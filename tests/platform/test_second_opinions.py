@@ -42,6 +42,11 @@ def made(result: Any) -> set[str]:
     return {event.asset_key.to_user_string() for event in result.get_asset_materialization_events()}
 
 
+def shown_by_the_leaderboard(platform: Platform) -> str:
+    [event] = platform.leaderboard().asset_materializations_for_node("leaderboard")
+    return str(event.metadata["leaderboard"].value)
+
+
 def test_where_none_is_asked_for_it_is_a_sentence_and_no_gap(
     platform: Callable[..., Platform], capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -49,6 +54,7 @@ def test_where_none_is_asked_for_it_is_a_sentence_and_no_gap(
     for key in (KEY, JUDGE):
         assert made(there.materialize(key)) == set(CHAIN)
     assert there.requested() == []
+    assert "second opinion" not in shown_by_the_leaderboard(there)
     result = there.materialize(KEY, "second_opinions")
     assert result.success
     assert made(result) == set()
@@ -75,6 +81,8 @@ def test_it_is_asked_for_made_and_stale_by_its_own_settings(platform: Callable[.
     shown = event.materialization.metadata
     assert shown["disagreement_share"].value == 0
     assert shown["num_responses"].value == 4
+
+    assert "second opinion differs" in shown_by_the_leaderboard(there)
 
     there.change(ask({"kind": "model", "model": "judge"}))
     assert there.requested() == [KEY]

@@ -1,6 +1,8 @@
 """A store that somebody else made: looking at it runs none of their SQL on this machine's files."""
 
 import json
+import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +10,13 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from onoff_core.cli.main import main
+from onoff_core.cli.printing import table
 from onoff_core.errors import StoreError
 from onoff_core.store import (
     CATALOG_NAME,
     Store,
+    catalog,
     connect_catalog,
     current_generations,
     publish_catalog,
@@ -19,6 +24,7 @@ from onoff_core.store import (
     reading_catalog,
 )  # fmt: skip
 from onoff_core.store.upkeep import verify
+from tests.conftest import MakeProject
 from tests.store.making import make_generation, make_partition
 
 KEY = ("d1", "m1")
@@ -184,3 +190,131 @@ def test_a_log_beside_the_catalog_is_none_of_it(local: Store) -> None:
     publish_catalog(local)
     assert not log.exists()
     assert current_generations(local)["rewards", KEY].fingerprint == "cccc2"
+
+
+@pytest.mark.parametrize(
+    "macro",
+    [
+        "list_has_all(a, b) AS (SELECT content = '' FROM read_text('{secret}'))",
+        "list_contains(a, b) AS (SELECT count(*) > 0 FROM range(100000000000))",
+        "count(a) AS 7",
+        "duckdb_views() AS TABLE SELECT content AS internal FROM read_text('{secret}')",
+    ],
+)
+def test_a_macro_in_a_functions_place_is_not_called(
+    local: Store, secret: Path, macro: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither by readers nor by who publishes next."""
+    make_partition(local)
+    publish_catalog(local)
+    expected = current_generations(local)
+    changed(local, f"CREATE MACRO {macro.format(secret=secret)}")
+    secret.unlink()  # whoever calls it fails
+    assert current_generations(local) == expected
+    assert "stands in a function's place" in caplog.text
+    make_generation(local, "samples", KEY, "bbbb2", {"problems": "aaaa1"})
+    publish_catalog(local)
+    assert current_generations(local)["samples", KEY].fingerprint == "bbbb2"
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT count(*) FROM generations").fetchall() == [(6,)]
+
+
+def test_who_publishes_sees_the_stores_folder_alone(local: Store, secret: Path) -> None:
+    """Also where one of our own macros was replaced: it is asked for when a view is made anew."""
+    make_partition(local)
+    publish_catalog(local)
+    changed(local, f"CREATE OR REPLACE MACRO store_root() AS (SELECT content FROM read_text('{secret}'))")
+    with catalog._opened(local.files.path(CATALOG_NAME), local.files, ask=False) as connection:
+        with pytest.raises(duckdb.Error, match="disabled by configuration"):
+            connection.execute("SELECT store_root()").fetchall()
+        assert connection.execute("SELECT count(*) FROM generations").fetchall() == [(6,)]
+    make_generation(local, "samples", KEY, "bbbb2", {"problems": "aaaa1"})
+    publish_catalog(local)
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(12,)]
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ("inputs = repeat('[', 100000) || repeat(']', 100000)", "nested too deeply"),
+        ("inputs = '[1]'", "no values by name"),
+        ("inputs = NULL", "damaged"),
+    ],
+)
+def test_values_that_are_none_are_a_clear_error(local: Store, values: str, said: str) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    changed(local, f"UPDATE generations SET {values}")
+    with pytest.raises(StoreError, match=f"{said}.*remove this file"):
+        current_generations(local)
+    changed(local, "UPDATE onoff_catalog SET fresh_bytes = NULL")
+    make_generation(local, "rewards", KEY, "cccc2")
+    publish_catalog(local)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"fragments": [{"name": "00000.parquet", "num_rows": 10**30, "num_bytes": 1, "sha256": ""}]},
+        {"fragments": [{"name": f"{'9' * 5000}.parquet", "num_rows": 1, "num_bytes": 1, "sha256": ""}]},
+        {"completed_at": float("nan")},
+        {"facts": []},
+        {"schema_version": -5},
+    ],
+)  # fmt: skip
+def test_a_manifest_of_impossible_numbers_is_refused_and_holds_up_no_publication(
+    local: Store, content: dict[str, object]
+) -> None:
+    make_partition(local)
+    path = local.files.path("samples/d1/m1/bbbb1/manifest.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **content}))
+    with pytest.raises(StoreError, match=r"not a manifest|written by an older"):
+        local.require("samples", KEY).manifest()
+    publish_catalog(local)
+    assert ("samples", KEY) not in current_generations(local)
+    assert ("rewards", KEY) in current_generations(local)
+
+
+@pytest.mark.parametrize("content", ['{"attempts": "x"}', "[1]", "null", '{"attempts": 1e999}', "{"])
+def test_a_beginning_that_is_none_is_a_clear_error(local: Store, content: str) -> None:
+    writing = local.generation("samples", KEY, "ffff")
+    writing.begin({})
+    local.files.path("samples/d1/m1/ffff/begun.json").write_text(content)
+    with pytest.raises(StoreError, match=r"begun.json: damaged .*; remove the folder to begin again"):
+        writing.count_attempt()
+
+
+@pytest.mark.parametrize("name", ["bbbb1/manifest.json", "current.json", "bbbb1/00000.parquet"])
+def test_a_pipe_in_a_files_place_is_not_waited_for(local: Store, name: str) -> None:
+    make_partition(local)
+    path = local.files.path(f"samples/d1/m1/{name}")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(StoreError, match="it is no file"):
+        local.require("samples", KEY).read()
+    publish_catalog(local)
+    assert len([found for found in verify(local) if getattr(found, "damaged", False)]) == 1
+
+
+def test_names_that_are_none_are_nobodys(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of folders in a store that somebody handed on: they hold up nothing, and command no terminal."""
+    store = Store(str(make_project() / "store"))
+    make_partition(store)
+    for name in ("a\x1b[2J", "a\nb", "a\u202e", "it's; --", "*", "two words"):
+        shutil.copytree(store.files.path("samples/d1"), store.files.path(f"samples/{name}"))
+        shutil.copytree(store.files.path("samples/d1/m1"), store.files.path(f"samples/d1/{name}"))
+        shutil.copytree(store.files.path("samples/d1/m1/bbbb1"), store.files.path(f"samples/d1/m1/{name}"))
+    store.files.path("samples/d1/m1/bbbb1/strange\x1b]0;x").write_text("x")
+    publish_catalog(store)
+    assert len(current_generations(store)) == 6
+    for command in (["status", "--all"], ["usage"], ["verify"], ["prune", "--unfinished", "--yes"]):
+        assert main(command) == 0
+        shown = capsys.readouterr().out
+        assert not {"\x1b", "\u202e", "a\nb"} & {text for text in ("\x1b", "\u202e", "a\nb") if text in shown}
+        assert ("\\x1b[2J: a foreign folder" in shown) == (command == ["verify"])
+    assert store.files.path("samples/two words").is_dir()
+
+
+def test_a_table_commands_no_terminal() -> None:
+    assert table(["a"], [["x\x1b[2J\ny\u202e"]]).splitlines()[2] == "x\\x1b[2J\\ny\\u202e"

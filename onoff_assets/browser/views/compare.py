@@ -8,6 +8,7 @@ import pyarrow as pa
 import streamlit as st
 
 from onoff_assets.browser.aggregates import problem_counts, token_summary
+from onoff_assets.browser.at_k import Figure, Row, read_at_k
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.flips import flips
 from onoff_assets.browser.links import Link, choose
@@ -26,6 +27,7 @@ _MOST_FLIPS = 200
 
 def show() -> None:
     reader, link = common.reader(), common.link_here()
+    before = st.session_state.get("partition", {}).get("model")
     key = common.choose_partition(reader, link)
     if key is None:
         return
@@ -33,11 +35,15 @@ def show() -> None:
     if not others:
         st.info(escaped(f"{key[0]} has responses of one model only; materialize another model's partition to compare."))
         return
-    other, message = choose("model", link.other, others)
+    wanted = link.other
+    if wanted == key[1]:  # the other one was chosen as the first: they change places
+        wanted = before if before in others else None
+    other, message = choose("model", wanted, others)
     common.warn([message] if message else [])
     assert other is not None
     with st.sidebar:
         common.pick("other", "Compare with", others, other)
+        st.button("⇄ swap the two", on_click=common.set_link, kwargs={"model": other, "other": key[1]})
     common.keep_link(Link(*key, other=other))
     keys = (key, (key[0], other))
     pair = (reader.responses(keys[0]), reader.responses(keys[1]))
@@ -48,6 +54,7 @@ def show() -> None:
         _pass_at_k(keys, pair)
     with right:
         _lengths(keys, pair)
+    _at_k(keys, read_at_k(reader, pair))
     _histograms(reader, keys, pair)
     _flips(keys, means)
 
@@ -78,6 +85,46 @@ def _difference(keys: tuple[Key, Key], pair: tuple[Responses, Responses], means:
 
 def _points(interval: Interval) -> str:
     return f"[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
+
+
+_NAMES = {"pass_at_k": "pass@k", "maj_at_k": "maj@k"}
+
+
+def _at_k(keys: tuple[Key, Key], rows: list[Row]) -> None:
+    """Each k with both intervals, the one for other problems first and the one for these problems below it."""
+    if not rows:
+        st.info("There are no statistics of these verdicts; materialize statistics of both.")
+        return
+    common.note(
+        "pass@k and maj@k have two 95 % intervals: the first for other problems like these, below it that for these "
+        "problems, drawn again. The difference is paired by problem."
+    )
+    table = [
+        [
+            Cell(_NAMES[row.kind]),
+            Cell(str(row.k), number=True),
+            *(_figure(figure) for figure in row.figures),
+            _figure(row.difference, sign="+"),
+        ]
+        for row in rows
+    ]
+    models = [key[1] for key in keys]
+    header = ["statistic", "k", *models, f"{models[0]} minus {models[1]}, points"]
+    common.go(link_table("Both intervals at every k", header, table, key="at-k"))
+
+
+def _figure(figure: Figure | None, sign: str = "") -> Cell:
+    if figure is None:
+        return Cell("–")
+    unit = "" if sign else " %"
+    text = f"{100 * figure.estimate:{sign}.1f}{unit} {_between(figure.other_problems, sign)}"
+    return Cell(
+        text.strip(), note=f"drawn again {_between(figure.same_problems, sign)}" if figure.same_problems else ""
+    )
+
+
+def _between(ends: Interval | None, sign: str) -> str:
+    return "" if ends is None else f"[{100 * ends[0]:{sign}.1f}, {100 * ends[1]:{sign}.1f}]"
 
 
 def _by_model(rows: list[dict[str, Any]], fields: tuple[str, str], title: str, **sign: Any) -> alt.Chart:

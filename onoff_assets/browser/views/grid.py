@@ -32,7 +32,8 @@ def show() -> None:
         why = reason.replace("\n", "; ")
         common.note(f"Without a study ({why}), stale means: made from older results than the current ones.")
     finished = sum(all(state in ("complete", "imported") for state in row.states.values()) for row in rows)
-    common.note(f"{len(rows)} partitions, {finished} complete in {reader.store.root}. A click opens the responses.")
+    number = "1 partition" if len(rows) == 1 else f"{len(rows)} partitions"
+    common.note(f"{number}, {finished} complete in {reader.store.root}. A click opens the responses.")
     if all(row.updated is None for row in rows):
         st.info("No partition has results yet. The command at the end of this page makes the one chosen there.")
     common.note(

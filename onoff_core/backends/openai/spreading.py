@@ -1,4 +1,8 @@
-"""Share requests among servers: so many in flight at each, in order, and elsewhere where a server fails."""
+"""Share requests among servers.
+
+Each server has up to `max_concurrency` requests at a time, taken from one queue. A server that fails is asked no more,
+and what it was asked goes back to the head of the queue, for the others.
+"""
 
 import logging
 import queue
@@ -16,7 +20,7 @@ R = TypeVar("R")
 
 
 class Spread(Generic[W, R]):
-    """One run over some work. `ask` is called in threads of its own, `max_concurrency` for each server."""
+    """Asks servers for each piece of some work, once. `ask` is called in threads, `max_concurrency` for each server."""
 
     def __init__(
         self,

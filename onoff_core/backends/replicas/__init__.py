@@ -1,6 +1,14 @@
-"""N replicas of a model behind the contract of one engine.
+"""N replicas of a model that look like one engine.
 
-`shares` says what each may use, `places` where it lives, `serving` is its inside, `messages` what is said to it;
-`dealing` hands out units of work and brings back what was lost; `engine` makes a sampler and a scorer of it. Only the
-process that opened them writes anything. What replicas there are decides speed and no content.
+A replica is a process with the whole model. The process that starts them, the parent, cuts the work into units, gives
+each free replica the next one, and alone writes results. How many replicas there are, and where, decides how fast
+results come and never what they are.
+
+    engine     the sampler and the scorer that the rest of onoff sees
+    dealing    which replica does which unit; what happens when one is lost
+    messages   what parent and replica say to each other
+    serving    the replica's side: receive a unit, work, send the results
+    places     starts a replica as a process of this machine (`child` is its main program)
+    on_ray     starts a replica as an actor of a Ray cluster
+    shares     which GPUs and how many threads each replica of a machine may use
 """

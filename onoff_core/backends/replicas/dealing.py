@@ -1,7 +1,8 @@
-"""Deal units of work to replicas: the next to whoever is free, two in flight each, so that none waits for work.
+"""Give units of work to replicas: the next unit goes to a replica that is free.
 
-A replica that is lost is started again, and what it had not finished is dealt anew, without what it had answered. A
-unit that its replica did not survive three times is an error. One dealer belongs to one thread at a time.
+Each replica has two units at a time: the one it works on, and one that waits there, so that it never waits for us. A
+replica that is lost is started again, and its units are given out anew, without the results that had come. A unit that
+was being worked on when three replicas were lost is an error. A dealer is to be used by one thread at a time.
 """
 
 import contextlib
@@ -26,10 +27,10 @@ logger = logging.getLogger(__name__)
 
 
 class Unit:
-    """Some work for one replica, and what has come of it. Those who submit it say what is left and take what comes."""
+    """Some work for one replica. A subclass says what of it is left to do, and keeps the results as they come."""
 
     name: str  # for messages, such as `problems p1 to p9`
-    tries: int = 0  # how many replicas it has outlived
+    tries: int = 0  # how many replicas were lost while they worked on it
     ended: bool = False
     error: BaseException | None = None
 
@@ -46,13 +47,13 @@ class Unit:
 
 @dataclass
 class _Seat:
-    """Where a replica is started, and again when it is lost."""
+    """One of the N places for a replica: the replica that is there now, if any, and how another one is started."""
 
     number: int
     start: Start
     replica: Replica | None = None
     info: ModelInfo | None = None  # None: the model is not loaded yet
-    units: deque[Unit] = field(default_factory=deque)  # in flight; the first is at work
+    units: deque[Unit] = field(default_factory=deque)  # that the replica has; it works on the first
     heard: float = 0.0  # when it last said something, or was given work while it had none
     failed_starts: int = 0
 
@@ -98,16 +99,16 @@ class Dealer:
         self._feed()
 
     def advance(self, first: Unit | None = None) -> None:
-        """Hear what there is to hear, waiting if there is nothing.
+        """Take in what replicas have sent; where nothing has come, wait for it, a second at most.
 
-        With `first`, only the replica that is to answer for this unit: whoever is ahead of it has to wait, and so
-        what has been answered and not been asked for takes no more memory.
+        With `first`, listen only to the replica that has this unit. The others then wait with their results, so that
+        results that nobody has asked for yet take no more memory here.
         """
         self._feed()
         self._listen([seat for seat in self._seats if first is None or first in seat.units] or self._seats)
 
     def drop(self, units: Collection[Unit]) -> None:
-        """Forget these units. Replicas that are at work on them are ended, and started again when there is new work."""
+        """Forget these units. Replicas that have one are ended; they are started again when there is new work."""
         self._queue = deque(unit for unit in self._queue if unit not in units)
         for seat in self._seats:
             if any(unit in units for unit in seat.units):
@@ -131,7 +132,9 @@ class Dealer:
         return how
 
     def _feed(self) -> None:
-        """One each before a second one each, so that little work is shared too."""
+        """Give out what is in the queue: a first unit to every replica before any has a second, so that little work is
+        shared out as well.
+        """
         for depth in range(IN_FLIGHT):
             for seat in self._seats:
                 if not self._queue or len(seat.units) != depth:
@@ -145,7 +148,7 @@ class Dealer:
 
     def _send(self, seat: _Seat, what: Open | Task) -> None:
         assert seat.replica is not None
-        # where it died, the end of its connection says so too, and is handled there
+        # a replica that has died is noticed when we listen, and handled there
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             seat.replica.connection.send(what)
 
@@ -187,7 +190,7 @@ class Dealer:
                 self._feed()
 
     def _lost(self, seat: _Seat, why: str | None) -> None:
-        """Start a replica again, and deal again what it had, first of all."""
+        """Replace a replica that is gone, and put the units that it had at the head of the queue."""
         loaded, units = seat.info is not None, list(seat.units)
         name, how = seat.name, self._end(seat)
         what = f"{name} was lost: {why or how}"

@@ -24,8 +24,8 @@ from onoff_core.backends.requests import Request, Response, TokenScores
 from onoff_core.backends.stopping import StoppingTokenizer
 from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettings
 
-# A replica is given at most this part of what is left over, shared among all: large units at first, in which rows are
-# refilled without end, and small ones at last, so that all end together.
+# The next unit is the work that is left, divided by this and by the number of replicas. So the first units are large,
+# which keeps all rows of a batch busy, and the last ones small, so that the replicas end at about the same time.
 _PARTS_A_REPLICA = 4
 _SCORED_TOGETHER = 16  # responses to one prompt; more are cut, for one prompt may have hundreds
 _MOST_BUFFERED_BYTES = 256 * 1024 * 1024
@@ -145,12 +145,14 @@ class ReplicatedSampler:
             self.dealer.drop(units)
 
     def close(self) -> None:
-        """Nothing is let go: whoever comes next in this process needs the replicas again."""
+        """Does nothing: the replicas are kept, for scoring in this process needs them again."""
 
 
 def unit_sizes(num_requests: int, num_replicas: int, rows: int) -> Iterator[int]:
-    """How many requests the units have, one after the other, without end: falling, and at least as many as `rows` are
-    decoded side by side, unless a replica would then have none.
+    """The sizes of the units in turn, in requests, without end.
+
+    They fall, down to `rows`, the number that is decoded side by side, or to an equal share where there is less work
+    than that for each replica.
     """
     left = num_requests
     least = max(1, min(rows, -(-num_requests // num_replicas)))
@@ -210,7 +212,7 @@ def _num_bytes(scores: TokenScores) -> int:
 
 
 class ReplicatedScorer:
-    """Scores on all replicas at once what `score` has been called for, whichever is asked for first."""
+    """Scores on all replicas at once. Work begins when `score` is called, so call it ahead of reading the scores."""
 
     def __init__(self, dealer: Dealer) -> None:
         self.dealer, self.info = dealer, _info(dealer)
@@ -239,6 +241,6 @@ class ReplicatedScorer:
             self._pending.remove(unit)
 
     def close(self) -> None:
-        """Replicas that have nothing left to do are kept."""
+        """Forget what was not read; the replicas are kept."""
         self.dealer.drop(self._pending)
         self._pending.clear()

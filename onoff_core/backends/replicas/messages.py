@@ -1,4 +1,8 @@
-"""What a replica is told and what it answers: plain values, pickled, over one connection each."""
+"""The messages between the parent and a replica: plain values, pickled, over a connection of their own.
+
+The parent sends `Open` once, and then tasks (`Draw`, `Score`). The replica answers `Ready` once, and then each task in
+turn: with its `Result`s and then `Ended`, or with `Failed`. `Tokens` and `Logged` may come at any time.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -15,7 +19,7 @@ Role = Literal["sampler", "scorer"]
 
 @dataclass(frozen=True)
 class Open:
-    """The first word to a replica: which model, and for what first. It answers `Ready` once the model is loaded."""
+    """The first message: which model to load, and the role it is wanted in first."""
 
     role: Role
     name: str
@@ -46,35 +50,41 @@ Task = Draw | Score
 
 @dataclass(frozen=True)
 class Ready:
+    """The model is loaded."""
+
     info: ModelInfo
 
 
 @dataclass(frozen=True)
 class Tokens:
-    """So many were drawn since it last said so."""
+    """So many tokens were drawn since the last message of this kind."""
 
     count: int
 
 
 @dataclass(frozen=True)
 class Result:
+    """One response, or the scores of one."""
+
     value: Response | TokenScores
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The task is done; the next one begins."""
+    """All results of the task have been sent."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """The task failed, or the model cannot be opened: the error, and what it was raised from."""
+    """The task failed, or the model could not be loaded: the error, and after each error the one that caused it."""
 
     errors: tuple[BaseException, ...]
 
 
 @dataclass(frozen=True)
 class Logged:
+    """A line for the parent's log."""
+
     record: logging.LogRecord
 
 

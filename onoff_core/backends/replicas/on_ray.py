@@ -103,7 +103,7 @@ def _reached(address: str | None) -> None:
 
 
 class _Actor:
-    """The other end; becomes an actor's class where Ray is there."""
+    """What runs on the cluster's machine: a replica that connects back to us. `ray.remote` makes an actor of it."""
 
     def serve(self, address: tuple[str, int], key: bytes) -> None:
         connection = Client(address, authkey=key)
@@ -111,12 +111,12 @@ class _Actor:
         serve(connection)
 
     def process_id(self) -> int:
-        """May be asked while the other runs."""
+        """For tests; an actor answers this beside `serve`, which does not return."""
         return os.getpid()
 
 
 class _Launched:
-    """An actor that was asked for, and the ear for its call back."""
+    """An actor that Ray was asked for, and the socket on which we wait for its connection."""
 
     def __init__(self, ray: Any, gpus: float, cpus: int) -> None:
         self.ray, self.gpus = ray, gpus
@@ -131,7 +131,7 @@ class _Launched:
         self.served = self.actor.serve.remote(self.listener.address, key)
 
     def wait(self) -> "RayReplica":
-        """Its call back. Raises `ModelError` where none comes."""
+        """The replica, once its connection has come. Raises `ModelError` where none comes in time."""
         heard: socket.socket = self.listener._listener._socket  # type: ignore[attr-defined]
         heard.settimeout(_START_SECONDS)
         try:
@@ -154,7 +154,7 @@ def _start(waiting: list[_Launched], launch: Callable[[], _Launched]) -> "RayRep
 
 
 class RayReplica:
-    """An actor that has called back."""
+    """An actor that has connected to us."""
 
     def __init__(self, launched: _Launched, connection: Connection, place: str) -> None:
         self._launched, self._connection, self.place = launched, connection, place
@@ -165,7 +165,7 @@ class RayReplica:
 
     @property
     def process_id(self) -> int:
-        """Of the actor, on its machine."""
+        """The actor's process id on its machine."""
         return int(self._launched.ray.get(self._launched.actor.process_id.remote()))
 
     def end(self) -> str:

@@ -1,6 +1,7 @@
-"""Where a replica lives. Here: a process of this machine. Another place is another `Start`.
+"""Start a replica as a process of this machine.
 
-A replica is a connection and the means to end it: `serving` is on the other side, wherever that is.
+To its parent a replica is a connection, behind which `serving` runs, and a way to end it. A function that starts one is
+a `Start`; a replica in another place, such as a Ray cluster, is another `Start` and nothing else changes.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""The inside of a replica: one model, one connection, one task after the other.
+"""What runs in a replica: it receives a task, does it, sends the results, and goes on with the next.
 
-A thread takes in what is sent, so that the next task is here before the one at hand ends, and so that the end of the
-connection is noticed at once: whoever sent the tasks is gone then, and so is the use of this process.
+A thread of its own receives, for two reasons. The next task is here before the current one ends. And when the parent is
+gone its end of the connection closes, which that thread sees at once; it then ends this process.
 """
 
 import logging
@@ -37,7 +37,7 @@ _LOGGERS = ("onoff", "onoff_core")
 
 
 def serve(connection: Connection) -> None:
-    """Work until the connection ends; the process does not outlive it."""
+    """Work until the connection closes. This process ends with it, so nobody returns from here after `Ready`."""
     inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
     line = _Line(connection)
     threading.Thread(target=_take_in, args=(connection, inbox), daemon=True).start()
@@ -71,7 +71,7 @@ def _take_in(connection: Connection, inbox: "queue.SimpleQueue[Any]") -> None:
 
 
 class _Engine:
-    """The model in its two roles, each opened when it is first wanted; engines keep one model for both."""
+    """The model's sampler and scorer, each opened when it is first needed; an engine loads the model once for both."""
 
     def __init__(self, order: Open) -> None:
         self.order = order
@@ -102,7 +102,10 @@ class _Engine:
 
 
 class _Line:
-    """The way out, for the thread that works and for those that log; tokens are counted together for a moment."""
+    """Sends messages, from the thread that works and from any thread that logs.
+
+    Counts of tokens are added up for a moment, so that not every token is a message.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection, self._lock = connection, threading.Lock()
@@ -124,7 +127,7 @@ class _Line:
 
 
 class _Forward(logging.Handler):
-    """Log records go to whoever sent the tasks: their text, with an error's trace written out."""
+    """Sends log records to the parent as text, with an error's trace in it."""
 
     def __init__(self, line: _Line) -> None:
         super().__init__()
@@ -137,7 +140,9 @@ class _Forward(logging.Handler):
 
 
 def told(error: BaseException) -> tuple[BaseException, ...]:
-    """An error and what it was raised from, each as it can be sent: its kind decides what is done about it."""
+    """An error and its causes, each in a form that can be pickled. The classes stay, for they decide whether the parent
+    tries again.
+    """
     return tuple(_sendable(one) for one in causes(error))
 
 

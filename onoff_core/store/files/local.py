@@ -4,6 +4,7 @@ import errno
 import logging
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -88,8 +89,15 @@ class LocalFiles:
             self._said.add(folder)
             logger.warning("%s is read through a link, from %s outside the store", self.path(name).parent, folder)
 
+    def _refuse_device(self, name: str) -> None:
+        """A pipe, a socket or a device would let its reader wait for ever."""
+        status = self._status(name)
+        if status is not None and not stat.S_ISREG(status.st_mode):
+            raise StoreError(f"{self.path(name)}: cannot be read (it is no file); remove it")
+
     def read_bytes(self, name: str) -> bytes:
         self._say_outside(name)
+        self._refuse_device(name)
         try:
             return self.path(name).read_bytes()
         except OSError as error:
@@ -100,6 +108,7 @@ class LocalFiles:
 
     def open(self, name: str) -> BinaryIO:
         self._say_outside(name)
+        self._refuse_device(name)
         try:
             return self.path(name).open("rb")
         except FileNotFoundError:

@@ -65,11 +65,17 @@ class SlotLoop:
             taken = free[: len(self.queue)]
             logits = []
             for index in taken:
-                request = self.queue.popleft()
-                self.cache.assign(index, self._prompt_slot(request.prompt_ids, request.begun))
-                self.rows[index] = Draft(request, self.loaded, self.sampling, self.seed)
-                logits.append(self.prompt_logits[request.prompt_ids])
+                logits.append(self._begin(index, self.queue.popleft()))
             yield from self._accept(taken, torch.stack(logits))
+
+    def _begin(self, index: int, request: Request) -> Tensor:
+        """Give a row a request; the logits of its first token."""
+        self.cache.assign(index, self._prompt_slot(request.prompt_ids, request.begun))
+        self.rows[index] = self._draft(request)
+        return self.prompt_logits[request.prompt_ids]
+
+    def _draft(self, request: Request) -> Draft:
+        return Draft(request, self.loaded, self.sampling, self.seed)
 
     def _close_gaps(self) -> None:
         """With nothing left to admit, go on with fewer rows."""
@@ -81,14 +87,18 @@ class SlotLoop:
     def _accept(self, indices: list[int], logits: Tensor) -> Iterator[Response]:
         """Draw one token in each of these rows, logits (len(indices), vocab); yield the responses that end."""
         drafts = [draft for draft in (self.rows[index] for index in indices) if draft is not None]
-        uniform = torch.tensor([draft.uniform() for draft in drafts], dtype=torch.float64).to(logits.device)
-        tokens, logprobs = draw(logits, uniform, self.sampling)
+        tokens, logprobs = self._draw(drafts, logits)
         self.on_tokens(len(drafts))
         for index, draft, token, logprob in zip(indices, drafts, tokens.tolist(), logprobs.tolist(), strict=True):
             if draft.accept(token, logprob):
                 self.rows[index] = None
                 self._let_go(draft.response.request.prompt_ids)
                 yield draft.response
+
+    def _draw(self, drafts: Sequence[Draft], logits: Tensor) -> tuple[Tensor, Tensor]:
+        """(token ids, log-probabilities under the raw model), each (rows,)."""
+        uniform = torch.tensor([draft.uniform() for draft in drafts], dtype=torch.float64).to(logits.device)
+        return draw(logits, uniform, self.sampling)
 
     @torch.inference_mode()
     def _prompt_slot(self, prompt_ids: tuple[int, ...], begun: int = 0) -> int:

@@ -1,0 +1,98 @@
+"""pass@k and maj@k of two models side by side, with both intervals, as the statistics and comparisons have them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from onoff_assets.browser.reading import Reader, Responses
+
+Kind = Literal["pass_at_k", "maj_at_k"]
+KINDS: tuple[Kind, ...] = ("pass_at_k", "maj_at_k")
+Ends = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A number with its two 95 % intervals; what does not exist is None."""
+
+    estimate: float
+    other_problems: Ends  # other problems like these
+    same_problems: Ends  # these problems, drawn again
+
+
+@dataclass(frozen=True)
+class Row:
+    """Two models at one k; None where a model's statistics have no number there."""
+
+    kind: Kind
+    k: int
+    figures: tuple[Figure | None, Figure | None]
+    difference: Figure | None  # the first minus the second, paired; None where it was not compared
+
+
+def read_at_k(reader: Reader, pair: Sequence[Responses]) -> list[Row]:
+    """Every k of either model's statistics. Statistics of other verdicts than these are left out."""
+    first, second = (_figures(reader, responses) for responses in pair)
+    differences = _differences(reader, pair)
+    places = sorted({*first, *second}, key=lambda place: (KINDS.index(place[0]), place[1]))
+    return [
+        Row(*place, (first.get(place), second.get(place)), differences.get(place))
+        for place in places
+        if place in first or place in second
+    ]
+
+
+Place = tuple[Kind, int]
+
+
+def _figures(reader: Reader, responses: Responses) -> dict[Place, Figure]:
+    made = reader.store.current("statistics", responses.samples.partition)
+    if made is None or responses.rewards is None or made.manifest().inputs["rewards"] != responses.rewards.fingerprint:
+        return {}
+    row = reader.kept(("statistics", made.folder), lambda: made.read().to_pylist()[0], lambda _: 10_000)
+    found: dict[Place, Figure] = {}
+    for kind in KINDS:
+        intervals = {one["k"]: one for one in row[f"{kind}_intervals"] or ()}  # null: of before they were computed
+        for estimate in row[kind]:
+            if estimate["estimate"] is not None:
+                of = intervals.get(estimate["k"], {})
+                figure = Figure(estimate["estimate"], _ends(of, "other_problems"), _ends(of, "same_problems"))
+                found[kind, estimate["k"]] = figure
+    return found
+
+
+def _differences(reader: Reader, pair: Sequence[Responses]) -> dict[Place, Figure]:
+    """From the data set's table `comparisons`, where it is of these verdicts."""
+    (dataset, one), (_, other) = (responses.samples.partition for responses in pair)
+    made = reader.store.current("comparisons", (dataset,))
+    if made is None or not all(_is_of_these(reader, made.manifest().facts, responses) for responses in pair):
+        return {}
+    rows = reader.kept(("comparisons", made.folder), lambda: made.read().to_pylist(), lambda read: 1000 * len(read))
+    found: dict[Place, Figure] = {}
+    for row in rows:
+        models = (row["first_model"], row["second_model"])
+        if row["statistic"] not in KINDS or set(models) != {one, other}:
+            continue
+        figure = Figure(row["difference"], _ends(row, "other_problems"), _ends(row, "same_problems"))
+        found[row["statistic"], row["k"]] = figure if models == (one, other) else _reversed(figure)
+    return found
+
+
+def _is_of_these(reader: Reader, facts: dict[str, Any], responses: Responses) -> bool:
+    key = responses.samples.partition
+    by_problem = reader.store.current("problem_statistics", key)
+    if by_problem is None or responses.rewards is None:
+        return False
+    is_compared = facts.get("problem_statistics", {}).get(key[1]) == by_problem.fingerprint
+    return is_compared and by_problem.manifest().inputs["rewards"] == responses.rewards.fingerprint
+
+
+def _reversed(figure: Figure) -> Figure:
+    return Figure(
+        -figure.estimate, *(end and (-end[1], -end[0]) for end in (figure.other_problems, figure.same_problems))
+    )
+
+
+def _ends(row: dict[str, Any], name: str) -> Ends:
+    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
+    return None if low is None or high is None else (low, high)
