@@ -107,7 +107,7 @@ def check_cross_scores(store: "Store", key: tuple[str, str]) -> Found:
 def _count(
     counts: CrossCounts, index: int, scored: "Generation", scores: "Generation", responses: "Generation"
 ) -> None:
-    columns = ("problem_id", "sample_index", "num_tokens", "token_logprobs", "response")
+    columns = ("problem_id", "sample_index", "num_tokens", "token_logprobs", "response", "drawn_by")
     drawn = {(row["problem_id"], row["sample_index"]): row for row in scored.read_fragment(index, columns).to_pylist()}
     rows = responses.read_fragment(index, _RESPONSES).to_pylist() if index in responses.fragment_indices() else []
     by_text = level_of(rows)
@@ -134,6 +134,11 @@ def _count(
         sampled = drawn[key]["token_logprobs"] if key in drawn else []
         if sampled and len(sampled) == part.num_rows:
             found = np.abs(part["logprob"].to_numpy().astype(np.float64) - np.array(sampled))
+            drawn_by = drawn[key].get("drawn_by")  # older samples have no such column
+            if drawn_by is not None:
+                found = found[np.array(drawn_by) == 1]
+            if not len(found):
+                continue
             counts.compared += len(found)
             counts.largest_difference = float(np.maximum(counts.largest_difference, found.max()))  # NaN if one is
             counts.sum_of_differences += float(found.sum())

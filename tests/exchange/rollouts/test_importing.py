@@ -2,10 +2,12 @@
 
 import json
 import math
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from onoff_core.backends.fake import STOP
@@ -254,6 +256,23 @@ def test_ids_follow_from_the_bytes_of_tokens_only_where_they_say_which(
     assert made.generation.read().to_pylist()[0]["rollout_logprobs"] is None
     assert made.manifest.facts["token_ids_from"] == "tokenizing the text"
     assert made.manifest.facts["num_logprobs_dropped"] == 1
+
+
+def test_a_log_that_is_compressed_by_zstandard_is_read(make_project: MakeProject, tmp_path: Path) -> None:
+    """Inspect writes such members where it may; the frames of a large sample are several."""
+    _, _, problems = project(make_project)
+    sample = json.dumps(inspect_sample(problems[0], TEXTS[0], 1)).encode()
+    packed = b"".join(pa.compress(part, "zstd", asbytes=True) for part in (sample[:50], sample[50:]))
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("samples/a_epoch_1.json", packed)
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # the method, in both headers
+        at = content.index(mark) + place
+        content[at : at + 2] = (93).to_bytes(2, "little")
+    path.write_bytes(content)
+    (rollout,) = read_rollouts(path).rollouts
+    assert rollout.response == TEXTS[0]
 
 
 def test_a_log_of_inspect_says_long_texts_elsewhere(make_project: MakeProject, tmp_path: Path) -> None:
