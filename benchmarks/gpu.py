@@ -25,6 +25,7 @@ import torch
 import transformers
 from transformers import AutoModelForCausalLM, Gemma2Config, GenerationConfig, LlamaConfig, Qwen3Config
 
+from benchmarks.gpu_cross import cross_agreement, cross_cost
 from benchmarks.gpu_parts import busiest, killed_replica, limited, median_seconds, one_pass
 from onoff_core.backends.huggingface import continuous, cpu
 from onoff_core.backends.huggingface import gpu as fused
@@ -68,11 +69,11 @@ STOP = 2
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def random_model(config: Any, dtype: torch.dtype, std: float = 0.02) -> LoadedModel:
+def random_model(config: Any, dtype: torch.dtype, std: float = 0.02, seed: int = 0) -> LoadedModel:
     """Random weights on the device; a response ends at token 2, which is rare."""
     config.eos_token_id, config.bos_token_id, config.pad_token_id = STOP, 1, 0
     config.max_position_embeddings, config.initializer_range = 8192, std
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     with torch.device(DEVICE):
         model = AutoModelForCausalLM.from_config(config, dtype=dtype).eval()
     return LoadedModel("random", model, None, model.device, None, frozenset({STOP}))
@@ -263,6 +264,15 @@ def _of_model(config: Any, part: Callable[[LoadedModel], dict[str, Any]]) -> dic
         torch.cuda.empty_cache()
 
 
+def _of_two(config: Any, dtype: torch.dtype, std: float, part: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    pair = [random_model(config, dtype, std, seed) for seed in (0, 1)]
+    try:
+        return part(*pair)
+    finally:
+        del pair
+        torch.cuda.empty_cache()
+
+
 # Seconds that a part may take at most; twice what the slowest took on an H100, and together less than SECONDS.
 Part = tuple[float, Callable[[], dict[str, Any]]]
 
@@ -271,6 +281,7 @@ def _parts(tiny: bool) -> dict[str, Part]:
     parts: dict[str, Part] = {
         "agreement_float32": (30, lambda: agreement(torch.float32)),
         "agreement_bfloat16": (30, lambda: agreement(torch.bfloat16)),
+        "cross_agreement": (30, lambda: _of_two(Qwen3Config(**SMALL), torch.float32, 0.3, cross_agreement)),
     }
     if tiny:
         return parts
@@ -279,10 +290,11 @@ def _parts(tiny: bool) -> dict[str, Part]:
         "one_pass_over_logits": (60, one_pass),
         "scoring_qwen3_8b": (80, lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_scoring)),
         "scoring_smollm2": (40, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_scoring)),
+        "cross_qwen3_8b": (90, lambda: _of_two(Qwen3Config(**QWEN3_8B), torch.bfloat16, 0.02, cross_cost)),
         "device_map_auto": (30, device_map_auto),
         "out_of_memory": (90, out_of_memory),
-        "killed_replica": (90, lambda: killed_replica("cuda")),
-        "sampling_smollm2": (110, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_sampling)),
+        "killed_replica": (100, lambda: killed_replica("cuda")),
+        "sampling_smollm2": (120, lambda: _of_model(LlamaConfig(**SMOLLM2_135M), speed_of_sampling)),
         "sampling_qwen3_8b": (130, lambda: _of_model(Qwen3Config(**QWEN3_8B), speed_of_sampling)),
     }
 

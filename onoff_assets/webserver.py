@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 HOSTS_VARIABLE, TOKEN_VARIABLE = "ONOFF_UI_ALLOWED_HOSTS", "ONOFF_UI_TOKEN"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _COOKIE = "onoff_token"
-_BODIES = ("application/json", "application/graphql", "multipart/form-data")
+_BODIES = ("application/json", "application/graphql")  # a form, of whatever kind, any page can send
 
 
 def guard() -> list[Middleware]:
@@ -45,7 +45,9 @@ class SameOrigin:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        refused = _foreign(headers) or (_unsafe(scope, headers) if scope["type"] == "http" else None)
+        refused = _foreign(headers)
+        if refused is None and scope["type"] == "http":
+            refused = _unasked(scope, headers) or _unsafe(scope, headers)
         if refused is None:
             await self.app(scope, receive, send)
         else:
@@ -56,6 +58,14 @@ def _foreign(headers: Headers) -> str | None:
     origin = headers.get("origin")
     if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
         return f"refused: the request comes from a page of {origin}"
+    return None
+
+
+def _unasked(scope: Scope, headers: Headers) -> str | None:
+    """What a browser says that another site's page sends, unless a person follows a link."""
+    follows_a_link = scope["method"] in ("GET", "HEAD") and headers.get("sec-fetch-mode", "navigate") == "navigate"
+    if headers.get("sec-fetch-site") in ("cross-site", "same-site") and not follows_a_link:
+        return "refused: the request comes from a page of another site"
     return None
 
 

@@ -14,11 +14,11 @@ _SINGLE = re.compile(r"-?\d+(?:\.\d+)?|[A-Za-z]\b")
 
 # Between neighbouring boxes: what joins them to one answer, `\boxed{2} and \boxed{3}`, each perhaps with its name.
 _JOINT = re.compile(
-    r"(?:[\s$*~]|\\[,;:! ()\[\]]|\\(?:text|textbf|mathrm|mbox)\s*\{[\s,;]*(?:and)?[\s,;]*\}"
+    r"(?:[\s$*~]|\\[,;:! ()\[\]]|\\(?:text|textbf|mathrm|mbox)\s*\{[\s,;]*(?:and(?:\s+also)?)?[\s,;]*\}"
     r"|(?P<joint>,|;|&|\\q?quad(?![A-Za-z])|(?<![A-Za-z])(?:and(?:\s+also)?|as\s+well\s+as)(?![A-Za-z])))*"
     r"(?P<name>[A-Za-z](?:_\{?\w\}?)?\s*=\s*)?[\s$]*"
 )
-_AND_IN_WORDS = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{[\s,;]*and[\s,;]*\}")
+_AND_IN_WORDS = re.compile(r"\\(?:text|textbf|mathrm|mbox)\s*\{[\s,;]*and(?:\s+also)?[\s,;]*\}")
 _NAME_BEFORE = re.compile(r"(?<![A-Za-z\\])([A-Za-z](?:_\{?\w\}?)?\s*=\s*)[\s$]*$")
 _PARAGRAPH = re.compile(r"\n\s*\n")
 # `either 2 or 5` over two boxes leaves open which; `2, or rather 5` corrects itself, `2, or equivalently 4/2` repeats.

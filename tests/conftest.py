@@ -42,6 +42,8 @@ SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, wh
     "tests.platform.test_run_options",
     "tests.platform.test_serving",
     "tests.platform.test_staleness",
+    "tests.cross.test_dagster",
+    "tests.cross.test_resuming",
     "tests.platform.test_webserver",
     "tests.rewards.test_datasets",
     "tests.rewards.test_pool",

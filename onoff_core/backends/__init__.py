@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from onoff_core.backends.collection import without_collection
 from onoff_core.backends.contract import Engine, PairLoading, PairScorer, Sampler, Scorer, Tokenizer
 from onoff_core.backends.replicas.engine import ReplicatedSampler, ReplicatedScorer, open_replicas, wants_replicas
 from onoff_core.errors import ModelError
@@ -128,4 +129,5 @@ def scoring_settings(settings: ModelSettings) -> ModelSettings:
 
 
 def _engine(kind: str) -> Engine:
-    return cast(Engine, importlib.import_module(_ENGINES[kind].module))
+    with without_collection():
+        return cast(Engine, importlib.import_module(_ENGINES[kind].module))

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from onoff_core.errors import ModelError
 
 _ONE_BYTE = re.compile("<0x[0-9A-Fa-f]{2}>")
+_NO_LATIN_1 = 0xFFFF
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,13 @@ def _byte_of_character() -> dict[str, int]:
             table[chr(256 + shifted)] = b
             shifted += 1
     return table
+
+
+@lru_cache(maxsize=1)
+def _translation() -> dict[int, int]:
+    """The same for `str.translate`: a byte is a character of Latin-1, and what stands for no byte becomes none."""
+    table = {ord(character): byte for character, byte in _byte_of_character().items()}
+    return {**dict.fromkeys(range(256), _NO_LATIN_1), **table}
 
 
 def read_vocabulary(tokenizer: KnowsItsTokens, size: int) -> Vocabulary:
@@ -88,10 +96,10 @@ def _is_byte_level(tokens: list[str]) -> bool:
 
 
 def _byte_level(token: str) -> bytes:
-    table = _byte_of_character()
-    if all(character in table for character in token):
-        return bytes(table[character] for character in token)
-    return token.encode()
+    try:
+        return token.translate(_translation()).encode("latin-1")
+    except UnicodeEncodeError:  # an added token, written as it is
+        return token.encode()
 
 
 def _sentence_piece(token: str) -> bytes:

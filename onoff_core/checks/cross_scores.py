@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 
 from onoff_core.checks.evidence import Check, Evidence, Found, Key, examples
+from onoff_core.cross.texts import own_logprobs
 
 if TYPE_CHECKING:
     from onoff_core.store import Generation, Store
 
+_WHOLE_TEXTS = 1 << 20  # rows of a batch, which ends with its text in any case
 SLACK = 1e-4  # nats; float32 sums over a whole vocabulary
 _RESPONSES = ("problem_id", "sample_index", "text", "level", "num_tokens")
 _SCORES = (
@@ -115,33 +118,42 @@ def _count(
     expected = {key for key, row in drawn.items() if not by_text or row["response"]}
     wrong = [key for key in expected if there[key] != 1]
     wrong += [key for key in there if key[1] is not None and key not in expected]
-    table = scores.read_fragment(index, _SCORES) if index in scores.fragment_indices() else None
-    parts = {} if table is None else _by_text(table)
+    lengths = {(row["problem_id"], row["sample_index"]): row["num_tokens"] for row in rows}
+    read = dict.fromkeys(lengths, 0)
+    batches = scores.batches(index, _SCORES, _WHOLE_TEXTS) if index in scores.fragment_indices() else ()
+    for batch in batches:  # of one text each
+        key = (batch["problem_id"][0].as_py(), batch["sample_index"][0].as_py())
+        begin = read.get(key, 0)
+        read[key] = begin + batch.num_rows
+        if key not in lengths or batch["position"].to_pylist() != list(range(begin, read[key])):
+            wrong.append(key)
+        _count_values(counts, key, batch, _sampled(drawn[key])[begin : read[key]] if key in drawn else ())
     if not by_text:
-        for row in rows:
-            key = (row["problem_id"], row["sample_index"])
-            positions = parts[key]["position"].to_pylist() if key in parts else []
-            if positions != list(range(row["num_tokens"])) or (
-                key in drawn and row["num_tokens"] != drawn[key]["num_tokens"]
-            ):
-                wrong.append(key)
+        wrong += [key for key, length in lengths.items() if read[key] != length]
+        wrong += [key for key, row in drawn.items() if key in lengths and lengths[key] != row["num_tokens"]]
     counts.uncovered |= dict.fromkeys(_named(wrong))
     counts.texts += len(rows)
-    for key, part in parts.items():
-        counts.tokens += part.num_rows
-        if not _possible(part, counts):
-            counts.impossible |= dict.fromkeys(_named([key]))
-        sampled = drawn[key]["token_logprobs"] if key in drawn else []
-        if sampled and len(sampled) == part.num_rows:
-            found = np.abs(part["logprob"].to_numpy().astype(np.float64) - np.array(sampled))
-            drawn_by = drawn[key].get("drawn_by")  # older samples have no such column
-            if drawn_by is not None:
-                found = found[np.array(drawn_by) == 1]
-            if not len(found):
-                continue
-            counts.compared += len(found)
-            counts.largest_difference = float(np.maximum(counts.largest_difference, found.max()))  # NaN if one is
-            counts.sum_of_differences += float(found.sum())
+
+
+def _sampled(row: dict[str, Any]) -> tuple[float, ...]:
+    """The sampler's log-probabilities; older samples have no column `drawn_by`."""
+    return own_logprobs(row["token_logprobs"], row.get("drawn_by"))
+
+
+def _count_values(
+    counts: CrossCounts, key: tuple[str, int | None], batch: pa.RecordBatch, sampled: Sequence[float]
+) -> None:
+    counts.tokens += batch.num_rows
+    if not _possible(batch, counts):
+        counts.impossible |= dict.fromkeys(_named([key]))
+    if sampled and len(sampled) == batch.num_rows:
+        own = ~np.isnan(np.array(sampled))
+        found = np.abs(batch["logprob"].to_numpy().astype(np.float64) - np.array(sampled))[own]
+        if not len(found):
+            return
+        counts.compared += len(found)
+        counts.largest_difference = float(np.maximum(counts.largest_difference, found.max()))  # NaN if one is
+        counts.sum_of_differences += float(found.sum())
 
 
 def level_of(rows: list[dict[str, Any]]) -> bool:
@@ -154,18 +166,7 @@ def _named(keys: list[tuple[str, int | None]]) -> list[Key]:
     return [(problem, -1 if index is None else index) for problem, index in keys]
 
 
-def _by_text(table: pa.Table) -> dict[tuple[str, int | None], pa.Table]:
-    """The rows of each text, which stand together."""
-    keys = list(zip(table["problem_id"].to_pylist(), table["sample_index"].to_pylist(), strict=True))
-    found, begin = dict[tuple[str, int | None], pa.Table](), 0
-    for end in range(1, len(keys) + 1):
-        if end == len(keys) or keys[end] != keys[begin]:
-            found[keys[begin]] = table.slice(begin, end - begin)
-            begin = end
-    return found
-
-
-def _possible(part: pa.Table, counts: CrossCounts) -> bool:
+def _possible(part: pa.RecordBatch, counts: CrossCounts) -> bool:
     columns = {name: part[name].to_numpy(zero_copy_only=False).astype(np.float64) for name in _SCORES[4:]}
     kl = columns["kl"]
     if not np.isnan(kl).all():

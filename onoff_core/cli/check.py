@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     study = load_study()
     print(f"{study.config_path}: {len(study.partitions)} partitions\n")
-    wrong = [*_datasets(study), *_models(study)]
+    wrong = [*_datasets(study), *_models(study), *_references(study)]
     print(f"\nstore: {study.store_path}")
     for files, folder in (
         ("results.json and statistics.json", study.outputs.results),
@@ -67,7 +67,11 @@ def _models(study: Study) -> list[str]:
 
     rows, wrong = [], []
     for name, settings in study.models.items():
-        templates = {partition.task.template_type for partition in study.partitions.values() if partition.model == name}
+        asking = study.partitions.values()
+        templates = {partition.task.template_type for partition in asking if partition.model == name}
+        templates |= {
+            partition.judge.template_type for partition in asking if partition.judge and partition.judge.name == name
+        }
         needs_template = bool(templates & {"model", "openai"})
         try:
             source = model_source(settings, study.base_dir)
@@ -77,4 +81,34 @@ def _models(study: Study) -> list[str]:
         wrong += [f"model {name}: {what}" for what in refused]
         rows.append([name, source])
     print(table(["model", "weights"], rows))
+    return wrong
+
+
+def _references(study: Study) -> list[str]:
+    """What is wrong with the models that score other models' texts, as far as both are on this machine."""
+    from onoff_core.backends import open_tokenizer
+    from onoff_core.backends.identity import model_source
+    from onoff_core.cross.vocabulary import compare_vocabularies
+
+    pairs = {
+        (one.model, reference.name): reference.settings
+        for one in study.partitions.values()
+        for reference in one.references
+        if one.cross.other_tokenizer == "refuse"
+    }
+    wrong = []
+    for (name, other), settings in pairs.items():
+        both = {name: study.models[name], other: settings}
+        try:
+            if any(model_source(one, study.base_dir).startswith("hub: ") for one in both.values()):
+                continue
+            first, second = (open_tokenizer(model, one, study.base_dir).vocabulary for model, one in both.items())
+        except ModelError:  # it has been said of the model
+            continue
+        reason = compare_vocabularies(first, second).reason_against
+        if reason is not None:
+            wrong.append(
+                f"model {name}: {other} cannot score its texts, for the tokenizers differ: {reason}; take it out, or "
+                "set cross.other_tokenizer: text"
+            )
     return wrong

@@ -1,7 +1,7 @@
 """Rows of `cross_scores`, a token each -> rows of `cross_responses`, a text each. Sums are in float64."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,17 +36,23 @@ def effective_sample_size(log_ratios: NDArray[np.float64]) -> float:
     return float(weights.sum() ** 2 / (weights**2).sum())
 
 
-def responses_of_scores(texts: Sequence[Text], scores: pa.Table) -> pa.Table:
-    """The rows of these texts, of all of whose tokens `scores` are the rows, in the same order."""
-    columns = {name: scores[name].combine_chunks() for name in ("token_id", "position", "divergence", *_NUMBERS)}
-    rows, begin = [], 0
+SCORE_COLUMNS = ("token_id", "divergence", *_NUMBERS)
+
+
+def responses_of_scores(texts: Sequence[Text], scores: Iterable[pa.RecordBatch]) -> pa.Table:
+    """The rows of these texts. `scores` are the rows of all their tokens in the same order, with SCORE_COLUMNS, in
+    batches none of which is of two texts; memory holds one text's.
+    """
+    rows, batches = [], iter(scores)
     for text in texts:
-        end = begin + len(text.token_ids)
-        part = {name: column.slice(begin, end - begin) for name, column in columns.items()}
-        if part["token_id"].to_pylist() != list(text.token_ids):
+        own: list[pa.RecordBatch] = []
+        while sum(one.num_rows for one in own) < len(text.token_ids) and (batch := next(batches, None)) is not None:
+            own.append(batch)
+        part = pa.Table.from_batches(own).combine_chunks() if own else None
+        if part is None or part["token_id"].to_pylist() != list(text.token_ids):
             raise ModelError(f"{text.name}: the rows of cross_scores are of other tokens; materialize it with force")
-        rows.append(_row(text, {name: part[name] for name in _NUMBERS}, part["divergence"][0].as_py()))
-        begin = end
+        columns = {name: part[name].chunk(0) for name in _NUMBERS}
+        rows.append(_row(text, columns, part["divergence"][0].as_py()))
     return pa.Table.from_pylist(rows, schema=_SCHEMA)
 
 

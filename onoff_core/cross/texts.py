@@ -34,7 +34,7 @@ class Text:
         return f"problem {self.problem_id}, {which}"
 
 
-def _own_logprobs(logprobs: Sequence[float], drawn_by: Sequence[int] | None) -> tuple[float, ...]:
+def own_logprobs(logprobs: Sequence[float], drawn_by: Sequence[int] | None) -> tuple[float, ...]:
     """Of two models in turns the first is the one that is compared: what the second drew says nothing of it."""
     if drawn_by is None:
         return tuple(logprobs)
@@ -60,7 +60,7 @@ def texts_of(
             prompt_ids=tuple(row["prompt_token_ids"]),
             text=row["response"],
             token_ids=tuple(row["token_ids"]),
-            sampled_logprobs=_own_logprobs(row["token_logprobs"], row.get("drawn_by")),
+            sampled_logprobs=own_logprobs(row["token_logprobs"], row.get("drawn_by")),
         )
         if not text.token_ids or not text.prompt_ids:
             what = "response" if text.prompt_ids else "prompt"

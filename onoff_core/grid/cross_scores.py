@@ -5,9 +5,11 @@ they are. A fragment of `cross_responses` is made from that of `cross_scores`, s
 either.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -17,7 +19,7 @@ from onoff_core.backends import open_pair_scorer, open_scorer, open_tokenizer
 from onoff_core.backends.contract import ModelInfo, PairLoading
 from onoff_core.backends.requests import KeptDistributions
 from onoff_core.cross.agreement import Differences
-from onoff_core.cross.responses import ReadText, responses_of_scores, responses_of_texts
+from onoff_core.cross.responses import SCORE_COLUMNS, ReadText, responses_of_scores, responses_of_texts
 from onoff_core.cross.scoring import Kept, score_texts
 from onoff_core.cross.statistics import TOKEN_COLUMNS, cross_statistics
 from onoff_core.cross.text_level import has_bytes, read_anew, read_own
@@ -37,6 +39,8 @@ from onoff_core.tasks import Prompt
 
 Level = Literal["token", "text"]
 Encode = Callable[[str], Sequence[int]]  # a solution into the model's token ids
+_WHOLE_TEXTS = 1 << 20  # rows of a batch, which ends with its text in any case
+_OWN = ("problem_id", "sample_index", "logprob")
 TABLES = ("cross_scores", "cross_responses", "cross_statistics")
 
 
@@ -162,7 +166,21 @@ class _Work:
 
     def _texts(self, index: int, encode: Encode | None) -> list[Text]:
         solutions = self._solutions() if encode is not None else None
-        return texts_of(self.samples.read_fragment(index), solutions, encode)
+        texts = texts_of(self.samples.read_fragment(index), solutions, encode)
+        if any(text.sampled_logprobs for text in texts) or index not in self._scored_before:
+            return texts
+        return _with_logprobs(texts, self._scored_before[index].read_fragment(index, _OWN))
+
+    @cached_property
+    def _scored_before(self) -> dict[int, Generation]:
+        """By fragment, the model's own token distributions of these samples, which stand in for log-probabilities that
+        imported samples lack.
+        """
+        found = self.store.current("token_distributions", self.partition.names)
+        if found is None or found.manifest().inputs["samples"] != self.samples.fingerprint:
+            return {}
+        same = ScoresProvenance.of(found.manifest()).temperature == 1
+        return dict.fromkeys(found.fragment_indices(), found) if same else {}
 
     def _solutions(self) -> dict[str, str]:
         version = self.samples.manifest().inputs["problems"]
@@ -192,7 +210,8 @@ class _Work:
             facts = self._score_fragments(unscored, encode, agreement, differences, progress)
         for index in to_do:
             if index not in summed:
-                rows = responses_of_scores(self._texts(index, encode), self.scores.read_fragment(index))
+                batches = self.scores.batches(index, SCORE_COLUMNS, _WHOLE_TEXTS)
+                rows = responses_of_scores(self._texts(index, encode), batches)
                 self.responses.write_fragment(index, [rows])
         return {**self._speed(progress), **differences.facts, **facts}
 
@@ -294,6 +313,19 @@ class _Work:
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
         }
+
+
+def _with_logprobs(texts: Sequence[Text], distributions: pa.Table) -> list[Text]:
+    """The responses with what the model was found to say of their tokens before."""
+    found: dict[tuple[str, int | None], list[float]] = defaultdict(list)
+    for problem_id, sample_index, logprob in zip(*(distributions[name].to_pylist() for name in _OWN), strict=True):
+        found[problem_id, sample_index].append(logprob)
+    return [
+        replace(text, sampled_logprobs=tuple(known))
+        if len(known := found[text.problem_id, text.sample_index]) == len(text.token_ids)
+        else text
+        for text in texts
+    ]
 
 
 def _kept_distributions(table: pa.Table) -> Kept:

@@ -55,8 +55,10 @@ _SOME_ANSWER = "7919"
 def _readings(gold: Answer, answer: Answer, text: str) -> Iterator[Answer]:
     """What an answer may say: itself, what its sentence states, its number where a letter behind it may be a unit."""
     yield answer
-    if answer.stated is not None and not answer.is_conditional and (gold.choice is None or answer.choice is None):
-        yield answer.stated
+    said = answer
+    while said.stated is not None and not said.is_conditional and (gold.choice is None or said.choice is None):
+        said = said.stated
+        yield said
     if answer.key and gold.value is not None and is_plain_number(gold.value):  # no key: nests too deep to be read
         shorter = split_letter_unit(normalise(text))
         if shorter is not None:
@@ -81,7 +83,14 @@ def same_class(gold: Answer | None, known: Answer, answer: Answer) -> bool:
     where it has none, no answer has. Among answers read so, equality is transitive.
     """
     unit = gold.unit if gold is not None else None
-    return same(_in_unit_of(unit, known.stated or known), _in_unit_of(unit, answer.stated or answer))
+    return same(_in_unit_of(unit, _said_at_last(known)), _in_unit_of(unit, _said_at_last(answer)))
+
+
+def _said_at_last(answer: Answer) -> Answer:
+    """`Therefore, Tom has 7 apples left` states a sentence, and that states 7."""
+    while answer.stated is not None:
+        answer = answer.stated
+    return answer
 
 
 def _in_unit_of(unit: Unit | None, answer: Answer) -> Answer:

@@ -101,6 +101,7 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\cosec(?![A-Za-z])", r"\\csc "),
         (r"\\mathbb\s*([A-Z])(?![A-Za-z])", r"\\mathbb{\1}"),
         (r":=", "="),
+        (r"(?<=\d)\s+\\Omega\s*$", r"\\text{ ohm}"),
         (r"^\s*\\text\s*\{\s*(?:minus|negative)\s*\}\s*(?=[\d\\])", "-"),
         (r"^\s*\\text\s*\{\s*(?:exactly|precisely)\s*\}", " "),
         (r"(?<=\d)\s*(?:\\text\s*\{\s*to\s*\}|\\colon(?![A-Za-z])|\bto\b)\s*(?=\d)", ":"),

@@ -227,7 +227,7 @@ _FIGURE = (
 )
 _ANGLE = rf"(?:m\s*)?\\(?:angle|measuredangle)\s*(?:\{{\s*)?{_ATOM}(?:\s*\}})?"
 _MEASURED = rf"{_FIGURE}|[zw]|\\(?:vec|mathbf|overrightarrow)\s*\{{?\w+\}}?|[A-Z](?:\s*\\c[au]p\s*[A-Z])+"
-_BARS = rf"(?:\||\\\|)\s*(?:{_MEASURED})\s*(?:\||\\\|)"
+_BARS = rf"(?:(?:\||\\\|)\s*(?:{_MEASURED})\s*(?:\||\\\|)|\\\|\s*[a-z]\s*\\\|)"
 _AREA = rf"\[\s*{_FIGURE}\s*\]"
 _POWER = r"(?:\s*\^\s*\{?\d\}?)?"
 _DIFFERENCE = rf"(?:\\Delta\s*{_ATOM}|\\frac\s*\{{\s*d{_POWER}\s*{_ATOM}\s*\}}\s*\{{\s*d\s*{_ATOM}{_POWER}\s*\}})"
@@ -278,6 +278,8 @@ def _names_something(side: str) -> bool:
     plain = in_plain_text(side)
     has_wrapper = plain != re.sub(r"\s+", " ", side).strip(" .,;")
     word = re.match(r"(?:the )?[A-Za-z]{3,}\b", plain)
+    if has_wrapper and re.fullmatch(r"[A-Z]{1,4}", plain):  # a figure by its corners
+        return True
     if not has_wrapper and (list(plain) == sorted(plain) or set(plain) <= set("wxyz")):
         return False  # abcd is a product
     is_name = bool(word) and (has_wrapper or " " in plain or len(plain) > 3)

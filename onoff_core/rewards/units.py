@@ -75,6 +75,7 @@ _RATIONAL = {  # base unit of the dimension: 1
     "pressure": {"pascal": "1", "kpa kilopascal": "1000"},
     "frequency": {"hz hertz": "1", "khz kilohertz": "1000", "mhz megahertz": "1000000"},
     "voltage": {"v volt": "1", "kv kilovolt": "1000", "millivolt": "1/1000"},
+    "resistance": {"ohm": "1", "kiloohm kilohm": "1000"},
     "current": {"amp ampere": "1", "milliamp milliampere": "1/1000"},
     "amount": {"mol mole": "1"},
 }  # fmt: skip
@@ -212,7 +213,11 @@ _FUNCTIONS = {"sqrt", "sin", "cos", "tan", "log", "ln", "exp", "frac", "infty", 
 _MONTH = re.compile("(?i)january|february|march|april|june|july|august|september|october|november|december")
 _OPERATION = re.compile(
     r"^\s*(?:squared|cubed|plus|minus|factorial|divided|choose|mod|over|half)\b|\b(?:and|or|than|but|not)\b"
+    # nor is what bounds or denies the number a unit of it
+    r"|\bat\s+(?:the\s+)?(?:very\s+)?(?:least|most)\b|\b(?:approximately|approx|roughly|nearly|almost)\b"
+    r"|\b(?:wrong|incorrect|false)\b|\bbelow\s+zero\b"
 )
+_NO_WORD = re.compile(r"\s*(?:\d|\?)")
 _BARE_UNIT = re.compile(
     r"^(?P<number>.*(?:[\d})!]|\\pi\s))(?P<space>\s*)(?P<unit>[A-Za-z]+(?:/[A-Za-z]+)?)(?P<more>(?:\s+[A-Za-z]+\.?)*)"
     r"(?P<power>\^\s*\{?[23]\}?)?$",
@@ -306,8 +311,8 @@ def _without_wrapped_unit(text: str) -> str:
     closing = closing_braces(body)
     for match in WRAPPED.finditer(body):
         if closing.get(match.end()) == len(body) - 1:
-            before = body[: match.start()].strip()
-            if not before or before[-1] in "+-*/^_=<>(,:" or _OPERATION.search(body[match.end() + 1 : -1]):
+            before, unit = body[: match.start()].strip(), body[match.end() + 1 : -1]
+            if not before or before[-1] in "+-*/^_=<>(,:" or _OPERATION.search(unit) or _NO_WORD.match(unit):
                 return text
             return before.rstrip(" .,;").removesuffix(r"\cdot").rstrip()
     return text

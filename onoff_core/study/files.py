@@ -15,6 +15,7 @@ from onoff_core.study.settings import StoreSettings
 
 CONFIG_NAME = "onoff.yaml"
 _MOST_VALUES = 100_000
+_MOST_BITS = 256  # of a number
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -42,6 +43,16 @@ class _UniqueKeyLoader(yaml.SafeLoader):
             last.pop(pair, None)
             last[pair] = (key_node, value_node)
         node.value = list(last.values())
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
+        """Of as many bits as anything here can want: Python cannot even print what hexadecimal digits may say."""
+        value: int = super().construct_yaml_int(node)
+        if value.bit_length() > _MOST_BITS:
+            raise _fault(f"a number of more than {_MOST_BITS} bits", node)
+        return value
+
+
+_UniqueKeyLoader.add_constructor("tag:yaml.org,2002:int", _UniqueKeyLoader.construct_yaml_int)
 
 
 def _fault(problem: str, node: yaml.Node) -> yaml.constructor.ConstructorError:

@@ -130,6 +130,13 @@ class Actor:
         assert self.process.pid is not None
         self.pid = self.process.pid
 
+    def begun(self) -> "Actor":
+        """Wait until it begins its first step: before that it is Python's and not ours."""
+        while not Path(self._output).exists() or "begins" not in Path(self._output).read_text():
+            assert self.process.exitcode is None
+            time.sleep(0.005)
+        return self
+
     def end(self, seconds: float = 120) -> "Ended":
         """Wait for it."""
         self.process.join(seconds)
@@ -207,6 +214,7 @@ def _act(folder: str, steps: list[list[str]], limits: Limits, output: str) -> No
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes,) * 2)
     status = 0
+    print("begins", flush=True)
     for name, *arguments in steps:
         began = time.monotonic()
         try:

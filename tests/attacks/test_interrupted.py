@@ -138,7 +138,7 @@ def test_a_run_that_gets_a(
     """It ends soon, leaves no process behind, and the next one goes on."""
     for one in attack.tries(range(4)):
         folder = new_project(tmp_path / str(one), SLOW / 2)
-        actor = Actor(folder, ["make", KEY])
+        actor = Actor(folder, ["make", KEY]).begun()
         time.sleep(dice.uniform(0.1, 5))
         actor.kill(number)
         ended = actor.end(20)
@@ -173,7 +173,7 @@ def test_a_command_that_gets_a(
         if "import" in command:
             exported = Actor(folder, list(COMMANDS[0])).end()
             assert exported.fault([0]) is None, exported.fault([0])
-        actor = Actor(folder, list(command))
+        actor = Actor(folder, list(command)).begun()
         time.sleep(dice.uniform(0, 0.2))
         actor.kill(number)
         fault = actor.end(20).fault([0, 130, -number])

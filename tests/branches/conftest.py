@@ -1,5 +1,6 @@
 """A project over the chain, with everything made that branches are made from."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -68,7 +69,8 @@ MakeChain = Callable[..., Project]
 @pytest.fixture
 def make_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MakeChain:
     """A project over the chain whose samples, rewards and distributions are made."""
-    monkeypatch.setitem(backends._ENGINES, "fake", "tests.branches.chain")
+    engine = dataclasses.replace(backends._ENGINES["fake"], module="tests.branches.chain")
+    monkeypatch.setitem(backends._ENGINES, "fake", engine)
     monkeypatch.chdir(tmp_path)
 
     def make(problems: int = 2, **sections: Any) -> Project:

@@ -18,8 +18,9 @@ from tests.branches.test_chain import continuations
 from tests.conftest import ROOT
 
 WORK = """
+import dataclasses
 from onoff_core import backends
-backends._ENGINES["fake"] = "tests.branches.chain"
+backends._ENGINES["fake"] = dataclasses.replace(backends._ENGINES["fake"], module="tests.branches.chain")
 from onoff_core.errors import StoreError
 from onoff_core.grid.branches import materialize_branches
 from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_token_distributions

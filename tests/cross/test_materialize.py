@@ -12,7 +12,7 @@ from onoff_core.checks import check_cross_scores
 from onoff_core.cross.responses import effective_sample_size
 from onoff_core.errors import MissingInputError, ModelError
 from onoff_core.grid.cross_scores import CrossMade, materialize_cross_scores
-from onoff_core.grid.materialize import materialize_samples, materialize_token_distributions
+from onoff_core.grid.materialize import materialize_token_distributions
 from onoff_core.grid.status import partition_status
 from onoff_core.store import Store, connect_catalog
 from onoff_core.store.upkeep import removable, verify
@@ -235,11 +235,3 @@ def test_damage_is_made_again_alone(crossed: Any) -> None:
     assert again.computed
     assert len(rows_of(store, "cross_responses", "far")) == 12
     assert store.require("cross_scores", (*NAMES, "far")).manifest() == made.by_reference["far"].manifest
-
-
-def test_samples_of_new_seeds_are_scored_anew(crossed: Any, make_cross: Make) -> None:
-    crossed(["far"])
-    partition, store = make_cross(["far"], sampling={**ALWAYS, "seed": 9})
-    assert materialize_samples(partition, store).computed is False
-    made = materialize_cross_scores(partition, store)
-    assert made.by_reference["far"].manifest.inputs["samples"] == store.require("samples", NAMES).fingerprint

@@ -7,6 +7,7 @@ import pytest
 
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.checks import check_cross_scores
+from onoff_core.cli.main import main
 from onoff_core.cross.texts import Text
 from onoff_core.cross.vocabulary import compare_vocabularies
 from onoff_core.errors import ModelError
@@ -78,12 +79,18 @@ def other_tokenizer(other_folders: dict[str, Path], tmp_path: Path) -> Path:
     return folder
 
 
-def test_another_tokenizer_is_refused_and_compared_by_bytes_on_request(make_cross: Make, other_tokenizer: Path) -> None:
+def test_another_tokenizer_is_refused_and_compared_by_bytes_on_request(
+    make_cross: Make, other_tokenizer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     models = {"swapped": tiny_model(other_tokenizer)}
     partition, store = make_cross(["swapped"], more=models)
     with pytest.raises(ModelError, match=r"models.tiny and models.swapped have different tokenizers.*'a'"):
         materialize_cross_scores(partition, store)
+    capsys.readouterr()
+    assert main(["check"]) == 1
+    assert "model tiny: swapped cannot score its texts, for the tokenizers differ: token" in capsys.readouterr().err
     partition, store = make_cross(["swapped"], more=models, cross={"other_tokenizer": "text"}, sample=False)
+    assert main(["check"]) == 0
     materialize_cross_scores(partition, store)
     rows = rows_of(store, "cross_responses", "swapped")
     assert {row["level"] for row in rows} == {"text"}

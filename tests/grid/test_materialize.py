@@ -1,6 +1,7 @@
 """Each asset of a partition on the small model: made once, made again when a setting says so, never half."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -336,3 +337,25 @@ def test_one_row_group_a_response(make_project: MakeProject) -> None:
     made = make_all()["token_distributions"]
     (fragment,) = (Path(made.generation.files.root) / made.generation.folder).glob("*.parquet")
     assert pq.ParquetFile(fragment).num_row_groups == 12
+
+
+def test_what_it_was_made_from_is_there_at_its_end(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store was removed before the first fragment: its problems and vocabulary are gone with it."""
+    from onoff_core.grid import materialize
+
+    make_project()
+    partition, store = opened()
+    sample = materialize._sample
+
+    def remove_then_sample(*given: Any) -> Any:
+        shutil.rmtree(store.root)
+        return sample(*given)
+
+    monkeypatch.setattr(materialize, "_sample", remove_then_sample)
+    with pytest.raises(StoreError, match=r"the problems that it was made from is gone .*; was the store removed"):
+        materialize_samples(partition, store)
+    monkeypatch.undo()
+    monkeypatch.chdir(Path(store.root).parent)
+    shutil.rmtree(Path(store.root) / "vocabulary")
+    make_all()
+    assert store.require("vocabulary", ("tiny",)).read().num_rows > 0

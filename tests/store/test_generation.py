@@ -208,3 +208,15 @@ def test_foreign_files_have_no_effect(local: Store) -> None:
     assert generation.fragment_indices() == {0, 1}
     assert generation.read().num_rows == 12
     assert generation.damage() == {}
+
+
+def test_what_is_gone_is_not_called_complete(local: Store) -> None:
+    """The store was removed or replaced while this process wrote it: its memory of what it wrote proves nothing."""
+    for take in (lambda path: path.unlink(), lambda path: path.write_bytes(b"PAR1another file's contentPAR1")):
+        generation = local.generation("samples", KEY, "f1")
+        for number in range(2):
+            generation.write_fragment(number, [fragment_table("samples", number)])
+        take(local.files.path("samples/d1/m1/f1/00000.parquet"))
+        with pytest.raises(StoreError, match=r"was written, and is gone or another file now; was the store removed"):
+            generation.complete({}, {}, {}, [0, 1])
+        assert not generation.is_complete

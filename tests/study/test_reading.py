@@ -422,3 +422,12 @@ def test_a_link_is_a_web_address(tmp_path: Path, url: str) -> None:
     }
     with pytest.raises(SettingsError, match=r"automation\.browser_url: .*http:// or https://"):
         parse_study(content, tmp_path / "onoff.yaml")
+
+
+@pytest.mark.parametrize("number", ["0b" + "1" * 100_000, "0x" + "f" * 50_000, "9" * 2000, ":".join(["59"] * 9000)])
+def test_a_number_without_end(tmp_path: Path, number: str) -> None:
+    """In each way in which YAML writes one; Python could not even print some of them."""
+    path = tmp_path / "onoff.yaml"
+    path.write_text(f"datasets: {{arithmetic: {{}}}}\nsampling: {{seed: {number}}}\n")
+    with pytest.raises(SettingsError, match=r"a number of more than 256 bits \(line 2"):
+        load_study(path)

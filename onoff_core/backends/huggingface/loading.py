@@ -14,6 +14,7 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file, extract_commit_hash
 
+from onoff_core.backends.collection import without_collection
 from onoff_core.backends.contract import ModelInfo
 from onoff_core.backends.huggingface.places import cannot_load, first_line, place_of
 from onoff_core.backends.huggingface.tokenizer import SpeaksTokens
@@ -102,7 +103,8 @@ def load_model(name: str, settings: ModelSettings, base_dir: Path) -> LoadedMode
     key = (name, settings.model_dump_json(exclude={"task", "sampling"}), base_dir)
     with _keeper.lock:
         if _keeper.loaded is None or _keeper.key != key:
-            release_model()
+            if _keeper.loaded is not None:
+                release_model()
             _keeper.loaded, _keeper.key = _load(name, settings, base_dir), key
         return _keeper.loaded
 
@@ -120,6 +122,7 @@ def release_model() -> None:
         torch.cuda.empty_cache()
 
 
+@without_collection()  # the model's own classes are imported here
 def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
     options, began = settings.backend_specific, time.monotonic()
     device = _device(name, options.device or _first_accelerator())

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from onoff_core.backends.contract import ModelInfo, PairLoading, Text
+from onoff_core.backends.huggingface import gpu
 from onoff_core.backends.huggingface.head import Head, layers_of
 from onoff_core.backends.huggingface.loading import LoadedModel, load_beside, load_model, release_model
 from onoff_core.backends.huggingface.pair_sides import ManySide, Side, Span, StatesSide, side_of, tokens_at_once
@@ -33,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 # Logits of a slice, of each of the two: 40 MB in float32, so that both take what one takes in scoring.
 _LOGITS_PER_SLICE = 10_000_000
+_BYTES_PER_FUSED_SLICE = 64 * 2**20  # of each of the two, where kernels read them as they are
 _TOKENS_AT_ONCE, _FEWEST_TOKENS = 4096, 256
 
 Model = tuple[str, ModelSettings]  # its name in the study, and its settings as it is scored
@@ -190,7 +192,7 @@ class HuggingfacePair:
             alone = any(side.one_by_one for side in sides)
             group = texts[done : done + (1 if alone else _fitting(prompt_ids, texts[done:fitting], tokens))]
             targets = torch.tensor([token for text in group for token in text])
-            spans = _spans(len(targets), max(1, _LOGITS_PER_SLICE * tokens // _TOKENS_AT_ONCE // vocab))
+            spans = _spans(len(targets), max(1, _logits_at_once(sides) * tokens // _TOKENS_AT_ONCE // vocab))
             columns, failure = None, None
             try:
                 columns = to_columns(compare(done, group, spans, targets))
@@ -227,6 +229,13 @@ class HuggingfacePair:
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def _logits_at_once(sides: Sequence[Side]) -> int:
+    kinds = [(side.loaded.device, side.loaded.model.dtype) for side in sides]
+    if len(kinds) < 2 or not all(gpu.can_run(*kind) for kind in kinds):
+        return _LOGITS_PER_SLICE
+    return int(_BYTES_PER_FUSED_SLICE // max(dtype.itemsize for _, dtype in kinds))
 
 
 def _why_not(sides: Sequence[Side], prompt_ids: Sequence[int], text: Sequence[int]) -> str | None:

@@ -11,10 +11,12 @@ import torch
 
 from benchmarks.gpu_parts import compared
 from onoff_core.backends.huggingface import gpu, token_statistics
+from onoff_core.backends.huggingface.pair_statistics import pair_statistics
 from onoff_core.backends.huggingface.token_statistics import block_statistics
 from onoff_core.backends.huggingface.top_k import part_maxima
 from onoff_core.study import DistributionSettings
 from tests.conftest import ROOT
+from tests.cross.test_pair_statistics import reference
 
 HAS_TRITON = importlib.util.find_spec("triton") is not None
 
@@ -25,6 +27,25 @@ def by_definition(logits: torch.Tensor, chosen: torch.Tensor, temperature: float
     sums = [(z.exp() * z**power).sum(-1).float() for power in range(3)]
     greater = (logits > chosen[:, None]).sum(-1).int()
     return gpu.Pass(logits.amax(-1).float(), *sums, greater, part_maxima(logits, width))
+
+
+def of_definition(first: torch.Tensor, second: torch.Tensor, *sums: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    found = reference(first, second, torch.zeros(len(first), dtype=torch.long))
+    return tuple(found[name].float() for name in ("kl", "reverse_kl", "js"))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_cross_scores_are_those_of_the_usual_operators(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype) -> None:
+    pair = [(torch.randn((5, 6007), generator=torch.Generator().manual_seed(n)) * 4).to(dtype) for n in (1, 2)]
+    targets = torch.tensor([0, 1, 2, 3, 6006])
+    wanted = pair_statistics(*pair, targets, 20)
+    monkeypatch.setattr(gpu, "can_run", lambda device, dtype: True)
+    monkeypatch.setattr(gpu, "pass_over", by_definition)
+    monkeypatch.setattr(gpu, "divergences", of_definition)
+    found = pair_statistics(*pair, targets, 20)
+    assert {name: column.dtype for name, column in found.items()} == {n: c.dtype for n, c in wanted.items()}
+    for name, column in wanted.items():
+        torch.testing.assert_close(found[name], column, atol=2e-5, rtol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -81,6 +102,7 @@ def test_a_kernel_that_cannot_run_says_why_once(
         raise OSError("no C compiler was found\nlong text")
 
     monkeypatch.setattr(gpu, "pass_over", broken)
+    monkeypatch.setattr(gpu, "divergences", of_definition)
     assert not gpu.can_run(torch.device("cpu"), torch.float32)  # is not even tried
     for _ in range(2):
         assert gpu.reason_against(torch.device("cpu"), torch.float32) == "OSError: no C compiler was found"
@@ -108,6 +130,7 @@ import torch
 from unittest.mock import patch
 from benchmarks.gpu_parts import compared
 from onoff_core.backends.huggingface import gpu
+from onoff_core.backends.huggingface.pair_statistics import pair_statistics
 cpu = torch.device("cpu")
 for dtype in (torch.float32, torch.bfloat16):
     assert gpu.reason_against(cpu, dtype) is None, gpu.reason_against(cpu, dtype)
@@ -117,6 +140,18 @@ for dtype in (torch.float32, torch.bfloat16):
         print(found)
         assert found.pop("ids_twice") == 0
         assert max(found.values()) < 2e-5, found
+    first, second = (torch.randn((4, 9001), generator=torch.Generator().manual_seed(n)).to(dtype) * 3 for n in (1, 2))
+    first[1, 5000:] = -float("inf")  # impossible tokens
+    second[2, 7] = float("nan")
+    sums = [one.float().logsumexp(-1) for one in (first, second)]
+    kl, reverse, js = gpu.divergences(first, second, *sums)
+    usual = pair_statistics(first, second, torch.tensor([1, 2, 3, 4]), 5)
+    for ours, name in ((kl, "kl"), (reverse, "reverse_kl"), (js, "js")):
+        rows = [0, 1, 3]
+        torch.testing.assert_close(ours[rows], usual[name][rows], atol=2e-5, rtol=1e-5, msg=name)
+    assert kl[2].isnan() and reverse[1] == float("inf")
+    for zero in gpu.divergences(first, first, sums[0], sums[0]):
+        assert zero.max() <= 1e-7, zero
 """
 
 

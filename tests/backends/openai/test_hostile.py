@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from onoff_core.backends import open_sampler
+from onoff_core.backends.openai.engine import ServedModel
 from onoff_core.errors import ModelError, OnoffError
 from tests.backends.openai.server import KEY, Server, serving
 from tests.backends.openai.test_served import PROBES, asked, drawn, settings
@@ -224,7 +225,9 @@ def test_a_server_of_another_tokenizer_is_another_model(server: Server, tiny_fol
         open_sampler("m", settings(tiny_folder, server), Path())
 
 
-def test_a_server_that_is_named_twice_is_one(server: Server, tiny_folder: Path) -> None:
+def test_a_server_that_is_named_twice_is_one_and_has_no_replicas(server: Server, tiny_folder: Path) -> None:
+    """`num_process` is of the model that scores."""
     server.behaviour.after = 10**9
-    sampler = open_sampler("m", settings(tiny_folder, server, server.url), Path())
+    sampler = open_sampler("m", settings(tiny_folder, server, server.url, num_process=2), Path())
     assert sampler.info.device == "1 server"
+    assert isinstance(sampler, ServedModel)

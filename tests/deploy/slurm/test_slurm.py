@@ -28,6 +28,13 @@ wait_for 'sinfo -h -o %T | grep -q idle'
 """
 
 
+@pytest.fixture(autouse=True)
+def _can_be_tried() -> None:
+    """Where it was asked for by name, what is missing is no reason to pass."""
+    assert os.getuid() == 0, "a network namespace needs root: run make test-slurm as root, or in a container"
+    assert (ROOT / ".slurm" / "unpacked").exists(), "tests/deploy/slurm/unpack.sh .slurm, as make test-slurm does"
+
+
 @pytest.fixture
 def project(make_project: MakeProject) -> Path:
     """Two partitions whose responses take their time, and a home each."""

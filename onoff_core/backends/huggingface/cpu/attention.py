@@ -3,7 +3,7 @@
 Reached through transformers' `AttentionInterface`, so any model whose attention goes through it works without its code
 being known here: grouped queries, sliding windows and soft caps are handled, anything else is refused by name. Since an
 unregistered mask function makes transformers pass no mask, all masking is done here. Compiled (`kernels`) for float32
-on a CPU, in tensor operations elsewhere and with soft caps.
+and bfloat16 on a CPU, in tensor operations elsewhere and with soft caps.
 """
 
 from collections.abc import Iterator
@@ -55,9 +55,9 @@ def slot_attention(
     rows, heads, _, head_dim = query.shape
     kv_heads = layer.keys.shape[1]
     scale = scaling if scaling is not None else head_dim**-0.5
-    if layer.is_compiled and query.dtype == torch.float32 and softcap is None:
-        return _compiled(query, layer, step, scale, sliding_window), None
-    q = (query * scale).view(rows, kv_heads, heads // kv_heads, head_dim)
+    if layer.is_compiled and softcap is None:
+        return _compiled(query.float(), layer, step, scale, sliding_window).to(query.dtype), None
+    q = (query * scale).to(layer.keys.dtype).view(rows, kv_heads, heads // kv_heads, head_dim)
     scores = torch.cat([_over_prompts(q, layer, step), _over_own(q, layer, step)], -1)
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
@@ -67,7 +67,7 @@ def slot_attention(
     output = _from_prompts(weights[..., :columns], layer, step)
     for begin, end, own in step.blocks:
         output[begin:end] += weights[begin:end, ..., columns : columns + own] @ layer.values[begin:end, :, :own]
-    return output.reshape(rows, 1, heads, -1), None
+    return output.reshape(rows, 1, heads, -1).to(query.dtype), None
 
 
 def _compiled(query: Tensor, layer: SlotLayer, step: Step, scale: float, window: int | None) -> Tensor:

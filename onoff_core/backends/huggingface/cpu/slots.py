@@ -66,10 +66,12 @@ class SlotLayer(CacheLayerMixin):
         """`keys` and `values`, (kv_heads, tokens, head_dim), show the shapes that will be stored."""
         super().__init__()
         self.cache = cache
+        self.is_compiled = _can_be_compiled(keys) and _can_be_compiled(values)
+        if self.is_compiled:  # bfloat16 as well is kept in float32, which the kernels know
+            keys, values = keys.float(), values.float()
         self.keys = keys.new_zeros((cache.rows, keys.shape[0], 0, keys.shape[2]))
         self.values = values.new_zeros((cache.rows, values.shape[0], 0, values.shape[2]))
         self.prefix_keys, self.prefix_values = self.keys[:0], self.values[:0]
-        self.is_compiled = _can_be_compiled(keys) and _can_be_compiled(values)
         self.is_initialized = True
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -80,7 +82,7 @@ class SlotLayer(CacheLayerMixin):
         step = self.cache.current_step
         for kept, states in ((self.keys, key_states), (self.values, value_states)):
             if self.is_compiled:
-                kernels.put(kept.numpy(), step.own_index.numpy(), states[:, :, 0].contiguous().numpy())
+                kernels.put(kept.numpy(), step.own_index.numpy(), states[:, :, 0].float().contiguous().numpy())
             else:
                 kept[self.cache.row_range[: step.rows], :, step.own_index] = states[:, :, 0]
         return self, self
@@ -113,7 +115,7 @@ class SlotLayer(CacheLayerMixin):
 
 
 def _can_be_compiled(tensor: Tensor) -> bool:
-    return tensor.device.type == "cpu" and tensor.dtype == torch.float32
+    return tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.bfloat16)
 
 
 def _grown(tensor: Tensor, dim: int, size: int) -> Tensor:

