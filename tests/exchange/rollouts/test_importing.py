@@ -14,7 +14,7 @@ from onoff_core.backends.fake import STOP
 from onoff_core.cli.main import main
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.rollouts.importing import RolloutOptions, import_rollouts
-from onoff_core.exchange.rollouts.reading import read_rollouts
+from onoff_core.exchange.rollouts.reading import is_rollouts, read_rollouts
 from onoff_core.problems import Problem
 from tests.conftest import MakeProject
 from tests.exchange.rollouts.making import (
@@ -310,6 +310,21 @@ def test_the_command_says_what_the_file_does_not_have(
     assert main(["import", str(path), "--step", "3"]) == 1
     assert main(["import", str(tmp_path / "none.jsonl")]) == 1
     assert "none.jsonl: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"config": "x" * 10_000, "results": []}, False),
+        ({"version": 2, "eval": {}, "results": {}, "samples": []}, True),
+        ([{"response": "4"}], True),
+        ({"choices": []}, True),
+    ],
+)
+def test_a_json_file_is_told_from_a_results_file_by_what_it_holds(tmp_path: Path, content: Any, expected: bool) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(content))
+    assert is_rollouts(path) is expected
 
 
 def test_the_same_rollouts_again_are_the_same_samples(make_project: MakeProject, tmp_path: Path) -> None:
