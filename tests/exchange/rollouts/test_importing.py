@@ -296,6 +296,26 @@ def test_questions_and_answers_can_come_from_the_file(make_project: MakeProject,
         import_rollouts(partition, store, write_lines(path, rows), RolloutOptions(own_problems=True))
 
 
+def test_an_id_of_somebody_elses_does_not_outdo_the_question(make_project: MakeProject, tmp_path: Path) -> None:
+    """Programs number their samples too, and the numbers may be ids of ours by chance."""
+    partition, store, problems = project(make_project)
+    rows = [{"problem_id": problems[0].problem_id, "question": problems[2].question, "response": "4"}]
+    made = import_rollouts(partition, store, write_lines(tmp_path / "r.jsonl", rows), log=lambda line: None)
+    assert made.generation.read()["problem_id"].to_pylist() == [problems[2].problem_id]
+
+
+def test_texts_that_ids_do_not_give_are_said_where_they_are_few(make_project: MakeProject, tmp_path: Path) -> None:
+    partition, store, problems = project(make_project)
+    rows = plain_rows(problems)
+    for row in rows:
+        row["response"] = bytes(row["token_ids"][:-1]).decode()
+    rows[0]["response"] = "Something else."
+    made = import_rollouts(partition, store, write_lines(tmp_path / "r.jsonl", rows), log=lambda line: None)
+    assert made.manifest.facts["num_texts_differing"] == 1
+    assert "row 0: the file says 'Something else.'" in made.manifest.facts["first_text_differing"]
+    assert made.generation.read()["response"].to_pylist()[0] == TEXTS[0]  # the ids count
+
+
 def test_the_command_says_what_the_file_does_not_have(
     make_project: MakeProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
