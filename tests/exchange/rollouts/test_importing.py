@@ -200,6 +200,23 @@ def test_bad_input_is_a_sentence(make_project: MakeProject, tmp_path: Path, chan
         ("{", "JSON|cannot"),
     ],
 )
+@pytest.mark.parametrize(
+    ("ids", "rollout", "trainer"),
+    [
+        ("completion_ids", "sampling_per_token_logps", "old_per_token_logps"),
+        ("response_ids", "rollout_log_probs", "old_log_probs"),
+        ("responses", "completion_logprobs", "trainer_logprobs"),
+        ("token_ids", "logprobs", "trainer_log_probs"),
+    ],
+)
+def test_columns_are_found_under_the_names_that_trainers_give_them(
+    tmp_path: Path, ids: str, rollout: str, trainer: str
+) -> None:
+    row = {ids: [5, 6], rollout: [-1.0, -2.0], trainer: [-1.5, -2.5], "prompt": "1 + 1?"}
+    (read,) = read_rollouts(write_parquet(tmp_path / "batch.parquet", [row])).rollouts
+    assert (read.token_ids, read.rollout_logprobs, read.trainer_logprobs) == ((5, 6), (-1.0, -2.0), (-1.5, -2.5))
+
+
 def test_a_file_of_no_format_is_a_sentence(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "x.jsonl").write_text(content)
     with pytest.raises(ExchangeError, match=said):
