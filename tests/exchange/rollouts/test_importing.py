@@ -193,14 +193,6 @@ def test_bad_input_is_a_sentence(make_project: MakeProject, tmp_path: Path, chan
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        ("", "is empty|no"),
-        ('{"a": 1}\n', "none of the formats of rollouts; its first entry has a"),
-        ("{", "JSON|cannot"),
-    ],
-)
-@pytest.mark.parametrize(
     ("ids", "rollout", "trainer"),
     [
         ("completion_ids", "sampling_per_token_logps", "old_per_token_logps"),
@@ -217,6 +209,14 @@ def test_columns_are_found_under_the_names_that_trainers_give_them(
     assert (read.token_ids, read.rollout_logprobs, read.trainer_logprobs) == ((5, 6), (-1.0, -2.0), (-1.5, -2.5))
 
 
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("", "is empty|no"),
+        ('{"a": 1}\n', "none of the formats of rollouts; its first entry has a"),
+        ("{", "JSON|cannot"),
+    ],
+)
 def test_a_file_of_no_format_is_a_sentence(tmp_path: Path, content: str, said: str) -> None:
     (tmp_path / "x.jsonl").write_text(content)
     with pytest.raises(ExchangeError, match=said):
