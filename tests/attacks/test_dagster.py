@@ -6,8 +6,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from benchmarks.ports import free_port
 from tests.attacks.acting import Actor
 from tests.attacks.conftest import SCRIPT, Attack
