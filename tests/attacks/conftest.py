@@ -136,6 +136,12 @@ def differing(found: dict[str, str] | None, expected: dict[str, str]) -> str | N
     return f"other content than of an uninterrupted run: {other}" if other else None
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """As much time for each test as for all of them: on a busy machine it is `tries` that ends one."""
+    for item in [item for item in items if Path(__file__).parent in item.path.parents]:
+        item.add_marker(pytest.mark.timeout(SECONDS + 60))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     if not _COUNTS:
         return

@@ -6,8 +6,6 @@ import signal
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from benchmarks.ports import free_port
 from tests.attacks.acting import Actor
 from tests.attacks.conftest import SCRIPT, Attack
@@ -46,7 +44,6 @@ def as_it_should_be(dev: DagsterDev) -> str | None:
     return None if all(set(states) == {"FRESH"} for states in stale.values()) else str(stale)
 
 
-@pytest.mark.timeout(800)
 def test_twenty_queued_runs_and_a_power_cut(attack: Attack, tmp_path: Path) -> None:
     """All is killed at once in the middle of them; then a second `dagster dev` is started on the same home."""
     dev = a_dev(tmp_path / "dev", 0.01)
@@ -74,7 +71,6 @@ def test_twenty_queued_runs_and_a_power_cut(attack: Attack, tmp_path: Path) -> N
     attack.check()
 
 
-@pytest.mark.timeout(300)
 def test_a_run_of_dagster_that_gets_a_signal(
     attack: Attack, tmp_path: Path, intact: tuple[Path, dict[str, str]]
 ) -> None:
