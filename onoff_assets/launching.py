@@ -16,7 +16,7 @@ def launch_tags(study: Study, key: str) -> dict[str, str]:
 
 def tags_by_model(study: Study) -> dict[str, dict[str, str]]:
     """The same for all models that ask for something, by the model's name."""
-    asked = {partition.model: _tags(partition.model_settings) for partition in study.partitions.values()}
+    asked = {name: _tags(model) for name, model in study.models.items()}
     return {name: tags for name, tags in asked.items() if tags}
 
 

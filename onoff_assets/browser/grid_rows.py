@@ -109,6 +109,7 @@ def _state(key: Key, asset: str, known: Known) -> str:
 
 
 def _begun(store: Store, key: Key, asset: str) -> str:
-    if not store.generations(asset, key):
+    by_reference = len(TABLES[asset].partitioned_by) > len(key)  # then the state is that of all references already
+    if by_reference or not store.generations(asset, key):
         return "missing"
     return "partial" if store.dropped(asset, key) is None else "dropped"

@@ -84,8 +84,8 @@ def model_source(settings: Backend, base_dir: Path) -> str:
         return "none: the fake engine"
     if settings.backend_type == "openai":
         _weights_source(settings, base_dir)  # of the tokenizer, and of what scores
-        options = settings.backend_specific
-        return f"servers: {options.served_model_name or settings.model_name} at {', '.join(options.endpoints)}"
+        # without their addresses: this is written into results, which are passed on
+        return f"servers: {settings.backend_specific.served_model_name or settings.model_name}"
     return _weights_source(settings, base_dir)
 
 

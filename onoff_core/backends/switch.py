@@ -15,7 +15,7 @@ from onoff_core.backends import fake
 from onoff_core.backends.contract import ModelInfo, OnTokens, Sampler, Scorer, Tokenizer
 from onoff_core.backends.drafts import Draft
 from onoff_core.backends.requests import Request, Response
-from onoff_core.backends.switching import SECOND, Rules, Turns
+from onoff_core.backends.switching import SECOND, Rules, Turns, check_beginnings
 from onoff_core.study import Backend, FakeScript, ModelSettings, SamplingSettings
 
 _ENGINES = {"huggingface": "onoff_core.backends.huggingface.engine", "fake": "onoff_core.backends.fake"}
@@ -36,6 +36,7 @@ class FakeSwitch:
     def sample(
         self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
     ) -> Iterator[Response]:
+        check_beginnings(requests, self.info.name)
         for request in requests:
             response = self._say(Draft(request, self.model, sampling, seed), request)
             on_tokens(len(response.token_ids))

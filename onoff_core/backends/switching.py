@@ -1,7 +1,9 @@
 """When two models that write one response in turns change: rules over plain numbers, for any engine."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from onoff_core.backends.requests import Request
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.study import BackCondition, Condition, SwitchSettings
@@ -86,6 +88,16 @@ def _ids(texts: tuple[str, ...] | None, vocabulary: Vocabulary, where: str) -> f
             raise ModelError(f"{where}: {text!r} is no single token of the model; name one (a space before it counts)")
         found.update(ids)
     return frozenset(found)
+
+
+def check_beginnings(requests: Sequence[Request], name: str) -> None:
+    """Raise a `ModelError` for a response that is gone on with: who writes in its middle depends on all before."""
+    begun = next((request for request in requests if request.begun), None)
+    if begun is not None:
+        raise ModelError(
+            f"models.{name}: problem {begun.problem_id}: a response of two models in turns cannot be gone on with from "
+            "its middle, so there are no branches of it; branch the responses of one of the two"
+        )
 
 
 class Turns:

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from onoff_core.checks.evidence import Check, Evidence, Found, Key, examples
+from onoff_core.cross.texts import own_logprobs
 
 if TYPE_CHECKING:
     from onoff_core.store import Generation, Store
@@ -108,7 +110,7 @@ def check_cross_scores(store: "Store", key: tuple[str, str]) -> Found:
 def _count(
     counts: CrossCounts, index: int, scored: "Generation", scores: "Generation", responses: "Generation"
 ) -> None:
-    columns = ("problem_id", "sample_index", "num_tokens", "token_logprobs", "response")
+    columns = ("problem_id", "sample_index", "num_tokens", "token_logprobs", "response", "drawn_by")
     drawn = {(row["problem_id"], row["sample_index"]): row for row in scored.read_fragment(index, columns).to_pylist()}
     rows = responses.read_fragment(index, _RESPONSES).to_pylist() if index in responses.fragment_indices() else []
     by_text = level_of(rows)
@@ -125,7 +127,7 @@ def _count(
         read[key] = begin + batch.num_rows
         if key not in lengths or batch["position"].to_pylist() != list(range(begin, read[key])):
             wrong.append(key)
-        _count_values(counts, key, batch, drawn[key]["token_logprobs"][begin : read[key]] if key in drawn else [])
+        _count_values(counts, key, batch, _sampled(drawn[key])[begin : read[key]] if key in drawn else ())
     if not by_text:
         wrong += [key for key, length in lengths.items() if read[key] != length]
         wrong += [key for key, row in drawn.items() if key in lengths and lengths[key] != row["num_tokens"]]
@@ -133,14 +135,22 @@ def _count(
     counts.texts += len(rows)
 
 
+def _sampled(row: dict[str, Any]) -> tuple[float, ...]:
+    """The sampler's log-probabilities; older samples have no column `drawn_by`."""
+    return own_logprobs(row["token_logprobs"], row.get("drawn_by"))
+
+
 def _count_values(
-    counts: CrossCounts, key: tuple[str, int | None], batch: pa.RecordBatch, sampled: list[float]
+    counts: CrossCounts, key: tuple[str, int | None], batch: pa.RecordBatch, sampled: Sequence[float]
 ) -> None:
     counts.tokens += batch.num_rows
     if not _possible(batch, counts):
         counts.impossible |= dict.fromkeys(_named([key]))
     if sampled and len(sampled) == batch.num_rows:
-        found = np.abs(batch["logprob"].to_numpy().astype(np.float64) - np.array(sampled))
+        own = ~np.isnan(np.array(sampled))
+        found = np.abs(batch["logprob"].to_numpy().astype(np.float64) - np.array(sampled))[own]
+        if not len(found):
+            return
         counts.compared += len(found)
         counts.largest_difference = float(np.maximum(counts.largest_difference, found.max()))  # NaN if one is
         counts.sum_of_differences += float(found.sum())

@@ -75,6 +75,8 @@ def _models(study: Study) -> list[str]:
         needs_template = bool(templates & {"model", "openai"})
         try:
             source = model_source(settings, study.base_dir)
+            if settings.backend_specific.endpoints:
+                source += f" at {', '.join(settings.backend_specific.endpoints)}"
             refused = what_loading_refuses(settings, study.base_dir, needs_template=needs_template)
         except ModelError as error:
             source, refused = "?", [str(error)]

@@ -8,6 +8,7 @@ from onoff_core.cli.printing import fraction, table
 from onoff_core.study import load_study
 
 if TYPE_CHECKING:
+    from onoff_core.grid.summary import PartitionSummary
     from onoff_core.store import Store
 
 
@@ -42,6 +43,13 @@ def _print_runs(store: "Store", names: tuple[str, str]) -> None:
         print("\n" + table(["made", "host", "GPU", "tokens", "batch", "attempts", "peak MB"], rows))
 
 
+def _second_opinion(row: "PartitionSummary") -> list[list[str]]:
+    if row.disagreement_share is None:
+        return []
+    interval = f"[{fraction(row.disagreement_low)}, {fraction(row.disagreement_high)}]"
+    return [["second opinion differs", f"{fraction(row.disagreement_share)}  {interval}  on other problems like these"]]
+
+
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.summary import partition_summary
     from onoff_core.store import Store
@@ -65,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
                 ["accuracy, bounds", f"{'':5}  {unknown}  whatever the responses without a verdict are"],
                 ["mean tokens", "-" if row.mean_num_tokens is None else f"{row.mean_num_tokens:.1f}"],
                 ["mean entropy (nats)", fraction(row.mean_entropy)],
+                *_second_opinion(row),
             ],
         )
     )

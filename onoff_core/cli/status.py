@@ -103,12 +103,10 @@ def _not_in_study(
     study: Study, store: "Store", assets: Sequence[str], dataset: str | None, model: str | None
 ) -> list[list[str]]:
     """A row for each partition that the store has and the study has not."""
-    found = sorted({names for asset in assets for names in store.partitions(asset)})
+    there = [(asset, names) for asset in assets for names in store.partitions(asset)]
+    current = {(asset, names[:2]) for asset, names in there if store.current(asset, names) is not None}
     return [
-        [
-            *names,
-            *("not in study" if store.current(asset, names) is not None else "-" for asset in assets),
-        ]
-        for names in found
+        [*names, *("not in study" if (asset, names) in current else "-" for asset in assets)]
+        for names in sorted({names[:2] for _, names in there})  # cross-scores have the reference in their names too
         if "|".join(names) not in study.partitions and dataset in (None, names[0]) and model in (None, names[1])
     ]

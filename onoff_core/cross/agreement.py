@@ -32,14 +32,16 @@ class Differences:
 
     def add(self, text: Text, logprob: NDArray[np.float32]) -> None:
         """Compare what was found now with what the sampler kept, if it kept anything."""
-        if not text.sampled_logprobs:
+        own = np.flatnonzero(~np.isnan(np.array(text.sampled_logprobs, np.float64)))
+        if not len(own):
             return
-        differences = np.abs(logprob.astype(np.float64) - np.array(text.sampled_logprobs))
+        differences = np.abs(logprob.astype(np.float64)[own] - np.array(text.sampled_logprobs)[own])
         self.compared += len(differences)
         self.total += float(differences.sum())
         position = int(np.argmax(np.nan_to_num(differences, nan=np.inf)))
         if not differences[position] <= self.largest:
             self.largest = float(differences[position])
+            position = int(own[position])
             then, now = text.sampled_logprobs[position], float(logprob[position])
             self.worst = f"{text.name}, token {position}: {now:.4f} nats now, {then:.4f} when it was sampled"
 

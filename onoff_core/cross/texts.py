@@ -1,5 +1,6 @@
 """What is scored by two models: the responses of a partition, and the reference solutions of its problems."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -25,12 +26,19 @@ class Text:
     prompt_ids: tuple[int, ...]
     text: str
     token_ids: tuple[int, ...]
-    sampled_logprobs: tuple[float, ...]  # nats, of the sampler at T = 1; empty: not known
+    sampled_logprobs: tuple[float, ...]  # nats, of the sampler at T = 1; empty: not known; NaN: another model drew it
 
     @property
     def name(self) -> str:
         which = "its solution" if self.sample_index is None else f"sample {self.sample_index}"
         return f"problem {self.problem_id}, {which}"
+
+
+def own_logprobs(logprobs: Sequence[float], drawn_by: Sequence[int] | None) -> tuple[float, ...]:
+    """Of two models in turns the first is the one that is compared: what the second drew says nothing of it."""
+    if drawn_by is None:
+        return tuple(logprobs)
+    return tuple(value if writer == 1 else math.nan for value, writer in zip(logprobs, drawn_by, strict=True))
 
 
 def texts_of(
@@ -42,7 +50,8 @@ def texts_of(
     is that of the problem's responses. Raises `ModelError` for a response without token ids.
     """
     texts, prompts = [], dict[str, Text]()
-    for row in samples.select(SAMPLE_COLUMNS).to_pylist():
+    there = [name for name in (*SAMPLE_COLUMNS, "drawn_by") if name in samples.column_names]  # older ones lack drawn_by
+    for row in samples.select(there).to_pylist():
         text = Text(
             problem_id=row["problem_id"],
             sample_index=row["sample_index"],
@@ -51,7 +60,7 @@ def texts_of(
             prompt_ids=tuple(row["prompt_token_ids"]),
             text=row["response"],
             token_ids=tuple(row["token_ids"]),
-            sampled_logprobs=tuple(row["token_logprobs"]),
+            sampled_logprobs=own_logprobs(row["token_logprobs"], row.get("drawn_by")),
         )
         if not text.token_ids or not text.prompt_ids:
             what = "response" if text.prompt_ids else "prompt"

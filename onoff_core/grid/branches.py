@@ -27,7 +27,7 @@ from onoff_core.branches.planning import (
     chunks_of_positions,
 )
 from onoff_core.branches.values import Outcome, ValuedPosition, position_rows
-from onoff_core.errors import SettingsError, StoreError
+from onoff_core.errors import ModelError, SettingsError, StoreError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.branch_inputs import BranchInputs
 from onoff_core.grid.known_continuations import KnownContinuations
@@ -47,6 +47,11 @@ _info: Log = logging.getLogger("onoff").info
 def materialize_branches(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
     """Branch the partition's current samples. Raises `SettingsError` where the settings do not ask for it."""
     settings = partition.branches
+    if partition.model_settings.backend_type == "switch":
+        raise ModelError(
+            f"the responses of {partition.key} are written by two models in turns, and which of them would write where "
+            "a branch begins is not known; there are no branches of them"
+        )
     if settings is None:
         raise SettingsError(
             f"the settings do not ask for branches of {partition.key}: write `branches: {{}}` into onoff.yaml for the "

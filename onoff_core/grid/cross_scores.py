@@ -156,9 +156,12 @@ class _Work:
 
     def _drawn(self) -> bool | None:
         """Whether the samples were drawn from the model as it is, at temperature 1 without truncation."""
-        drawn = SamplesProvenance.of(self.samples.manifest()).sampling
+        provenance = SamplesProvenance.of(self.samples.manifest())
+        drawn = provenance.sampling
         if drawn is None:
             return None
+        if provenance.backend_type == "switch":  # another model drew some tokens
+            return False
         return drawn.do_sample and drawn.temperature == 1 and drawn.top_k is None and drawn.top_p == 1
 
     def _texts(self, index: int, encode: Encode | None) -> list[Text]:

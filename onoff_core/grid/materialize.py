@@ -229,7 +229,7 @@ def materialize_token_distributions(
             settings = fingerprints.distribution_settings(partition)
             inputs = {"samples": samples.fingerprint}
             made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
-        if keep_mismatch(store, samples, generation, again):
+        if keep_mismatch(store, samples, generation, say, again):
             publish_catalog(store)
         return made
 

@@ -1,6 +1,6 @@
 """Make the tables that hold an imported rollout's log-probabilities against ours; of other samples there are none."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,11 @@ PAIRS = (("ours", "rollout"), ("trainer", "rollout"), ("ours", "trainer"))
 _COLUMNS = ("problem_id", "sample_index", "num_tokens", "rollout_logprobs", "trainer_logprobs")
 
 
-def keep_mismatch(store: Store, samples: Generation, distributions: Generation, again: bool = False) -> bool:
+def keep_mismatch(
+    store: Store, samples: Generation, distributions: Generation, say: Callable[[str], None], again: bool = False
+) -> bool:
     """Compare what was imported with what was scored, unless that is done; publishes nothing. Returns whether there is
-    something to publish. `again`: make it although it is there.
+    something to publish. `again`: make it although it is there. `say` is told what came of it.
     """
     temperature = SamplesProvenance.of(samples.manifest()).logprobs_temperature
     if temperature is None:
@@ -36,7 +38,22 @@ def keep_mismatch(store: Store, samples: Generation, distributions: Generation, 
             one.write_fragment(0, [table])
             one.complete(manifest.inputs, manifest.settings, {}, [0])
             store.make_current(one)
+    for row in tables[1].to_pylist():
+        say(_sentence(row))
     return True
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    """A pair of log-probabilities, for a run's log."""
+    pair = f"{row['numerator']} against {row['denominator']}"
+    if row["k3"] is None:
+        return f"{pair}: not compared, {row['reason']}"
+    veto = row["vetoed"][-1]
+    return (
+        f"{pair}: K3 {row['k3']:.2e} nats a token over {row['num_tokens']:,} tokens, effective sample size "
+        f"{row['token_ess_share']:.1%}, {veto['responses']:.1%} of the responses with a ratio below "
+        f"{veto['threshold']:g}"
+    )
 
 
 def _make_current(store: Store, generation: Generation) -> bool:

@@ -27,6 +27,7 @@ _PACKAGES = {
     "cross_scores": ("torch", "transformers", "tokenizers"),
     "branches": ("torch", "transformers", "tokenizers", "math-verify", "sympy"),
     "second_opinions": ("torch", "transformers", "tokenizers"),
+    "second_opinion_statistics": ("numpy",),
 }
 RUN = "run"  # the fact that holds it
 

@@ -56,8 +56,9 @@ def materialize_second_opinions(
             facts = _fill(partition, store, rewards, opinions, say, log)
             opinions.complete(inputs, settings, facts, rewards.fragment_indices())
         if not counted:
+            record = RunRecord(rates)
             rates.write_fragment(0, [second_opinion_statistics(opinions.read())])
-            rates.complete(inputs, settings, {}, [0])
+            rates.complete(inputs, settings, record.facts(), [0])
         store.make_current(rates)
         if there and counted:
             return already(store, opinions, say)
@@ -92,7 +93,8 @@ def _fill(
     for index, of in _with_judge(partition, found, questions, gold, progress, facts):
         opinions.write_fragment(index, [opinions_table(of)])
         progress.add(len(of))
-    return {**facts, "seconds": progress.seconds, **record.facts(tokens=progress.tokens or None)}
+    asked = {} if not facts or partition.judge is None else {"batch_size": partition.judge.batch_size}
+    return {**facts, "seconds": progress.seconds, **record.facts(tokens=progress.tokens or None, **asked)}
 
 
 def _with_judge(

@@ -1,10 +1,11 @@
 """The few numbers of a partition that a person looks at first."""
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import pyarrow.compute as pc
 
-from onoff_core.store import Store
+from onoff_core.store import Generation, Store
 
 
 @dataclass(frozen=True)
@@ -22,15 +23,28 @@ class PartitionSummary:
     accuracy_highest: float | None
     mean_num_tokens: float | None
     mean_entropy: float | None  # nats a token
+    disagreement_share: float | None = None  # of second opinions with these verdicts
+    disagreement_low: float | None = None  # 95 %, on other problems like these
+    disagreement_high: float | None = None
 
 
 def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
     """From the current statistics and token distributions; raises `MissingInputError` where there are no statistics."""
-    row = store.require("statistics", key).read().to_pylist()[0]
+    statistics = store.require("statistics", key)
+    row = statistics.read().to_pylist()[0]
     distributions = store.current("token_distributions", key)
     total, count = 0.0, 0
     for table in distributions.tables(["entropy"]) if distributions else ():
         total += pc.sum(table["entropy"]).as_py() or 0.0
         count += table.num_rows
-    from_row = {field.name: row[field.name] for field in fields(PartitionSummary) if field.name != "mean_entropy"}
-    return PartitionSummary(**from_row, mean_entropy=total / count if count else None)
+    row |= {"mean_entropy": total / count if count else None, **_disagreement(store, statistics)}
+    return PartitionSummary(**{field.name: row[field.name] for field in fields(PartitionSummary) if field.name in row})
+
+
+def _disagreement(store: Store, statistics: Generation) -> dict[str, Any]:
+    """How often second opinions differ, where they are on the verdicts that the statistics are of."""
+    second = store.current("second_opinion_statistics", statistics.partition)
+    if second is None or second.manifest().inputs["rewards"] != statistics.manifest().inputs["rewards"]:
+        return {}
+    found: dict[str, Any] = second.read().to_pylist()[0]
+    return {name: value for name, value in found.items() if name.startswith("disagreement")}

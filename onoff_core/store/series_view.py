@@ -5,8 +5,6 @@ the facts of their samples. The fit is of R = -a exp(H) + b, accuracy against me
 linear in a and b, so that SQL's regression is the fit.
 """
 
-from onoff_core.tables import TABLES
-
 FEWEST_STEPS = 3  # two always lie on a curve with two parameters
 SMALLEST_SPREAD = 1e-9  # nats; entropies that differ by less are equal but for rounding
 
@@ -37,9 +35,6 @@ _STEPS = """SELECT model, series, step FROM checkpoints UNION
     SELECT model, (facts->>'series'), (facts->>'step')::INTEGER FROM generations AS g
     WHERE asset = 'samples' AND (facts->>'series') IS NOT NULL AND in_study IS NOT TRUE
     AND NOT EXISTS (FROM checkpoints AS c WHERE c.model = g.model)"""
-_NO_SCORES = (
-    "SELECT NULL::VARCHAR AS dataset, NULL::VARCHAR AS model, NULL::VARCHAR AS reference, 0.0 AS mean_kl LIMIT 0"
-)
 _SCORES = (
     """SELECT dataset, model, reference, mean_kl FROM cross_statistics WHERE text = 'response' AND level = 'token'"""
 )
@@ -50,14 +45,13 @@ _FITS = f"num_fitted >= {FEWEST_STEPS} AND spread > {SMALLEST_SPREAD}"
 
 def series_query() -> str:
     """One row per step and data set of which there are samples."""
-    scores = _SCORES if "cross_statistics" in TABLES else _NO_SCORES
     return f"""
 WITH steps AS ({_STEPS}),
 sampled AS (SELECT dataset, model, in_study FROM generations WHERE asset = 'samples'),
 entropies AS (
     SELECT dataset, model, avg(entropy) AS mean_entropy, count(*) AS num_tokens FROM token_distributions
     GROUP BY dataset, model),
-scores AS ({scores}),
+scores AS ({_SCORES}),
 joined AS (
     SELECT series, step, dataset, model, s.accuracy, s.interval_low, s.interval_high, s.pass_at_k, s.mean_num_tokens,
         e.mean_entropy, e.num_tokens, sampled.in_study, s.is_stale,

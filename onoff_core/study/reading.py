@@ -99,7 +99,8 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 statistics=top.statistics,
                 references=references[model_name],
                 cross=top.cross,
-                branches=top.branches,
+                # Who of two would write where a branch begins depends on all that was written before.
+                branches=None if model.backend_type == "switch" else top.branches,
             )
     partitions = {key: with_judge(partition, partitions, path) for key, partition in partitions.items()}
     return Study(

@@ -84,9 +84,7 @@ def test_what_has_no_hub_is_not_said_to_have_one(tmp_path: Path) -> None:
     assert model_source(fake, tmp_path) == "none: the fake engine"
     options = BackendOptions(endpoints=("http://127.0.0.1:8000/v1", "http://127.0.0.1:8001/v1"))
     served = ModelSettings(model_name="owner/name", backend_type="openai", backend_specific=options)
-    assert model_source(served, tmp_path) == (
-        "servers: owner/name at http://127.0.0.1:8000/v1, http://127.0.0.1:8001/v1"
-    )
+    assert model_source(served, tmp_path) == "servers: owner/name"
     gone = served.model_copy(update={"model_name": "./gone"})
     with pytest.raises(ModelError, match="is not a folder"):
         model_source(gone, tmp_path)

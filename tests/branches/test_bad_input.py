@@ -8,6 +8,7 @@ import pytest
 from onoff_core.cli.main import main
 from onoff_core.errors import MissingInputError, ModelError, SettingsError
 from onoff_core.exchange.importing import import_results
+from onoff_core.grid.asked import asked_assets
 from onoff_core.grid.branches import materialize_branches
 from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_token_distributions
 from onoff_core.store import Store
@@ -56,6 +57,18 @@ def test_not_asked_for_says_what_to_write(make_project: MakeProject) -> None:
         SettingsError, match=r"do not ask for branches of arithmetic\|tiny: write `branches: \{\}` into"
     ):
         materialize_branches(study.partition("arithmetic|tiny"), Store(study.store_path))
+
+
+def test_what_two_models_wrote_in_turns_is_not_asked_for_and_refused(make_project: MakeProject) -> None:
+    tiny = {"model_name": "fake", "backend_type": "fake"}
+    both = {"backend_type": "switch", "switch": {"first": "tiny", "second": "other", "when": {"entropy": 1.0}}}
+    make_project(branches={}, models={"tiny": tiny, "other": tiny, "both": both})
+    study = load_study()
+    assert "branches" in asked_assets(study.partition("arithmetic|tiny"))
+    partition = study.partition("arithmetic|both")
+    assert "branches" not in asked_assets(partition)
+    with pytest.raises(ModelError, match=r"arithmetic\|both are written by two models in turns"):
+        materialize_branches(partition, Store(study.store_path))
 
 
 def test_what_is_not_there_yet_is_named_with_its_command(make_project: MakeProject) -> None:

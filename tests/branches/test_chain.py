@@ -275,7 +275,7 @@ def test_status_follows_what_is_asked_for(make_chain: MakeChain) -> None:
     assert partition_status(project.partition, None, project.store)["branches"] == "stale"
     assert judged(project) == dict.fromkeys(BRANCH_TABLES, (True, "continuations is 5, was 4"))
     project.write(branches=None)
-    assert judged(project) == dict.fromkeys(BRANCH_TABLES, (False, None))
+    assert judged(project) == dict.fromkeys(BRANCH_TABLES, (None, "the settings ask for none any more"))
     assert "branches" not in partition_status(project.partition, None, project.store)
     assert {name: state for name, state in states.items() if name != "branches"} == partition_status(
         project.partition, None, project.store

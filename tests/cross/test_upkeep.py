@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from onoff_assets.browser.grid_rows import grid_rows
 from onoff_core.cli.main import main
+from onoff_core.errors import ModelError, StoreError
 from onoff_core.grid.cross_scores import materialize_cross_scores
 from onoff_core.grid.judging import open_store
 from onoff_core.grid.materialize import materialize_samples
@@ -91,9 +93,42 @@ def test_usage_says_by_which_reference(made: tuple[Partition, Store], capsys: py
 
 
 def test_a_store_that_may_not_grow_is_asked_first(made: tuple[Partition, Store], make_project: MakeProject) -> None:
-    from onoff_core.errors import StoreError
-
     partition, store = project(make_project, "a", "b", "c", others=("a", "b", "c"))
     store.max_bytes = 1000
     with pytest.raises(StoreError, match=r"cross_scores of arithmetic\|tiny by c may take"):
         materialize_cross_scores(partition, store)
+
+
+def test_a_reference_that_is_not_there_hides_nothing_else(
+    make_project: MakeProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = {
+        "tiny": {**tiny_model(None), "scored_by": ["gone"]},
+        "gone": {"model_name": "./gone", "backend_specific": {"device": "cpu"}},
+    }
+    make_project(models=models)
+    study = load_study()
+    partition, store = study.partition("arithmetic|tiny"), open_store(study)
+    materialize_samples(partition, store)
+    states = partition_status(partition, None, store)
+    assert (states["samples"], states["cross_scores"]) == ("complete", "missing")
+    with pytest.raises(ModelError, match=r"\./gone"):
+        materialize_cross_scores(partition, store)
+    with connect_catalog(store) as catalog:
+        assert catalog.execute("SELECT is_stale FROM generations WHERE asset = 'samples'").fetchall() == [(False,)]
+
+
+def test_the_grid_has_a_row_a_partition_and_none_a_reference(
+    made: tuple[Partition, Store], make_project: MakeProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(make_project, "c", others=("a", "b", "c"))
+    study = load_study()
+    rows = {(row.dataset, row.model): row for row in grid_rows(made[1], study)}
+    assert rows[NAMES].states["cross_scores"] == "missing"  # though others' are there
+    assert "cross_scores" not in rows["arithmetic", "a"].states
+    make_project(models={"a": {**tiny_model(None), "scored_by": ["b"]}, "b": tiny_model(None)})
+    capsys.readouterr()
+    assert main(["status", "--all"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("arithmetic")]
+    assert [line[1] for line in lines] == ["a", "b", "tiny"]
+    assert " ".join(lines[2]).count("not in study") == 2  # samples and cross_scores

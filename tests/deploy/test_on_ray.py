@@ -3,9 +3,11 @@
 import json
 import os
 import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -31,6 +33,8 @@ KEY = "arithmetic|tiny"
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A Ray cluster of this machine with its dashboard, on loopback and behind a token; the dashboard's address."""
     port, dashboard = free_port(), free_port()
+    # Of its own, for there `ray.init` of other programs looks for a cluster; short, for it has sockets in it.
+    folder = Path(tempfile.mkdtemp(prefix="onoff-ray-"))
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_AUTH_TOKEN", secrets.token_hex(32))
     binaries = Path(sys.executable).parent
@@ -44,7 +48,16 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     command = [
         *(str(binaries / "ray"), "start", "--head", "--block", "--disable-usage-stats"),
         *("--node-ip-address", "127.0.0.1", "--port", str(port), "--num-cpus", "2", "--num-gpus", "0"),
-        *("--include-dashboard", "true", "--dashboard-host", "127.0.0.1", "--dashboard-port", str(dashboard)),
+        *(
+            "--temp-dir",
+            str(folder),
+            "--include-dashboard",
+            "true",
+            "--dashboard-host",
+            "127.0.0.1",
+            "--dashboard-port",
+            str(dashboard),
+        ),
     ]
     log = tmp_path / "ray.log"
     with log.open("wb") as out:
@@ -64,6 +77,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
             if process.is_running():
                 process.kill()
         head.wait()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def jobs(address: str) -> list[Any]:
@@ -75,8 +89,12 @@ def jobs(address: str) -> list[Any]:
 
 
 @pytest.mark.ray_launcher
-def test_a_partition_is_a_ray_job(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_partition_is_a_ray_job_and_is_tried_again_when_that_dies(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = tmp_path / "project"
+    dies = {"sampling_fault": {"kind": "die", "after": 10, "once": str(tmp_path / "died")}}
+    model = {"model_name": "fake", "backend_type": "fake", "backend_specific": {"script": dies}}
     for name, value in {
         "RAY_JOBS_ADDRESS": cluster,
         "ONOFF_CONFIG": str(folder / "onoff.yaml"),
@@ -85,24 +103,28 @@ def test_a_partition_is_a_ray_job(cluster: str, tmp_path: Path, monkeypatch: pyt
         monkeypatch.setenv(name, value)
     shipped = yaml.safe_load((ROOT / "deploy" / "ray" / "dagster.yaml").read_text())
     shipped["run_coordinator"]["config"]["dequeue_interval_seconds"] = 1
+    shipped["run_monitoring"]["poll_interval_seconds"] = 2
     dev = DagsterDev(
         folder,
         None,
-        {name: shipped[name] for name in ("run_launcher", "run_coordinator")},
-        models={"tiny": {"model_name": "fake", "backend_type": "fake", "resources": {"num_gpus": 0, "num_cpus": 1}}},
+        {name: shipped[name] for name in ("run_launcher", "run_coordinator", "run_monitoring")},
+        models={"tiny": {**model, "resources": {"num_gpus": 0, "num_cpus": 1}}},
     )
     dev.start()
     try:
-        run = dev.launch(KEY, list(ASSETS))
-        dev.wait_for(dev.all_done, 240, "the run")
-        assert dev.run_status(run) == "SUCCESS", dev.messages(run)
-        asked = json.loads(dev.runs()[0]["tags"]["dagster-ray/config"])
-        assert asked == {"num_gpus": 0, "num_cpus": 1}
-        dev.wait_for(lambda: jobs(cluster)[0]["status"] != "RUNNING", 60, "the end of the job")
-        [job] = jobs(cluster)
-        assert job["metadata"]["dagster/run-id"] == run
-        assert job["status"] == "SUCCEEDED"
-        assert job["entrypoint"].startswith("dagster api execute_run")
+        dev.launch(KEY, list(ASSETS))
+        dev.wait_for(dev.all_done, 400, "the run and the one after it")
+        died, again = dev.runs()
+        assert (died["status"], again["status"]) == ("FAILURE", "SUCCESS"), dev.messages(again["runId"])
+        for run in (died, again):
+            assert json.loads(run["tags"]["dagster-ray/config"]) == {"num_gpus": 0, "num_cpus": 1}
+        dev.wait_for(lambda: all(job["status"] != "RUNNING" for job in jobs(cluster)), 60, "the end of the jobs")
+        ends = {job["metadata"]["dagster/run-id"]: (job["status"], job["entrypoint"]) for job in jobs(cluster)}
+        assert {run: status for run, (status, _) in ends.items()} == {
+            died["runId"]: "FAILED",
+            again["runId"]: "SUCCEEDED",
+        }
+        assert all(command.startswith("dagster api execute_run") for _, command in ends.values())
     finally:
         dev.stop()
     store, partition = Store(str(folder / "shared")), load_study().partition(KEY)

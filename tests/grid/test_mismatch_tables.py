@@ -55,7 +55,9 @@ def tables(store: Store) -> tuple[dict[tuple[str, str], Any], list[dict[str, Any
 
 def test_what_was_imported_is_held_against_what_we_score(imported: tuple[Partition, Store, Path]) -> None:
     partition, store, _ = imported
-    made = materialize_token_distributions(partition, store, quiet)
+    said: list[str] = []
+    made = materialize_token_distributions(partition, store, said.append)
+    assert any(line.startswith("trainer against rollout: K3 ") and "0.0% of the responses" in line for line in said)
     found, responses = tables(store)
     ours, trainer = found["ours", "rollout"], found["trainer", "rollout"]
     assert ours["num_responses"] == 6

@@ -20,6 +20,7 @@ from onoff_core.grid.materialize import materialize_rewards, materialize_samples
 from onoff_core.grid.second_opinions import materialize_second_opinions
 from onoff_core.grid.status import partition_status, wanted_fingerprints
 from onoff_core.store import Store, reading_catalog
+from onoff_core.store.provenance import RunProvenance
 from onoff_core.study import Partition, Study, load_study
 from tests.conftest import ROOT, MakeProject, write_study
 
@@ -252,6 +253,22 @@ def test_the_catalog_has_the_rate_beside_the_accuracy(project: Project) -> None:
     assert leaderboard(store) == [None]
     materialize_second_opinions(partition, store)
     assert leaderboard(store) == [pytest.approx(2 / 12)]
+
+
+def test_show_says_how_often_it_differs_and_how_it_was_made(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project(RULES)
+    partition, store = opened()
+    assert main(["show", "hard|m"]) == 0
+    assert "second opinion" not in capsys.readouterr().out
+    made = materialize_second_opinions(partition, store)
+    assert main(["show", "hard|m"]) == 0
+    assert "second opinion differs   0.167  [" in capsys.readouterr().out
+    provenance = RunProvenance.of(made.manifest)
+    assert provenance is not None
+    assert provenance.attempts == 1
+    assert RunProvenance.of(store.require("second_opinion_statistics", KEY).manifest()) is not None
 
 
 def test_the_documented_question_is_answered_and_every_column_has_a_comment(project: Project) -> None:

@@ -1,5 +1,7 @@
 """Checkpoints in the study: entries of their own, or one entry with a folder pattern."""
 
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,8 @@ import pytest
 
 from onoff_core.errors import SettingsError
 from onoff_core.grid import fingerprints
-from onoff_core.study import Study, parse_study
+from onoff_core.study import Study, load_study, parse_study
+from tests.conftest import ROOT
 from tests.tiny import save_tiny_llama
 
 
@@ -97,6 +100,20 @@ def test_the_step_may_come_twice_in_a_path(tmp_path: Path) -> None:
 def test_a_mistake_is_a_sentence(runs: Path, models: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         study_of(runs, **models)
+
+
+def test_the_documented_models_are_valid(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "series.md").read_text()
+    block = re.findall(r"(?m)^    models:\n(?:      .*\n)+", page)[0]
+    for name in ("grpo/step_100", "sft/checkpoint-3", "sft/checkpoint-best", "lora/checkpoint-7"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+    (tmp_path / "onoff.yaml").write_text("datasets: {arithmetic: {}}\n" + textwrap.dedent(block))
+    assert load_study(tmp_path / "onoff.yaml").checkpoints() == {
+        "base": ("grpo-run-7", 0),
+        "grpo-100": ("grpo-run-7", 100),
+        "lora-7": ("lora", 7),
+        "sft-3": ("sft-3", 3),
+    }
 
 
 def test_two_folders_of_one_step_are_a_sentence(runs: Path) -> None:

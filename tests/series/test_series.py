@@ -12,6 +12,7 @@ import yaml
 from onoff_core.cli.main import main
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.rollouts.importing import import_rollouts
+from onoff_core.grid.cross_scores import materialize_cross_scores
 from onoff_core.grid.judging import open_store
 from onoff_core.grid.materialize import (
     materialize_rewards,
@@ -22,7 +23,7 @@ from onoff_core.grid.materialize import (
 from onoff_core.series import fit_entropy, series_steps
 from onoff_core.store import Store, connect_catalog, publish_catalog
 from onoff_core.study import load_study
-from onoff_core.tables import SCHEMAS, TABLES
+from onoff_core.tables import SCHEMAS
 from tests.conftest import ROOT, MakeProject
 from tests.exchange.rollouts.making import plain_rows, write_lines
 
@@ -103,7 +104,6 @@ def test_what_is_missing_says_why(run: Store) -> None:
     assert len(series_steps(run, "grpo")) == 4  # a model of no series is none of its steps
 
 
-@pytest.mark.skipif("cross_statistics" not in TABLES, reason="there are no cross-scores")
 def test_the_divergences_are_those_of_cross_scores(run: Store) -> None:
     for reference, value in (("grpo-0", 0.25), ("grpo-100", 0.125), ("other", 9.0)):
         schema = SCHEMAS["cross_statistics"]
@@ -194,6 +194,22 @@ def test_the_whole_way_over_the_fake_engine(make_project: MakeProject, capsys: p
     assert {one["reason"] for step in steps for one in step.missing} >= {"all steps have the same entropy"}
     assert main(["series", "g"]) == 0
     assert "pass@2" in capsys.readouterr().out
+
+
+def test_a_pattern_asks_for_the_cross_scores_by_the_first_and_the_step_before(make_project: MakeProject) -> None:
+    folder = make_project(models={"g": fake(model_name="runs/step_{step}", scored_by=["first", "previous"])})
+    for step in (1, 2, 10):
+        (folder / "runs" / f"step_{step}").mkdir(parents=True)
+    study = load_study()
+    references = {name: model.scored_by for name, model in study.models.items()}
+    assert references == {"g-1": (), "g-2": ("g-1",), "g-10": ("g-1", "g-2")}
+    store = open_store(study)
+    for partition in study.partitions.values():
+        materialize_samples(partition, store, lambda line: None)
+        if partition.references:
+            materialize_cross_scores(partition, store, lambda line: None)
+    found = [(step.kl_to_first, step.kl_to_previous) for step in series_steps(store, "g")]
+    assert found == [(None, None), (0.0, 0.0), (0.0, 0.0)]  # all fake models are one
 
 
 def test_a_study_without_series_and_a_series_without_samples_are_sentences(

@@ -112,7 +112,7 @@ def _distribution(logits: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _divergences(log_p: Tensor, p: Tensor, log_q: Tensor, q: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     d = log_q - log_p
-    forward, backward = -_dot(p, d), _dot(q, d)
+    forward, backward = 0 - _dot(p, d), _dot(q, d)  # not minus: a zero has no sign
     s = softplus(d)
     log_2 = softplus(d.new_zeros(()))  # by the same function, so that the difference is 0 where d is
     js = (_dot(p, log_2 - s) + _dot(q, (log_2 - s).add_(d))) / 2

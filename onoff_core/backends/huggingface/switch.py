@@ -14,7 +14,7 @@ from onoff_core.backends.huggingface.loading import LoadedModel, load_beside, lo
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.backends.requests import Request, Response
 from onoff_core.backends.stopping import StoppingTokenizer
-from onoff_core.backends.switching import Rules
+from onoff_core.backends.switching import Rules, check_beginnings
 from onoff_core.errors import ModelError
 from onoff_core.study import Backend, ModelSettings, SamplingSettings, SwitchSettings
 
@@ -41,6 +41,7 @@ class HuggingfaceSwitch:
         self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
     ) -> Iterator[Response]:
         """As `decoding.decode`: half as many rows are tried where they do not fit into memory."""
+        check_beginnings(requests, self.name)
         waiting = {(request.problem_id, request.sample_index): request for request in requests}
         rows = sampling.batch_size
         while waiting:

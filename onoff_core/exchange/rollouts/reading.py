@@ -34,13 +34,14 @@ def is_rollouts(path: Path) -> bool:
 
 
 def _has_results(path: Path) -> bool:
-    """Whether a JSON file begins as a `results.json` does, under whatever name."""
+    """Whether a JSON file is a `results.json` under another name; one that cannot be read is taken for one, whose
+    reading says what is wrong.
+    """
     try:
-        with path.open("rb") as file:
-            head = file.read(4096)
-    except OSError:
-        return True  # reading it as a results.json says what is wrong
-    return b'"results"' in head and b'"eval"' not in head
+        whole = _json(path)
+    except ExchangeError:
+        return True
+    return isinstance(whole, dict) and "results" in whole and not is_log(whole)
 
 
 def read_rollouts(path: Path, format: str | None = None, step: int | None = None) -> Read:

@@ -16,8 +16,14 @@ _IDS = {
     "token_ids": ("token_ids", "response_token_ids", "response_ids", "completion_ids", "responses"),
 }
 _LOGPROBS = {
-    "rollout_logprobs": ("rollout_logprobs", "rollout_log_probs", "sampling_per_token_logps", "completion_logprobs"),
-    "trainer_logprobs": ("trainer_logprobs", "old_log_probs", "old_per_token_logps"),
+    "rollout_logprobs": (
+        "rollout_logprobs",
+        "rollout_log_probs",
+        "sampling_per_token_logps",
+        "completion_logprobs",
+        "logprobs",
+    ),
+    "trainer_logprobs": ("trainer_logprobs", "trainer_log_probs", "old_log_probs", "old_per_token_logps"),
 }
 _MASKS = ("response_mask", "completion_mask")
 _RESPONSES = ("response", "output", "completion", "responses")

@@ -30,7 +30,7 @@ def on_ray(script: dict[str, Any] | None = None, **options: Any) -> ModelSetting
 @pytest.mark.ray_cluster
 def test_actors_draw_what_one_process_draws_also_when_one_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
-    ray.init(num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
+    ray.init(address="local", num_cpus=2, include_dashboard=False, configure_logging=False, log_to_driver=False)
     try:
         expected = sample(settings(None))
         with pytest.raises(SettingsError, match="Ray cluster has 0; write at most 0"):

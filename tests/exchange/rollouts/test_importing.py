@@ -2,17 +2,19 @@
 
 import json
 import math
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from onoff_core.backends.fake import STOP
 from onoff_core.cli.main import main
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.rollouts.importing import RolloutOptions, import_rollouts
-from onoff_core.exchange.rollouts.reading import read_rollouts
+from onoff_core.exchange.rollouts.reading import is_rollouts, read_rollouts
 from onoff_core.problems import Problem
 from tests.conftest import MakeProject
 from tests.exchange.rollouts.making import (
@@ -191,6 +193,23 @@ def test_bad_input_is_a_sentence(make_project: MakeProject, tmp_path: Path, chan
 
 
 @pytest.mark.parametrize(
+    ("ids", "rollout", "trainer"),
+    [
+        ("completion_ids", "sampling_per_token_logps", "old_per_token_logps"),
+        ("response_ids", "rollout_log_probs", "old_log_probs"),
+        ("responses", "completion_logprobs", "trainer_logprobs"),
+        ("token_ids", "logprobs", "trainer_log_probs"),
+    ],
+)
+def test_columns_are_found_under_the_names_that_trainers_give_them(
+    tmp_path: Path, ids: str, rollout: str, trainer: str
+) -> None:
+    row = {ids: [5, 6], rollout: [-1.0, -2.0], trainer: [-1.5, -2.5], "prompt": "1 + 1?"}
+    (read,) = read_rollouts(write_parquet(tmp_path / "batch.parquet", [row])).rollouts
+    assert (read.token_ids, read.rollout_logprobs, read.trainer_logprobs) == ((5, 6), (-1.0, -2.0), (-1.5, -2.5))
+
+
+@pytest.mark.parametrize(
     ("content", "said"),
     [
         ("", "is empty|no"),
@@ -256,6 +275,23 @@ def test_ids_follow_from_the_bytes_of_tokens_only_where_they_say_which(
     assert made.manifest.facts["num_logprobs_dropped"] == 1
 
 
+def test_a_log_that_is_compressed_by_zstandard_is_read(make_project: MakeProject, tmp_path: Path) -> None:
+    """Inspect writes such members where it may; the frames of a large sample are several."""
+    _, _, problems = project(make_project)
+    sample = json.dumps(inspect_sample(problems[0], TEXTS[0], 1)).encode()
+    packed = b"".join(pa.compress(part, "zstd", asbytes=True) for part in (sample[:50], sample[50:]))
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("samples/a_epoch_1.json", packed)
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\x03\x04", 8), (b"PK\x01\x02", 10)):  # the method, in both headers
+        at = content.index(mark) + place
+        content[at : at + 2] = (93).to_bytes(2, "little")
+    path.write_bytes(content)
+    (rollout,) = read_rollouts(path).rollouts
+    assert rollout.response == TEXTS[0]
+
+
 def test_a_log_of_inspect_says_long_texts_elsewhere(make_project: MakeProject, tmp_path: Path) -> None:
     partition, store, problems = project(make_project)
     sample = inspect_sample(problems[1], TEXTS[1], 1, id=7, input="attachment://abc")
@@ -277,6 +313,26 @@ def test_questions_and_answers_can_come_from_the_file(make_project: MakeProject,
         import_rollouts(partition, store, write_lines(path, rows), RolloutOptions(own_problems=True))
 
 
+def test_an_id_of_somebody_elses_does_not_outdo_the_question(make_project: MakeProject, tmp_path: Path) -> None:
+    """Programs number their samples too, and the numbers may be ids of ours by chance."""
+    partition, store, problems = project(make_project)
+    rows = [{"problem_id": problems[0].problem_id, "question": problems[2].question, "response": "4"}]
+    made = import_rollouts(partition, store, write_lines(tmp_path / "r.jsonl", rows), log=lambda line: None)
+    assert made.generation.read()["problem_id"].to_pylist() == [problems[2].problem_id]
+
+
+def test_texts_that_ids_do_not_give_are_said_where_they_are_few(make_project: MakeProject, tmp_path: Path) -> None:
+    partition, store, problems = project(make_project)
+    rows = plain_rows(problems)
+    for row in rows:
+        row["response"] = bytes(row["token_ids"][:-1]).decode()
+    rows[0]["response"] = "Something else."
+    made = import_rollouts(partition, store, write_lines(tmp_path / "r.jsonl", rows), log=lambda line: None)
+    assert made.manifest.facts["num_texts_differing"] == 1
+    assert "row 0: the file says 'Something else.'" in made.manifest.facts["first_text_differing"]
+    assert made.generation.read()["response"].to_pylist()[0] == TEXTS[0]  # the ids count
+
+
 def test_the_command_says_what_the_file_does_not_have(
     make_project: MakeProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -291,6 +347,21 @@ def test_the_command_says_what_the_file_does_not_have(
     assert main(["import", str(path), "--step", "3"]) == 1
     assert main(["import", str(tmp_path / "none.jsonl")]) == 1
     assert "none.jsonl: no such file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ({"config": "x" * 10_000, "results": []}, False),
+        ({"version": 2, "eval": {}, "results": {}, "samples": []}, True),
+        ([{"response": "4"}], True),
+        ({"choices": []}, True),
+    ],
+)
+def test_a_json_file_is_told_from_a_results_file_by_what_it_holds(tmp_path: Path, content: Any, expected: bool) -> None:
+    path = tmp_path / "some.json"
+    path.write_text(json.dumps(content))
+    assert is_rollouts(path) is expected
 
 
 def test_the_same_rollouts_again_are_the_same_samples(make_project: MakeProject, tmp_path: Path) -> None:

@@ -24,6 +24,8 @@ from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
 
+_TRIED_LENGTHS = (5, 8, 6, 7, 12)  # of the prompts that a model is tried with
+
 
 class SlotLoop:
     """The state of one run. `rows[i]` and row i of the cache are the same row; None is a row that is free."""
@@ -172,9 +174,15 @@ def _kind_of_layers(loaded: LoadedModel) -> str | None:
 
 @torch.inference_mode()
 def _try_slots(loaded: LoadedModel) -> str | None:
-    """Two responses to two short prompts of different length, against the plain forward pass of prompt and token."""
-    prompts = [tuple(range(5)), tuple(range(3, 11))]
-    tokens = [1, 2]
+    """Responses to short prompts of different length, against the plain forward pass of prompt and token.
+
+    In half precision one prompt tells little: after a few of SmolLM2's first tokens bfloat16 is 9 nats from float32,
+    whoever computes it. Most of several prompts have to agree there; what attention does otherwise, it does to all.
+    """
+    full = loaded.model.dtype == torch.float32
+    lengths = _TRIED_LENGTHS[:2] if full else _TRIED_LENGTHS
+    prompts = [tuple((3 + 17 * n + i) % loaded.vocab_size for i in range(length)) for n, length in enumerate(lengths)]
+    tokens = [(1 + n) % loaded.vocab_size for n in range(len(prompts))]
     sampling = SamplingSettings(max_length=4, num_samples=1)
     requests = [Request(str(number), 0, prompt) for number, prompt in enumerate(prompts)]
     loop = SlotLoop(loaded, requests, sampling, 0, len(requests), lambda count: None)
@@ -188,10 +196,12 @@ def _try_slots(loaded: LoadedModel) -> str | None:
         if is_out_of_memory(error):
             raise
         return f"attention that looks into its keys and values itself ({said(error)})"
+    differ = 0
     for row, (prompt, token) in enumerate(zip(prompts, tokens, strict=True)):
         ids = torch.tensor([[*prompt, token]], device=loaded.device)
         plain = loaded.model(input_ids=ids, use_cache=False).logits[0, -1].float()
-        allowed = 1e-3 if loaded.model.dtype == torch.float32 else 5e-2
-        if float((by_slots[row] - plain).abs().max()) > allowed * max(1.0, float(plain.abs().max())):
-            return "attention that gives other logits over a shared cache"
+        allowed = (1e-3 if full else 5e-2) * max(1.0, float(plain.abs().max()))
+        differ += float((by_slots[row] - plain).abs().max()) > allowed
+    if differ > (0 if full else len(prompts) // 2):
+        return "attention that gives other logits over a shared cache"
     return None
