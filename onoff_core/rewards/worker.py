@@ -49,8 +49,7 @@ def main() -> None:
     comparison = COMPARISONS[reward_type]
     parse_answer(r"\frac{x}{2}")  # the parser builds its tables at its first use
     retire_at = _peak_bytes() + int(memory_bytes * _RETIRE_SHARE)
-    address_space = _address_space() + memory_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+    _limit(resource.RLIMIT_AS, _address_space() + memory_bytes)
     _say(outcomes, {"ready": True})
     try:
         for batch in batches:
@@ -110,6 +109,12 @@ def _peak_bytes() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def _limit(kind: int, most: int) -> None:
+    """Set a limit of this process; a lower one that it was started under (`ulimit`) stays."""
+    hard = resource.getrlimit(kind)[1]
+    resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+
+
 def _address_space() -> int:
     """What this process takes with its libraries loaded; a guess where the system does not tell."""
     statm = Path("/proc/self/statm")
@@ -119,7 +124,7 @@ def _address_space() -> int:
 def _limit_cpu(seconds: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     soft = int(used.ru_utime + used.ru_stime) + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (soft, resource.RLIM_INFINITY))
+    _limit(resource.RLIMIT_CPU, soft)
 
 
 def _say(outcomes: BinaryIO, outcome: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def _seen(tab: object, deadline: float) -> str | None:
     text = ""
     while time.monotonic() < deadline:
         text = tab.inner_text("body")  # type: ignore[attr-defined]
-        if "arithmetic" in text and tab.query_selector('[data-testid="stStatusWidget"]') is None:  # type: ignore[attr-defined]
+        if len(text) > 200 and tab.query_selector('[data-testid="stStatusWidget"]') is None:  # type: ignore[attr-defined]
             wrong = tab.query_selector('[data-testid="stException"]')  # type: ignore[attr-defined]
             faults = tab.faults  # type: ignore[attr-defined]
             return f"{faults} {text[:600]}" if wrong is not None or faults else None

@@ -287,3 +287,15 @@ def _in_process() -> dg.JobDefinition:
 
 
 _JOBS = {"multiprocess_grading": _multiprocess, "in_process_grading": _in_process}
+
+
+def test_it_works_under_limits_of_the_shell() -> None:
+    """`ulimit -v` and `-t` that are lower than its own cannot be raised."""
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30)); "
+        "resource.setrlimit(resource.RLIMIT_CPU, (50, 50)); from onoff_core.rewards import Grader, GradingTask\n"
+        "with Grader('boxed', memory_bytes=1 << 40) as grader:\n"
+        "    print([v.reward for v in grader.grade([GradingTask(r'\\boxed{2}', '2')])])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "[1]\n", done.stderr
