@@ -106,7 +106,7 @@ def test_arrays_are_read_when_touched_one_at_a_time(tmp_path: Path, monkeypatch:
     assert [s["text"] for s in samples] == ["aaa", "aa"]
     assert opened == []
     samples[1]["distributions"]
-    assert opened == ["results[0].samples[1].distributions.npy"]
+    assert set(opened) == {"results[0].samples[1].distributions.npy"}  # its header, and then all of it
 
 
 def test_reading_needs_no_torch() -> None:

@@ -20,6 +20,9 @@ def test_the_only_table_of_its_kind(tmp_path: Path, caplog: pytest.LogCaptureFix
     generation.write_fragment(0, [pa.Table.from_pylist([row], schema=SCHEMAS["statistics"])])
     path = next(tmp_path.rglob("*.parquet"))
     pq.write_table(pq.read_table(path).drop_columns(["num_problems"]), path)
+    generation = store.generation(
+        "statistics", ("d", "m"), "0123456789abcdef"
+    )  # another process's: the file is as it was
     generation.complete({}, {}, {})
     store.make_current(generation)
     with caplog.at_level(logging.WARNING):
