@@ -52,7 +52,7 @@ def _made(store: Store, partition: Partition, problems: str) -> list[EventLogEnt
         generation = store.generation(asset, (partition.dataset, partition.model), fingerprint)
         generation.complete({"problems": problems, **wanted}, {}, {})
         store.make_current(generation)
-    versions = {asset: by_key[partition.key] for asset, by_key in observed.items()}
+    versions = {asset: by_key[partition.key] for asset, by_key in observed.items() if partition.key in by_key}
     return [
         *(_event(dg.AssetObservation, asset, partition.key, version) for asset, version in versions.items()),
         *(_event(dg.AssetMaterialization, asset, partition.key, version) for asset, version in wanted.items()),

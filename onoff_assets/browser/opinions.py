@@ -10,6 +10,7 @@ from onoff_core.errors import MissingInputError
 from onoff_core.rewards import whole_gold
 from onoff_core.statistics import second_opinion_statistics
 from onoff_core.store import Generation
+from onoff_core.store.provenance import OpinionsProvenance
 
 Way = Literal["first", "second", "unclear"]  # right by the reward alone, by the second opinion alone; no second verdict
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -98,10 +99,9 @@ def _read(reader: Reader, responses: Responses, found: Generation) -> Opinions:
                 )
             )
     rates: dict[str, Any] = second_opinion_statistics(table).to_pylist()[0]
-    judge = manifest.facts.get("judge")
+    how = OpinionsProvenance.of(manifest)
     asked = "the rules and, where these or the reward say wrong, by the judge"
-    kind = manifest.settings.get("kind")
-    by = "the rules" if kind == "rules" else asked if judge is None else f"{asked} {judge}"
+    by = "the rules" if how.kind == "rules" else asked if how.judge is None else f"{asked} {how.judge}"
     return Opinions(rates, by, rows)
 
 

@@ -101,7 +101,7 @@ def _imported(partition: Partition, store: "Store", path: Path, args: argparse.N
 def notes(made: "Imported") -> list[str]:
     """How the file differs from what the study would say, a line each."""
     from onoff_core.exchange.rollouts.importing import rollout_notes
-    from onoff_core.store.provenance import SamplesProvenance
+    from onoff_core.store.provenance import RolloutsProvenance, SamplesProvenance
 
     how, compared = SamplesProvenance.of(made.manifest), made.comparison
     lines = []
@@ -125,6 +125,7 @@ def notes(made: "Imported") -> list[str]:
             f"and {compared.num_answers_differing} extracted answers"
             + ("; --report FILE.jsonl lists them" if compared.differences else "")
         )
-    if made.manifest.facts.get("rollout_format"):
-        lines += rollout_notes(made.manifest.facts)
+    rollouts = RolloutsProvenance.of(made.manifest)
+    if rollouts is not None:
+        lines += rollout_notes(rollouts)
     return lines

@@ -15,6 +15,7 @@ from typing import Any
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.files import WRITTEN_BY, Say, info, replacing
 from onoff_core.store import Store
+from onoff_core.store.provenance import BranchesProvenance
 
 PROCESS_REWARDS_NAME = "process_rewards.jsonl"
 
@@ -26,7 +27,7 @@ def export_process_rewards(store: Store, key: tuple[str, str], folder: Path, say
     renamed because another program had written it. Raises `ExchangeError` where the branches are not those of steps.
     """
     branches = store.require("branches", key)
-    how = branches.manifest().settings["positions"]["how"]
+    how = BranchesProvenance.of(branches.manifest()).how
     if how != "steps":
         raise ExchangeError(
             f"the branches of {'|'.join(key)} are at positions of `how: {how}`; process rewards are made of those at "

@@ -51,8 +51,8 @@ class BranchInputs:
                     f"{materialize_command([made.asset], partition.key)}"
                 )
         how = SamplesProvenance.of(samples.manifest())
-        _check_ids(partition, samples, how)
-        _check_model(partition, store, samples, how)
+        _check_ids(partition, how)
+        _check_model(partition, store, how)
         settings = partition.sampling if how.sampling is None else how.sampling
         seed = partition.sampling.seed if how.seed is None else how.seed
         return BranchInputs(
@@ -145,8 +145,8 @@ def _most_probable(table: pa.Table, kept: int) -> tuple[np.ndarray[Any, Any], np
     return ids, np.take_along_axis(logprobs, ids, 1)
 
 
-def _check_ids(partition: Partition, samples: Generation, how: SamplesProvenance) -> None:
-    come_from = str(samples.manifest().facts.get("token_ids_from", ""))  # may name two places, the text one of them
+def _check_ids(partition: Partition, how: SamplesProvenance) -> None:
+    come_from = how.token_ids_from or ""  # may name two places, the text one of them
     if how.ids_from_text or "tokenizing the text" in come_from:
         some = "" if how.ids_from_text or come_from == "tokenizing the text" else "some of "
         raise ModelError(
@@ -155,12 +155,11 @@ def _check_ids(partition: Partition, samples: Generation, how: SamplesProvenance
         )
 
 
-def _check_model(partition: Partition, store: Store, samples: Generation, how: SamplesProvenance) -> None:
+def _check_model(partition: Partition, store: Store, how: SamplesProvenance) -> None:
     """Continuations of another model would be no continuations of these responses."""
     if how.imported:
         return
-    drawn_by = samples.manifest().settings["model"]
-    if drawn_by != fingerprints.sampling_settings(as_recorded(partition, store))["model"]:
+    if how.model != fingerprints.sampling_settings(as_recorded(partition, store))["model"]:
         raise MissingInputError(
             f"the samples of {partition.key} are of another model than the settings name now; run: "
             f"{materialize_command(['samples', 'rewards', 'token_distributions'], partition.key)}"

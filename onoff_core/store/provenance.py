@@ -5,7 +5,7 @@ kind has raises `StoreError`.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from pydantic import ValidationError
@@ -40,6 +40,8 @@ class SamplesProvenance:
     not_promised: tuple[str, ...] = ()  # what the servers could not show and the settings do not require
     ids_from_text: bool = False  # the server said text only, which was tokenized
     logprobs_temperature: float | None = None  # of log-probabilities that were imported; None: there are none
+    token_ids_from: str | None = None  # in words, the text or the file or both; None: sampled here
+    model: Mapping[str, Any] = field(default_factory=dict)  # the settings that name it
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -65,7 +67,61 @@ class SamplesProvenance:
             not_promised=tuple(facts.get("not_promised", ())),
             ids_from_text=facts.get("ids") == IDS_FROM_TEXT,
             logprobs_temperature=facts.get("logprobs_temperature"),
+            token_ids_from=facts.get("token_ids_from"),
+            model=model,
         )
+
+
+@dataclass(frozen=True)
+class RolloutsProvenance:
+    """Of samples that were imported from a training run."""
+
+    format: str
+    token_ids_from: str  # in words
+    num_logprobs_dropped: int  # responses whose log-probabilities belong to no known ids
+    num_texts_differing: int  # responses whose text is not what their ids give
+    first_text_differing: str | None  # None: there is none
+    logprobs_temperature: float | None  # None: there are no log-probabilities
+    logprobs_temperature_from: str | None  # the command or the file; None: it was not said, or as above
+
+    @staticmethod
+    def of(manifest: Manifest) -> "RolloutsProvenance | None":
+        """None: these samples are no rollouts."""
+        facts = manifest.facts
+        if facts.get("rollout_format") is None:
+            return None
+        return RolloutsProvenance(
+            format=str(facts["rollout_format"]),
+            token_ids_from=_needed(manifest, facts, "token_ids_from"),
+            num_logprobs_dropped=_needed(manifest, facts, "num_logprobs_dropped"),
+            num_texts_differing=_needed(manifest, facts, "num_texts_differing"),
+            first_text_differing=facts.get("first_text_differing"),
+            logprobs_temperature=facts.get("logprobs_temperature"),
+            logprobs_temperature_from=facts.get("logprobs_temperature_from"),
+        )
+
+
+@dataclass(frozen=True)
+class OpinionsProvenance:
+    """Of a generation of second opinions."""
+
+    kind: str  # rules or model
+    judge: str | None  # the model that was asked; None: rules alone, or nothing was left to ask
+
+    @staticmethod
+    def of(manifest: Manifest) -> "OpinionsProvenance":
+        return OpinionsProvenance(_needed(manifest, manifest.settings, "kind"), manifest.facts.get("judge"))
+
+
+@dataclass(frozen=True)
+class BranchesProvenance:
+    """Of a generation of branches."""
+
+    how: str  # how positions were chosen
+
+    @staticmethod
+    def of(manifest: Manifest) -> "BranchesProvenance":
+        return BranchesProvenance(str(_needed(manifest, _section(manifest, "positions"), "how")))
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ def test_of_sampled_responses() -> None:
         seed=3,
         seconds=2.0,
         tokens_per_second=None,
+        model=MODEL,
     )
 
 

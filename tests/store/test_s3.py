@@ -62,7 +62,7 @@ def test_a_server_that_went_away_is_a_clear_error(
             act()
 
 
-CUT_AFTER = 2 << 20  # bytes from the server; more than a catalog has, less than a large fragment
+CUT_AFTER = 5 << 20  # bytes from the server; more than a catalog has, less than a large fragment
 
 
 def cutting_proxy(target: str) -> str:
@@ -92,9 +92,9 @@ def cutting_proxy(target: str) -> str:
 
 
 def large_table(problem_id: str) -> pa.Table:
-    """A row group of some 3 MB: random digits are not to be compressed below half of their size."""
+    """A row group of some 7 MB: random digits are not to be compressed below half of their size."""
     return filled(
-        "samples", [{"problem_id": problem_id, "response": random.Random(problem_id).randbytes(3 << 20).hex()}]
+        "samples", [{"problem_id": problem_id, "response": random.Random(problem_id).randbytes(7 << 20).hex()}]
     )
 
 

@@ -25,6 +25,7 @@ from onoff_core.grid import fingerprints
 from onoff_core.grid.materialize import Log, already, finish, keep_problems, keep_vocabulary, series_facts
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.store import Store
+from onoff_core.store.provenance import RolloutsProvenance
 from onoff_core.study import Partition
 from onoff_core.tables import SCHEMAS, UNKNOWN
 
@@ -234,28 +235,24 @@ def _end(prompts: Prompts, rollout: Rollout) -> str:
     return rollout.finish_reason if rollout.finish_reason in ("stop", "length", "stop_string") else UNKNOWN
 
 
-def rollout_notes(facts: dict[str, Any]) -> list[str]:
+def rollout_notes(how: RolloutsProvenance) -> list[str]:
     """What a person should know of an import, a line each."""
     lines = []
-    if facts["token_ids_from"] == TEXT:
+    if how.token_ids_from == TEXT:
         lines.append(
-            f"the file carries no token ids (format: {facts['rollout_format']}), so they come from {TEXT}"
-            + (
-                "; its log-probabilities belong to no known ids and are left out"
-                if facts["num_logprobs_dropped"]
-                else ""
-            )
+            f"the file carries no token ids (format: {how.format}), so they come from {TEXT}"
+            + ("; its log-probabilities belong to no known ids and are left out" if how.num_logprobs_dropped else "")
         )
-    elif TEXT in facts["token_ids_from"]:
-        lines.append(f"token ids come from {facts['token_ids_from']}")
-    if facts["num_texts_differing"]:
+    elif TEXT in how.token_ids_from:
+        lines.append(f"token ids come from {how.token_ids_from}")
+    if how.num_texts_differing:
         lines.append(
-            f"{facts['num_texts_differing']} texts are not what their token ids give, which count; the first is "
-            f"{facts['first_text_differing']}"
+            f"{how.num_texts_differing} texts are not what their token ids give, which count; the first is "
+            f"{how.first_text_differing}"
         )
-    if "logprobs_temperature" not in facts:
+    if how.logprobs_temperature is None:
         lines.append("there are no log-probabilities to compare with ours")
-    elif facts["logprobs_temperature_from"] is None:
+    elif how.logprobs_temperature_from is None:
         lines.append(
             "the file does not say at which temperature its log-probabilities are; they are taken to be at 1 "
             "(--logprobs-temperature says otherwise)"
