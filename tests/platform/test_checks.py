@@ -215,7 +215,9 @@ def wide_distributions(store: Store, responses: int, length: int) -> tuple[Gener
     numbers = {"problem_id": ["p"] * responses, "sample_index": range(responses), "num_tokens": [length] * responses}
     texts = {"prompt": ["x"] * responses, "response": ["x"] * responses, "finish_reason": ["stop"] * responses}
     tokens = {"prompt_token_ids": [[1]] * responses, "token_ids": ids, "token_logprobs": logprobs}
-    drawn = pa.table({**numbers, **texts, **tokens}).select(SCHEMAS["samples"].names).cast(SCHEMAS["samples"])
+    unknown = {field.name: [None] * responses for field in SCHEMAS["samples"] if field.nullable}
+    columns = {**numbers, **texts, **tokens, **unknown}
+    drawn = pa.table({name: columns[name] for name in SCHEMAS["samples"].names}).cast(SCHEMAS["samples"])
     scored, generation = store.generation("samples", key, "s"), store.generation("token_distributions", key, "t")
     scored.write_fragment(0, [drawn])
     scored.complete({}, SAMPLES_SETTINGS, SAMPLES_FACTS)
