@@ -69,11 +69,13 @@ def launch(study: Study, instance: dg.DagsterInstance, keys: Sequence[str]) -> I
 
 
 @contextmanager
-def alone(instance: dg.DagsterInstance, say: Callable[[str], None]) -> Iterator[None]:
-    """Be the only one who looks for gaps and fills them: two at once would both find the same ones."""
+def alone(home: Path, say: Callable[[str], None]) -> Iterator[None]:
+    """Be the only one in this DAGSTER_HOME who looks for gaps and fills them: two at once would both find the same
+    ones. Wanted before the instance is opened, for Dagster cannot make a new one's records twice at a time.
+    """
     import filelock
 
-    lock = filelock.FileLock(Path(instance.root_directory) / "onoff" / "fill.lock")
+    lock = filelock.FileLock(home / "onoff" / "fill.lock")
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
         lock.acquire(timeout=0)

@@ -13,11 +13,8 @@ if TYPE_CHECKING:
     import dagster as dg
 
 
-@contextmanager
-def open_instance() -> "Iterator[dg.DagsterInstance]":
-    """The instance in DAGSTER_HOME; a `PlatformError` says what to type where there is none."""
-    import dagster as dg
-
+def home_folder() -> Path:
+    """DAGSTER_HOME; a `PlatformError` says what to type where there is none."""
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         raise PlatformError(f"DAGSTER_HOME is not set, so Dagster's records cannot be found; run: {EXPORT}")
@@ -26,5 +23,14 @@ def open_instance() -> "Iterator[dg.DagsterInstance]":
             f"DAGSTER_HOME is {home}, which is not the absolute path of a folder; `make ui` makes one, or run: "
             f"mkdir -p .dagster_home && cp dagster.yaml .dagster_home && {EXPORT}"
         )
+    return Path(home)
+
+
+@contextmanager
+def open_instance() -> "Iterator[dg.DagsterInstance]":
+    """The instance in DAGSTER_HOME; a `PlatformError` where there is none."""
+    import dagster as dg
+
+    home_folder()
     with dg.DagsterInstance.get() as instance:
         yield instance

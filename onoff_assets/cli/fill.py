@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     from onoff_assets.filling import alone, find_gaps, launch, queue_is_served
-    from onoff_assets.instance import open_instance
+    from onoff_assets.instance import home_folder, open_instance
 
     study = load_study()
     if args.dataset is not None:
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
         for partition in study.partitions.values()
         if args.dataset in (None, partition.dataset) and args.model in (None, partition.model)
     ]
-    with open_instance() as instance, alone(instance, print):
+    with alone(home_folder(), print), open_instance() as instance:
         gaps = find_gaps(study, instance, keys)
         for key in gaps.in_progress:
             print(f"{key}: in progress")

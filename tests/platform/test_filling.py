@@ -109,9 +109,9 @@ def test_two_at_once_ask_once(
     assert statuses == [0, 0]
     with dg.DagsterInstance.get() as instance:
         assert queued(instance) == ["a|tiny", "b|tiny"]
-        with alone(instance, print):
+        with alone(home, print):
             said: list[str] = []
-            waiting = threading.Thread(target=lambda: alone(instance, said.append).__enter__(), daemon=True)
+            waiting = threading.Thread(target=lambda: alone(home, said.append).__enter__(), daemon=True)
             waiting.start()
             deadline = time.monotonic() + 60
             while not said and time.monotonic() < deadline:
