@@ -70,12 +70,15 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Tests that are not slow run on every core; slow ones start processes that fill the cores by themselves.
-check: lint
-	$(BIN)/python -m pytest -q -m 'not slow' -n auto --dist worksteal
+# Side by side on every core, but for slow tests that start processes which fill the cores by themselves.
+PYTEST_ON_EVERY_CORE = $(BIN)/python -m pytest -q -n auto --dist worksteal
 
-test: check
-	$(BIN)/python -m pytest -m slow
+check: lint
+	$(PYTEST_ON_EVERY_CORE) -m 'not slow'
+
+test: lint
+	$(PYTEST_ON_EVERY_CORE) -m 'not slow or on_every_core'
+	$(BIN)/python -m pytest -m 'slow and not on_every_core'
 
 # Apart from `make test`: each takes minutes, and two want an installation of their own.
 test-vllm: $(VENV)/installed

@@ -52,6 +52,34 @@ SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, wh
     "tests.store.test_strangers",
     "tests.store.test_wholeness",
 }
+# Many small steps: `make check` leaves them out, and `make test` runs them on every core, as what is not slow.
+LONG_MODULES = {
+    "tests.backends.huggingface.test_decoding",
+    "tests.backends.huggingface.test_ends",
+    "tests.backends.huggingface.test_loading",
+    "tests.backends.huggingface.test_many_tokens",
+    "tests.backends.openai.test_hostile",
+    "tests.backends.openai.test_served",
+    "tests.branches.test_bad_input",
+    "tests.browser.test_pages",
+    "tests.cross.test_materialize",
+    "tests.cross.test_pairs",
+    "tests.cross.test_upkeep",
+    "tests.exchange.rollouts.test_importing",
+    "tests.exchange.test_results",
+    "tests.exchange.test_scripts_out",
+    "tests.grid.test_leaderboard",
+    "tests.grid.test_materialize",
+    "tests.grid.test_run_record",
+    "tests.grid.test_second_opinions",
+    "tests.platform.test_second_opinions",
+    "tests.series.test_series",
+    "tests.statistics.test_statistics",
+    "tests.store.test_bad_days",
+    "tests.store.test_dropping",
+    "tests.store.test_outside",
+    "tests.store.test_upkeep",
+}
 
 
 # What wants an installation of its own, each with a target in the Makefile; it runs where `-m` names its mark.
@@ -73,6 +101,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         module = item.module.__name__ if isinstance(item, pytest.Function) else ""
         if marks & SLOW_MARKS or fixtures or SLOW_PLACES.intersection(places) or module in SLOW_MODULES:
             item.add_marker(pytest.mark.slow)
+        elif module in LONG_MODULES:
+            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.on_every_core)
 
 
 @pytest.fixture(autouse=True)

@@ -65,7 +65,7 @@ def test_the_grids_name_in_the_address_opens_it(tab: Any, server: str) -> None:
     assert tab.get_by_role("dialog").count() == 0
     assert tab.url.split("/")[-1] == "?dataset=d&model=bare"
     assert tab.locator("[data-testid=stTopNavLink]").all_inner_texts() == [
-        "Grid", "Response", "Problem", "Compare", "Tokens",
+        "Grid", "Response", "Problem", "Compare", "Tokens", "Opinions",
     ]  # fmt: skip
 
 

@@ -97,7 +97,7 @@ def asked(store: Store) -> str:
         return f"{count} generations"
 
 
-@pytest.mark.parametrize("kilobytes", [50, 100, 200, 400, 700, 1000, 1300, 1500, 3000])
+@pytest.mark.parametrize("kilobytes", [50, 100, 200, 400, 700, 1000, 1300, 1500, 2500, 9000])
 @pytest.mark.parametrize("former", [False, True])
 def test_what_has_no_room_is_not_published(local: Store, kilobytes: int, former: bool) -> None:
     """Made from nothing, or gone on from a former one: published means that the file was opened and has its tables."""
@@ -112,7 +112,7 @@ def test_what_has_no_room_is_not_published(local: Store, kilobytes: int, former:
     else:
         assert "results are safe" in said or "nothing of it was kept" in said
         assert asked(local) == ("6 generations" if former else "nothing")
-    assert said.startswith("published") == (kilobytes == 3000)
+    assert said.startswith("published") == (kilobytes == 9000)
     assert not [path for path in Path(local.root).rglob("*") if ".tmp-" in path.name or path.suffix == ".wal"]
     publish_catalog(local)  # there is room again
     assert asked(local) == ("7 generations" if former else "6 generations")
