@@ -76,7 +76,7 @@ def problems_source(name: str, settings: DatasetSettings, base_dir: Path) -> str
 
 
 def files_read(name: str, settings: DatasetSettings, base_dir: Path) -> tuple[Path, ...]:
-    """Every local file that decides the problems, for who asks whether one has changed; none: they come from elsewhere.
+    """Every local file that decides the problems, so that a change of one is seen; none: they come from elsewhere.
     Raises `DatasetError`.
     """
     if not settings.path and not settings.data_dir:

@@ -37,5 +37,5 @@ def read_saved(folder: Path, split: str) -> list[dict[str, Any]]:
 
 
 def saved_files(folder: Path) -> tuple[Path, ...]:
-    """The files that say what such a folder holds, for who asks whether it has changed."""
+    """The files that say what such a folder holds, so that a change is seen."""
     return tuple(sorted(path for path in folder.rglob("*") if path.suffix in (".arrow", ".json")))

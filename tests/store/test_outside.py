@@ -128,7 +128,7 @@ def test_a_store_moved_to_a_path_that_duckdb_takes_for_a_pattern_is_not_read_wro
 
 
 def test_the_catalog_of_a_store_on_s3_downloaded(bucket, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    """For who has no onoff: `catalog.duckdb` copied anywhere, DuckDB with fsspec, one variable."""
+    """Without onoff: `catalog.duckdb` copied anywhere, DuckDB with fsspec, one variable."""
     import fsspec
 
     url = bucket("localbucket")

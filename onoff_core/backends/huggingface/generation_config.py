@@ -1,4 +1,4 @@
-"""A model's `generation_config.json`: what its makers sample with, for who leaves that to the model."""
+"""A model's `generation_config.json`: how its makers sample. It counts where the settings leave that to the model."""
 
 import json
 import logging
