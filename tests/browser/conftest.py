@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import browser
@@ -17,7 +18,9 @@ from onoff_core.rewards.opinions import (
     rule_opinions,
     without_the_rules_word,
 )
+from onoff_core.statistics.mismatch import Compared, partition_row, response_row
 from onoff_core.store import Store, publish_catalog
+from tests.store.making import filled
 
 HOSTILE = (
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\"> ![i](http://127.0.0.1:9/i.png)"
@@ -62,6 +65,30 @@ def write_opinions(store: Store) -> None:
     store.make_current(generation)
 
 
+def write_mismatch(store: Store) -> None:
+    """Of d|m, as if it were imported: the trainer is half a nat lower at one token of each response."""
+    scored, samples = store.require("token_distributions", ("d", "m")), store.require("samples", ("d", "m"))
+    rows = [row for row in samples.read().to_pylist() if row["num_tokens"]]
+    lower = [
+        Compared(row["problem_id"], row["sample_index"], np.array([-0.5 - at, *[0.0] * (row["num_tokens"] - 1)]))
+        for at, row in enumerate(rows)
+    ]
+    pair = {"numerator": "trainer", "denominator": "rollout"}
+    missing = {"numerator": "ours", "denominator": "rollout", "reason": "at another temperature"}
+    tables = {
+        "rollout_mismatch": [{**response_row(one), **pair} for one in lower],
+        "rollout_mismatch_statistics": [
+            {**partition_row(lower), **pair, "logprobs_temperature": 1.0},
+            {**partition_row([]), **missing, "logprobs_temperature": 1.0},
+        ],
+    }
+    for name, content in tables.items():
+        generation = store.generation(name, ("d", "m"), scored.fingerprint)
+        generation.write_fragment(0, [filled(name, content)])
+        generation.complete({"samples": samples.fingerprint}, {}, {})
+        store.make_current(generation)
+
+
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """d|m and d|another complete, d|m with second opinions; d|bare without token distributions; d|begun half-finished;
@@ -72,6 +99,7 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(str(tmp_path_factory.mktemp("made") / "store"))
     write_partition(Store(str(store.root), {"dagster_run_id": RUN}), "d", "m", problems())
     write_opinions(Store(str(store.root), {"dagster_run_id": RUN}))
+    write_mismatch(Store(str(store.root)))
     flipped = [
         replace(problems()[0], responses=[MadeUp(made.token_ids, 0, "3") for made in responses()]),
         replace(problems()[1], responses=[MadeUp([*encode(RIGHT), STOP], 1, "2") for _ in range(4)]),

@@ -15,6 +15,7 @@ PAGES = {
     "compare": {"dataset": "d", "model": "m", "other": "another"},
     "tokens": {"dataset": "d", "model": "m"},
     "opinions": {"dataset": "d", "model": "m"},
+    "rollouts": {"dataset": "d", "model": "m"},
 }
 
 

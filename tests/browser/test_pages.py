@@ -17,7 +17,7 @@ from onoff_core.study import load_study
 from tests.browser.conftest import RIGHT, RUN, Page
 from tests.conftest import ROOT, MakeProject
 
-PAGES = ("grid", "response", "problem", "compare", "tokens", "opinions")
+PAGES = ("grid", "response", "problem", "compare", "tokens", "opinions", "rollouts")
 
 
 def texts(test: Any) -> str:
@@ -339,3 +339,15 @@ def test_models_that_are_compared_change_places(page: Page) -> None:
 def test_a_partition_that_is_being_made_is_begun(page: Page) -> None:
     shown = page("response", dataset="d", model="begun")
     assert any("begun and not complete" in box.value.replace("\\", "") for box in shown.info)
+
+
+def test_rollouts_shows_each_pair_and_where_they_differ_most(page: Page) -> None:
+    test = page("rollouts", dataset="d", model="m")
+    [pair, missing] = cells(test, "Mismatch")
+    assert (pair[0]["text"], missing[0]["text"]) == ("trainer to rollout", "ours to rollout")
+    assert missing[0]["note"] == "at another temperature"
+    worst = cells(test, "Responses by K3")
+    assert [cell["text"] for cell in worst[0][:2]] == ["p1", "3"]
+    assert worst[0][4]["query"] == {"dataset": "d", "model": "m", "problem": "p1", "sample": "3", "token": "0"}
+    assert worst[0][5]["text"] == "-6.500"
+    assert "onoff import" in page("rollouts", dataset="d", model="another").info[0].value.replace("\\", "")
