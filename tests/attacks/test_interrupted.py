@@ -139,7 +139,7 @@ def test_a_run_that_gets_a(
     for one in attack.tries(range(4)):
         folder = new_project(tmp_path / str(one), SLOW / 2)
         actor = Actor(folder, ["make", KEY]).begun()
-        time.sleep(dice.uniform(0.1, 5))
+        time.sleep(dice.uniform(0.1, 2))
         actor.kill(number)
         ended = actor.end(20)
         fault = ended.fault([0, 130, -number])
@@ -174,7 +174,7 @@ def test_a_command_that_gets_a(
             exported = Actor(folder, list(COMMANDS[0])).end()
             assert exported.fault([0]) is None, exported.fault([0])
         actor = Actor(folder, list(command)).begun()
-        time.sleep(dice.uniform(0, 0.2))
+        time.sleep(dice.uniform(0, 0.05))
         actor.kill(number)
         fault = actor.end(20).fault([0, 130, -number])
         again = Actor(folder, list(command), ["onoff", "verify"]).end()
