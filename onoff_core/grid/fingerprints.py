@@ -22,6 +22,7 @@ from typing import Any
 from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
 from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.errors import ModelError
+from onoff_core.grid.asked import asked_optional
 from onoff_core.study import Backend, ModelSettings, Partition, Reference
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS, OPTIONAL
 
@@ -208,14 +209,13 @@ def optional_settings(partition: Partition) -> dict[str, Any]:
     """What decides the partition's optional assets besides what they are made from, by asset; without those that are
     not asked for.
     """
-    cross = {one.name: cross_settings(partition, one) for one in partition.references}
-    branches = branch_settings(partition)
-    asked = {
-        "cross_scores": cross or None,
-        "branches": None if partition.branches is None else branches,
-        "second_opinions": second_opinion_settings(partition) or None,
+    settings = {
+        "cross_scores": {one.name: cross_settings(partition, one) for one in partition.references},
+        "branches": branch_settings(partition),
+        "second_opinions": second_opinion_settings(partition),
     }
-    return {asset: settings for asset, settings in asked.items() if settings is not None}
+    asked = asked_optional(partition)
+    return {asset: of_asset for asset, of_asset in settings.items() if asset in asked}
 
 
 def _of(asset: str, **inputs: str) -> str:

@@ -8,7 +8,7 @@ there on. Measured, alone against 64 rows, float32, temperature 1: one token in 
 
 import gc
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
@@ -37,11 +37,36 @@ def decode(
     `batch_size` responses are decoded side by side. Where they do not fit into memory, half as many are tried, and the
     model is remembered to take no more; what had ended is kept, and what had not is drawn again, equal to what it was.
     """
+
+    def remember(rows: int) -> None:
+        loaded.learnt.max_rows = rows
+
+    yield from in_fewer_rows(
+        loaded.name,
+        requests,
+        min(sampling.batch_size, loaded.learnt.max_rows or sampling.batch_size),
+        lambda todo, rows: _decoder(loaded, todo, sampling, seed, rows, on_tokens),
+        "in flight; lower sampling.max_length, or load it on a larger or on several devices (device_map: auto)",
+        remember,
+    )
+
+
+def in_fewer_rows(
+    name: str,
+    requests: Sequence[Request],
+    rows: int,
+    draw: Callable[[list[Request], int], Iterator[Response]],
+    advice: str,
+    remember: Callable[[int], None] = lambda rows: None,
+) -> Iterator[Response]:
+    """What `draw` yields of the requests, `rows` side by side, and half as many where these do not fit into memory.
+    What had ended is kept, and what had not is drawn again. `remember` is told each smaller number; `advice` ends the
+    error of a single response that does not fit.
+    """
     waiting = {(request.problem_id, request.sample_index): request for request in requests}
     while waiting:
-        rows = min(sampling.batch_size, loaded.learnt.max_rows or sampling.batch_size)
         try:
-            for response in _decoder(loaded, list(waiting.values()), sampling, seed, rows, on_tokens):
+            for response in draw(list(waiting.values()), rows):
                 del waiting[response.request.problem_id, response.request.sample_index]
                 yield response
             return
@@ -49,13 +74,11 @@ def decode(
             if not is_out_of_memory(error):
                 raise
             if rows == 1:
-                raise ModelError(
-                    f"models.{loaded.name}: out of memory with a single response in flight; "
-                    "lower sampling.max_length, or load it on a larger or on several devices (device_map: auto)"
-                ) from error
-            loaded.learnt.max_rows = rows // 2
-            logger.warning("%s: out of memory with %d rows; going on with %d", loaded.name, rows, rows // 2)
-        _free_memory()
+                raise ModelError(f"models.{name}: out of memory with a single response {advice}") from error
+            logger.warning("%s: out of memory with %d rows; going on with %d", name, rows, rows // 2)
+            rows //= 2
+            remember(rows)
+        free_memory()  # outside the handler, whose traceback holds the tensors that did not fit
 
 
 def _decoder(
@@ -94,7 +117,8 @@ def _is_batched(loaded: LoadedModel) -> bool:
     return reason is None
 
 
-def _free_memory() -> None:
+def free_memory() -> None:
+    """Give back what a decoder that ended has left."""
     gc.collect()  # a cache and its layers point to each other
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,17 +1,14 @@
 """Two models of transformers that write responses in turns, both loaded once; and what keeps two from doing so."""
 
 import dataclasses
-import gc
 import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
-
 from onoff_core.backends.contract import ModelInfo, OnTokens
 from onoff_core.backends.huggingface import cpu
+from onoff_core.backends.huggingface.decoding import free_memory, in_fewer_rows
 from onoff_core.backends.huggingface.loading import LoadedModel, load_beside, load_model
-from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.backends.requests import Request, Response
 from onoff_core.backends.stopping import StoppingTokenizer
 from onoff_core.backends.switching import Rules, check_beginnings
@@ -42,32 +39,19 @@ class HuggingfaceSwitch:
     ) -> Iterator[Response]:
         """As `decoding.decode`: half as many rows are tried where they do not fit into memory."""
         check_beginnings(requests, self.name)
-        waiting = {(request.problem_id, request.sample_index): request for request in requests}
-        rows = sampling.batch_size
-        while waiting:
-            try:
-                pair = (self.first, self._second)
-                todo = list(waiting.values())
-                for response in cpu.decode_in_turns(pair, self.rules, todo, sampling, seed, rows, on_tokens):
-                    del waiting[response.request.problem_id, response.request.sample_index]
-                    yield response
-                return
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                if rows == 1:
-                    raise ModelError(
-                        f"models.{self.name}: out of memory with a single response in flight by two models; lower "
-                        "sampling.max_length, or load the second on another device"
-                    ) from error
-                logger.warning("%s: out of memory with %d rows; going on with %d", self.name, rows, rows // 2)
-                rows //= 2
-            _free_memory()
+        pair = (self.first, self._second)
+        yield from in_fewer_rows(
+            self.name,
+            requests,
+            sampling.batch_size,
+            lambda todo, rows: cpu.decode_in_turns(pair, self.rules, todo, sampling, seed, rows, on_tokens),
+            "in flight by two models; lower sampling.max_length, or load the second on another device",
+        )
 
     def close(self) -> None:
         """Let the second model go; the first scores next."""
         del self._second
-        _free_memory()
+        free_memory()
 
 
 def open_sampler(name: str, settings: ModelSettings, base_dir: Path) -> HuggingfaceSwitch:
@@ -102,9 +86,3 @@ def check_pair(name: str, first: LoadedModel, second: LoadedModel, switch: Switc
         reason = cpu.supports(loaded)
         if reason is not None:
             raise ModelError(f"models.{name}: {short} has {reason}; it cannot be decoded beside another model")
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
