@@ -28,7 +28,7 @@ st.html(Path(components.__file__).with_name("page.css"))
 GRID = st.Page(_page("grid"), title="Grid", url_path="", default=True)
 OTHERS = {
     name: st.Page(_page(name), title=name.capitalize(), url_path=name)
-    for name in ("response", "problem", "compare", "tokens", "opinions", "rollouts")
+    for name in ("problems", "responses", "response", "problem", "compare", "series", "tokens", "opinions", "rollouts")
 }
 
 

@@ -23,6 +23,7 @@ from onoff_core.commands import materialize_command
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import ScoresProvenance
+from onoff_core.tables import TABLES
 
 Value = TypeVar("Value")
 Key = tuple[str, str]  # (dataset, model)
@@ -190,6 +191,13 @@ class Reader:
             )
         return made
 
+    def confidence(self, distributions: Generation) -> Generation | None:
+        """The confidences that were made of these very token distributions; None where there are none."""
+        if "confidence" not in TABLES:
+            return None
+        made = self.store.current("confidence", distributions.partition)
+        return self._made_from(made, "token_distributions", distributions)
+
     def overlay(self, distributions: Generation, responses: Responses, sample: Sample) -> Overlay:
         """The plain columns of the response's row group: no lists are read."""
         table = self._rows(distributions, responses, sample, _OVERLAY)
@@ -252,11 +260,14 @@ class Reader:
             )
         return table
 
-    def _problem(self, samples: Generation, problem_id: str) -> dict[str, Any]:
-        """The problem's row, of the version the samples were drawn for."""
+    def problems(self, samples: Generation) -> pa.Table:
+        """The problems, of the version the samples were drawn for; empty where the store does not have it."""
         version = samples.manifest().inputs["problems"]
         generation = self.store.generation("problems", (samples.partition[0],), version)
-        table = self.kept(("problems", generation.folder), generation.read, lambda table: table.nbytes)
+        return self.kept(("problems", generation.folder), generation.read, lambda table: table.nbytes)
+
+    def _problem(self, samples: Generation, problem_id: str) -> dict[str, Any]:
+        table = self.problems(samples)
         rows: list[dict[str, Any]] = table.filter(pc.equal(table["problem_id"], problem_id)).to_pylist()
         return rows[0] if rows else {}
 
