@@ -94,7 +94,10 @@ def excerpt(response: str, search: Search) -> list[Piece]:
         before = pieces[first - 1][0]
         shown.append((("…" if first > 1 or len(before) > _BEFORE else "") + before[-_BEFORE:], False))
     room = _AFTER
-    for text, is_hit in pieces[first:]:
+    for at, (text, is_hit) in enumerate(pieces[first:]):
+        if is_hit and at > 0 and len(text) > room:  # a hit is shown whole, or not at all
+            shown.append(("…", False))
+            break
         shown.append((text if len(text) <= room else text[:room] + "…", is_hit))
         room -= len(text)
         if room <= 0:

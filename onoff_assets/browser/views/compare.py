@@ -18,7 +18,7 @@ from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import charts, common
 from onoff_assets.browser.views.charts import COLOURS
-from onoff_assets.browser.views.compare_many import show_many
+from onoff_assets.browser.views.compare_many import show_many, show_splits
 from onoff_core.errors import MissingInputError
 from onoff_core.statistics import problem_means, responses_by_problem
 from onoff_core.statistics.comparing import compare_curves
@@ -58,7 +58,7 @@ def show() -> None:
         common.set_link(models=",".join(chosen))
         _several(reader, key[0], chosen)
         st.subheader(visible(f"{key[1]} beside {other}"))
-    _pair(reader, (key, (key[0], other)))
+    _pair(reader, (key, (key[0], other)), is_one_of_several=len(chosen) > 2)
 
 
 def _chosen(reader: Reader, link: Link, key: Key, others: list[str]) -> list[str]:
@@ -93,16 +93,18 @@ def _several(reader: Reader, dataset: str, chosen: list[str]) -> None:
     show_many(reader, dataset, models)
 
 
-def _pair(reader: Reader, keys: tuple[Key, Key]) -> None:
+def _pair(reader: Reader, keys: tuple[Key, Key], is_one_of_several: bool) -> None:
     pair = (reader.responses(keys[0]), reader.responses(keys[1]))
     means = [problem_means(responses.table) for responses in pair]
     _difference(keys, pair, means)
     _solved(keys, means)
-    left, right = st.columns(2)
-    with left:
-        _pass_at_k(keys, pair)
-    with right:
-        _lengths(keys, pair)
+    if not is_one_of_several:
+        left, right = st.columns(2)
+        with left:
+            _pass_at_k(keys, pair)
+        with right:
+            _lengths(keys, pair)
+        show_splits(reader, keys[0][0], {key[1]: responses for key, responses in zip(keys, pair, strict=True)})
     _at_k(keys, read_at_k(reader, pair))
     _histograms(reader, keys, pair)
     _flips(keys, means)

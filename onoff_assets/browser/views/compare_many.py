@@ -1,6 +1,7 @@
 """Several models of one data set: their numbers, the curves with bands, who is better than whom, and how they differ in
 length and entropy."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ def show_many(reader: Reader, dataset: str, models: Models) -> None:
     with right:
         _curve(reader, models, "maj_at_k", "maj@k")
     _matrix(reader, dataset, models)
-    _splits(reader, dataset, models)
+    show_splits(reader, dataset, models)
 
 
 def _numbers(reader: Reader, dataset: str, models: Models) -> None:
@@ -87,15 +88,12 @@ def _curve(reader: Reader, models: Models, kind: str, title: str) -> None:
     chart = alt.Chart(pa.Table.from_pylist(rows, schema), title=title)
     names = [visible(model) for model in models]
     scale = alt.Scale(domain=names, range=charts.colours(len(names)))
-    colour = alt.Color("model:N", sort=names, scale=scale)
+    colour = alt.Color("model:N", sort=names, scale=scale, legend=alt.Legend(symbolOpacity=1))
     line = chart.mark_line(point=True).encode(
         x=x, y=alt.Y("estimate:Q", title=title.split(" ")[0], scale=alt.Scale(domain=[0, 1])), color=colour,
         shape=alt.Shape("model:N", sort=names), tooltip=["model", "k", "estimate", "low", "high"],
     )  # fmt: skip
-    hidden = alt.Color(
-        "model:N", sort=names, scale=alt.Scale(domain=names, range=charts.colours(len(names))), legend=None
-    )
-    band = chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=hidden)
+    band = chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour)
     charts.show(band + line, key=f"many-{kind}")
 
 
@@ -122,7 +120,7 @@ def _difference(
     found = differences.get((first, second))
     if found is None:
         return Cell("" if first == second else "–")
-    p = "" if found.holm_p_value is None else f"p {max(found.holm_p_value, 0.001):.3f}"
+    p = "" if found.holm_p_value is None else _p_value(found.holm_p_value)
     level = 1 + sum(abs(found.difference) >= edge for edge in _EDGES[1:]) if found.is_significant else 0
     query = {**Link(dataset, first, other=second).query(), "models": ",".join(names)}
     return Cell(
@@ -131,13 +129,17 @@ def _difference(
     )  # fmt: skip
 
 
-def _splits(reader: Reader, dataset: str, models: Models) -> None:
+def _p_value(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+
+
+def show_splits(reader: Reader, dataset: str, models: Models) -> None:
     """Lengths and entropies of right and of wrong responses, as shares of each, in the same bins for all models."""
     st.subheader("Right and wrong responses")
     columns = st.columns(2)
     lengths = {name: responses.table["num_tokens"].to_numpy().astype(float) for name, responses in models.items()}
     with columns[0]:
-        _facets(models, lengths, "tokens", "Length")
+        _ridges(models, lengths, "tokens", "Length")
     jobs = {name: numbers_job(reader, response_rows(reader, [(dataset, name)])) for name in models}
     entropies: dict[str, NDArray[np.float64]] = {}
     for name, work in jobs.items():
@@ -145,43 +147,56 @@ def _splits(reader: Reader, dataset: str, models: Models) -> None:
         if known is not None:
             entropies[name] = np.asarray(known["mean_entropy"].to_numpy(zero_copy_only=False), dtype=float)
     with columns[1]:
-        waiting = [work for work in jobs.values() if not work.has_ended]
+        waiting = [work for name, work in jobs.items() if name not in entropies]
         if waiting:
             common.note(f"Reading the tokens of {len(waiting)} of {len(jobs)} models ...")
-        _facets(models, entropies, "mean entropy (nats)", "Mean entropy of a response")
+        _ridges(models, entropies, "mean entropy (nats)", "Mean entropy of a response")
         listing.wait_for(waiting)
 
 
-def _facets(models: Models, values: Mapping[str, NDArray[np.float64]], unit: str, title: str) -> None:
+def _ridges(models: Models, values: Mapping[str, NDArray[np.float64]], unit: str, title: str) -> None:
+    """A ridge for each model: the shares of its right and of its wrong responses over the same bins."""
     known = {name: of for name, of in values.items() if np.isfinite(of).any()}
     if not known:
         return
     edges = np.histogram_bin_edges(np.concatenate([of[np.isfinite(of)] for of in known.values()]), bins=_BINS)
-    rows = []
-    for name, of in known.items():
+    rows: list[dict[str, Any]] = []
+    for place, (name, of) in enumerate(reversed(known.items())):
         rewards = np.array([np.nan if r is None else r for r in models[name].table["reward"].to_pylist()], dtype=float)
         for label, reward in (("right", 1.0), ("wrong", 0.0)):
             chosen = of[(rewards == reward) & np.isfinite(of)]
             if len(chosen):
                 steps = shares(chosen.tolist(), edges.tolist())
                 rows += [
-                    {"at": float(edge), "share": share, "responses": label, "model": visible(name)}
-                    for edge, share in zip(edges, [*steps, steps[-1]], strict=True)
+                    {"at": edge, "share": share, "foot": float(place), "responses": label, "model": visible(name)}
+                    for edge, share in zip(edges.tolist(), [*steps, steps[-1]], strict=True)
                 ]
+    if not rows:
+        return
+    highest = max(row["share"] for row in rows)
+    for row in rows:
+        row["top"] = row["foot"] + 0.9 * row["share"] / highest
+    _draw_ridges(rows, [visible(name, 24) for name in reversed(known)], unit, title)
+
+
+def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title: str) -> None:
     schema = pa.schema(
-        [(n, pa.string()) for n in ("model", "responses")] + [(n, pa.float64()) for n in ("at", "share")]
+        [(n, pa.string()) for n in ("model", "responses")]
+        + [(n, pa.float64()) for n in ("at", "share", "foot", "top")]
+    )  # fmt: skip
+    axis = alt.Axis(
+        values=list(range(len(names))), labelExpr=f"{json.dumps(names)}[datum.value]", grid=True, ticks=False
     )
-    chart = (
-        alt.Chart(pa.Table.from_pylist(rows, schema), height=70)
-        .mark_line(interpolate="step-after")
-        .encode(
-            x=alt.X("at:Q", title=unit, scale=alt.Scale(nice=False, zero=False)),
-            y=alt.Y("share:Q", title=None, axis=alt.Axis(format="%", tickCount=2)),
-            color=alt.Color("responses:N", scale=alt.Scale(domain=["wrong", "right"], range=charts.COLOURS[:2])),
-            strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "right"])),
-            row=alt.Row("model:N", title=None, sort=[visible(n) for n in known],
-                        header=alt.Header(labelAngle=0, labelAlign="left", labelOrient="top", labelLimit=300)),
-        )
-        .properties(title=f"{title}: shares of the right and of the wrong responses")
+    colour = alt.Scale(domain=["wrong", "right"], range=charts.COLOURS[:2])
+    chart = alt.Chart(
+        pa.Table.from_pylist(rows, schema), title=f"{title}, shares of each",
+        height=55 * len(names) + 150,
+    ).mark_line(interpolate="step-after").encode(
+        x=alt.X("at:Q", title=unit, scale=alt.Scale(nice=False, zero=False)),
+        y=alt.Y("top:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, len(names)], nice=False)),
+        color=alt.Color("responses:N", scale=colour),
+        strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "right"])),
+        detail="model:N",
+        tooltip=["model", "responses", "at", "share"],
     )  # fmt: skip
     charts.show(chart, key=f"many-{unit}")

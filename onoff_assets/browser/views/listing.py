@@ -74,8 +74,8 @@ def _file(make: Callable[[pa.Table], bytes], table: Callable[[], pa.Table]) -> b
     return make(table())
 
 
-def downloads(name: str, table: Callable[[], pa.Table]) -> None:
-    """Buttons for what the table shows; the file is made when one is pressed."""
+def downloads(name: str, table: Callable[[], pa.Table], more: Callable[[], object] | None = None) -> None:
+    """Buttons for what the table shows; the file is made when one is pressed. `more` draws another control beside."""
     with st.container(horizontal=True, vertical_alignment="center"):
         common.note("Take away what is shown:")
         for label, ending, make, kind in (
@@ -86,3 +86,5 @@ def downloads(name: str, table: Callable[[], pa.Table]) -> None:
                 label, partial(_file, make, table), f"{name}.{ending}", kind, key=f"take-{ending}",
                 on_click="ignore", type="tertiary", icon=":material/download:",
             )  # fmt: skip
+        if more is not None:
+            more()

@@ -70,7 +70,7 @@ def _table(reader: Reader, key: Key) -> None:
         empty="No problem matches.",
     )
     common.go(data_table(content, key="problems", on_ask=listing.ask(COLUMNS)))
-    listing.wait_for([] if numbers.has_ended else [numbers])
+    listing.wait_for([numbers] if known is None else [])
     listing.downloads("-".join(["problems", *key]), lambda: taken(table, order, COLUMNS))
 
 

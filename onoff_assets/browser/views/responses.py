@@ -80,7 +80,7 @@ def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
     columns = [column for column in COLUMNS if column.name in pending or column in [one.column for one in shown]]
     query, notes = listing.query_here(columns)
     search, found, searching = _search(reader, rows, query, notes)
-    notes += _notes(rows, numbers, known is None and query.columns & set(pending))
+    notes += _notes(rows, None if known is not None else numbers, bool(query.columns & set(pending)))
     answerable = query if known is not None else _answerable(query, set(pending))
     mask = None if search is None else (np.zeros(len(table), dtype=bool) if found is None else found.mask)
     order = reader.kept(
@@ -105,9 +105,13 @@ def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
         empty="Searching ..." if searching else "No response matches.",
     )
     common.go(data_table(content, key="responses", on_ask=listing.ask(COLUMNS)))
-    listing.wait_for([one for one in (numbers, searching) if one is not None and not one.has_ended])
+    waiting = [*([numbers] if known is None else []), *([searching] if searching is not None else [])]
+    listing.wait_for(waiting)
     with_text = st.session_state.get("take-text", False)
-    listing.downloads("-".join(["responses", *key]), lambda: _taken(rows, table, order, with_text))
+    listing.downloads("-".join(["responses", *key]), lambda: _taken(rows, table, order, with_text), _with_text)
+
+
+def _with_text() -> None:
     st.checkbox("with the responses' text", key="take-text")
 
 
@@ -177,9 +181,10 @@ def _answerable(query: Query, pending: set[str]) -> Query:
     )
 
 
-def _notes(rows: ResponseRows, numbers: Job[pa.Table], is_waited_for: object) -> list[Note]:
+def _notes(rows: ResponseRows, numbers: Job[pa.Table] | None, is_waited_for: bool) -> list[Note]:
+    """`numbers`: the work where it is under way."""
     found = []
-    if not numbers.has_ended:
+    if numbers is not None:
         waiting = "; the order asked for follows" if is_waited_for else ""
         found.append(Note(f"Reading the tokens: {numbers.done:,} of {len(rows.table):,} responses{waiting} ..."))
     if rows.left_out:
