@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from onoff_core.store import Generation, Store
+from onoff_core.thinking_tables import drawn_tokens
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
     row = statistics.read().to_pylist()[0]
     distributions = store.current("token_distributions", key)
     total, count = 0.0, 0
-    for table in distributions.tables(["entropy"]) if distributions else ():
+    for tokens in distributions.tables(["entropy", "forced"]) if distributions else ():
+        table = drawn_tokens(tokens)
         total += pc.sum(table["entropy"]).as_py() or 0.0
         count += table.num_rows
     row |= {"mean_entropy": total / count if count else None, **_disagreement(store, statistics)}
