@@ -24,14 +24,35 @@ class _GenerationBlocks(Extension):
 
 @lru_cache(maxsize=8)
 def variables_of(template: str) -> frozenset[str]:
-    """The variables that a template looks up and does not make itself; those that it has a default for are among them.
+    """The variables that a template looks up before it sets them; those that it has a default for are among them.
 
     Raises `jinja2.TemplateError` where it is no template.
     """
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_GenerationBlocks, loopcontrols]
     )
-    return frozenset(meta.find_undeclared_variables(environment.parse(template)))
+    tree = environment.parse(template)
+    # jinja calls undeclared what some branch may leave unset. What is set first is the template's own all the same.
+    looked_up: dict[str, bool] = {}
+    _uses(tree, looked_up, frozenset())
+    return frozenset(name for name in meta.find_undeclared_variables(tree) if looked_up.get(name, True))
+
+
+def _uses(node: nodes.Node, looked_up: dict[str, bool], own: frozenset[str]) -> None:
+    """Of each name, whether its first use is to look it up, in the order in which it would be run. `own`: parameters of
+    the macro that the node is in.
+    """
+    if isinstance(node, nodes.Name) and node.name not in own and node.ctx != "param":
+        looked_up.setdefault(node.name, node.ctx == "load")
+    if isinstance(node, (nodes.Macro, nodes.CallBlock)):
+        own = own | {argument.name for argument in node.args}
+    children = list(node.iter_child_nodes())
+    if isinstance(node, (nodes.Assign, nodes.AssignBlock, nodes.For)):  # what is set comes last
+        targets = [child for child in children if child is node.target]
+        children = [child for child in children if child is not node.target]
+        children[1 if isinstance(node, nodes.For) else len(children) : 0] = targets
+    for child in children:
+        _uses(child, looked_up, own)
 
 
 def arguments_of(template: str) -> list[str]:
