@@ -1,6 +1,8 @@
 """Thinking on models of transformers: template arguments, tags, and tokens that are put in, whichever loop decodes."""
 
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,9 +19,12 @@ from onoff_core.backends.huggingface.templates import arguments_of, variables_of
 from onoff_core.backends.huggingface.trying import plain_logits
 from onoff_core.backends.requests import Request, Response
 from onoff_core.errors import ModelError
+from onoff_core.grid.judging import open_store
+from onoff_core.grid.materialize import materialize_samples
 from onoff_core.sampling import resolve_tags, thinking_plan
-from onoff_core.study import DistributionSettings, Example, SamplingSettings, TaskSettings, ThinkingTags
+from onoff_core.study import DistributionSettings, Example, SamplingSettings, TaskSettings, ThinkingTags, load_study
 from onoff_core.tasks import render_prompt
+from tests.conftest import write_study
 
 # As Qwen3's does it: a switch, and no thinking in former turns.
 QWEN3 = """\
@@ -209,3 +214,25 @@ def test_a_budget_is_never_left_to_continuous_batching(
     for budget in (None, 6):
         list(decoding._decoder(on_gpu, requests(tiny_loaded, budget), SAMPLING, 0, 4, lambda tokens: None))
     assert chosen == ["library", "ours"]
+
+
+def test_a_run_keeps_the_arguments_and_tells_of_examples_whose_thinking_is_dropped(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(QWEN3)
+    shown = [{"question": "1 + 1?", "response": "<think>\none and one\n</think>\n\n2"}]
+    arguments = {"enable_thinking": False}
+    task = {"template_type": "model", "thinking": "auto", "examples": shown, "chat_template": arguments}
+    sampling = {"max_length": 6, "num_samples": 1}
+    write_study(tmp_path, folder, task=task, sampling=sampling, datasets={"arithmetic": {"num_examples": 1}})
+    study = load_study(tmp_path / "onoff.yaml")
+    said: list[str] = []
+    made = materialize_samples(study.partition("arithmetic|tiny"), open_store(study), said.append)
+    assert any("leaves out the thinking of all of them" in line for line in said)
+    assert made.manifest.facts["examples_without_thinking"] == [0]
+    assert made.manifest.facts["thinking"] == {**TAGS.model_dump(), "auto": True}
+    assert made.manifest.settings["task"]["chat_template"] == arguments
+    (row,) = made.generation.read().to_pylist()
+    assert row["prompt"].endswith("<think>\n\n</think>\n\n")
+    assert row["answer_start"] is None
