@@ -80,7 +80,7 @@ def thinking_plan(tokenizer: Tokenizer, task: TaskSettings, sampling: SamplingSe
     """Find all of it out before anything is drawn. Raises `ModelError` for what this model cannot do."""
     tags = resolve_tags(task.thinking, tokenizer, task.format_type)
     closing = () if tags is None or sampling.thinking_budget is None else _closing(tokenizer, tags, sampling)
-    dropped = tuple(_dropped(tokenizer, task, tags)) if task.examples else ()
+    dropped = tuple(_dropped(tokenizer, task, tags)) if task.examples or task.chat_template else ()
     warnings = (_warning(dropped, len(task.examples)),) if dropped else ()
     facts: dict[str, Any] = {}
     if tags is not None:
@@ -111,6 +111,7 @@ def _closing(tokenizer: Tokenizer, tags: ThinkingTags, sampling: SamplingSetting
 
 
 def _dropped(tokenizer: Tokenizer, task: TaskSettings, tags: ThinkingTags | None) -> list[int]:
+    """The numbers of the examples whose thinking is left out. Raises for an argument that the template has not."""
     prompt = render_prompt(_ANY_QUESTION, task, tokenizer.chat_template)
     return examples_without_thinking(prompt.text, task, known_tags(tags))
 

@@ -18,6 +18,7 @@ from onoff_core.backends.huggingface.scoring import score
 from onoff_core.backends.huggingface.templates import arguments_of, variables_of
 from onoff_core.backends.huggingface.trying import plain_logits
 from onoff_core.backends.requests import Request, Response
+from onoff_core.cli.main import main
 from onoff_core.errors import ModelError
 from onoff_core.grid.judging import open_store
 from onoff_core.grid.materialize import materialize_samples
@@ -236,3 +237,19 @@ def test_a_run_keeps_the_arguments_and_tells_of_examples_whose_thinking_is_dropp
     (row,) = made.generation.read().to_pylist()
     assert row["prompt"].endswith("<think>\n\n</think>\n\n")
     assert row["answer_start"] is None
+
+
+def test_check_tells_of_it_before_anything_runs(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    (folder / "chat_template.jinja").write_text(QWEN3)
+    monkeypatch.chdir(tmp_path)
+    shown = [{"question": "1 + 1?", "response": "<think>one and one</think>2"}]
+    task = {"template_type": "model", "examples": shown}
+    write_study(tmp_path, folder, task=task)
+    assert main(["check"]) == 0
+    assert "model tiny: task.examples: the model's chat template leaves out the thinking" in capsys.readouterr().out
+    write_study(tmp_path, folder, task={**task, "chat_template": {"reasoning_effort": "high"}})
+    assert main(["check"]) == 1
+    assert "chat template has no argument reasoning_effort; it has: enable_thinking" in capsys.readouterr().err
