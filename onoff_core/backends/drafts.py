@@ -154,9 +154,7 @@ class Draft:
                 "the weights"
             )
         if self._budget is not None:
-            if self._budget.forced_token is not None and self.response.forced_positions is not None:
-                self.response.forced_positions.append(len(self.response.token_ids))
-            self._budget.take(token)
+            self._count(self._budget, token)
         self.response.token_ids.append(token)
         self.response.logprobs.append(logprob)
         reason = self._end(token)
@@ -164,6 +162,19 @@ class Draft:
             return False
         self.response.finish_reason = reason
         return True
+
+    def _count(self, budget: ThinkingBudget, token: int) -> None:
+        forced = budget.forced_token
+        if forced is not None:
+            if token != forced:  # an engine that does not ask for `forced_token`
+                request = self.response.request
+                raise ModelError(
+                    f"problem {request.problem_id}, sample {request.sample_index}: the engine drew a token where "
+                    "sampling.thinking_budget puts one in, so it cannot keep to a budget; set it to null"
+                )
+            assert self.response.forced_positions is not None
+            self.response.forced_positions.append(len(self.response.token_ids))
+        budget.take(token)
 
     def _end(self, token: int) -> str | None:
         if token in self._model.stop_token_ids:

@@ -27,6 +27,12 @@ class PartitionSummary:
     disagreement_share: float | None = None  # of second opinions with these verdicts
     disagreement_low: float | None = None  # 95 %, on other problems like these
     disagreement_high: float | None = None
+    # where task.thinking was set
+    mean_thinking_tokens: float | None = None
+    mean_answer_tokens: float | None = None
+    truncated_in_thinking_share: float | None = None  # responses that max_length ended thinking
+    mean_thinking_entropy: float | None = None  # nats a token
+    mean_answer_entropy: float | None = None
 
 
 def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
@@ -40,7 +46,16 @@ def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
         total += pc.sum(table["entropy"]).as_py() or 0.0
         count += table.num_rows
     row |= {"mean_entropy": total / count if count else None, **_disagreement(store, statistics)}
+    row |= _entropy_of_parts(store, distributions)
     return PartitionSummary(**{field.name: row[field.name] for field in fields(PartitionSummary) if field.name in row})
+
+
+def _entropy_of_parts(store: Store, distributions: Generation | None) -> dict[str, Any]:
+    """The entropies of thinking and answer, where they were told apart in these distributions' samples."""
+    parts = None if distributions is None else store.current("part_statistics", distributions.partition)
+    if distributions is None or parts is None or parts.manifest().inputs != distributions.manifest().inputs:
+        return {}
+    return {f"mean_{row['part']}_entropy": row["mean_entropy"] for row in parts.read().to_pylist()}
 
 
 def _disagreement(store: Store, statistics: Generation) -> dict[str, Any]:

@@ -118,6 +118,14 @@ def test_a_scripted_thinking_that_is_cut_goes_on_behind_its_own_end() -> None:
     assert bytes(endless.token_ids[:-1]) == b"<r>a lon</r>g thought"
 
 
+def test_an_engine_that_puts_nothing_in_is_told() -> None:
+    of = draft(2, opened=True)
+    for token in b"ab":
+        assert not of.accept(token, -1.0)
+    with pytest.raises(ModelError, match=r"problem p, sample 0: the engine drew a token where .*thinking_budget puts"):
+        of.accept(b"c"[0], -1.0)
+
+
 def test_a_server_refuses() -> None:
     from onoff_core.backends.openai.engine import ServedModel
 

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from onoff_core.checks import check_samples, check_token_distributions
+from onoff_core.cli.main import main
 from onoff_core.grid import fingerprints
 from onoff_core.grid.judging import open_store
 from onoff_core.grid.materialize import (
@@ -254,6 +255,17 @@ def test_tags_are_part_of_what_decides_samples_only_with_a_budget(tmp_path: Path
     project.write(sampling={"max_length": 80, "thinking_budget": 24})
     settings = fingerprints.sampling_settings(project.partition)
     assert (settings["task"]["thinking"], settings["sampling"]["thinking_budget"]) == (TAGS, 24)
+
+
+def test_show_tells_them_apart(
+    thinking: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(thinking.folder)
+    assert main(["show", "|".join(KEY)]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"thinking, answer +33\.5, ", said)
+    assert re.search(r"cut off thinking +25\.0% of the responses", said)
+    assert re.search(r"thinking, answer +5\.553, 5\.553", said)
 
 
 def thought(length: int, forced: int = 0) -> Thought:
