@@ -100,10 +100,14 @@ def _thinking(study: Study) -> list[str]:
     tokenizers: dict[str, Any] = {}
     for one in study.partitions.values():
         task = one.task
-        asks = task.thinking == AUTO or task.chat_template or one.sampling.thinking_budget is not None
-        asks = asks or (task.examples and task.template_type in OWN_TEMPLATES)
+        asks = (
+            task.thinking == AUTO,
+            task.chat_template is not None,
+            one.sampling.thinking_budget is not None,
+            bool(task.examples) and task.template_type in OWN_TEMPLATES,
+        )
         try:
-            if not asks or model_source(one.model_settings, one.base_dir).startswith("hub: "):
+            if not any(asks) or model_source(one.model_settings, one.base_dir).startswith("hub: "):
                 continue
             if one.model not in tokenizers:
                 tokenizers[one.model] = open_tokenizer(one.model, one.model_settings, one.base_dir)

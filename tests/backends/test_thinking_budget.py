@@ -12,7 +12,7 @@ from onoff_core.backends.drafts import DescribedModel, Draft, uniform_stream
 from onoff_core.backends.fake import STOP, FakeTokenizer
 from onoff_core.backends.requests import Forcing, Request, Response
 from onoff_core.errors import ModelError
-from onoff_core.study import BackendOptions, FakeScript, ModelSettings, SamplingSettings, ThinkingTags
+from onoff_core.study import BackendOptions, FakeScript, ModelSettings, SamplingSettings, ThinkingTags, parse_study
 from onoff_core.tasks.thinking import as_bytes, known_tags
 
 TAGS = ThinkingTags(open="<r>", close="</r>")
@@ -116,6 +116,22 @@ def test_a_scripted_thinking_that_is_cut_goes_on_behind_its_own_end() -> None:
     assert bytes(cut.token_ids[:-1]) == b"<r>a lon</r>It is 4."
     (endless,) = drawn(fake("<r>a long thought"), [request])
     assert bytes(endless.token_ids[:-1]) == b"<r>a lon</r>g thought"
+
+
+def test_two_models_in_turns_keep_to_it() -> None:
+    models: dict[str, Any] = {
+        name: {"model_name": name, "backend_type": "fake", "backend_specific": {"script": {"responses": [letter * 20]}}}
+        for name, letter in (("one", "a"), ("two", "b"))
+    }
+    switch = {"first": "one", "second": "two", "when": {"entropy": 0.0}, "back": {"tokens": 2}}
+    models["mixed"] = {"backend_type": "switch", "switch": switch}
+    study = parse_study({"datasets": {"arithmetic": {}}, "models": models}, Path("/s/onoff.yaml"))
+    sampler = open_sampler("mixed", study.models["mixed"], Path())
+    (response,) = drawn(sampler, [Request("p", 0, PROMPT, forcing=forcing(4, opened=True))])
+    assert bytes(response.token_ids[:10]) == b"bbbb</r>bb"
+    assert response.forced_positions == [4, 5, 6, 7]
+    assert response.drawn_by is not None
+    assert len(response.drawn_by) == len(response.token_ids)
 
 
 def test_an_engine_that_puts_nothing_in_is_told() -> None:
