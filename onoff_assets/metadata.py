@@ -89,8 +89,8 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
         return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"], "second_opinion_settings": version}
     if asset in ("branches", "confidence"):
         made_from = {name: inputs[name] for name in ("rewards", "token_distributions")}
-        own = "branch_settings" if asset == "branches" else "confidence_settings"
-        return {**made_from, own: made.manifest.fingerprint}
+        decided_by = "branch_settings" if asset == "branches" else "confidence_settings"
+        return {**made_from, decided_by: made.manifest.fingerprint}
     if asset == "cross_scores":
         return {"samples": inputs["samples"]}
     return {"samples": inputs["samples"], "distribution_settings": made.manifest.fingerprint}

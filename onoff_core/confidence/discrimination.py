@@ -26,7 +26,7 @@ class Scored:
 
     def by_problem(self, of_responses: Floats) -> Floats:
         """(m,) sums over each problem's responses."""
-        return np.bincount(self.problems, of_responses, self.num_problems)
+        return np.bincount(self.problems, of_responses, self.num_problems).astype(np.float64)
 
 
 @dataclass(frozen=True)

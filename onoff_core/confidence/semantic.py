@@ -35,7 +35,7 @@ def problem_row(
     """
     answered = [one for one in classes if one is not None]
     reason = None if answered else "no response has an answer with a class"
-    known = [one for one in zip(classes, mean_log_probs, strict=True) if one[1] is not None]
+    known = [(one, value) for one, value in zip(classes, mean_log_probs, strict=True) if value is not None]
     weighted = class_entropy([one for one, _ in known], np.exp([value for _, value in known]) if known else np.zeros(0))
     if weighted is None and reason is None:
         reason = "semantic_entropy: the model drew no token of the responses with an answer"

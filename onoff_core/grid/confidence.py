@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from typing import Any
 
 import pyarrow as pa
 
@@ -104,7 +105,7 @@ def _make(
             progress.add(len(rows))
     decided = fingerprints.confidence_settings(partition)
     made_from = {name: generation.fingerprint for name, generation in inputs.items()}
-    facts = {"window": windows.window, "tail": windows.tail, "top_k": windows.top_k}
+    facts: dict[str, Any] = {"window": windows.window, "tail": windows.tail, "top_k": windows.top_k}
     beside = [name for name in missing if name != "confidence"]
     tables = _tables(partition, settings, windows, responses, inputs["rewards"]) if beside else {}
     for name in beside:

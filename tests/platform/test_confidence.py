@@ -39,15 +39,7 @@ def made(result: Any) -> set[str]:
 def test_it_is_asked_for_made_and_stale_by_its_own_settings(
     platform: Callable[..., Platform], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    there = platform(**sections(None))
-    assert made(there.materialize(KEY)) == set(CHAIN)
-    assert there.requested() == []
-    result = there.materialize(KEY, "confidence")
-    assert result.success
-    assert made(result) == set()
-    assert f"no confidence of {KEY} is asked for; to get it, write `confidence: {{}}`" in capfd.readouterr().err
-
-    there.change(lambda content: content.update(confidence={}))
+    there = platform(**sections({}))
     assert there.requested() == [KEY]
     result = there.materialize(KEY)
     assert made(result) == set(ASKED)
@@ -70,4 +62,12 @@ def test_it_is_asked_for_made_and_stale_by_its_own_settings(
     assert ui(there) == dict.fromkeys(ASKED, "fresh")
 
     there.change(lambda content: content.update(distribution={"top_k": 3}))
+    assert there.requested() == [KEY]
     assert ui(there) == {**dict.fromkeys(CHAIN, "fresh"), "token_distributions": "stale", "confidence": "stale"}
+
+    there.change(lambda content: [content.pop(name) for name in ("confidence", "distribution")])
+    capfd.readouterr()
+    result = there.materialize(KEY, "confidence")
+    assert result.success
+    assert made(result) == set()
+    assert f"no confidence of {KEY} is asked for; to get it, write `confidence: {{}}`" in capfd.readouterr().err
