@@ -50,6 +50,14 @@ def _second_opinion(row: "PartitionSummary") -> list[list[str]]:
     return [["second opinion differs", f"{fraction(row.disagreement_share)}  {interval}  on other problems like these"]]
 
 
+def _confidence(row: "PartitionSummary") -> list[list[str]]:
+    """One measure, the mean confidence, so that nobody reads the best of many for what one would give."""
+    if row.auroc is None:
+        return []
+    interval = f"[{fraction(row.auroc_low)}, {fraction(row.auroc_high)}]"
+    return [["AUROC, mean confidence", f"{fraction(row.auroc)}  {interval}  on other problems like these"]]
+
+
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.summary import partition_summary
     from onoff_core.store import Store
@@ -74,6 +82,7 @@ def run(args: argparse.Namespace) -> int:
                 ["mean tokens", "-" if row.mean_num_tokens is None else f"{row.mean_num_tokens:.1f}"],
                 ["mean entropy (nats)", fraction(row.mean_entropy)],
                 *_second_opinion(row),
+                *_confidence(row),
             ],
         )
     )

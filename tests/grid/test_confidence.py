@@ -245,14 +245,20 @@ def test_bad_settings_are_one_sentence(confidence: Any, said: str) -> None:
         parse_study(content, Path("/study/onoff.yaml"))
 
 
-def test_where_nobody_asks_it_is_a_sentence_and_no_state(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_where_nobody_asks_it_is_a_sentence_and_no_state(project: Path) -> None:
     change(project, lambda content: content.pop("confidence"))
     partition, store = opened(project)
     with pytest.raises(MissingInputError, match=r"no confidence of d\|m is asked for; .*`confidence: \{\}`"):
         materialize_confidence(partition, store)
     assert "confidence" not in partition_status(partition, None, store)
-    assert main(["show", "d|m"]) == 0
-    capsys.readouterr()
+
+
+def test_show_says_how_well_it_tells_right_from_wrong(template: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(template)
+        assert main(["show", "d|m"]) == 0
+    [row] = [row for row in rows_of(template, "confidence_statistics") if row["measure"] == "mean_confidence"]
+    assert f"AUROC, mean confidence   {row['auroc']:.3f}  [{row['auroc_low']:.3f}, " in capsys.readouterr().out
 
 
 def test_distributions_that_were_removed_are_asked_for(project: Path) -> None:
