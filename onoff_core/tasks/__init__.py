@@ -6,15 +6,17 @@ knows no tokenizer.
 """
 
 from onoff_core.tasks.formats import Extraction, extract_answer, find_answer, instruction, without_thinking
-from onoff_core.tasks.templates import ChatTemplate, Prompt, render_message, render_prompt
+from onoff_core.tasks.templates import ChatTemplate, Message, Prompt, messages_of, render_message, render_prompt
 
 __all__ = [
     "ChatTemplate",
     "Extraction",
+    "Message",
     "Prompt",
     "extract_answer",
     "find_answer",
     "instruction",
+    "messages_of",
     "render_message",
     "render_prompt",
     "without_thinking",
