@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from onoff_core.problems import Problem
     from onoff_core.problems.overlap import Overlap
 
-_SHOWN = 20
+_SHOWN = 6  # of each kind
 _TEXT_WIDTH = 70
 
 
@@ -77,9 +77,7 @@ def _report(
         f"from {threshold:g} of the n-grams of one of the two on\n"
     )
     if found.num_cut_short:
-        print(
-            f"{found.num_cut_short:,} problems share wording with more than 20,000; not all of these were compared\n"
-        )
+        print(f"{found.num_cut_short:,} problems share wording with more than 20,000; not all of these were compared\n")
     if not found.pairs:
         print(f"no problem stands in two data sets{'' if not within else ', nor twice in one'}")
         return
@@ -88,12 +86,13 @@ def _report(
             one.first,
             one.second,
             *(one.num_pairs[kind] for kind in KINDS),
+            one.num_same_answer,
             f"{one.num_first:,} of {sizes[one.first]:,}",
             f"{one.num_second:,} of {sizes[one.second]:,}",
         ]
         for one in found.between
     ]
-    print(table(["data set", "and", *KINDS, "problems of the first", "of the second"], rows))
+    print(table(["data set", "and", *KINDS, "same answer", "problems of the first", "of the second"], rows))
     print()
     questions = {(name, problem.problem_id): problem.question for name, of in problems.items() for problem in of}
     shown = [
@@ -106,7 +105,8 @@ def _report(
             "/".join(pair.second),
             _short(questions[pair.first]),
         ]
-        for pair in found.pairs[:_SHOWN]
+        for kind in KINDS
+        for pair in [one for one in found.pairs if one.kind == kind][:_SHOWN]
     ]
     print(table(["kind", "in second", "in first", "answer", "problem", "and", "question of the first"], shown))
     more = sum(sum(one.num_pairs.values()) for one in found.between) - len(shown)

@@ -90,7 +90,7 @@ def _probed(found: "Sequence[PartitionEstimate]", store: "Store", num_problems: 
 
 
 def _report(study: Study, partitions: Sequence[Partition], found: "Sequence[PartitionEstimate]", args: Any) -> None:
-    from onoff_core.grid.plan_text import bytes_text, count_text, seconds_text, tokens_of, total_text
+    from onoff_core.grid.plan_text import together_text, unknown_lines
 
     if not found:
         print(f"nothing is missing or stale of {len(partitions)} partitions")
@@ -98,24 +98,15 @@ def _report(study: Study, partitions: Sequence[Partition], found: "Sequence[Part
     one_by_one = args.assets or len(found) == 1
     print(_asset_table(found) if one_by_one else _partition_table(found))
     assets = [one for partition in found for one in partition.assets]
-    together = [
-        f"{total_text(tokens_of(assets), count_text)} tokens",
-        f"{total_text([one.seconds for one in assets], seconds_text)} one after another",
-        f"{total_text([one.num_bytes for one in assets], bytes_text)} of disk",
-    ]
-    memory = [one.memory for one in assets if one.memory is not None]
-    if memory:
-        together.append(f"up to {bytes_text(max(memory))} of memory")
-    print(f"\nin all: {', '.join(together)}")
+    print(f"\nin all: {together_text(assets)}")
     print(f"store: {study.store_path}")
     for line in dict.fromkeys(line for one in assets for line in one.basis):
         print(f"from {line}")
-    unknown = [(partition.partition.key, reason) for partition in found for reason in partition.unknown]
-    for reason in dict.fromkeys(reason for _, reason in unknown):
-        keys = [key for key, why in unknown if why == reason]
+    unknown = unknown_lines(found)
+    for reason, keys in unknown.items():
         print(f"unknown: {reason} ({', '.join(keys[:3])}{f' and {len(keys) - 3} more' if len(keys) > 3 else ''})")
-    if unknown and args.probe is None:
-        print("next: onoff plan --probe 2")
+    if any(why.asset is not None for partition in found for why in partition.unknown) and args.probe is None:
+        print("next: onoff plan --probe 2, which runs two problems of what is unknown and keeps nothing")
 
 
 def _partition_table(found: "Sequence[PartitionEstimate]") -> str:
@@ -157,7 +148,7 @@ def _asset_table(found: "Sequence[PartitionEstimate]") -> str:
                     *key,
                     asset.work.asset,
                     asset.work.state,
-                    "?" if asset.work.responses is None else f"{asset.work.responses:,}",
+                    f"{asset.work.responses:,}",
                     range_text(asset.tokens, count_text) if has_tokens else "-",
                     range_text(asset.seconds, seconds_text),
                     range_text(asset.num_bytes, bytes_text),
@@ -176,6 +167,8 @@ def _memory(process: int | None, gpu: int | None) -> str:
 
 
 def _as_json(found: "Sequence[PartitionEstimate]") -> list[dict[str, Any]]:
+    from onoff_core.grid.plan_text import unknown_lines
+
     def ends(value: Any) -> list[float] | None:
         return None if value is None else [value.low, value.high]
 
@@ -183,7 +176,7 @@ def _as_json(found: "Sequence[PartitionEstimate]") -> list[dict[str, Any]]:
         {
             "dataset": one.partition.dataset,
             "model": one.partition.model,
-            "unknown": list(one.unknown),
+            "unknown": list(unknown_lines([one])),
             "assets": [
                 {
                     "asset": asset.work.asset,

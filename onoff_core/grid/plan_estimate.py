@@ -11,8 +11,6 @@ from onoff_core.grid.plan_measured import Measured, Measurements
 from onoff_core.grid.room import distributions_bytes
 from onoff_core.study import Partition
 
-SAMPLED = ("samples",)
-
 
 @dataclass(frozen=True)
 class Range:
@@ -46,8 +44,16 @@ class Work:
 
     asset: str
     state: str  # missing, stale, partial
-    responses: int | None  # left to make; None: the data set cannot be read
+    responses: int  # left to make
     tokens_known: int | None = None  # to score, where the responses are there; None: they are to be drawn first
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Why something is not known."""
+
+    reason: str  # such as `no run of qwen3-8b`
+    asset: str | None = None  # that such a run would have made; None: the reason is a whole sentence
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Estimate:
     memory: int | None = None  # bytes, the most that was seen
     gpu_memory: int | None = None
     basis: tuple[str, ...] = ()  # what the numbers rest on
-    unknown: tuple[str, ...] = ()  # why there is none
+    unknown: tuple[Unknown, ...] = ()  # why there are none
 
 
 @dataclass(frozen=True)
@@ -73,15 +79,15 @@ class PartitionEstimate:
     wrong: str | None = None  # why nothing can be said at all; None: something can
 
     @property
-    def unknown(self) -> tuple[str, ...]:
+    def unknown(self) -> tuple[Unknown, ...]:
         reasons = (reason for one in self.assets for reason in one.unknown)
-        return tuple(dict.fromkeys([self.wrong] if self.wrong else reasons))
+        return tuple(dict.fromkeys([Unknown(self.wrong)] if self.wrong else reasons))
 
 
 @dataclass
 class _Notes:
     basis: list[str] = field(default_factory=list)
-    unknown: list[str] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
 
 
 def estimate(partition: Partition, works: Sequence[Work], measured: Measurements) -> PartitionEstimate:
@@ -98,8 +104,6 @@ def total(ranges: Iterable[Range | None]) -> Range:
 
 def _estimate(partition: Partition, work: Work, measured: Measurements) -> Estimate:
     notes = _Notes()
-    if work.responses is None:
-        return Estimate(work, unknown=("the data set cannot be read, so it is not known how many problems it has",))
     if work.responses == 0:
         return Estimate(work, tokens=Range(0, 0), seconds=Range(0, 0), num_bytes=Range(0, 0))
     runs = measured.of(work.asset)
@@ -122,7 +126,6 @@ def _tokens(
     partition: Partition, work: Work, measured: Measurements, mine: Sequence[Measured], notes: _Notes
 ) -> Range | None:
     """None: not known, or an asset of which there are none."""
-    assert work.responses is not None
     if work.asset in ("rewards", "statistics"):
         return None
     if work.asset in ("samples", "token_distributions", "cross_scores"):
@@ -160,8 +163,7 @@ def _length(partition: Partition, measured: Measurements, notes: _Notes) -> Rang
             other = [key[0] if key[1] == partition.model else key[1] for key in keys]
             notes.basis.append(f"lengths: {what} {', '.join(other)}")
             return Range(min(low for low, _ in means), max(high for _, high in means))
-    notes.unknown.append(f"no response of {partition.model} yet, nor of another model to {partition.dataset}")
-    return None
+    return None  # then there is no run that made samples of this model either, which is what is said
 
 
 def _seconds(
@@ -172,11 +174,10 @@ def _seconds(
     runs: Sequence[Measured],
     notes: _Notes,
 ) -> Range | None:
-    assert work.responses is not None
     if work.asset in ("samples", "token_distributions", "cross_scores"):
         speeds = _known(mine, lambda one: _ratio(one.costs.tokens, one.costs.work_seconds))
         if not speeds:
-            notes.unknown.append(f"no run of {partition.model} that made {work.asset} yet")
+            notes.unknown.append(Unknown(f"no run of {partition.model}", work.asset))
             return None
         _tell(notes, work.asset, mine)
         if tokens is None:
@@ -186,7 +187,7 @@ def _seconds(
     each = _known(usual, lambda one: _each(one, one.costs.work_seconds))
     if not each:
         of = "" if work.asset in ("rewards", "statistics") else f" of {partition.model}"
-        notes.unknown.append(f"no run{of} that made {work.asset} yet")
+        notes.unknown.append(Unknown(f"no run{of}", work.asset))
         return None
     _tell(notes, work.asset, usual)
     return Range.across(each) * Range.of(work.responses) + _other(usual)
@@ -210,7 +211,6 @@ def _other(runs: Sequence[Measured]) -> Range:
 def _bytes(
     partition: Partition, work: Work, tokens: Range | None, mine: Sequence[Measured], runs: Sequence[Measured]
 ) -> Range | None:
-    assert work.responses is not None
     if work.asset == "token_distributions":
         if tokens is None:
             return None

@@ -27,6 +27,8 @@ def bytes_text(value: float) -> str:
 
 def seconds_text(value: float) -> str:
     """`42 s`, `2 h 10 min`, `3 days 4 h`."""
+    if value < 0.5:
+        return "under 1 s"
     if value < 86_400:
         return duration(value)
     hours = round(value / 3600)
@@ -49,10 +51,42 @@ def range_text(found: Range | None, text: Callable[[float], str]) -> str:
 def total_text(ranges: Sequence[Range | None], text: Callable[[float], str]) -> str:
     """Of all together; `at least` where some are not known, a question mark where none is."""
     known = [one for one in ranges if one is not None]
-    if not known and ranges:
-        return NOT_KNOWN
-    told = range_text(total(known), text)
-    return told if len(known) == len(ranges) else f"{told} and more"
+    if len(known) == len(ranges):
+        return range_text(total(known), text)
+    least = text(total(known).low)
+    return NOT_KNOWN if least == text(0) else f"at least {least}"
+
+
+def together_text(assets: Sequence[Estimate]) -> str:
+    """What they take in all."""
+    seconds, num_bytes = ([getattr(one, name) for one in assets] for name in ("seconds", "num_bytes"))
+    told = {
+        "tokens": total_text(tokens_of(assets), count_text),
+        "one after another": total_text(seconds, seconds_text),
+        "of disk": total_text(num_bytes, bytes_text),
+    }
+    memory = max((one.memory for one in assets if one.memory is not None), default=None)
+    parts = [f"{value} {unit}" for unit, value in told.items() if value != NOT_KNOWN]
+    parts += [] if memory is None else [f"up to {bytes_text(memory)} of memory"]
+    return ", ".join(parts) or "unknown"
+
+
+def unknown_lines(found: Sequence[PartitionEstimate]) -> dict[str, list[str]]:
+    """Why something is unknown -> the keys of the partitions of which it is."""
+    assets: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = {}
+    for partition in found:
+        for why in partition.unknown:
+            assets.setdefault(why.reason, [])
+            keys.setdefault(why.reason, [])
+            if why.asset is not None and why.asset not in assets[why.reason]:
+                assets[why.reason].append(why.asset)
+            if partition.partition.key not in keys[why.reason]:
+                keys[why.reason].append(partition.partition.key)
+    return {
+        f"{reason} that made {' and '.join(made)} yet" if made else reason: keys[reason]
+        for reason, made in assets.items()
+    }
 
 
 def tokens_of(assets: Sequence[Estimate]) -> list[Range | None]:
@@ -65,11 +99,6 @@ def log_line(found: Sequence[PartitionEstimate]) -> str:
     assets = [one for partition in found for one in partition.assets]
     if not assets and not any(partition.wrong for partition in found):
         return "nothing to estimate: all is there"
-    told = (
-        f"estimated: {total_text(tokens_of(assets), count_text)} tokens, "
-        f"{total_text([one.seconds for one in assets], seconds_text)} one after another, "
-        f"{total_text([one.num_bytes for one in assets], bytes_text)} of disk"
-    )
-    reasons = dict.fromkeys(reason for partition in found for reason in partition.unknown)
+    told, reasons = f"estimated: {together_text(assets)}", unknown_lines(found)
     count = sum(bool(partition.unknown) for partition in found)
-    return told if not reasons else f"{told}; unknown in part for {count}: {'; '.join(reasons)} (onoff plan --probe 2)"
+    return told if not reasons else f"{told}; not known of {count}: {'; '.join(reasons)} (see onoff plan)"

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from onoff_core.errors import DatasetError, OnoffError
 from onoff_core.grid.plan_estimate import PartitionEstimate, Work, estimate
 from onoff_core.grid.plan_measured import Measurements
+from onoff_core.grid.plan_text import log_line
 from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import partition_status, wanted_cross, wanted_now
 from onoff_core.problems import load_problems, problems_version
@@ -17,6 +18,16 @@ _DONE = ("complete", "imported", "dropped")
 def estimates(partitions: Iterable[Partition], store: Store, measured: Measurements) -> list[PartitionEstimate]:
     """What is missing or stale of each partition would take; those that are complete are left out."""
     return [found for one in partitions if (found := _estimates(one, store, measured)) is not None]
+
+
+def estimate_line(partitions: Iterable[Partition], store: Store) -> str:
+    """What these would take, in one line for a log; where nothing can be said, why. Raises nothing that a user can
+    mend: a night goes on without it.
+    """
+    try:
+        return log_line(estimates(partitions, store, Measurements([store])))
+    except OnoffError as error:
+        return f"not estimated: {error}"
 
 
 def _estimates(partition: Partition, store: Store, measured: Measurements) -> PartitionEstimate | None:

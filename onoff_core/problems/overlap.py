@@ -66,6 +66,7 @@ class Between:
     first: str
     second: str
     num_pairs: Mapping[Kind, int]
+    num_same_answer: int  # pairs whose gold answers are equal as texts
     num_first: int  # problems of the first that are in a pair
     num_second: int
 
@@ -105,6 +106,8 @@ def find_overlap(
     union = index.sizes[first] + index.sizes[second] - shared
     resemblance = shared / np.maximum(1, union)
     kinds = np.where(index.whole[first] == index.whole[second], 0, np.where(resemblance >= threshold, 1, 2))
+    answers = np.array([hash("".join(problem.answer.split())) for problem in problems], dtype=np.int64)
+    same = answers[first] == answers[second]
     order = np.argsort(-resemblance, kind="stable")[:most_pairs]
     pairs = []
     for at in order:
@@ -117,28 +120,32 @@ def find_overlap(
                 float(shared[at] / index.sizes[first[at]]),
                 float(shared[at] / index.sizes[second[at]]),
                 float(resemblance[at]),
-                "".join(one.answer.split()) == "".join(other.answer.split()),
+                bool(same[at]),
             )
         )
-    return Overlap(_between(names, owner, first, second, kinds), tuple(pairs), num_cut_short)
+    return Overlap(_between(names, owner, (first, second), kinds, same), tuple(pairs), num_cut_short)
 
 
-def _between(names: Sequence[str], owner: Ints, first: Ints, second: Ints, kinds: Ints) -> tuple[Between, ...]:
+def _between(
+    names: Sequence[str], owner: Ints, found: tuple[Ints, Ints], kinds: Ints, same: NDArray[np.bool_]
+) -> tuple[Between, ...]:
+    first, second = found
     both = owner[first] * len(names) + owner[second]
-    found = []
+    between = []
     for one in np.unique(both):
         chosen = both == one
         counts = np.bincount(kinds[chosen], minlength=len(KINDS))
-        found.append(
+        between.append(
             Between(
                 names[one // len(names)],
                 names[one % len(names)],
                 dict(zip(KINDS, map(int, counts), strict=True)),
+                int(same[chosen].sum()),
                 len(np.unique(first[chosen])),
                 len(np.unique(second[chosen])),
             )
         )
-    return tuple(found)
+    return tuple(between)
 
 
 class _Index:

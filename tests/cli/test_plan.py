@@ -47,7 +47,7 @@ def test_before_any_run_it_says_that_it_does_not_know(
     assert main(["plan"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"arithmetic +tiny +samples +missing +12 +\? +\? +\? +\?", shown)
-    assert "unknown: no run of tiny that made samples yet" in shown
+    assert "unknown: no run of tiny that made samples and token_distributions yet (arithmetic|tiny)" in shown
     assert "next: onoff plan --probe 2" in shown
     assert not (folder / "store" / "samples").exists()
 

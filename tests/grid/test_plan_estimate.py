@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from onoff_core.grid.plan_estimate import Estimate, PartitionEstimate, Range, Work, total
+from onoff_core.grid.plan_estimate import Estimate, PartitionEstimate, Range, Unknown, Work, total
 from onoff_core.grid.plan_measured import Lengths
 from onoff_core.grid.plan_text import bytes_text, count_text, log_line, range_text, seconds_text, total_text
+from onoff_core.study import load_study
+from tests.conftest import MakeProject
 
 
 def lengths(*num_tokens: int, cut_off: tuple[int, ...] = (), max_length: int | None = 100) -> Lengths:
@@ -49,19 +51,26 @@ def test_ranges_go_from_the_lowest_to_the_highest() -> None:
         (range_text(Range(1200, 1800), count_text), "1.2k to 1.8k"),
         (range_text(Range(1200, 1201), count_text), "1.2k"),
         (range_text(None, count_text), "?"),
-        (total_text([Range(1, 1), None], count_text), "1 and more"),
+        (total_text([Range(10, 20), None], count_text), "at least 10"),
         (total_text([None], count_text), "?"),
+        (total_text([Range(0.1, 0.2), None], seconds_text), "?"),
     ],
 )
 def test_numbers_read_well(said: str, text: str) -> None:
     assert said == text
 
 
-def test_the_log_says_it_in_one_line_and_what_is_unknown() -> None:
+def test_the_log_says_it_in_one_line_and_what_is_unknown(make_project: MakeProject) -> None:
+    fake = {"model_name": "fake", "backend_type": "fake"}
+    make_project(models={"tiny": fake, "other": fake})
     known = Estimate(Work("samples", "missing", 8), Range(800, 900), Range(60, 120), Range(1e6, 1e6), 10**9)
-    unknown = Estimate(Work("samples", "missing", 8), unknown=("no run of other that made samples yet",))
-    line = log_line([PartitionEstimate(None, (known,)), PartitionEstimate(None, (unknown,))])  # type: ignore[arg-type]
-    assert line == (
-        "estimated: 800 to 900 and more tokens, 1 min 0 s to 2 min 0 s and more one after another, 1.0 MB and more of "
-        "disk; unknown in part for 1: no run of other that made samples yet (onoff plan --probe 2)"
+    unknown = Estimate(Work("samples", "missing", 8), unknown=(Unknown("no run of other", "samples"),))
+    partitions = [load_study().partition(f"arithmetic|{name}") for name in ("tiny", "other")]
+    found = [PartitionEstimate(of, (one,)) for of, one in zip(partitions, (known, unknown), strict=True)]
+    assert log_line(found[:1]) == (
+        "estimated: 800 to 900 tokens, 1 min 0 s to 2 min 0 s one after another, 1.0 MB of disk, up to 1.0 GB of memory"
+    )
+    assert log_line(found) == (
+        "estimated: at least 800 tokens, at least 1 min 0 s one after another, at least 1.0 MB of disk, up to 1.0 GB of "
+        "memory; not known of 1: no run of other that made samples yet (see onoff plan)"
     )
