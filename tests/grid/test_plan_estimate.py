@@ -71,6 +71,6 @@ def test_the_log_says_it_in_one_line_and_what_is_unknown(make_project: MakeProje
         "estimated: 800 to 900 tokens, 1 min 0 s to 2 min 0 s one after another, 1.0 MB of disk, up to 1.0 GB of memory"
     )
     assert log_line(found) == (
-        "estimated: at least 800 tokens, at least 1 min 0 s one after another, at least 1.0 MB of disk, up to 1.0 GB of "
-        "memory; not known of 1: no run of other that made samples yet (see onoff plan)"
+        "estimated: at least 800 tokens, at least 1 min 0 s one after another, at least 1.0 MB of disk, "
+        "up to 1.0 GB of memory; not known of 1: no run of other that made samples yet (see onoff plan)"
     )

@@ -4,10 +4,12 @@ What can be wrong is looked at before anything is computed (`check_hub`): the na
 there. A new repository is private unless the user says otherwise.
 """
 
+import logging
 import re
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.rl.card import card_text
@@ -32,6 +34,7 @@ def check_hub(repository: str, *, public: bool, overwrite: bool) -> HubTarget:
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled, RepositoryNotFoundError
 
+    _quiet()
     token = huggingface_hub.get_token()
     if token is None:
         raise ExchangeError(
@@ -40,15 +43,14 @@ def check_hub(repository: str, *, public: bool, overwrite: bool) -> HubTarget:
         )
     api = huggingface_hub.HfApi(token=token)
     try:
-        role = api.whoami()["auth"]["accessToken"]["role"]
-        if role == "read":
+        if _role(api.whoami()) == "read":
             raise ExchangeError(f"--push {repository}: the token may only read; make one that may write")
         there = api.repo_info(repository, repo_type="dataset")
     except RepositoryNotFoundError:
         return HubTarget(repository, private=not public, token=token)
     except OfflineModeIsEnabled as error:
         raise ExchangeError(f"--push {repository}: HF_HUB_OFFLINE is set, so nothing can be sent; unset it") from error
-    except (HfHubHTTPError, OSError, KeyError, TypeError) as error:
+    except (HfHubHTTPError, OSError) as error:
         raise ExchangeError(f"--push {repository}: the hub at {api.endpoint} refuses: {_said(error)}") from error
     if not overwrite:
         raise ExchangeError(
@@ -66,8 +68,11 @@ def push(written: Written, target: HubTarget) -> str:
     import datasets
     import huggingface_hub
     from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     datasets.disable_progress_bars()
+    disable_progress_bars()
+    datasets.logging.set_verbosity_error()
     name = target.repository
     try:
         with tempfile.TemporaryDirectory(prefix="onoff-push-") as cache:
@@ -88,6 +93,19 @@ def push(written: Written, target: HubTarget) -> str:
             "the same command with --overwrite sends them again"
         ) from error
     return f"{api.endpoint}/datasets/{name}"
+
+
+def _quiet() -> None:
+    """These libraries would tell of every request and every shard."""
+    for library in ("httpx", "httpx2", "huggingface_hub"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _role(whoami: Any) -> str | None:
+    """Of the token, as the hub says it; None: it is a token of another kind, whose rights are not known before."""
+    token = whoami.get("auth", {}).get("accessToken") or {}
+    role: str | None = token.get("role")
+    return role
 
 
 def _read(path: Path, cache: str):  # type: ignore[no-untyped-def]  # datasets has no types

@@ -17,14 +17,6 @@ from onoff_core.study import DatasetSettings, load_study
 from tests.exchange.rl.making import fill, make_study
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("rl")
-    make_study(folder)
-    fill(folder)
-    return folder
-
-
 @pytest.fixture
 def project(filled: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ONOFF_CONFIG", str(filled / "onoff.yaml"))
