@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
     study = load_study()
     store = Store(study.store_path)
     if args.what[0] in export_rl.RL:
+        if args.dense or args.legacy_token_strings or args.shape != "described":
+            raise ExchangeError(f"--shape, --dense and --legacy-token-strings go with {', '.join(_USUAL)}")
         return export_rl.run(args, args.what[0], study, store)
     if given := export_rl.given(args):
         raise ExchangeError(f"{given[0]} goes with --what {', '.join(export_rl.RL)}")

@@ -167,7 +167,9 @@ def _sources(args: argparse.Namespace, study: Study, store: "Store", dataset: st
                 "or export them as they are with --stale; the data card then says so"
             )
         notes += [f"Of {model}: {note}."] if note else []
-        sources.append(read_source(store, dataset, model, stale=stale))
+        partition = study.partitions.get(str(key))
+        task = None if partition is None else partition.task
+        sources.append(read_source(store, dataset, model, stale=stale, task=task))
     return sources, notes
 
 
@@ -198,8 +200,6 @@ def _is_stale(study: Study, store: "Store", key: PartitionKey) -> tuple[bool, st
 
 def _notes(sources: Sequence["Source"], choice: "Choice", dataset: str, args: argparse.Namespace) -> list[str]:
     """What a user of the data should know."""
-    from onoff_core.exchange.rl.problems import VERL_GRADES
-
     notes = []
     fewest = min(
         (rate.num_graded for source in sources for rate in source.pass_rates.values() if rate.num_graded), default=0
@@ -214,17 +214,29 @@ def _notes(sources: Sequence["Source"], choice: "Choice", dataset: str, args: ar
         first = sources[0]
         if any(task != first.task for task in tasks.values()):
             notes.append(f"The models were asked in different ways; the prompts are those of {first.model}.")
-        if first.task.template_type == "simple":
+        if first.known_task.template_type == "simple":
             notes.append(f"{first.model} was given plain text; the messages say the same as a conversation.")
-        if first.task.prefill:
-            notes.append(f"The model's turn was opened with {first.task.prefill!r}, which messages cannot say.")
-    name = args.data_source or dataset
-    if args.format == "verl" and not name.startswith(VERL_GRADES):
-        notes.append(
-            f"verl's own rules know no data_source {name!r}: name a reward function of yours "
-            "(custom_reward_function.path), or one of verl's names with --data-source, such as lighteval/MATH."
-        )
+        if args.what[0] == "problems" and first.known_task.prefill:
+            notes.append(f"The model's turn was opened with {first.known_task.prefill!r}, which messages cannot say.")
+    if args.format == "verl":
+        notes += _verls_rule(args.data_source or dataset)
     return notes
+
+
+def _verls_rule(data_source: str) -> list[str]:
+    """What is to be said where verl's own reward function would not find answers as the prompt asks for them."""
+    from onoff_core.exchange.rl.problems import VERL_LOOKS_FOR
+
+    asked, mend = r"\boxed{...}", "name lighteval/MATH with --data-source, or your own custom_reward_function.path"
+    looks_for = next((form for name, form in VERL_LOOKS_FOR.items() if data_source.startswith(name)), None)
+    if looks_for is None:
+        return [f"verl has no rule for the data_source {data_source!r}: {mend}."]
+    if looks_for != asked:
+        return [
+            f"verl's rule for the data_source {data_source!r} looks for {looks_for!r}, and the prompt asks for "
+            f"{asked}: {mend}."
+        ]
+    return []
 
 
 def _report(written: "Written", target: "HubTarget | None") -> None:

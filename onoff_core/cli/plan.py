@@ -83,8 +83,14 @@ def _probed(found: "Sequence[PartitionEstimate]", store: "Store", num_problems: 
         partition = one.partition
         if one.wrong is not None or not any(now.unknown for now in estimates([partition], store, Measurements(stores))):
             continue
-        samples = partition.sampling.num_samples
-        print(f"probe: {num_problems} problems x {samples} responses of {partition.key}, kept nowhere", file=sys.stderr)
+        drawn = num_problems * partition.sampling.num_samples
+        print(f"probe: {num_problems} problems, {drawn} responses of {partition.key}, kept nowhere", file=sys.stderr)
+        if drawn < partition.sampling.batch_size:
+            print(
+                f"note: {drawn} responses do not fill a batch of {partition.sampling.batch_size}; a whole run is "
+                "faster than this probe",
+                file=sys.stderr,
+            )
         stores.append(probe(partition, num_problems, folder, lambda line: print(f"  {line}", file=sys.stderr)))
     return Measurements(stores)
 

@@ -7,9 +7,9 @@ from onoff_core.grid.plan_estimate import PartitionEstimate, Work, estimate
 from onoff_core.grid.plan_measured import Measurements
 from onoff_core.grid.plan_text import log_line
 from onoff_core.grid.problem_versions import kept_problems_version
-from onoff_core.grid.status import partition_status, wanted_cross, wanted_now
+from onoff_core.grid.status import CurrentGenerations, partition_status, wanted_cross, wanted_now
 from onoff_core.problems import load_problems, problems_version
-from onoff_core.store import Current, Generation, Store
+from onoff_core.store import Generation, Store, current_generations
 from onoff_core.study import Partition
 
 _DONE = ("complete", "imported", "dropped")
@@ -17,7 +17,8 @@ _DONE = ("complete", "imported", "dropped")
 
 def estimates(partitions: Iterable[Partition], store: Store, measured: Measurements) -> list[PartitionEstimate]:
     """What is missing or stale of each partition would take; those that are complete are left out."""
-    return [found for one in partitions if (found := _estimates(one, store, measured)) is not None]
+    known = current_generations(store)
+    return [found for one in partitions if (found := _estimates(one, store, known, measured)) is not None]
 
 
 def estimate_line(partitions: Iterable[Partition], store: Store) -> str:
@@ -30,13 +31,15 @@ def estimate_line(partitions: Iterable[Partition], store: Store) -> str:
         return f"not estimated: {error}"
 
 
-def _estimates(partition: Partition, store: Store, measured: Measurements) -> PartitionEstimate | None:
+def _estimates(
+    partition: Partition, store: Store, known: CurrentGenerations, measured: Measurements
+) -> PartitionEstimate | None:
     try:
         version, num_problems = _problems_now(partition, store)
     except DatasetError as error:
         return PartitionEstimate(partition, (), f"the data set cannot be read: {error}")
     try:
-        works = works_of(partition, store, version, num_problems)
+        works = works_of(partition, store, known, version, num_problems)
     except OnoffError as error:  # such as a model's folder that is not there
         return PartitionEstimate(partition, (), str(error))
     return estimate(partition, works, measured) if works else None
@@ -56,13 +59,13 @@ def _problems_now(partition: Partition, store: Store) -> tuple[str, int]:
     return problems_version(problems), len(problems)
 
 
-def works_of(partition: Partition, store: Store, version: str, num_problems: int) -> list[Work]:
+def works_of(
+    partition: Partition, store: Store, known: CurrentGenerations, version: str, num_problems: int
+) -> list[Work]:
     """The assets that are neither complete nor left alone on purpose, in the order in which they are made."""
-    states = partition_status(partition, version, store)
-    current = store.current("samples", partition.names)
-    known = None if current is None else Current.of(current.manifest())
-    wanted = wanted_now(partition, version, store, known)
-    there = current if states["samples"] in ("complete", "imported") else None
+    states = partition_status(partition, version, store, known)
+    wanted = wanted_now(partition, version, store, known.get(("samples", partition.names)))
+    there = store.current("samples", partition.names) if states["samples"] in ("complete", "imported") else None
     asked = num_problems * partition.sampling.num_samples
     works = []
     for asset, state in states.items():

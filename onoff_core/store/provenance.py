@@ -255,9 +255,9 @@ def settings_that_decide(manifest: Manifest) -> Mapping[str, Any]:
     return manifest.settings
 
 
-def task_of(manifest: Manifest) -> TaskSettings:
-    """By which settings the prompts of a generation of samples were written."""
-    return _validated(manifest, "task", TaskSettings)
+def task_of(manifest: Manifest) -> TaskSettings | None:
+    """By which settings the prompts of a generation of samples were written; None: not recorded."""
+    return _validated(manifest, "task", TaskSettings) if "task" in manifest.settings else None
 
 
 def _validated(manifest: Manifest, name: str, kind: type[S]) -> S:

@@ -112,7 +112,8 @@ def test_a_probe_measures_in_a_store_that_is_thrown_away(
     folder = make_project(datasets=DATASETS)
     assert main(["plan", "--probe", "2"]) == 0
     said = capsys.readouterr()
-    assert "probe: 2 problems x 3 responses of arithmetic|tiny" in said.err
+    assert "probe: 2 problems, 6 responses of arithmetic|tiny" in said.err
+    assert "6 responses do not fill a batch of 8" in said.err
     assert "more|tiny, kept nowhere" not in said.err  # what the first tells of the model is enough
     assert "?" not in said.out.split("in all")[0]
     assert "from speed of samples: a probe on" in said.out

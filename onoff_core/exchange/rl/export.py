@@ -10,9 +10,9 @@ from onoff_core.exchange.rl.card import Card, card_text
 from onoff_core.exchange.rl.preferences import Pairing, PreferenceRows
 from onoff_core.exchange.rl.problems import SHAPES, ProblemRows, columns_of
 from onoff_core.exchange.rl.rollouts import RolloutRows
-from onoff_core.exchange.rl.selection import Choice, Selection, select
+from onoff_core.exchange.rl.selection import CONTROL, TRAIN, Choice, select
 from onoff_core.exchange.rl.sources import Source, problems_of
-from onoff_core.exchange.rl.writing import FileKind, Split, file_names, write_card, write_split
+from onoff_core.exchange.rl.writing import CARD_NAME, FileKind, Split, file_names, write_split, writing
 from onoff_core.store import Store
 from onoff_core.tasks import messages_of
 
@@ -54,7 +54,7 @@ class Written:
 
 def names_of(what: What, form: Format, *, control: bool) -> list[str]:
     """The files that an export writes."""
-    return file_names([what, *(["control"] if control else [])], _kind(form))
+    return file_names([what, *([CONTROL] if control else [])], _kind(form))
 
 
 def export_rl(store: Store, order: Order) -> Written:
@@ -66,8 +66,8 @@ def export_rl(store: Store, order: Order) -> Written:
     by_id = {row["problem_id"]: row for row in problems}
     make = {"problems": _problems, "preferences": _preferences, "rollouts": _rollouts}[order.what]
     made = make(order, by_id)
-    splits = {"train": selection.chosen, **({"control": selection.control} if selection.control else {})}
-    stems = {"train": order.what, "control": "control"}
+    splits = {TRAIN: selection.chosen, **({CONTROL: selection.control} if selection.control else {})}
+    stems = {TRAIN: order.what, CONTROL: CONTROL}
     card = Card(
         title=_title(order),
         dataset=order.dataset,
@@ -77,19 +77,20 @@ def export_rl(store: Store, order: Order) -> Written:
         columns=made.columns,
         notes=order.notes,
     )
-    written = {
-        split: write_split(
-            order.folder,
-            Split(split, stems[split], made.schema, made.rows(ids, split)),
-            _kind(order.format),
-            card.lineage,
-        )
-        for split, ids in splits.items()
-    }
-    card = replace(card, more=made.more(), counts={split: count for split, (_, count) in written.items()})
-    files = {split: path for split, (path, _) in written.items()}
-    text = card_text(card, {split: path.name for split, path in files.items()})
-    return Written(files, write_card(order.folder, text), card)
+    with writing(order.folder) as scratch:
+        written = {
+            split: write_split(
+                scratch,
+                Split(split, stems[split], made.schema, made.rows(ids, split)),
+                _kind(order.format),
+                card.lineage,
+            )
+            for split, ids in splits.items()
+        }
+        card = replace(card, more=made.more(), counts={split: count for split, (_, count) in written.items()})
+        names = {split: name for split, (name, _) in written.items()}
+        (scratch / CARD_NAME).write_text(card_text(card, names), encoding="utf-8")
+    return Written({split: order.folder / name for split, name in names.items()}, order.folder / CARD_NAME, card)
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,3 @@ def _kind(form: Format) -> FileKind:
 def _title(order: Order) -> str:
     title = f"{order.what.capitalize()} of {order.dataset}"
     return title if order.choice.band is None else f"{title}, pass rate {order.choice.band}"
-
-
-__all__ = ["FORMATS", "FORMATS_OF", "WHATS", "Format", "Order", "Selection", "What", "Written", "export_rl", "names_of"]

@@ -121,7 +121,7 @@ class PreferenceRows:
         rate = source.pass_rates[problem_id]
         texts = {"prompt": chosen["prompt"], "chosen": chosen["response"], "rejected": rejected["response"]}
         if self.conversational:
-            opened = source.task.prefill or ""  # the model's turn begins with it
+            opened = source.known_task.prefill or ""  # the model's turn begins with it
             texts = {
                 "prompt": self.prompt_of(source, problem_id),
                 "chosen": [{"role": "assistant", "content": opened + chosen["response"]}],

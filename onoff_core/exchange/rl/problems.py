@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from onoff_core.exchange.rl.selection import Choice, mean_share
+from onoff_core.exchange.rl.selection import TRAIN, Choice, mean_share
 from onoff_core.exchange.rl.sources import Source
 from onoff_core.tasks import messages_of
 
@@ -107,7 +107,7 @@ class ProblemRows:
         for index, problem_id in enumerate(problem_ids):
             yield SHAPES[shape].row(self, self.problems[problem_id], index, split)
 
-    def rates(self, problem_id: str) -> Row:
+    def rates(self, problem_id: str, split: str) -> Row:
         """The pass rate, with its interval where it is that of one model, and each model's with its results."""
         rates = [source.pass_rates[problem_id] for source in self.sources]
         alone = rates[0] if len(rates) == 1 else None
@@ -115,7 +115,7 @@ class ProblemRows:
             "pass_rate": mean_share(rates),
             "pass_rate_low": None if alone is None else alone.low,
             "pass_rate_high": None if alone is None else alone.high,
-            "band": None if self.choice.band is None else str(self.choice.band),
+            "band": None if self.choice.band is None or split != TRAIN else str(self.choice.band),
             "problems": self.sources[0].problems,
             "by_model": [
                 {
@@ -136,11 +136,11 @@ class ProblemRows:
 
     def prompt(self, question: str) -> list[dict[str, str]]:
         """The messages that the first model was given."""
-        return messages_of(question, self.sources[0].task)
+        return messages_of(question, self.sources[0].known_task)
 
 
 def _plain(of: ProblemRows, problem: Mapping[str, Any], index: int, split: str) -> Row:
-    return {**problem, "dataset": of.dataset, **of.rates(problem["problem_id"])}
+    return {**problem, "dataset": of.dataset, **of.rates(problem["problem_id"], split)}
 
 
 def _trl(of: ProblemRows, problem: Mapping[str, Any], index: int, split: str) -> Row:
@@ -153,7 +153,7 @@ def _trl(of: ProblemRows, problem: Mapping[str, Any], index: int, split: str) ->
         "reference_solution": problem["solution"],
         "subject": problem["subject"],
         "level": problem["level"],
-        **of.rates(problem["problem_id"]),
+        **of.rates(problem["problem_id"], split),
     }
 
 
@@ -169,14 +169,22 @@ def _verl(of: ProblemRows, problem: Mapping[str, Any], index: int, split: str) -
             "problem_id": problem["problem_id"],
             "dataset": of.dataset,
             "question": problem["question"],
-            **of.rates(problem["problem_id"]),
+            **of.rates(problem["problem_id"], split),
         },
     }
 
 
 SHAPES = {"plain": Shape(_PLAIN, _plain), "trl": Shape(_TRL, _trl), "verl": Shape(_VERL, _verl)}
-# What verl's own `default_compute_score` (verl/utils/reward_score/__init__.py) has a rule for, among math problems.
-VERL_GRADES = ("openai/gsm8k", "lighteval/MATH", "DigitalLearningGmbH/MATH-lighteval", "math_dapo", "numina_", "aime")
+# By how data_source begins, where the rules of verl's `default_compute_score` (verl/utils/reward_score/__init__.py)
+# look for the answer to a math problem.
+VERL_LOOKS_FOR = {
+    "lighteval/MATH": r"\boxed{...}",
+    "DigitalLearningGmbH/MATH-lighteval": r"\boxed{...}",
+    "numina_": r"\boxed{...}",
+    "openai/gsm8k": "#### ...",
+    "math_dapo": "Answer: ...",
+    "aime": "Answer: ...",
+}
 
 
 def columns_of(shape: str) -> dict[str, str]:
@@ -197,7 +205,7 @@ _MEANINGS = {
     ("", "pass_rate"): "share of right responses among those with a verdict; of several models, the mean of theirs",
     ("", "pass_rate_low"): "95 % interval (Clopper-Pearson), this problem drawn again; null: of several models",
     ("", "pass_rate_high"): "95 % interval (Clopper-Pearson), this problem drawn again; null: of several models",
-    ("", "band"): "the pass rates that were asked for; null: none were",
+    ("", "band"): "the pass rates that it was chosen by; null: it was not chosen by its pass rate",
     ("", "problems"): "the version of the data set's problems",
     ("", "by_model"): "each model's pass rate, counts, and the results (samples, rewards, statistics) they are of",
     ("", "prompt"): "the messages that the model was given",

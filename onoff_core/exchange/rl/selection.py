@@ -16,6 +16,7 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 Control = Literal["equal-size", "disjoint"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
+TRAIN, CONTROL = "train", "control"  # the splits: what was chosen, and what was drawn beside it
 _ROUNDING = 1e-9
 _MOST_VALUES = 12  # distinct pass rates that a message lists one by one
 

@@ -31,9 +31,19 @@ class Source:
     rewards: Generation
     samples: Generation
     problems: str  # the fingerprint of the data set's problems
-    task: TaskSettings  # by which the prompts were written
+    task: TaskSettings | None  # by which the prompts were written; None: nobody says
     pass_rates: Mapping[str, PassRate]  # by problem id
     stale: bool = False  # today's settings would make it anew
+
+    @property
+    def known_task(self) -> TaskSettings:
+        """By which the prompts were written. Raises `ExchangeError` where nobody says."""
+        if self.task is None:
+            raise ExchangeError(
+                f"the samples of {self.model} do not say how its prompts were written, and it is not in the study, so "
+                "there are no messages; take --format parquet, which has texts"
+            )
+        return self.task
 
     @property
     def lineage(self) -> dict[str, Any]:
@@ -47,8 +57,12 @@ class Source:
         }
 
 
-def read_source(store: Store, dataset: str, model: str, *, stale: bool = False) -> Source:
-    """Raises `StoreError` where what the statistics were made of is not there any more."""
+def read_source(
+    store: Store, dataset: str, model: str, *, stale: bool = False, task: TaskSettings | None = None
+) -> Source:
+    """`task`: of today, for samples that do not say by which settings their prompts were written. Raises
+    `ExchangeError` where what the statistics were made of is not there any more.
+    """
     key = (dataset, model)
     statistics = store.require("statistics", key)
     inputs = statistics.manifest().inputs
@@ -66,9 +80,8 @@ def read_source(store: Store, dataset: str, model: str, *, stale: bool = False) 
         for row in by_problem.read().to_pylist()
     }
     manifest = samples.manifest()
-    return Source(
-        model, statistics, rewards, samples, manifest.inputs["problems"], task_of(manifest), rates, stale=stale
-    )
+    asked = task_of(manifest) or task
+    return Source(model, statistics, rewards, samples, manifest.inputs["problems"], asked, rates, stale=stale)
 
 
 def problems_of(store: Store, dataset: str, sources: Sequence[Source]) -> list[dict[str, Any]]:

@@ -4,7 +4,10 @@ The folder is one that `datasets.load_dataset(FOLDER)` reads: the card's head sa
 """
 
 import json
+import shutil
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -45,31 +48,32 @@ def check_free(folder: Path, names: Sequence[str], *, overwrite: bool) -> None:
         )
 
 
-def write_split(folder: Path, split: Split, kind: FileKind, lineage: Any) -> tuple[Path, int]:
-    """Write one file, whole or not at all; where it is, and its number of rows. Parquet names the lineage in its
-    metadata under `onoff`.
+@contextmanager
+def writing(folder: Path) -> Iterator[Path]:
+    """A scratch folder to fill. After the block its files stand in the folder, the card last, in the place of what had
+    their names; on an error nothing has changed.
     """
-    target = folder / f"{split.stem}.{kind}"
+    made = not folder.exists()
     try:
-        with atomic.replacing(target, f".{target.name}-") as scratch:
-            if kind == "parquet":
-                count = _write_parquet(scratch, split, lineage)
-            else:
-                count = _write_lines(scratch, split)
+        folder.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=folder, prefix=".export-"))
+        try:
+            yield scratch
+            for path in sorted(scratch.iterdir(), key=lambda path: path.name == CARD_NAME):
+                atomic.put(path, folder / path.name)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+            if made and not any(folder.iterdir()):
+                folder.rmdir()
     except OSError as error:
-        raise ExchangeError(f"{target}: cannot be written ({error.strerror or error})") from error
-    return target, count
+        raise ExchangeError(f"{folder}: cannot be written ({error.strerror or error})") from error
 
 
-def write_card(folder: Path, text: str) -> Path:
-    """The data card; last, so that a folder with a card is whole."""
-    target = folder / CARD_NAME
-    try:
-        with atomic.replacing(target, f".{CARD_NAME}-") as scratch:
-            scratch.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ExchangeError(f"{target}: cannot be written ({error.strerror or error})") from error
-    return target
+def write_split(folder: Path, split: Split, kind: FileKind, lineage: Any) -> tuple[str, int]:
+    """Write one file; its name, and its number of rows. Parquet names the lineage in its metadata under `onoff`."""
+    name = f"{split.stem}.{kind}"
+    count = _write_parquet(folder / name, split, lineage) if kind == "parquet" else _write_lines(folder / name, split)
+    return name, count
 
 
 def _write_parquet(path: Path, split: Split, lineage: Any) -> int:
