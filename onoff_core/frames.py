@@ -5,6 +5,7 @@ It reads what is current through the store's own readers, and writes nothing. Ev
 otherwise today is stale: its table says so in a warning and in its schema's metadata, or is refused.
 """
 
+import sys
 import warnings
 from collections.abc import Sequence
 from functools import cached_property
@@ -28,7 +29,7 @@ from onoff_core.tables import GRID_ASSETS, SCHEMAS, TABLES
 Stale = Literal["warn", "refuse", "accept"]
 LISTS = ("topk_ids", "topk_logprobs")  # of token distributions: most of their bytes
 PARTITION, FINGERPRINT, STALE_BECAUSE = b"onoff.partition", b"onoff.fingerprint", b"onoff.stale_because"
-_RESPONSE = ("problem_id", "sample_index")
+_RESPONSE, _GRID = ("problem_id", "sample_index"), ("dataset", "model")
 
 
 class StaleResultsWarning(UserWarning):
@@ -234,7 +235,7 @@ class OpenStudy:
 
     def check_response(self, partition: str, problem_id: str | None, sample_index: int | None) -> None:
         """Raise a `StoreError` that says what there is, where the partition has no such problem or response."""
-        rows = self.samples(partition, list(_RESPONSE))
+        rows = _read(self._current("samples", split_partition_key(partition)), _RESPONSE)
         problems = list(dict.fromkeys(rows["problem_id"].to_pylist()))
         if problem_id is not None and problem_id not in problems:
             close = suggestion(problem_id, problems[:20]) + (", ..." if len(problems) > 20 else "")
@@ -281,7 +282,7 @@ class OpenStudy:
         """The study's word on each current table of a partition."""
         if self.study is None:
             return {}
-        own = [table.name for table in TABLES.values() if table.partitioned_by == ("dataset", "model")]
+        own = [table.name for table in TABLES.values() if table.partitioned_by == _GRID]
         found = {name: self.store.current(name, names) for name in own}
         judged = {
             (name, names): _judged(generation.manifest())
@@ -295,7 +296,7 @@ class OpenStudy:
         """The table with what it is, and whether it is stale, in its schema's metadata."""
         metadata = {PARTITION: "|".join(generation.partition), FINGERPRINT: generation.fingerprint}
         reason = None
-        if TABLES[generation.asset].partitioned_by == ("dataset", "model"):
+        if TABLES[generation.asset].partitioned_by == _GRID:
             reason = self.why_stale(generation.asset, "|".join(generation.partition))
         if reason is not None:
             metadata[STALE_BECAUSE] = reason
@@ -306,7 +307,15 @@ class OpenStudy:
         if self.stale == "refuse":
             raise StoreError(f"{sentence}; materialize it again, or open_study(stale='accept')")
         if self.stale == "warn":
-            warnings.warn(sentence, StaleResultsWarning, stacklevel=5)
+            warnings.warn(sentence, StaleResultsWarning, stacklevel=_frames_of_ours() + 1)
+
+
+def _frames_of_ours() -> int:
+    """How many callers in a row are of this module, so that a warning names the user's line."""
+    frame, count = sys._getframe(1), 0
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame, count = frame.f_back, count + 1
+    return count
 
 
 def _judged(manifest: Manifest) -> Judged:
@@ -318,7 +327,8 @@ def _read(generation: Generation, columns: Sequence[str], where: dict[str, Any] 
     schema = pa.schema([SCHEMAS[generation.asset].field(name) for name in columns])
     tables = []
     for index in sorted(generation.fragment_indices()):
-        there = [name for name in columns if name in generation.column_names(index)]
+        written = generation.column_names(index)
+        there = [name for name in columns if name in written] or written[:1]  # one at least, for the number of rows
         rows = generation.read_rows(index, where, there) if where else generation.read_fragment(index, there)
         if rows.num_rows or not where:
             tables.append(conform(rows, schema, generation.folder))

@@ -150,6 +150,16 @@ def real_loaded() -> Iterator[Any]:
     return load_model("smollm2-135m", settings, ROOT)
 
 
+@pytest.fixture(scope="session")
+def made_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small study over the fake engine with every asset made; tests do not change it."""
+    from tests.report.making import make_study
+
+    folder = tmp_path_factory.mktemp("made-study")
+    make_study(folder)
+    return folder
+
+
 MakeProject = Callable[..., Path]
 
 

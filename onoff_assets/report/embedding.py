@@ -5,6 +5,7 @@ what was picked. A page that does the same needs nothing else of Streamlit's.
 """
 
 import json
+import re
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -24,9 +25,10 @@ _FEWER = (MOST_ALTERNATIVES, 10, 5, 3, 1, 0)
 def component_script(name: str) -> str:
     """A component's script as an expression: its default export."""
     source = Path(components.__file__).with_name(f"{name}.js").read_text("utf-8")
-    before, export, after = source.partition("export default ")
-    if not export or "export " in after or "\nimport " in source:
+    parts = re.split(r"^export default ", source, flags=re.MULTILINE)
+    if len(parts) != 2 or re.search(r"^(?:import|export)\b", parts[0] + parts[1], re.MULTILINE):
         raise ExchangeError(f"{name}.js has to have one default export, and no import")
+    before, after = parts
     return f"(() => {{\n{before}return {after}\n}})()"
 
 
