@@ -7,7 +7,7 @@ otherwise today is stale: its table says so in a warning and in its schema's met
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -187,8 +187,10 @@ class OpenStudy:
         }
         return pa.table(columns, metadata=rows.schema.metadata)
 
-    def sql(self, query: str, parameters: Sequence[Any] | None = None) -> pa.Table:
+    def sql(self, query: str, parameters: Sequence[Any] | Mapping[str, Any] | None = None) -> pa.Table:
         """The answer of a query to the catalog, as it was published last (docs/sql.md has its tables and examples).
+
+        `parameters`: the values of `?` in their order, or of `$name` by name.
 
         Raises DuckDB's own errors for a query that is wrong.
         """

@@ -79,6 +79,7 @@ LONG_MODULES = {
     "tests.store.test_dropping",
     "tests.store.test_outside",
     "tests.store.test_upkeep",
+    "tests.test_notebooks",
 }
 
 
