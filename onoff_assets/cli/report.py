@@ -24,6 +24,7 @@ def add(commands: Any) -> None:
         metavar="PROBLEM#SAMPLE,...",
         help="which responses to show, of each partition that has them; without it a right and a wrong one of each",
     )
+    command.add_argument("--store", help="a store's folder or URL; the study's own without it")
     command.add_argument("--output", required=True, type=Path, metavar="DIR", help="folder, or NAME.html")
     command.add_argument("--title", help="heading of the first page (default: Results on, and the data sets)")
     command.add_argument(
@@ -44,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     from onoff_assets.report.writing import write_report, write_response
     from onoff_core.frames import open_study
 
-    study = open_study(stale="accept")  # the pages say what is stale
+    study = open_study(args.store, stale="accept")  # the pages say what is stale
     named = None if args.responses is None else named_responses(args.responses)
     single = args.output.suffix == ".html"
     if single and (named is None or len(named) != 1):

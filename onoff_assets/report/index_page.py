@@ -7,6 +7,7 @@ from pathlib import Path
 from onoff_assets.browser.reading import Sample
 from onoff_assets.report import figures
 from onoff_assets.report.choosing import Chosen
+from onoff_assets.report.differences import Difference, html_differences
 from onoff_assets.report.figures import Figure
 from onoff_assets.report.gathering import Gathered, Reported
 from onoff_assets.report.markup import Markup, element, joined, page
@@ -49,6 +50,7 @@ def index_page(
     cards: Sequence[Card],
     rule: str,
     sentences: Sequence[str],
+    compared: Sequence[Difference],
 ) -> str:
     here = Path(__file__)
     notes, numbers = _footnotes(gathered.there)
@@ -66,6 +68,7 @@ def index_page(
             class_="soft",
         ),
         notes,
+        html_differences(compared),
         _figures(drawings),
         _responses(cards, rule),
         element("h2", "Methods"),

@@ -166,7 +166,7 @@ def csv_table(there: Sequence[Reported]) -> str:
     rows = [
         [one.dataset, one.model, *(one.row.get(name) for name in _OF_STATISTICS), "; ".join(one.notes)] for one in there
     ]
-    return _csv(["dataset", "model", *_OF_STATISTICS, "notes"], rows)
+    return csv_text(["dataset", "model", *_OF_STATISTICS, "notes"], rows)
 
 
 def csv_at_k(there: Sequence[Reported]) -> str:
@@ -179,10 +179,10 @@ def csv_at_k(there: Sequence[Reported]) -> str:
         for k, found in one.estimates(kind).items()
     ]  # fmt: skip
     names = ["other_problems_low", "other_problems_high", "same_problems_low", "same_problems_high"]
-    return _csv(["dataset", "model", "statistic", "k", "estimate", *names], rows)
+    return csv_text(["dataset", "model", "statistic", "k", "estimate", *names], rows)
 
 
-def _csv(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+def csv_text(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """CSV in which no cell of text begins as a formula of a spreadsheet does."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

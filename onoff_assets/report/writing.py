@@ -9,6 +9,7 @@ import numpy as np
 
 from onoff_assets.report import figures
 from onoff_assets.report.choosing import DEFAULT_RULE, NAMED_RULE, Chosen, choose_named, choose_two
+from onoff_assets.report.differences import csv_differences, differences
 from onoff_assets.report.figures import Box, Series
 from onoff_assets.report.gathering import Gathered, Reported
 from onoff_assets.report.index_page import Card, Drawing, index_page
@@ -19,6 +20,7 @@ from onoff_core import atomic
 from onoff_core.errors import ExchangeError
 
 _KINDS = {"pass_at_k": ("pass@k", "at least one of k is right"), "maj_at_k": ("maj@k", "the majority of k is right")}
+_OURS = ("responses/*.html", "figures/*.svg", "*.csv", "*.tex")
 MARK = "<!-- onoff report -->"  # at the end of a first page, by which a later report knows the folder
 
 
@@ -38,7 +40,8 @@ def write_report(
     there = gathered.there
     chosen = choose_named(there, named) if named is not None else [two for one in there for two in choose_two(one)]
     cards, pages = _response_pages(gathered, chosen, alternatives)
-    drawings, sentences = _drawings(gathered), methods(there)
+    drawings, sentences, compared = _drawings(gathered), methods(there), differences(gathered)
+    rule = DEFAULT_RULE if named is None else NAMED_RULE
     files = {
         "table.csv": csv_table(there),
         "at_k.csv": csv_at_k(there),
@@ -46,12 +49,10 @@ def write_report(
         "methods.txt": "\n".join(sentences) + "\n",
         "methods.tex": "\n".join(map(latex, sentences)) + "\n",
         **{f"figures/{one.file}": one.figure.file(one.names) for one in drawings},
+        **({"differences.csv": csv_differences(compared)} if compared else {}),
         **pages,
         # the last one, so that a folder with a first page has all that it names
-        "index.html": index_page(
-            title, gathered, drawings, cards, NAMED_RULE if named is not None else DEFAULT_RULE, sentences
-        )
-        + MARK,
+        "index.html": index_page(title, gathered, drawings, cards, rule, sentences, compared) + MARK,
     }
     written = [_write(output / name, content) for name, content in files.items()]
     _remove_former(output, set(files))
@@ -80,7 +81,7 @@ def _check_folder(output: Path) -> None:
 
 def _remove_former(output: Path, names: set[str]) -> None:
     """Remove the pages and figures of the report that was here before, as far as this one has not written them anew."""
-    for former in (*output.glob("responses/*.html"), *output.glob("figures/*.svg")):
+    for former in (f for name in _OURS for f in output.glob(name)):
         if former.relative_to(output).as_posix() not in names:
             former.unlink()
 
