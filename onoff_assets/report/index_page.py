@@ -25,12 +25,15 @@ TEXT_FILES = (
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure of a report: its file's name, what it shows, and its series' names with their places."""
+    """A figure of a report: its files' name, what it shows, its series' names with their places, and the same for LaTeX
+    where there is that.
+    """
 
     file: str
     figure: Figure
     names: Mapping[str, int]
     caption: str
+    tex: str | None = None
     wide: bool = False
 
 
@@ -110,7 +113,7 @@ def _figures(drawings: Sequence[Drawing]) -> Markup | None:
         element(
             "figure",
             one.figure.inline(),
-            element("figcaption", one.caption, " ", element("a", "SVG", href=f"figures/{one.file}"), "."),
+            element("figcaption", one.caption, " ", _sources(one)),
             class_="wide" if one.wide else None,
         )
         for one in drawings
@@ -119,6 +122,11 @@ def _figures(drawings: Sequence[Drawing]) -> Markup | None:
     return joined(
         element("h2", "Figures"), figures.legend(names) if names else None, element("div", *made, class_="figures")
     )
+
+
+def _sources(one: Drawing) -> Markup:
+    svg = element("a", "SVG", href=f"figures/{one.file}.svg")
+    return svg if one.tex is None else joined(svg, ", ", element("a", "pgfplots", href=f"figures/{one.file}.tex"))
 
 
 def _responses(cards: Sequence[Card], rule: str) -> Markup:

@@ -21,6 +21,7 @@ class Column:
     title: str
     value: Callable[[Reported], tuple[str, str]]
     number: bool = True
+    short: str | None = None  # the title where there is little room; None: the same
 
 
 def columns_of(there: Sequence[Reported]) -> list[Column]:
@@ -30,12 +31,12 @@ def columns_of(there: Sequence[Reported]) -> list[Column]:
     return [
         Column("data set", lambda one: (one.dataset, ""), number=False),
         Column("model", lambda one: (one.model, ""), number=False),
-        Column("problems × responses", lambda one: (_size(one), "")),
+        Column("problems × responses", lambda one: (_size(one), ""), short="size"),
         Column("accuracy", lambda one: _estimate(one.row["accuracy"], one.interval("interval_low", "interval_high"))),
         *(_at_k("pass_at_k", "pass", k) for k in ks),
         *(_at_k("maj_at_k", "maj", k) for k in ks[-1:]),
-        Column("mean tokens", lambda one: (_number(one.row["mean_num_tokens"]), "")),
-        Column("truncated", lambda one: (percent(one.row["truncated_share"]), "")),
+        Column("mean tokens", lambda one: (_number(one.row["mean_num_tokens"]), ""), short="tokens"),
+        Column("truncated", lambda one: (percent(one.row["truncated_share"]), ""), short="trunc."),
         Column("no answer", lambda one: (percent(one.row["unanswered_share"]), "")),
     ]
 
@@ -93,16 +94,18 @@ def _cell(name: str, column: Column, content: str | Markup, **attributes: str) -
 
 
 def latex_table(there: Sequence[Reported]) -> str:
-    """A `table` for a paper that loads booktabs; a note is a comment beside its row."""
+    """A `table` for a paper that loads booktabs: of each partition a line of numbers and a line of their intervals; its
+    notes are comments.
+    """
     columns = columns_of(there)
     kinds = "".join("r" if column.number else "l" for column in columns)
     lines = [
         "% needs \\usepackage{booktabs}; written by onoff report",
         "\\begin{table}[t]",
-        "\\centering\\small\\setlength{\\tabcolsep}{4pt}",
+        "\\centering\\footnotesize\\setlength{\\tabcolsep}{4pt}",
         f"\\begin{{tabular}}{{{kinds}}}",
         "\\toprule",
-        " & ".join(_latex_title(column.title) for column in columns) + " \\\\",
+        " & ".join(_latex_title(column.short or column.title) for column in columns) + " \\\\",
         "\\midrule",
     ]
     previous = there[0].dataset
@@ -112,7 +115,9 @@ def latex_table(there: Sequence[Reported]) -> str:
             previous = one.dataset
         cells = [column.value(one) for column in columns]
         comment = "".join(f"  % {_one_line(note)}" for note in one.notes)
-        lines.append(" & ".join(_latex_cell(*cell) for cell in cells) + " \\\\" + comment)
+        lines.append(" & ".join(_latex_cell(text) for text, _ in cells) + " \\\\" + comment)
+        if any(note for _, note in cells):
+            lines.append(" & ".join(_latex_note(note) for _, note in cells) + " \\\\[2pt]")
     return "\n".join([*lines, "\\bottomrule", "\\end{tabular}", _caption(there), "\\end{table}", ""])
 
 
@@ -121,8 +126,8 @@ def _caption(there: Sequence[Reported]) -> str:
     of_each = f"{number.pop()} responses per problem. " if len(number) == 1 and None not in number else ""
     text = (
         "Accuracy, pass@$k$ and maj@$k$ in \\% with 95\\,\\% intervals for other problems like these, clustered by "
-        f"problem. {of_each}Truncated: responses ended by the limit of tokens, in \\%; no answer: responses without "
-        "one, in \\%."
+        f"problem. {of_each}Size: problems times responses to each. Tokens: their mean number. Trunc.: responses ended "
+        "by the limit of tokens, in \\%; no answer: responses without one, in \\%."
     )
     return f"\\caption{{{text}}}\n\\label{{tab:onoff}}"
 
@@ -131,9 +136,12 @@ def _latex_title(title: str) -> str:
     return latex(title) if "@" not in title else latex(title).replace("@", "@$") + "$"
 
 
-def _latex_cell(text: str, note: str) -> str:
-    shown = "--" if text == NONE else latex(text)
-    return f"{shown} {{\\scriptsize {latex(note)}}}" if note else shown
+def _latex_cell(text: str) -> str:
+    return "--" if text == NONE else latex(text)
+
+
+def _latex_note(note: str) -> str:
+    return f"{{\\scriptsize {latex(note)}}}" if note else ""
 
 
 _LATEX = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from onoff_assets.report import figures
+from onoff_assets.report import figures, pgfplots
 from onoff_assets.report.choosing import DEFAULT_RULE, NAMED_RULE, Chosen, choose_named, choose_two
 from onoff_assets.report.differences import csv_differences, differences
 from onoff_assets.report.figures import Box, Series
@@ -20,7 +20,7 @@ from onoff_core import atomic
 from onoff_core.errors import ExchangeError
 
 _KINDS = {"pass_at_k": ("pass@k", "at least one of k is right"), "maj_at_k": ("maj@k", "the majority of k is right")}
-_OURS = ("responses/*.html", "figures/*.svg", "*.csv", "*.tex")
+_OURS = ("responses/*.html", "figures/*.svg", "figures/*.tex", "*.csv", "*.tex")
 MARK = "<!-- onoff report -->"  # at the end of a first page, by which a later report knows the folder
 
 
@@ -48,7 +48,8 @@ def write_report(
         "table.tex": latex_table(there),
         "methods.txt": "\n".join(sentences) + "\n",
         "methods.tex": "\n".join(map(latex, sentences)) + "\n",
-        **{f"figures/{one.file}": one.figure.file(one.names) for one in drawings},
+        **{f"figures/{one.file}.svg": one.figure.file(one.names) for one in drawings},
+        **{f"figures/{one.file}.tex": one.tex for one in drawings if one.tex is not None},
         **({"differences.csv": csv_differences(compared)} if compared else {}),
         **pages,
         # the last one, so that a folder with a first page has all that it names
@@ -129,11 +130,12 @@ def _drawings(gathered: Gathered) -> list[Drawing]:
                 caption = f"{name} on {dataset}: {meaning}. Bands: 95 % intervals for other problems like these."
                 figure = figures.curves(dataset, series, "k responses", name)
                 names = {one.name: one.place for one in series}
-                drawings.append(Drawing(f"{kind}-{_plain(dataset)}.svg", figure, names, caption))
+                tex = pgfplots.curves(series, "k responses", name)
+                drawings.append(Drawing(f"{kind}-{_plain(dataset)}", figure, names, caption, tex))
     rows = [box for one in gathered.there for box in _boxes(one, models.index(one.model))]
     if rows:
         caption = "Lengths of responses, right and wrong apart: 5 to 95 % (line), 25 to 75 % (box), median, mean (dot)."
-        drawings.append(Drawing("lengths.svg", figures.boxes("Lengths", rows, "tokens"), {}, caption, wide=True))
+        drawings.append(Drawing("lengths", figures.boxes("Lengths", rows, "tokens"), {}, caption, wide=True))
     return drawings
 
 

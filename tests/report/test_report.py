@@ -64,7 +64,8 @@ def test_the_table_has_the_stores_numbers(report: Path, made_study: Path) -> Non
             assert float(rows[key][name]) == stored[name], name
         ends = f"[{100 * stored['interval_low']:.1f}, {100 * stored['interval_high']:.1f}]"
         assert f"{100 * stored['accuracy']:.1f}{ends}" in Page((report / "index.html").read_text()).text
-        assert f"{100 * stored['accuracy']:.1f} {{\\scriptsize {ends}}}" in (report / "table.tex").read_text()
+        assert f"& {100 * stored['accuracy']:.1f} &" in (report / "table.tex").read_text()
+        assert f"{{\\scriptsize {ends}}}" in (report / "table.tex").read_text()
     at_k = list(csv.DictReader((report / "at_k.csv").open()))
     stored = study.statistics(FIRST).to_pylist()[0]
     assert [float(row["estimate"]) for row in at_k if (row["model"], row["statistic"]) == ("first", "pass_at_k")] == [
