@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -314,7 +315,8 @@ class OpenStudy:
 
 def _frames_of_ours() -> int:
     """How many callers in a row are of this module, so that a warning names the user's line."""
-    frame, count = sys._getframe(1), 0
+    frame: FrameType | None = sys._getframe(1)
+    count = 0
     while frame is not None and frame.f_code.co_filename == __file__:
         frame, count = frame.f_back, count + 1
     return count

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from onoff_assets.report.gathering import Gathered, Reported
 from onoff_assets.report.markup import Markup, element
@@ -39,11 +40,22 @@ def differences(gathered: Gathered) -> list[Difference]:
             if row["statistic"] != "accuracy" or not of.keys() >= set(pair):
                 continue
             if all(_is_of_these(gathered.reader.store, of[model], compared) for model in pair):
-                low, high = row["other_problems_low"], row["other_problems_high"]
-                ends = None if low is None or high is None else (low, high)
-                numbers = (row["num_problems"], row["difference"], ends, row["holm_p_value"], row["num_compared"])
-                found.append(Difference(dataset, *pair, *numbers))
+                found.append(_difference(dataset, row))
     return found
+
+
+def _difference(dataset: str, row: dict[str, Any]) -> Difference:
+    low, high = row["other_problems_low"], row["other_problems_high"]
+    return Difference(
+        dataset,
+        row["first_model"],
+        row["second_model"],
+        row["num_problems"],
+        row["difference"],
+        None if low is None or high is None else (low, high),
+        row["holm_p_value"],
+        row["num_compared"],
+    )
 
 
 def _is_of_these(store: Store, one: Reported, compared: dict[str, str]) -> bool:
