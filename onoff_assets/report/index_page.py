@@ -6,6 +6,7 @@ from pathlib import Path
 
 from onoff_assets.browser.reading import Sample
 from onoff_assets.report import figures
+from onoff_assets.report.calibration import Calibration, html_calibration
 from onoff_assets.report.choosing import Chosen
 from onoff_assets.report.differences import Difference, html_differences
 from onoff_assets.report.figures import Figure
@@ -46,23 +47,29 @@ class Card:
     file: str
 
 
-def index_page(
-    title: str,
-    gathered: Gathered,
-    drawings: Sequence[Drawing],
-    cards: Sequence[Card],
-    rule: str,
-    sentences: Sequence[str],
-    compared: Sequence[Difference],
-) -> str:
-    here = Path(__file__)
-    notes, numbers = _footnotes(gathered.there)
+@dataclass(frozen=True)
+class Content:
+    """All that the first page says."""
+
+    title: str
+    gathered: Gathered
+    drawings: Sequence[Drawing]
+    cards: Sequence[Card]
+    rule: str  # by which the responses were chosen
+    sentences: Sequence[str]  # of the methods
+    compared: Sequence[Difference]
+    calibrated: Sequence[Calibration]
+
+
+def index_page(content: Content) -> str:
+    here, there = Path(__file__), content.gathered.there
+    notes, numbers = _footnotes(there)
     button = element("button", "theme: system", id="theme")
     body = joined(
-        element("header", element("h1", title), button),
-        _missing(gathered),
+        element("header", element("h1", content.title), button),
+        _missing(content.gathered),
         element("h2", "Accuracy"),
-        html_table(gathered.there, numbers),
+        html_table(there, numbers),
         element(
             "p",
             "In %. In brackets 95 % intervals for other problems like these, clustered by problem. Truncated: ended by "
@@ -71,16 +78,17 @@ def index_page(
             class_="soft",
         ),
         notes,
-        html_differences(compared),
-        _figures(drawings),
-        _responses(cards, rule),
+        html_differences(content.compared),
+        _figures(content.drawings),
+        html_calibration(content.calibrated),
+        _responses(content.cards, content.rule),
         element("h2", "Methods"),
-        element("blockquote", element("p", " ".join(sentences), class_="methods")),
+        element("blockquote", element("p", " ".join(content.sentences), class_="methods")),
         element("p", "As files: ", _files(TEXT_FILES[3:]), class_="soft"),
-        _bounds(gathered.there),
+        _bounds(there),
     )
     style = here.with_name("page.css").read_text("utf-8") + figures.page_css()
-    return page(title, element("main", body), style, here.with_name("theme.js").read_text("utf-8"))
+    return page(content.title, element("main", body), style, here.with_name("theme.js").read_text("utf-8"))
 
 
 def _files(files: Sequence[tuple[str, str]]) -> Markup:

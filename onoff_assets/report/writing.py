@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from onoff_assets.report import figures, pgfplots
+from onoff_assets.report.calibration import MEASURE, Calibration, calibrations, csv_calibration, reliability
 from onoff_assets.report.choosing import DEFAULT_RULE, NAMED_RULE, Chosen, choose_named, choose_two
 from onoff_assets.report.differences import csv_differences, differences
 from onoff_assets.report.figures import Box, Series
 from onoff_assets.report.gathering import Gathered, Reported
-from onoff_assets.report.index_page import Card, Drawing, index_page
+from onoff_assets.report.index_page import Card, Content, Drawing, index_page
 from onoff_assets.report.methods import methods
 from onoff_assets.report.response_page import response_page, tokens_of
 from onoff_assets.report.tables import csv_at_k, csv_table, latex, latex_table
@@ -40,20 +41,30 @@ def write_report(
     there = gathered.there
     chosen = choose_named(there, named) if named is not None else [two for one in there for two in choose_two(one)]
     cards, pages = _response_pages(gathered, chosen, alternatives)
-    drawings, sentences, compared = _drawings(gathered), methods(there), differences(gathered)
-    rule = DEFAULT_RULE if named is None else NAMED_RULE
+    calibrated, compared = calibrations(gathered), differences(gathered)
+    content = Content(
+        title=title,
+        gathered=gathered,
+        drawings=_drawings(gathered, calibrated),
+        cards=cards,
+        rule=DEFAULT_RULE if named is None else NAMED_RULE,
+        sentences=methods(there),
+        compared=compared,
+        calibrated=calibrated,
+    )
     files = {
         "table.csv": csv_table(there),
         "at_k.csv": csv_at_k(there),
         "table.tex": latex_table(there),
-        "methods.txt": "\n".join(sentences) + "\n",
-        "methods.tex": "\n".join(map(latex, sentences)) + "\n",
-        **{f"figures/{one.file}.svg": one.figure.file(one.names) for one in drawings},
-        **{f"figures/{one.file}.tex": one.tex for one in drawings if one.tex is not None},
+        "methods.txt": "\n".join(content.sentences) + "\n",
+        "methods.tex": "\n".join(map(latex, content.sentences)) + "\n",
+        **{f"figures/{one.file}.svg": one.figure.file(one.names) for one in content.drawings},
+        **{f"figures/{one.file}.tex": one.tex for one in content.drawings if one.tex is not None},
         **({"differences.csv": csv_differences(compared)} if compared else {}),
+        **csv_calibration(calibrated),
         **pages,
         # the last one, so that a folder with a first page has all that it names
-        "index.html": index_page(title, gathered, drawings, cards, rule, sentences, compared) + MARK,
+        "index.html": index_page(content) + MARK,
     }
     written = [_write(output / name, content) for name, content in files.items()]
     _remove_former(output, set(files))
@@ -118,8 +129,8 @@ def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._]+", "-", text).strip("-.")[:40] or "x"
 
 
-def _drawings(gathered: Gathered) -> list[Drawing]:
-    """pass@k and maj@k of each data set, and the lengths of right and wrong responses."""
+def _drawings(gathered: Gathered, calibrated: Sequence[Calibration]) -> list[Drawing]:
+    """Of each data set pass@k, maj@k and, where there is confidence, reliability; and lengths, right and wrong apart."""
     drawings, models = [], gathered.models
     for dataset in gathered.datasets:
         of = [one for one in gathered.there if one.dataset == dataset]
@@ -132,6 +143,11 @@ def _drawings(gathered: Gathered) -> list[Drawing]:
                 names = {one.name: one.place for one in series}
                 tex = pgfplots.curves(series, "k responses", name)
                 drawings.append(Drawing(f"{kind}-{_plain(dataset)}", figure, names, caption, tex))
+        drawn = reliability(dataset, calibrated, models)
+        if drawn is not None:
+            caption = f"Reliability of {MEASURE} on {dataset}: bins of equally many responses. Bands: 95 % intervals."
+            names = {one.name: one.place for one in drawn[1]}
+            drawings.append(Drawing(f"reliability-{_plain(dataset)}", drawn[0], names, caption))
     rows = [box for one in gathered.there for box in _boxes(one, models.index(one.model))]
     if rows:
         caption = "Lengths of responses, right and wrong apart: 5 to 95 % (line), 25 to 75 % (box), median, mean (dot)."
