@@ -130,7 +130,7 @@ def _plain(text: str) -> str:
 
 
 def _drawings(gathered: Gathered, calibrated: Sequence[Calibration]) -> list[Drawing]:
-    """Of each data set pass@k, maj@k and, where there is confidence, reliability; and lengths, right and wrong apart."""
+    """Of each data set pass@k, maj@k and, where there is confidence, reliability; lengths, right and wrong apart."""
     drawings, models = [], gathered.models
     for dataset in gathered.datasets:
         of = [one for one in gathered.there if one.dataset == dataset]
