@@ -12,6 +12,7 @@ from onoff_assets.report.tables import NONE, csv_text
 from onoff_core.tables import TABLES
 
 MEASURE = "mean_log_prob"  # whose reliability is drawn; chosen beforehand, not for its result
+_OPEN = 12  # rows of the table that are shown at once
 _TABLES = ("confidence_statistics", "confidence_bins", "confidence_voting")
 
 
@@ -58,7 +59,8 @@ def reliability(
             series.append(Series(one.of.model, points, models.index(one.of.model)))
     if not series:
         return None
-    return figures.reliability(dataset, series, "probability of being right, by confidence", "right"), series
+    figure = figures.reliability(dataset, series, "probability of being right, by confidence", "share that is right")
+    return figure, series
 
 
 def html_calibration(found: Sequence[Calibration]) -> Markup | None:
@@ -86,8 +88,13 @@ def html_calibration(found: Sequence[Calibration]) -> Markup | None:
     return element(
         "section",
         element("h2", "Confidence"),
-        element("div", table, class_="scroll", tabindex="0", role="region", aria_label="confidence"),
         element("p", said, files, ".", class_="soft"),
+        element(
+            "details",
+            element("summary", f"{len(rows)} rows: AUROC and calibration of each measure"),
+            element("div", table, class_="scroll", tabindex="0", role="region", aria_label="confidence"),
+            open=len(rows) <= _OPEN,
+        ),
     )
 
 

@@ -50,5 +50,4 @@ function draw() {
 if (told.theme) setTheme(told.theme);
 draw();
 if (Number.isInteger(told.opened)) pick(told.opened);
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 watchTheme(draw);

@@ -1,14 +1,17 @@
-// A button that lays the page's theme: the reader's own, light, dark. Each page has it.
-const THEMES = ["light dark", "light", "dark"];
+// The page's theme: the reader's own, or light or dark by the button. What is drawn follows the root's color-scheme, so that
+// is always one of the two.
+const THEMES = ["system", "light", "dark"];
+const dark = matchMedia("(prefers-color-scheme: dark)");
 const watchers = [];
+let theme = "system";
 function watchTheme(changed) { watchers.push(changed); }
-function setTheme(scheme) {
-  document.documentElement.style.colorScheme = scheme;
+function setTheme(wanted) {
+  theme = wanted;
+  document.documentElement.style.colorScheme = theme === "system" ? (dark.matches ? "dark" : "light") : theme;
   const button = document.getElementById("theme");
-  if (button) button.textContent = "theme: " + (scheme === "light dark" ? "system" : scheme);
+  if (button) button.textContent = "theme: " + theme;
   watchers.forEach((changed) => changed());
 }
-document.getElementById("theme")?.addEventListener("click", () => {
-  const now = document.documentElement.style.colorScheme || "light dark";
-  setTheme(THEMES[(THEMES.indexOf(now) + 1) % THEMES.length]);
-});
+document.getElementById("theme")?.addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]));
+dark.addEventListener("change", () => setTheme(theme));
+setTheme("system");

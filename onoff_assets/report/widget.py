@@ -23,7 +23,7 @@ class ResponseView:
     def _repr_html_(self) -> str:
         """The page in a frame of its own, in which its script runs and nothing of the notebook can be reached."""
         return (
-            f'<iframe srcdoc="{html.escape(self.page)}" sandbox="allow-scripts" title="a response, token by token" '
+            f'<iframe srcdoc="{html.escape(self.page)}" sandbox="allow-scripts allow-downloads" title="a response, token by token" '
             f'style="width:100%;height:{self.height}px;border:0"></iframe>'
         )
 

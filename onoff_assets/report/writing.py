@@ -143,6 +143,7 @@ def _drawings(gathered: Gathered, calibrated: Sequence[Calibration]) -> list[Dra
                 names = {one.name: one.place for one in series}
                 tex = pgfplots.curves(series, "k responses", name)
                 drawings.append(Drawing(f"{kind}-{_plain(dataset)}", figure, names, caption, tex))
+    for dataset in gathered.datasets:
         drawn = reliability(dataset, calibrated, models)
         if drawn is not None:
             caption = f"Reliability of {MEASURE} on {dataset}: bins of equally many responses. Bands: 95 % intervals."

@@ -287,7 +287,7 @@ def test_a_notebook_shows_a_response_in_a_frame(made_study: Path) -> None:
     shown = study.view(FIRST, problem, 1, token=2, theme="dark")
     frame = Page(shown._repr_html_())
     ((tag, attributes),) = frame.elements
-    assert (tag, attributes["sandbox"]) == ("iframe", "allow-scripts")
+    assert (tag, attributes["sandbox"]) == ("iframe", "allow-scripts allow-downloads")
     assert attributes["srcdoc"] == shown.page
     told = json.loads(Page(shown.page).data["response"])
     assert (told["opened"], told["theme"], told["address"]) == (2, "dark", False)
