@@ -23,8 +23,8 @@ class ResponseView:
     def _repr_html_(self) -> str:
         """The page in a frame of its own, in which its script runs and nothing of the notebook can be reached."""
         return (
-            f'<iframe srcdoc="{html.escape(self.page)}" sandbox="allow-scripts allow-downloads" title="a response, token by token" '
-            f'style="width:100%;height:{self.height}px;border:0"></iframe>'
+            f'<iframe srcdoc="{html.escape(self.page)}" sandbox="allow-scripts allow-downloads" '
+            f'title="a response, token by token" style="width:100%;height:{self.height}px;border:0"></iframe>'
         )
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:

@@ -142,13 +142,13 @@ def _drawings(gathered: Gathered, calibrated: Sequence[Calibration]) -> list[Dra
                 figure = figures.curves(dataset, series, "k responses", name)
                 names = {one.name: one.place for one in series}
                 tex = pgfplots.curves(series, "k responses", name)
-                drawings.append(Drawing(f"{kind}-{_plain(dataset)}", figure, names, caption, tex))
+                drawings.append(Drawing(f"{kind}-{dataset}", figure, names, caption, tex))
     for dataset in gathered.datasets:
         drawn = reliability(dataset, calibrated, models)
         if drawn is not None:
             caption = f"Reliability of {MEASURE} on {dataset}: bins of equally many responses. Bands: 95 % intervals."
             names = {one.name: one.place for one in drawn[1]}
-            drawings.append(Drawing(f"reliability-{_plain(dataset)}", drawn[0], names, caption))
+            drawings.append(Drawing(f"reliability-{dataset}", drawn[0], names, caption))
     rows = [box for one in gathered.there for box in _boxes(one, models.index(one.model))]
     if rows:
         caption = "Lengths of responses, right and wrong apart: 5 to 95 % (line), 25 to 75 % (box), median, mean (dot)."
