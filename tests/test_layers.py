@@ -28,6 +28,7 @@ LAYERS: list[set[str]] = [
     {"grid"},
     {"exchange", "series"},
     {"cli"},
+    {"frames"},
 ]
 # Names that notebooks know from where they once were: (module, what it may import from above itself, when asked).
 FORMER_NAMES = {

@@ -335,7 +335,7 @@ function replaceToken(i) {
 }
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component;
+  const { data, parentElement, setStateValue, writeAddress = replaceToken } = component;  // a static page has its own
   const root = parentElement.querySelector("#view");
   if (!root || !data) return undefined;
   const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
@@ -343,6 +343,6 @@ export default function (component) {
   let view = instances.get(parentElement);
   if (!view || view.root !== root) { view = new View(root); instances.set(parentElement, view); }
   // every click comes here again with the same document: then the text is not read again
-  view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)), (i) => { replaceToken(i); setStateValue("picked", i); });
+  view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)), (i) => { writeAddress(i); setStateValue("picked", i); });
   return () => clearTimeout(view.timer);
 }
