@@ -11,6 +11,7 @@ from onoff_core.study import load_study
 
 # kind of file: the asset it is made from
 WHAT = {"samples": "statistics", "distributions": "token_distributions", "process-rewards": "branches"}
+NOTES = "notes"  # made from no asset
 _USUAL = ("samples", "distributions")
 
 
@@ -27,9 +28,9 @@ def add(commands: Any) -> None:
         "--what",
         type=_what,
         default=_USUAL,
-        metavar=",".join(WHAT),
+        metavar=",".join((*WHAT, NOTES)),
         help="which files (default: samples and distributions); process-rewards: a line a response with its steps and "
-        "their values, from branches at steps",
+        "their values, from branches at steps; notes: what was noted in the browser",
     )
     command.add_argument(
         "--shape",
@@ -53,14 +54,20 @@ def add(commands: Any) -> None:
 
 def _what(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    unknown = [name for name in names if name not in WHAT]
+    unknown = [name for name in names if name not in (*WHAT, NOTES)]
     if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(WHAT)}")
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join((*WHAT, NOTES))}")
     return names
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.exchange import ExportOptions, export_distributions, export_process_rewards, export_results
+    from onoff_core.exchange import (
+        ExportOptions,
+        export_distributions,
+        export_notes,
+        export_process_rewards,
+        export_results,
+    )
     from onoff_core.store import Store
 
     study = load_study()
@@ -68,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
     key = named_or_stored(study, store, args)
     partition = study.partitions.get(str(key))  # None: no longer in the study
     written: list[Path] = []
-    assets = [WHAT[what] for what in args.what]
+    assets = [WHAT[what] for what in args.what if what != NOTES]
     require(store, key, *assets)
     options = ExportOptions(
         use_logits=partition is not None and partition.distribution.use_logits,
@@ -86,6 +93,8 @@ def run(args: argparse.Namespace) -> int:
         written += export_distributions(store, key, args.output, options, print)
     if "process-rewards" in args.what:
         written += export_process_rewards(store, key, args.output, print)
+    if NOTES in args.what:
+        written += export_notes(store, key, args.output, print)
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
     samples = store.current("samples", key)
