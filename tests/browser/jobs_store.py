@@ -1,4 +1,4 @@
-"""A made-up store with what the jobs of a reader need: branches, cross-scores, two models that part, a run in between."""
+"""A made-up store with what a reader's jobs need: branches, cross-scores, two models that part, a run in between."""
 
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from onoff_core.tables import SCHEMAS
 from tests.store.making import filled
 
 RIGHT, WRONG = " so the answer is 2.\n\n then x = 2, so the answer is 2", " so the answer is 2.\n\n let x = 3, so 3"
-PARTING = 8  # the first token at which the two differ
-BRANCHED = 8  # with alternatives that were tried
+PARTING = 7  # the first token at which the two differ
+BRANCHED = 7  # with alternatives that were tried
 RUN = "6eb66dca-0000-4000-8000-1234567890ab"
 TRIED, GOOD, BAD = 32, 14, 3  # continuations of each of two tokens; right ones of the alternative, of the sampled one
 PARTS, DONE = 4, 2  # problems of the partition that is being sampled; those that are done
@@ -56,7 +56,7 @@ def write_branches(store: Store, position: int) -> None:
         {**place, **counted, "token_id": tried, "probability": 0.2, "is_sampled": False, "num_correct": GOOD,
          "value": GOOD / TRIED, "value_low": 0.264, "value_high": 0.623, "effect": "gained"},
     ]  # fmt: skip
-    ends = {1: encode(" x = 2, so the answer is 2") + [STOP], 0: encode(" x = 3, so the answer is 3") + [STOP]}
+    ends = [[*encode(f" x = {n}, so the answer is {n}"), STOP] for n in (3, 2)]
     continuations = [
         {**place, "token_id": token, "continuation_index": i, "token_ids": ends[int(i < right)],
          "response": "", "finish_reason": "stop", "num_tokens": 5, "reward": int(i < right),
@@ -95,11 +95,20 @@ def write_cross_scores(store: Store) -> None:
 
 def write_unfinished(store: Store, done: int = DONE) -> None:
     """d|going: samples of which `done` problems of PARTS are there."""
+    keep_vocabulary(store)
     for index, problem in enumerate(problems(False)[:done]):
         generation = store.generation("samples", ("d", "going"), "9" * 16)
         generation.begin({"seed": 0})
         rows = [sample_row(problem, i, made) for i, made in enumerate(problem.responses)]
         generation.write_fragment(index, [pa.Table.from_pylist(rows, schema=SCHEMAS["samples"])])
+
+
+def keep_vocabulary(store: Store) -> None:
+    generation = store.generation("vocabulary", ("going",), "v" * 16)
+    if not generation.is_complete:
+        generation.write_fragment(0, [store.require("vocabulary", ("m",)).read()])
+        generation.complete({}, {}, {})
+        store.make_current(generation)
 
 
 def finish(store: Store) -> None:

@@ -26,11 +26,10 @@ export default function ({ data: bytes, parentElement }) {
     if (state.note) made.title = state.note;
     return made;
   });
-  const line = element("div", "line", ...states, ...data.facts.map(shown));
   const notes = data.states.filter((state) => state.note).map((state) => element("p", "why", state.note));
-  const all = element("details", "", element("summary", "", "all settings" + (data.blocks.length ? ", prompt and its tokens" : "")),
+  const all = element("details", "", element("summary", "", "settings" + (data.blocks.length ? ", prompt and its tokens" : "")),
     element("table", "", element("tbody", "", ...[...data.facts, ...data.more].map(row))),
     ...data.blocks.flatMap((block) => [element("h4", "", block.title), element("pre", "", block.text)]));
   all.open = wasOpen;
-  root.replaceChildren(line, ...notes, all);
+  root.replaceChildren(element("div", "line", ...states, ...data.facts.map(shown), all), ...notes);
 }

@@ -1,5 +1,5 @@
 // The tokens of one response. In: bytes, a line {document, initial, peek, noted} and then {text, mark, kind, measures,
-// branches}. Out: state `picked`, a position, and `looks`, colour and threshold, which the address has too. The default export runs again at every change of data or theme with the same
+// branches}. Out: state `picked`, a position, and `looks`, {colour, unsure} as the address has them. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
 let walking = false;  // whether the keyboard was in the tokens; if so, the next response gets it too
@@ -131,7 +131,7 @@ class View {
     this.limitInput.value = this.limit = limit;
     const looks = { colour: usual, unsure: isUsual ? null : limit + (this.limitKind === "percentile" ? "%" : "") };
     replaceInAddress(looks);
-    this.tell(`${looks.colour} ${looks.unsure ?? ""}`);
+    this.tell(looks);
   }
 
   say(text) {
@@ -180,7 +180,7 @@ class View {
       ...swatches.map((text, i) => element("span", { className: "swatch e" + i }, text)),
       element("span", { className: "means" }, measure.meaning),
       ...(this.branchAt.size ? [element("span", { className: "branches" },
-        `▔ ${this.branchAt.size} tokens with alternatives that were tried (b goes to the next)`)] : []));
+        `${this.branchAt.size} tokens with alternatives that were tried (b goes to the next)`)] : []));
   }
 
   describe(i) {
@@ -338,6 +338,8 @@ class View {
     const x = (at) => ((at + 0.5) / n) * width, y = (value) => 3 + (1 - value) * (height - 6);
     const points = [...this.branchAt].sort((a, b) => a[0] - b[0]);
     draw.strokeStyle = draw.fillStyle = ink;
+    draw.font = "11px " + (style.getPropertyValue("--st-font") || "sans-serif");
+    draw.fillText("value: share of continuations that are right, 0 to 1", 2, points[0][1].value > 0.5 ? height - 4 : 10);
     draw.globalAlpha = 0.35;
     for (const [at, one] of points)
       if (one.low !== null) draw.fillRect(x(at) - 1, y(one.high), 2, Math.max(1, y(one.low) - y(one.high)));

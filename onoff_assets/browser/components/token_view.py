@@ -81,8 +81,8 @@ def token_view(
     key: str,
     peek: int | None = None,
     noted: Sequence[int] = (),
-) -> int | None:
-    """Show the tokens. Returns the position that is picked, or None.
+) -> tuple[int | None, dict[str, str | None] | None]:
+    """Show the tokens. Returns the position that is picked, and colour and threshold if they were changed here.
 
     `initial` is the position shown first and must stay the same while the document does: what is sent must not depend
     on the selection, or every click would send the whole text again. Bytes are passed on as they are. `peek`: how many
@@ -91,7 +91,9 @@ def token_view(
     """
     # on a line of its own, so that the script can read it without the rest
     data = as_bytes({"document": document, "initial": initial, "peek": peek, "noted": list(noted)}) + b"\n" + content
-    picked = _MOUNT(
+    state = _MOUNT(
         key=key, data=data, default={"picked": initial}, on_picked_change=lambda: None, on_looks_change=lambda: None
-    ).picked
-    return picked if isinstance(picked, int) else None
+    )
+    picked, looks = state.picked, state.looks
+    changed = {name: looks.get(name) for name in ("colour", "unsure")} if looks else None
+    return (picked if isinstance(picked, int) else None), changed

@@ -46,8 +46,8 @@ def show() -> None:
         st.button("⇄ swap the two", on_click=common.set_link, kwargs={"model": other, "other": key[1]})
     common.keep_link(Link(*key, other=other))
     keys = (key, (key[0], other))
-    for number, one in enumerate(keys):
-        strip.show(reader, one, name=f"strip-{number}")
+    for one in keys:
+        strip.show(reader, one, name=one[1])
     pair = (reader.responses(keys[0]), reader.responses(keys[1]))
     means = [problem_means(responses.table) for responses in pair]
     _difference(keys, pair, means)

@@ -86,24 +86,32 @@ def _leads_to(reader: Reader, key: Key, sample: Sample) -> None:
     here = Link(*key, problem=sample.problem_id, sample=sample.sample_index)
     common.link_to("problem", "all samples", Link(*key, problem=sample.problem_id).query())
     common.link_to("side_by_side", "side by side", here.query())
-    others = [model for dataset, model in reader.partitions() if dataset == key[0] and model != key[1]]
+    complete = [
+        dataset_model for dataset_model in reader.partitions() if reader.store.current("samples", dataset_model)
+    ]
+    models = [model for dataset, model in complete if dataset == key[0]]
+    others = [model for model in models if model != key[1]]
     if others:
-        query = Link(key[0], others[0], key[1], sample.problem_id, sample.sample_index).query()
-        common.link_to("response", f"the same by {others[0]}", query)
+        following = next((model for model in others if model > key[1]), others[0])  # so that links go round
+        query = Link(key[0], following, key[1], sample.problem_id, sample.sample_index).query()
+        common.link_to("response", f"the same by {following}", query)
 
 
 def _question(sample: Sample) -> None:
     left, right = st.columns([3, 2])
-    with left.container(border=True):
+    with left, st.container(border=True, key="question", gap="xsmall"):
         common.note(f"problem {sample.problem_id}, sample {sample.sample_index}")
         question = sample.question
         st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
-    with right.container(border=True):
+        if sample.solution:
+            with st.expander("Reference solution"):
+                st.markdown(as_markdown(sample.solution))
+    with right, st.container(border=True, key="verdict", gap="xsmall"):
         st.markdown(f"**{escaped(VERDICTS.get(sample.status, str(sample.status)))}**")
         ending = ENDINGS.get(sample.finish_reason, sample.finish_reason)
         reward = "–" if sample.reward is None else sample.reward
         common.note(f"reward {reward}, {len(sample.token_ids)} tokens, {ending}")
-        gold, extracted = st.columns(2)
+        gold, extracted = st.columns(2, gap="small")
         with gold:
             common.note("gold answer")
             st.markdown(as_answer(sample.answer) if sample.answer else "–")
@@ -111,9 +119,6 @@ def _question(sample: Sample) -> None:
             common.note("extracted answer")
             answer = "–" if sample.extracted_answer is None else plain(sample.extracted_answer)
             st.code(answer, language=None, wrap_lines=True)
-    if sample.solution:
-        with st.expander("Reference solution"):
-            st.markdown(as_markdown(sample.solution))
 
 
 def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int | None, noted: list[int]) -> None:

@@ -52,9 +52,8 @@ def show() -> None:
         return
     link = Link(*key, other, problem, indices[0], link.token, other_sample=indices[1])
     common.keep_link(link)
-    strip.show(reader, key)
-    if other != key[1]:
-        strip.show(reader, (key[0], other), name="strip-other")
+    for model in dict.fromkeys((key[1], other)):
+        strip.show(reader, (key[0], model), name=model)
     pair = [reader.sample(responses, problem, indices[0]), reader.sample(others, problem, indices[1])]
     _question(pair[0])
     references = [name for name in references_of(reader, responses) if name == other or other == key[1]]
@@ -212,7 +211,7 @@ def _same_fragment(
 ) -> None:
     left, right = st.columns([3, 2])
     with left:
-        at = token_view(content, document=document, initial=initial, key=f"tokens-{document}")
+        at, _ = token_view(content, document=document, initial=initial, key=f"tokens-{document}")
     with right:
         if at is None or not 0 <= at < len(text.rows):
             st.info("Click a token to see both models' numbers. The farther apart they are, the stronger the fill.")

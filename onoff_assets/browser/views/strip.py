@@ -15,8 +15,11 @@ from onoff_assets.browser.views import common
 _REFRESHED_EVERY = 3.0  # seconds, while something is being made
 
 
-def show(reader: Reader, key: Key, blocks: Sequence[Block] = (), name: str = "strip") -> None:
-    """Show the strip; it is drawn anew by itself, without the page, while a run is at it."""
+def show(reader: Reader, key: Key, blocks: Sequence[Block] = (), name: str = "") -> None:
+    """Show the strip, with a name in front where a page has several of them.
+
+    It is drawn anew by itself, without the page, while a run is at it.
+    """
     facts = facts_of(reader, key, common.study()[0])
     if not _is_running(facts):
         _draw(facts, blocks, name)
@@ -36,7 +39,8 @@ def _is_running(facts: Facts) -> bool:
 
 
 def _draw(facts: Facts, blocks: Sequence[Block], name: str) -> None:
-    shown = [Shown(fact.name, fact.value, fact.title) for fact in facts.short]
+    named = [Shown("", name)] if name else []
+    shown = named + [Shown(fact.name, fact.value, fact.title) for fact in facts.short]
     if facts.completed_at is not None:
         stamp = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(facts.completed_at))
         shown.append(Shown("made", age(facts.completed_at, time.time()), stamp))
@@ -44,7 +48,7 @@ def _draw(facts: Facts, blocks: Sequence[Block], name: str) -> None:
         href = f"{common.DAGSTER_URL}/runs/{quote(facts.run, safe='')}"
         shown.append(Shown("run", facts.run[:8], facts.run, href))
     more = [Shown(fact.name, fact.value, fact.title) for fact in facts.more]
-    facts_strip(_states(facts), shown, more, blocks, key=name)
+    facts_strip(_states(facts), shown, more, blocks, key=f"strip-{name}")
 
 
 def _states(facts: Facts) -> list[State]:

@@ -58,17 +58,17 @@ def _opening(document: str, token: int | None) -> dict[str, Any]:
     opened = st.session_state.get("opened")
     if opened is None or opened["document"] != document or token not in (opened["initial"], opened["written"]):
         count = 0 if opened is None else opened["count"] + 1
-        opened = {"document": document, "initial": token, "written": token, "count": count}
+        opened = {"document": document, "initial": token, "written": token, "count": count, "looks": None}
         st.session_state["opened"] = opened
     return opened
 
 
 @st.fragment
 def _fragment(panel: Panel, content: bytes, opened: dict[str, Any]) -> None:
-    left, right = st.columns(2)
+    left, right = st.columns([4, 3])
     with left:
         document = f"{opened['document']}#{opened['count']}"
-        picked = token_view(
+        picked, looks = token_view(
             content,
             document=document,
             initial=opened["initial"],
@@ -77,10 +77,14 @@ def _fragment(panel: Panel, content: bytes, opened: dict[str, Any]) -> None:
             noted=panel.noted,
         )
     if picked is not None and 0 <= picked < len(panel.sample.token_ids):
-        common.set_link(token=picked)
+        if picked != opened["written"]:
+            common.set_link(token=picked, branch=None)
         opened["written"] = picked
     else:
         picked = None
+    if looks is not None and looks != opened["looks"]:
+        opened["looks"] = looks
+        common.set_link(**looks)
     common.remember()
     with right:
         if panel.distributions is None:
