@@ -5,7 +5,7 @@ it was made from what is current. What is being made is counted in responses.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow.compute as pc
@@ -51,6 +51,7 @@ class Stale:
 class Facts:
     """What the strip shows of a partition."""
 
+    key: Key
     short: tuple[Fact, ...]
     more: tuple[Fact, ...]
     completed_at: float | None  # seconds since 1970, of the samples; None: they are not complete
@@ -78,6 +79,7 @@ def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:
             *_drawing(sampling, sampling.seed),
         )
     return Facts(
+        key,
         short,
         more,
         None if samples is None else samples.completed_at,
@@ -157,7 +159,8 @@ def _stale(store: Store, key: Key, manifests: Mapping[str, Manifest], study: Stu
         for asset, manifest in manifests.items()
     }
     try:
-        judged = StudyJudge(study, store).judge(found)
+        judge = StudyJudge(replace(study, datasets={key[0]: study.datasets[key[0]]}), store)  # asks of this one alone
+        judged = judge.judge(found)
     except OnoffError:  # such as a model's folder that is not on this machine: then nobody can tell
         return _behind(manifests)
     return tuple(

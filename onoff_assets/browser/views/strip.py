@@ -12,7 +12,8 @@ from onoff_assets.browser.reading import Key, Reader
 from onoff_assets.browser.text import age
 from onoff_assets.browser.views import common
 
-_REFRESHED_EVERY = 3.0  # seconds, while something is being made
+# Seconds, while something is being made, and where that cannot be told, as on S3, whose listings cost.
+_REFRESHED_EVERY, _REFRESHED_SELDOM = 3.0, 20.0
 
 
 def show(reader: Reader, key: Key, blocks: Sequence[Block] = (), name: str = "") -> None:
@@ -31,7 +32,8 @@ def show(reader: Reader, key: Key, blocks: Sequence[Block] = (), name: str = "")
             st.rerun()  # it is complete: the whole page reads it
         _draw(now, blocks, name)
 
-    st.fragment(again, run_every=_REFRESHED_EVERY)()
+    seldom = not any(one.is_written for one in facts.underway)
+    st.fragment(again, run_every=_REFRESHED_SELDOM if seldom else _REFRESHED_EVERY)()
 
 
 def _is_running(facts: Facts) -> bool:
@@ -47,6 +49,10 @@ def _draw(facts: Facts, blocks: Sequence[Block], name: str) -> None:
     if facts.run is not None:
         href = f"{common.DAGSTER_URL}/runs/{quote(facts.run, safe='')}"
         shown.append(Shown("run", facts.run[:8], facts.run, href))
+    if facts.underway:
+        asset, key = facts.underway[0].asset, quote("|".join(facts.key), safe="")
+        href = f"{common.DAGSTER_URL}/assets/{asset}?view=partitions&partition={key}"
+        shown.append(Shown("", "its runs in Dagster", "", href))
     more = [Shown(fact.name, fact.value, fact.title) for fact in facts.more]
     facts_strip(_states(facts), shown, more, blocks, key=f"strip-{name}")
 
