@@ -279,7 +279,9 @@ def test_keys_pressed_among_the_controls_leave_the_response(tab: Any, server: st
     assert "sample=0" in tab.url
 
 
-@pytest.mark.parametrize("page", ["", "response", "problem", "side_by_side", "compare", "tokens", "opinions", "rollouts", "notes"])
+@pytest.mark.parametrize(
+    "page", ["", "response", "problem", "side_by_side", "compare", "tokens", "opinions", "rollouts", "notes"]
+)
 def test_a_hostile_response_is_inert(tab: Any, server: str, page: str) -> None:
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))

@@ -16,7 +16,6 @@ from onoff_core.study import Study, load_study
 from onoff_core.tables import GRID_ASSETS
 
 DAGSTER_URL = os.environ.get("ONOFF_DAGSTER_URL", "http://127.0.0.1:3000").rstrip("/")
-READ_ONLY = bool(os.environ.get("ONOFF_READ_ONLY"))
 _OF_TOKEN = ("token", "branch")
 _OF_PROBLEM = ("sample", "other_sample", *_OF_TOKEN)
 _FOLLOWERS = {
@@ -41,6 +40,11 @@ def reader() -> Reader:
     if path is None:
         path = load_study().store_path
     return Reader(Store(path))
+
+
+def is_read_only() -> bool:
+    """Whether nobody may make notes: `onoff browse --read-only`."""
+    return bool(os.environ.get("ONOFF_READ_ONLY"))
 
 
 def guarded(show: Callable[[], None]) -> Callable[[], None]:

@@ -36,7 +36,7 @@ def author() -> str:
 
 def controls(reader: Reader, responses: Responses, sample: Sample, notes: Sequence[Note]) -> None:
     """A star, and a form for the rest; nothing where the browser only reads."""
-    if common.READ_ONLY:
+    if common.is_read_only():
         return
     starred = [note for note in notes if note.star and note.position is None]
     st.button(
@@ -140,7 +140,7 @@ def show(notes: Sequence[Note]) -> None:
             continue  # the star is in its button
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(escaped(words_of(note)))
-            if not common.READ_ONLY:
+            if not common.is_read_only():
                 st.button("remove", key=f"remove-{note.note}", on_click=_remove, args=(note,))
 
 
