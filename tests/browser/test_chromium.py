@@ -286,7 +286,7 @@ def test_a_hostile_response_is_inert(tab: Any, server: str, page: str) -> None:
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     go(tab, server, page, dataset="d", model="m", problem=HOSTILE_ID, sample=0, token=0)
-    tab.locator("#table, #tokens").first.wait_for()
+    tab.locator("#table, #tokens, #pair").first.wait_for()
     tab.wait_for_timeout(1500)
     assert tab.title() != "owned"
     assert tab.faults == []

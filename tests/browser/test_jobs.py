@@ -185,7 +185,7 @@ def test_a_note_is_kept_listed_and_taken_away(tab: Any, server: str, store: Stor
     assert (kept[PARTING].comment, kept[PARTING].excerpt) == ("here it goes wrong <b>", "·let")
     tab.get_by_role("link", name="Notes", exact=True).click()
     row = tab.locator("#table tr", has_text="here it goes wrong <b>")
-    row.locator("a").nth(2).click()
+    row.locator("a").click()
     wait_for_bars(tab, PARTING)
     tab.get_by_role("button", name="remove").click()
     tab.locator(f"#t{PARTING}.noted").wait_for(state="detached")

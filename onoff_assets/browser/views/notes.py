@@ -18,7 +18,7 @@ from onoff_assets.browser.views.noting import notes_in
 from onoff_core.store.notes import Note
 
 _MOST_ROWS = 500
-_HEADER = ["", "data set", "model", "problem", "sample", "token", "tags", "comment", "what it is on", "by", "when"]
+_HEADER = ["", "where", "tags", "comment", "what it is on", "by"]
 
 
 def show() -> None:
@@ -71,18 +71,16 @@ def _row(note: Note, samples: str | None) -> list[Cell]:
     link = Link(note.dataset, note.model, None, note.problem_id, note.sample_index, note.position).query()
     there = {"page": "response", "query": link} if samples is not None else {}
     former = "" if samples in (note.samples, None) else "made on former responses"
+    where = f"{note.problem_id}, sample {note.sample_index}"
+    if note.position is not None:
+        where += f", token {note.position}"
     return [
         Cell("★" if note.star else ""),
-        Cell(note.dataset),
-        Cell(note.model, breaks=True),
-        Cell(note.problem_id, breaks=True, **there),  # type: ignore[arg-type]
-        Cell(str(note.sample_index), number=True, **there),  # type: ignore[arg-type]
-        Cell("" if note.position is None else str(note.position), number=True, **there),  # type: ignore[arg-type]
-        Cell(" ".join(f"#{tag}" for tag in note.tags)),
+        Cell(where, f"{note.dataset} | {note.model}", breaks=True, **there),  # type: ignore[arg-type]
+        Cell(" ".join(f"#{tag}" for tag in note.tags), breaks=True),
         Cell(note.comment, prose=True),
         Cell(note.excerpt, former, mono=True),
-        Cell(note.author),
-        Cell(age(note.at, time.time())),
+        Cell(note.author, age(note.at, time.time()), breaks=True),
     ]
 
 
