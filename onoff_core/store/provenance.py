@@ -255,6 +255,12 @@ class CostsProvenance:
         )
 
 
+def dagster_run_of(manifest: Manifest) -> str | None:
+    """The id of the Dagster run that completed it; None: it was made outside Dagster."""
+    run = manifest.facts.get("dagster_run_id")
+    return None if run is None else str(run)
+
+
 def is_imported(manifest: Manifest) -> bool:
     """Whether a generation was brought in by `onoff import`."""
     return bool(manifest.facts.get("imported"))
