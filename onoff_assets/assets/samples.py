@@ -1,6 +1,6 @@
 """`samples`: the model's responses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -53,6 +53,7 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
                     "model revision": how.model_revision,
                     "engine": how.engine,
                     "not promised by the engine": ", ".join(how.not_promised) or None,
+                    "examples whose thinking the template drops": _counted(how.examples_without_thinking),
                     "token ids": "tokenized from the text" if how.ids_from_text else None,
                 },
             ),
@@ -92,6 +93,11 @@ def _numbers(generation: "Generation") -> dict[str, Any]:
         cut += table["finish_reason"].to_pylist().count("length")
         count += table.num_rows
     return {"mean tokens": rounded(lengths / count, 1), "truncated share": rounded(cut / count)} if count else {}
+
+
+def _counted(examples: Sequence[int]) -> str | None:
+    """Which examples, counted from 1; None: none."""
+    return ", ".join(str(number + 1) for number in examples) or None
 
 
 def _preview(generation: "Generation") -> dg.MarkdownMetadataValue:

@@ -54,6 +54,10 @@ def build_statistics(
                     "mean tokens": rounded(row["mean_num_tokens"], 1),
                     "truncated share": rounded(row["truncated_share"]),
                     "unanswered share": rounded(row["unanswered_share"]),
+                    "mean tokens of thinking": rounded(row["mean_thinking_tokens"], 1),
+                    "mean tokens of the answer": rounded(row["mean_answer_tokens"], 1),
+                    "truncated in thinking share": rounded(row["truncated_in_thinking_share"]),
+                    "cut share": rounded(row["cut_share"]),
                 },
             ),
         )

@@ -1,13 +1,13 @@
 """What a table of the browser is asked for: an order, filters and a text, as they stand in the address; and its answer.
 
-In the address each filter has its column's name: `num_tokens=100..500` (either end may be left out),
-`status=wrong|timeout`, `problem_id=algebra` (holds that text); `sort=-mean_entropy` is falling, `text=...` is looked
-for in the responses, and `regex=1` makes it a regular expression. No text of a user becomes code here: filters are
+In the address each filter has its column's name: `tokens=100-500` (either end may be left out), `status=wrong,timeout`,
+`problem_id=algebra` (holds that text); `sort=-entropy` is falling, `text=...` is looked for
+in the responses, and `regex=1` makes it a regular expression. No text of a user becomes code here: filters are
 compared as values.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -26,13 +26,18 @@ _LONGEST = 2000  # characters of a value in an address
 class Column:
     """One column of a table: how it is named, shown, sorted and filtered."""
 
-    name: str  # of the Arrow table, and in the address
+    name: str  # of the Arrow table
     label: str
     kind: Kind
     meaning: str
     digits: int = 0  # behind the point
     width: float = 6.0  # rem
     in_given_order: bool = False  # sorted by the rows' own order, such as the data set's, and not by its text
+    short: str = ""  # its name in the address, where that is another one
+
+    @property
+    def in_address(self) -> str:
+        return self.short or self.name
 
 
 @dataclass(frozen=True)
@@ -47,21 +52,19 @@ class Query:
     text: str = ""  # looked for in the responses
     is_regex: bool = False
 
-    def address(self) -> dict[str, str]:
-        """Its names and values in an address."""
+    def address(self, columns: Sequence[Column]) -> dict[str, str]:
+        """Its names and values in an address; `columns` are those that it is a query of."""
+        names = {column.name: column.in_address for column in columns}
         found: dict[str, str] = {}
         if self.sort is not None:
-            found["sort"] = f"-{self.sort}" if self.falling else self.sort
-        found |= {name: f"{_end(low)}..{_end(high)}" for name, low, high in self.ranges}
-        found |= {name: "|".join(map(packed, values)) for name, values in self.choices}
-        found |= dict(self.holds)
+            found["sort"] = ("-" if self.falling else "") + names[self.sort]
+        found |= {names[name]: _as_range(low, high) for name, low, high in self.ranges}
+        found |= {names[name]: ",".join(map(packed, values)) for name, values in self.choices}
+        found |= {names[name]: text for name, text in self.holds}
         if self.text:
             found["text"] = self.text
             found |= {"regex": "1"} if self.is_regex else {}
         return found
-
-    def without_text(self) -> "Query":
-        return replace(self, text="", is_regex=False)
 
     @property
     def columns(self) -> set[str]:
@@ -72,45 +75,48 @@ class Query:
 
 def names_in_address(columns: Iterable[Column]) -> tuple[str, ...]:
     """Every name by which a query of these columns may stand in the address."""
-    return ("sort", "text", "regex", *(column.name for column in columns))
+    return ("sort", "text", "regex", *(column.in_address for column in columns))
 
 
-def read_query(address: Mapping[str, str], columns: Sequence[Column]) -> tuple[Query, list[str]]:
-    """The query, and a message for each part that cannot be read."""
+def read_query(
+    address: Mapping[str, str], columns: Sequence[Column], searches: bool = False
+) -> tuple[Query, list[str]]:
+    """The query, and a message for each part that cannot be read. What is of another page's columns is left out.
+
+    `searches`: whether a text is looked for.
+    """
     by_name = {column.name: column for column in columns}
     messages: list[str] = []
     ranges, choices, holds = [], [], []
     for name, column in by_name.items():
-        value = address.get(name, "")[:_LONGEST]
+        value = address.get(column.in_address, "")[:_LONGEST]
         if not value:
             continue
         if column.kind == "number":
             ends = _ends(value)
             if ends is None:
-                messages.append(f"The link's {name} '{visible(value, 40)}' is no range such as 10..50; shown without.")
+                messages.append(f"The link's {column.in_address} '{visible(value, 40)}' is no range such as 10-50.")
             else:
                 ranges.append((name, *ends))
         elif column.kind == "choice":
-            choices.append((name, tuple(_unpacked(one) for one in value.split("|"))))
+            choices.append((name, tuple(_unpacked(one) for one in value.split(","))))
         else:
             holds.append((name, value))
     sort = address.get("sort", "")
-    wanted = sort.removeprefix("-")
-    if wanted and wanted not in by_name:
-        messages.append(f"There is no column '{visible(wanted, 40)}' to sort by; shown as they come.")
-        sort = wanted = ""
-    text = address.get("text", "")[:_LONGEST]
+    wanted = {column.in_address: column.name for column in columns}.get(sort.removeprefix("-"))
+    text = address.get("text", "")[:_LONGEST] if searches else ""
     query = Query(
-        wanted or None, sort.startswith("-"), tuple(ranges), tuple(choices), tuple(holds), text,
+        wanted, wanted is not None and sort.startswith("-"), tuple(ranges), tuple(choices), tuple(holds), text,
         bool(text) and address.get("regex") == "1",
     )  # fmt: skip
     return query, messages
 
 
 def _ends(value: str) -> tuple[float | None, float | None] | None:
-    low, dots, high = value.partition("..")
+    """Of `10-50`, as `links.parse_range` has it, of `-3.5..-2` where a number may be negative, and of one number."""
+    low, dash, high = value.partition(".." if ".." in value else "-")
     try:
-        ends = tuple(float(end) if end.strip() else None for end in (low, high if dots else low))
+        ends = tuple(float(end) if end.strip() else None for end in (low, high if dash else low))
     except ValueError:
         return None
     if any(end is not None and not np.isfinite(end) for end in ends) or ends == (None, None):
@@ -118,17 +124,22 @@ def _ends(value: str) -> tuple[float | None, float | None] | None:
     return ends[0], ends[1]
 
 
+def _as_range(low: float | None, high: float | None) -> str:
+    between = ".." if any(end is not None and end < 0 for end in (low, high)) else "-"
+    return f"{_end(low)}{between}{_end(high)}"
+
+
 def _end(value: float | None) -> str:
     return "" if value is None else f"{value:.10g}"
 
 
 def packed(value: str) -> str:
-    """A choice as it stands in the address, where | is between two."""
-    return value.replace("%", "%25").replace("|", "%7C")
+    """A choice as it stands in the address, where a comma is between two."""
+    return value.replace("%", "%25").replace(",", "%2C")
 
 
 def _unpacked(value: str) -> str:
-    return value.replace("%7C", "|").replace("%25", "%")
+    return value.replace("%2C", ",").replace("%25", "%")
 
 
 def rows_of(table: pa.Table, query: Query, columns: Sequence[Column], holds_text: NDArray[np.bool_] | None) -> Rows:

@@ -36,9 +36,10 @@ COLUMNS = (
     Column("reward", "reward", "number", "1 is right, 0 is wrong", width=4.5),
     Column("extracted_answer", "answer", "text", "as it was extracted", width=7),
     Column("answer", "gold", "text", "the gold answer, as the data set has it", width=7),
-    Column("num_tokens", "tokens", "number", "length of the response", width=6),
-    Column("finish_reason", "ending", "choice", "why it ended: length is cut off at max_length", width=6.5),
-    Column("mean_entropy", "mean entropy", "number", "nats, mean over its tokens", digits=3, width=7),
+    Column("num_tokens", "tokens", "number", "length of the response", width=6, short="tokens"),
+    Column("finish_reason", "ending", "choice", "why it ended: length is cut off at max_length", width=6.5,
+           short="ending"),
+    Column("mean_entropy", "mean entropy", "number", "nats, mean over its tokens", digits=3, width=7, short="entropy"),
     Column("maximum_entropy", "max entropy", "number", "nats, the largest of its tokens", digits=2, width=7),
     Column("mean_log_prob", "mean log-prob", "number", "nats, mean over the tokens drawn", digits=3, width=7),
     Column("mean_confidence", "confidence", "number", "nats, mean over its tokens; larger is surer", digits=2,
@@ -80,7 +81,7 @@ def response_rows(reader: Reader, keys: Sequence[Key]) -> ResponseRows:
     total = 0
     for key in keys:
         try:
-            responses = reader.responses(key)
+            responses = reader.responses(key, partial=True)
         except MissingInputError as error:
             if len(keys) == 1:
                 raise
@@ -96,8 +97,9 @@ def response_rows(reader: Reader, keys: Sequence[Key]) -> ResponseRows:
     return ResponseRows(tuple(parts), table, tuple(left_out), tuple(missing))
 
 
-def _identity(responses: Responses) -> tuple[str, str | None]:
-    return responses.samples.folder, responses.rewards.folder if responses.rewards else None
+def _identity(responses: Responses) -> tuple[str, str | None, int]:
+    graded = responses.rewards.folder if responses.rewards else None
+    return responses.samples.folder, graded, responses.table.num_rows  # the number: it may be being made
 
 
 def _table(reader: Reader, parts: Sequence[Responses]) -> pa.Table:
@@ -148,7 +150,7 @@ def _further(say: Say, before: int, total: int, done: int, _: int) -> None:
 def _kept_numbers(
     reader: Reader, part: Responses, scored: Generation | None, confidence: Generation | None, say: Say
 ) -> pa.Table:
-    key = ("numbers", part.samples.folder, _folder(scored), _folder(confidence))
+    key = ("numbers", *_identity(part), _folder(scored), _folder(confidence))
     return reader.kept(key, lambda: _numbers(part, scored, confidence, say), lambda table: table.nbytes)
 
 
@@ -175,7 +177,7 @@ def _numbers(responses: Responses, scored: Generation | None, confidence: Genera
             {
                 "mean_entropy": pa.nulls(size, pa.float64()),
                 "maximum_entropy": pa.nulls(size, pa.float64()),
-                "mean_log_prob": _sampled_log_probs(responses.samples, size, say),
+                "mean_log_prob": _sampled_log_probs(responses, size, say),
             }
         )
     total, largest, log_prob = np.zeros(size), np.full(size, -np.inf), np.zeros(size)
@@ -209,11 +211,11 @@ def _from_confidence(responses: Responses, confidence: Generation) -> pa.Table:
     return joined.select(wanted).cast(pa.schema([(name, pa.float64()) for name in wanted]))
 
 
-def _sampled_log_probs(samples: Generation, size: int, say: Say) -> pa.Array:
+def _sampled_log_probs(responses: Responses, size: int, say: Say) -> pa.Array:
     """The means of what sampling recorded; null where it recorded nothing, as of imported responses."""
     means: list[NDArray[np.float64]] = [np.zeros(0)]
     done = 0
-    for batch in _batches(samples, "token_logprobs"):
+    for batch in _batches(responses, "token_logprobs"):
         lists = batch.column("token_logprobs")
         parents = pc.list_parent_indices(lists).to_numpy().astype(np.int64)
         values = pc.list_flatten(lists).to_numpy(zero_copy_only=False).astype(np.float64)
@@ -225,9 +227,14 @@ def _sampled_log_probs(samples: Generation, size: int, say: Say) -> pa.Array:
     return pa.array(np.concatenate(means), from_pandas=True)
 
 
-def _batches(samples: Generation, column: str) -> Iterator[pa.RecordBatch]:
-    for index in sorted(samples.fragment_indices()):
-        yield from samples.batches(index, [column], 500)
+def _batches(responses: Responses, column: str) -> Iterator[pa.RecordBatch]:
+    for index in _fragments(responses):
+        yield from responses.samples.batches(index, [column], 500)
+
+
+def _fragments(responses: Responses) -> list[int]:
+    """Those that the responses came from, in order: while samples are being made there may be more by now."""
+    return [int(index) for index in pc.unique(responses.table["fragment"]).to_pylist()]
 
 
 @dataclass(frozen=True)
@@ -240,14 +247,14 @@ class FoundRows:
 
 def search_job(reader: Reader, rows: ResponseRows, search: Search) -> Job[FoundRows]:
     """The search for a text in every row's response, under way or ready; it ends after `LONGEST_SECONDS`."""
-    key = (str(reader.store.root), "search", *(part.samples.folder for part in rows.parts), search)
+    key = (str(reader.store.root), "search", *rows.identity, search)
 
     def make(say: Say) -> FoundRows:
         until, before, total = time.monotonic() + LONGEST_SECONDS, 0, rows.table.num_rows
         found: list[Found] = []
         for part in rows.parts:
             so_far = partial(_further, say, before, total)
-            found.append(search_responses(part.samples, search, part.table.num_rows, so_far, until))
+            found.append(search_responses(_batches(part, "response"), search, part.table.num_rows, so_far, until))
             before += part.table.num_rows
         masks = [one.mask for one in found] or [np.zeros(0, dtype=bool)]
         return FoundRows(np.concatenate(masks), sum(one.num_searched for one in found))

@@ -5,7 +5,7 @@ All matching is RE2's (through Arrow), whose time grows with the text's length a
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,11 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from onoff_assets.browser.text import visible
-from onoff_core.errors import StoreError
-from onoff_core.store import Generation
 
 LONGEST_SECONDS = 20.0  # of one search; what was not looked at by then is told
-_BATCH = 500  # responses read at once
 _BEFORE, _AFTER = 60, 240  # characters of an excerpt around the first hit
 _BEGIN, _END = "\ufdd0", "\ufdd1"  # code points that no text may hold
 
@@ -59,22 +56,22 @@ class Found:
 
 
 def search_responses(
-    samples: Generation, search: Search, num_responses: int, say: Callable[[int, int], None], until: float
+    responses: Iterable[pa.RecordBatch],
+    search: Search,
+    num_responses: int,
+    say: Callable[[int, int], None],
+    until: float,
 ) -> Found:
-    """Look through a partition's responses in order, a part at a time; `until` is by `time.monotonic`."""
+    """Look through responses, a batch of them at a time; `until` is by `time.monotonic`."""
     mask = np.zeros(num_responses, dtype=bool)
     at = 0
-    for index in sorted(samples.fragment_indices()):
-        for batch in samples.batches(index, ["response"], _BATCH):
-            if time.monotonic() > until:
-                return Found(mask, at)
-            hits = pc.match_substring_regex(batch.column("response"), search.pattern)
-            end = at + len(hits)
-            if end > num_responses:
-                raise StoreError(f"{samples.folder} has more responses than it had a moment ago; open the page again")
-            mask[at:end] = pc.fill_null(hits, False).to_numpy(zero_copy_only=False)
-            at = end
-            say(at, num_responses)
+    for batch in responses:
+        if time.monotonic() > until:
+            break
+        hits = pc.match_substring_regex(batch.column("response"), search.pattern)
+        mask[at : at + len(hits)] = pc.fill_null(hits, False).to_numpy(zero_copy_only=False)
+        at += len(hits)
+        say(at, num_responses)
     return Found(mask, at)
 
 

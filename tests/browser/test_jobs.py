@@ -1,209 +1,193 @@
-"""What a researcher comes for, in the real app: the worst problems, a confident mistake, flips, filters, a search."""
+"""What a reader comes for, job by job, in a real browser over one served store."""
 
-import csv
+import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-import pyarrow.compute as pc
 import pytest
 
 from benchmarks.browser import served
-from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
-from onoff_core.statistics import problem_means
-from onoff_core.store import Store, publish_catalog
-from tests.browser.listed import write_listed
-from tests.browser.test_chromium import go
+from onoff_core.store import Store
+from onoff_core.store.notes import Notes
+from tests.browser import jobs_store
+from tests.browser.jobs_store import GOOD, PARTING, TRIED, WRONG
+from tests.browser.test_chromium import bars, go, wait_for_bars
 
-MANY = 3000  # responses
+P0 = {"dataset": "d", "model": "m", "problem": "p0", "sample": 0}
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    made = Store(str(tmp_path_factory.mktemp("listed") / "store"))
-    write_listed(made)
-    responses = [MadeUp([*encode(" so" * (i % 7)), STOP], i % 2, str(i)) for i in range(10)]
-    problems = [MadeUpProblem(f"p{i}", responses) for i in range(MANY // 10)]
-    write_partition(made, "many", "m", problems, with_distributions=False)
-    publish_catalog(made)
-    return made
+    return jobs_store.make(tmp_path_factory.mktemp("jobs"))
 
 
 @pytest.fixture(scope="module")
-def listed(store: Store) -> Iterator[str]:
+def server(store: Store) -> Iterator[str]:
     with served(store) as address:
         yield address
 
 
-def rows(tab: Any) -> list[list[str]]:
-    """The cells of the rows that are drawn."""
-    tab.locator("#data tbody td").nth(3).wait_for()
-    shown = tab.locator("#data tbody tr:not(.spacer, .excerpt)").all()
-    return [row.locator("td").all_inner_texts() for row in shown]
-
-
-def headers(tab: Any) -> list[str]:
-    return [text.split(" ")[0] if text[-1] in "↑↓●" else text for text in tab.locator("#data th").all_inner_texts()]
-
-
-def column(tab: Any, name: str) -> list[str]:
-    at = next(i for i, text in enumerate(tab.locator("#data th").all_inner_texts()) if text.startswith(name))
-    return [row[at] for row in rows(tab)]
-
-
-def query(tab: Any) -> dict[str, str]:
-    return {name: values[0] for name, values in parse_qs(urlsplit(tab.url).query).items()}
-
-
-def mean_entropies(store: Store, key: tuple[str, str]) -> dict[tuple[str, int], float]:
-    table = store.require("token_distributions", key).read()
-    means = table.group_by(["problem_id", "sample_index"]).aggregate([("entropy", "mean")]).to_pylist()
-    return {(row["problem_id"], row["sample_index"]): row["entropy_mean"] for row in means}
-
-
-def test_one_click_from_the_grid_shows_the_worst_problems(tab: Any, listed: str, store: Store) -> None:
-    go(tab, listed, "")
-    tab.locator("#table a[aria-label^='algebra, medium']").click()
-    means = problem_means(store.require("rewards", ("algebra", "medium")).read())
-    lowest = [name for name, mean in means.items() if mean == min(means.values())]
-    shown = rows(tab)
-    assert {row[0] for row in shown[: len(lowest)]} == set(lowest)
-    assert [float(row[1]) for row in shown] == sorted(round(mean, 2) for mean in means.values())
-    tab.locator("#data tbody tr", has_text=lowest[0]).first.click()  # and one more opens it
-    tab.wait_for_url(re.compile(rf"/problem\?.*problem={lowest[0]}"))
+def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, server: str) -> None:
+    go(tab, server, "problem", **P0)
+    tab.get_by_text("a right and a wrong one").wait_for()
+    go(tab, server, "response", **P0, status="wrong")
+    tab.locator("#t3").click()
+    wait_for_bars(tab, 3)
+    tab.locator("#measure").select_option("rank")
+    tab.get_by_text("Lens: what a sampler").click()
+    tab.wait_for_url(re.compile("lens=0.6"))
+    asked = {**P0, "token": 3, "status": "wrong", "colour": "rank", "lens": "0.6%2C0.95%2C0"}
+    for page in ("Tokens", "Notes", "Response"):
+        tab.get_by_role("link", name=page, exact=True).click()
+        tab.wait_for_url(re.compile(f"/{page.lower()}\\?" + "".join(f"(?=.*{k}={v})" for k, v in asked.items())))
+    tab.reload()
+    wait_for_bars(tab, 3)
+    assert tab.locator("#measure").input_value() == "rank"
+    assert tab.locator("#bars .g2").count() > 0  # the lens is on
+    tab.locator("#tokens").focus()
+    tab.keyboard.press("ArrowRight")
+    wait_for_bars(tab, 4)
+    tab.go_back()
+    tab.wait_for_url(re.compile("/notes"))
     assert tab.faults == []
 
 
-def test_two_clicks_from_the_grid_show_a_confident_mistake(tab: Any, listed: str, store: Store) -> None:
-    go(tab, listed, "")
-    tab.locator("#table a[aria-label^='algebra, small']").click()
-    tab.locator("#data .chip", has_text="confidently wrong").click()
-    tab.wait_for_url(re.compile("/responses"))
-    tab.locator("#data .chip.on", has_text="confidently wrong").wait_for()
-    rewards = store.require("rewards", ("algebra", "small")).read()
-    wrong = rewards.filter(pc.equal(rewards["status"], "wrong")).to_pylist()
-    entropies = mean_entropies(store, ("algebra", "small"))
-    surest = min(wrong, key=lambda row: entropies[row["problem_id"], row["sample_index"]])
-    first = rows(tab)[0]
-    assert first[:2] == [surest["problem_id"], str(surest["sample_index"])]
-    assert column(tab, "mean entropy")[0] == f"{entropies[surest['problem_id'], surest['sample_index']]:.3f}"
-    tab.locator("#data tbody tr").nth(1).click()
-    tab.locator("#tokens .t").first.wait_for()
-    assert query(tab)["sample"] == str(surest["sample_index"])
+def test_the_strip_says_settings_prompt_and_its_tokens(tab: Any, server: str) -> None:
+    for page in ("response", "problem", "tokens", "side_by_side"):
+        go(tab, server, page, **P0)
+        line = tab.locator("#facts .line").first
+        line.wait_for()
+        text = line.inner_text()
+        for part in ("synthetic", "chatml", "0.6", "0.95", "seed 0", "4096", "made"):
+            assert part in text, (page, part)
+        assert line.locator("a").first.get_attribute("href") == f"http://127.0.0.1:3000/runs/{jobs_store.RUN}"
+    go(tab, server, "response", **P0)
+    tab.locator("#facts summary").click()
+    blocks = tab.locator("#facts pre").all_inner_texts()
+    assert blocks == ["What is $\\frac{2}{1}$?", "1:⟨U+0000⟩"]
 
 
-def test_models_are_compared_and_a_problem_that_flips_is_opened(tab: Any, listed: str) -> None:
-    go(tab, listed, "compare", dataset="geometry", model="small")
-    matrix = tab.locator("#table", has=tab.locator("caption", has_text="Row minus column"))
-    matrix.locator("tr", has_text="large").last.locator("a").first.wait_for()
-    assert matrix.locator("th").all_inner_texts() == ["", "large", "medium", "small"]
-    assert tab.locator("svg.marks").count() >= 3
-    matrix.locator("tbody tr").nth(0).locator("a").nth(1).click()  # large minus small
-    tab.wait_for_url(re.compile("model=large.*other=small|other=small.*model=large"))
-    flips = tab.locator("#table", has=tab.locator("caption", has_text="Problems that flip"))
-    flips.locator("a").first.click()
-    tab.wait_for_url(re.compile("/problem"))
+def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: Store) -> None:
+    generation = store.generation("samples", ("d", "going"), "9" * 16)
+    with store.writing(generation):
+        go(tab, server, "response", dataset="d", model="going")
+        tab.get_by_text("samples running: 8 of 16 responses").wait_for()
+        tab.locator("#tokens .t").first.wait_for()  # what is there can be read
+        jobs_store.write_unfinished(store, 3)
+        tab.get_by_text("samples running: 12 of 16 responses").wait_for()
+        jobs_store.finish(store)
+    tab.get_by_text("complete", exact=True).wait_for()
+    tab.get_by_text("16 in all").wait_for()
 
 
-def test_filters_go_both_ways_and_live_in_the_address(tab: Any, listed: str) -> None:
-    go(tab, listed, "responses", dataset="algebra", model="large")
-    tab.locator("#data button", has_text="Filters").click()
-    tab.get_by_label("tokens at least").fill("40")
-    tab.get_by_label("tokens at least").press("Enter")
-    tab.wait_for_url(re.compile("num_tokens=40"))
-    tab.get_by_label("tokens at most").fill("90")
-    tab.get_by_label("tokens at most").press("Enter")
-    tab.wait_for_url(re.compile(r"num_tokens=40\.\.90"))
-    tab.get_by_label("status", exact=True).select_option("wrong")
-    tab.wait_for_url(re.compile("status=wrong"))
-    tab.locator("#data th button", has_text="tokens").click()
-    tab.wait_for_url(re.compile("sort=-num_tokens"))
-
-    def are_shown() -> bool:
-        lengths = [int(text) for text in column(tab, "tokens")]
-        statuses = set(column(tab, "status"))
-        return statuses == {"wrong"} and lengths == sorted(lengths, reverse=True) and lengths[0] <= 90
-
-    tab.wait_for_timeout(600)
-    assert are_shown()
-    assert int(column(tab, "tokens")[-1]) >= 40
-    tab.reload()
-    tab.locator("#data").wait_for()
-    assert are_shown()
+def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) -> None:
+    go(tab, server, "response", **P0)
+    tab.locator(f"#t{PARTING}.branch").click()
+    wait_for_bars(tab, PARTING)
+    row = tab.locator("#branches tr", has_text="then")
+    assert f"{GOOD} of {TRIED} right" in row.inner_text()
+    assert "26 % to 62 %" in row.inner_text()
+    row.locator("button").click()
+    tab.locator("#branches details").first.wait_for()
+    assert tab.locator("#branches details").count() == TRIED
+    tab.locator("#branches summary").first.click()
+    assert "so the answer is 2" in tab.locator("#branches pre").first.inner_text()
+    tab.wait_for_url(re.compile("branch="))
+    assert tab.locator("#values").is_visible()
+    go(tab, server, "response", dataset="d", model="other", problem="p0", sample=0, token=PARTING)
+    wait_for_bars(tab, PARTING)
+    assert tab.locator("#branches").count() + tab.locator("#values:visible").count() == 0
 
 
-@pytest.mark.parametrize(("text", "regex"), [("WAIT, let", False), (r"check \d × \d", True)])
-def test_all_responses_are_searched(tab: Any, listed: str, store: Store, text: str, regex: bool) -> None:
-    go(tab, listed, "responses", dataset="algebra", model="large", over="all")
-    if regex:
-        tab.locator("#regex").click()
-    tab.locator("#search").fill(text)
-    tab.locator("#search").press("Enter")
-    tab.locator("#data mark").first.wait_for()
-    hits = tab.locator("#data mark").all_inner_texts()
-    assert set(hits) == ({"check 3 × 4"} if regex else {"Wait, let"})
-    found = sum(
-        len(re.findall("Wait, let me check 3", response)) > 0
-        for key in store.partitions("samples")
-        for response in store.require("samples", key).read()["response"].to_pylist()
+def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> None:
+    go(tab, server, "compare", dataset="d", model="m", other="other")
+    flips = tab.locator("table", has=tab.locator("caption", has_text="Problems that flip"))
+    flips.locator("a", has_text="p0").click()
+    tab.locator("#pair .sel").first.wait_for()
+    picked = tab.locator("#pair .sel").evaluate_all(
+        "all => all.map((e) => [e.dataset.side, e.dataset.i, e.textContent])"
     )
-    assert tab.locator("#count").inner_text().startswith(f"{found} of ")
-    tab.go_back()
-    tab.locator("#data mark").first.wait_for(state="detached")
+    assert picked == [["left", str(PARTING), " let"], ["right", str(PARTING), " then"]]
+    assert tab.locator("#pair .title").all_inner_texts()[1:] == ["m, sample 0: wrong", "other, sample 0: correct"]
+    tab.locator("#bars caption", has_text=f"token {PARTING}: ·then").wait_for()
+    tab.get_by_text("one text, as other sees it too").click()
+    tab.locator(f"#t{PARTING}.above").wait_for()
+    assert tab.locator("#tokens .above").count() == 1
+    tab.locator(f"#t{PARTING}").click()
+    tab.locator("#table", has_text="-2.2000").wait_for()
 
 
-def test_a_long_table_is_drawn_where_one_looks(tab: Any, listed: str) -> None:
-    go(tab, listed, "responses", dataset="many", model="m")
-    assert len(rows(tab)) < 100
-    tab.locator("#rows").evaluate("frame => { frame.scrollTop = frame.scrollHeight * 0.5; }")
-    middle = tab.locator("#data tbody tr", has_text=re.compile("^p150"))
-    middle.first.wait_for()
-    tab.locator("#rows").focus()
-    tab.keyboard.press("End")
-    last = tab.locator(f"#data #r{MANY - 1}", has_text="p299")
-    last.wait_for()
+def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: str) -> None:
+    go(tab, server, "response", **P0, token=1)
+    wait_for_bars(tab, 1)
+    shown = [(row[1].removeprefix("▶ "), row[4]) for row in bars(tab)[:5]]
+    tab.locator("#t4").click()
+    wait_for_bars(tab, 4)
+    before = tab.locator("#t4").bounding_box()
+    tab.locator("#t1").hover()
+    tab.locator("#tip .row5").nth(4).wait_for()
+    rows = [
+        (row.locator(".label5").inner_text(), row.locator(".p5").inner_text()) for row in tab.locator(".row5").all()
+    ]
+    assert [(label, pytest.approx(float(p), abs=2e-4)) for label, p in shown] == [(a, float(b)) for a, b in rows]
+    assert tab.locator("#t4").bounding_box() == before
+    wait_for_bars(tab, 4)  # what was clicked stays
+
+
+def test_the_first_key_leads_to_the_tokens_and_a_sheet_has_all_keys(tab: Any, server: str) -> None:
+    go(tab, server, "response", **P0)
+    tab.locator("#tokens .t").first.wait_for()
+    tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
-    tab.wait_for_url(re.compile("/response.*problem=p299"))
+    tab.keyboard.press("ArrowRight")
+    wait_for_bars(tab, 0)
+    tab.keyboard.press("?")
+    assert "copy the response" in tab.get_by_role("dialog").inner_text()
+    tab.keyboard.press("Escape")
+    assert tab.get_by_role("dialog").count() == 0
 
 
-def test_what_is_shown_is_taken_away(tab: Any, listed: str) -> None:
-    go(tab, listed, "responses", dataset="many", model="m", num_tokens="7..", sort="-num_tokens")
-    rows(tab)
-    with tab.expect_download() as taken:
-        tab.get_by_role("button", name="CSV").click()
-    with open(taken.value.path()) as file:
-        lines = list(csv.DictReader(file))
-    assert len(lines) == MANY // 10
-    assert {line["num_tokens"] for line in lines} == {"7"}
-    assert {line["dataset"] for line in lines} == {"many"}
+def test_what_is_shown_can_be_taken_away(tab: Any, server: str, tmp_path: Path) -> None:
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    go(tab, server, "response", **P0, token=2)
+    wait_for_bars(tab, 2)
+    tab.locator("#tokens").focus()
+    tab.keyboard.press("c")
+    tab.get_by_text("response copied").wait_for()
+    assert tab.evaluate("navigator.clipboard.readText()") == WRONG
+    tab.keyboard.press("l")
+    tab.get_by_text("link to token 2 copied").wait_for()
+    assert tab.evaluate("navigator.clipboard.readText()") == tab.url
+    for label, wanted in ((".csv", "position,text,mark,entropy,surprisal,rank,excess"), (".html", "so the answer")):
+        tab.locator(".menu summary").click()
+        with tab.expect_download() as download:
+            tab.locator(".choices button", has_text=label).click()
+        download.value.save_as(tmp_path / "file")
+        content = (tmp_path / "file").read_text()
+        assert wanted in re.sub("<[^>]*>", "", content)
+        assert "<script" not in content
 
 
-def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str) -> None:
-    tab.set_viewport_size({"width": 390, "height": 844})
-    for page in ("", "problems", "responses", "compare"):
-        go(tab, listed, page, dataset="algebra", model="small")
-        tab.locator("#table, #data").first.wait_for()
-        tab.wait_for_timeout(700)
-        wide = tab.locator(".stMain").evaluate("e => e.scrollWidth - e.clientWidth")
-        assert wide <= 1, page
-        cut = tab.evaluate(
-            "() => [...document.querySelectorAll('*')].flatMap((e) => e.shadowRoot ? "
-            "[...e.shadowRoot.querySelectorAll('table')] : []).filter((t) => { "
-            "let e = t.parentElement; const box = t.getBoundingClientRect(); "
-            "return box.right > innerWidth + 1 && getComputedStyle(e).overflowX !== 'auto'; }).length"
-        )
-        assert cut == 0, page
-
-
-def test_the_grid_is_ordered_and_filtered_in_the_address(tab: Any, listed: str) -> None:
-    go(tab, listed, "")
-    tab.locator("#table thead th button", has_text="small").click()
-    tab.wait_for_url(re.compile("rows=-small"))
-    tab.locator("#find_dataset").fill("al")
-    tab.locator("#find_dataset").press("Enter")
-    tab.wait_for_url(re.compile("find_dataset=al"))
-    assert tab.locator("#table table").first.locator("tbody th").all_inner_texts() == ["algebra"]
-    tab.reload()
-    tab.locator("#table tbody th").first.wait_for()
-    assert tab.locator("#table table").first.locator("tbody th").all_inner_texts() == ["algebra"]
+def test_a_note_is_kept_listed_and_taken_away(tab: Any, server: str, store: Store) -> None:
+    go(tab, server, "response", **P0, token=PARTING)
+    wait_for_bars(tab, PARTING)
+    tab.keyboard.press("s")
+    tab.get_by_text("★ starred").wait_for()
+    tab.get_by_text("✎ note").click()
+    tab.get_by_text("the token that is picked").click()
+    tab.get_by_label("Comment").fill("here it goes wrong <b>")
+    tab.get_by_text("keep the note").click()
+    tab.locator(f"#t{PARTING}.noted").wait_for()
+    kept = {note.position: note for note in Notes(store.files).of_partition(("d", "m"))}
+    assert kept[None].star
+    assert (kept[PARTING].comment, kept[PARTING].excerpt) == ("here it goes wrong <b>", "·let")
+    tab.get_by_role("link", name="Notes", exact=True).click()
+    row = tab.locator("#table tr", has_text="here it goes wrong <b>")
+    row.locator("a").click()
+    wait_for_bars(tab, PARTING)
+    tab.get_by_role("button", name="remove").click()
+    tab.locator(f"#t{PARTING}.noted").wait_for(state="detached")
+    assert [note.position for note in Notes(store.files).of_partition(("d", "m"))] == [None]
+    assert json.loads((Path(store.root) / "samples/d/m/current.json").read_text())["fingerprint"] == "a" * 16

@@ -131,9 +131,9 @@ class DataTable {
     const button = element("button", "", column.label + (isFiltered ? " ●" : "") + arrow);
     Object.assign(button, { type: "button", title: column.meaning });
     // first the way that is asked for most: the largest number, the first text; then the other; then as they come
-    const first = column.kind === "number" ? "-" + column.name : column.name;
-    const second = column.kind === "number" ? column.name : "-" + column.name;
-    const now = isSorted ? (falling ? "-" : "") + column.name : null;
+    const first = column.kind === "number" ? "-" + column.address : column.address;
+    const second = column.kind === "number" ? column.address : "-" + column.address;
+    const now = isSorted ? (falling ? "-" : "") + column.address : null;
     button.onclick = () => this.ask({ sort: now === null ? first : now === first ? second : null });
     const made = element("th", column.kind, button);
     made.setAttribute("aria-sort", isSorted ? (falling ? "descending" : "ascending") : "none");
@@ -142,9 +142,9 @@ class DataTable {
   }
 
   fields(column, value) {
-    const put = (text) => this.ask({ [column.name]: text || null });
+    const put = (text) => this.ask({ [column.address]: text || null });
     if (column.kind === "number") {
-      const [low, high] = value.includes("..") ? value.split("..") : [value, value];
+      const [low, high] = value || ["", ""];
       const ends = [[low, column.low, "at least"], [high, column.high, "at most"]].map(([text, extreme, what]) => {
         const field = element("input", "end");
         Object.assign(field, { value: text, placeholder: extreme ?? "–", inputMode: "decimal", maxLength: 20 });
@@ -160,7 +160,7 @@ class DataTable {
     if (column.kind === "choice") {
       const field = element("select", "", Object.assign(element("option", "", "any"), { value: "" }));
       const isOffered = !value || column.options.some(([option]) => option === value);
-      const options = isOffered ? column.options : [[value, value.replaceAll("|", " or ")], ...column.options];
+      const options = isOffered ? column.options : [[value, value.replaceAll(",", " or ")], ...column.options];
       for (const [option, text] of options) field.append(Object.assign(element("option", "", text), { value: option }));
       Object.assign(field, { value, onchange: () => put(field.value) });
       field.setAttribute("aria-label", column.label);

@@ -82,6 +82,7 @@ class Content:
     caption: str
     version: str  # of the query and what it is asked of: with another one, all rows are others
     columns: Sequence[Shown]
+    all_columns: Sequence[Column]  # with those that are not there now
     query: Query
     total: int
     of: int
@@ -111,9 +112,9 @@ def data_table(content: Content, *, key: str, on_ask: Callable[[dict[str, Any]],
         "columns": [_column(shown) for shown in content.columns],
         "sort": content.query.sort,
         "falling": content.query.falling,
-        "filters": _filters(content.query),
+        "filters": _filters(content.query, content.all_columns),
         "search": {"text": content.query.text, "regex": content.query.is_regex} if content.searches else None,
-        "views": [_view(view, content.query) for view in content.views],
+        "views": [_view(view, content) for view in content.views],
         "links": [vars(link) for link in content.links],
         "notes": [{"text": visible(note.text), "kind": note.kind} for note in content.notes],
         "named": content.named,
@@ -145,6 +146,7 @@ def _column(shown: Shown) -> dict[str, Any]:
     low, high = shown.extent or (None, None)
     return {
         **{name: getattr(shown.column, name) for name in ("name", "label", "kind", "meaning", "digits", "width")},
+        "address": shown.column.in_address,
         "low": None if low is None else round(low, shown.column.digits),
         "high": None if high is None else round(high, shown.column.digits),
         "options": [[packed(option), visible(option)] for option in shown.options],
@@ -152,11 +154,13 @@ def _column(shown: Shown) -> dict[str, Any]:
     }
 
 
-def _filters(query: Query) -> dict[str, str]:
-    address = query.address()
-    return {name: value for name, value in address.items() if name not in ("sort", "text", "regex")}
+def _filters(query: Query, columns: Sequence[Column]) -> dict[str, list[str] | str]:
+    """By the column's name: both ends of a range as text, choices as in the address, or a text."""
+    address, names = query.address(columns), {column.name: column.in_address for column in columns}
+    ranges = {name: ["" if end is None else f"{end:.10g}" for end in (low, high)] for name, low, high in query.ranges}
+    return {**ranges, **{name: address[names[name]] for name, _ in (*query.choices, *query.holds)}}
 
 
-def _view(view: View, now: Query) -> dict[str, Any]:
-    address = view.query.address()
-    return {"label": view.label, "meaning": view.meaning, "address": address, "active": view.query == now}
+def _view(view: View, content: Content) -> dict[str, Any]:
+    address = view.query.address(content.all_columns)
+    return {"label": view.label, "meaning": view.meaning, "address": address, "active": view.query == content.query}

@@ -12,11 +12,11 @@ from onoff_assets.browser.at_k import Figure, Row, read_at_k
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.flips import flips
 from onoff_assets.browser.grid_rows import in_order
-from onoff_assets.browser.links import Link, choose
+from onoff_assets.browser.links import Link, choose, side_by_side
 from onoff_assets.browser.pairs import solved_by
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
-from onoff_assets.browser.views import charts, common
+from onoff_assets.browser.views import charts, common, strip
 from onoff_assets.browser.views.charts import COLOURS
 from onoff_assets.browser.views.compare_many import show_many, show_splits
 from onoff_core.errors import MissingInputError
@@ -94,6 +94,8 @@ def _several(reader: Reader, dataset: str, chosen: list[str]) -> None:
 
 
 def _pair(reader: Reader, keys: tuple[Key, Key], is_one_of_several: bool) -> None:
+    for key in keys:
+        strip.show(reader, key, name=key[1])
     pair = (reader.responses(keys[0]), reader.responses(keys[1]))
     means = [problem_means(responses.table) for responses in pair]
     _difference(keys, pair, means)
@@ -261,5 +263,6 @@ def _flips(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
             Cell(f"{mean:.2f}", level=round(6 * mean), page="problem", query=Link(*key, problem=problem).query())
             for key, mean in zip(keys, (first, second), strict=True)
         ]
-        rows.append([Cell(problem), *cells])
+        beside = side_by_side(keys[0], problem, None, keys[1][1])
+        rows.append([Cell(problem, breaks=True, page="side_by_side", query=beside), *cells])
     common.go(link_table("Problems that flip", ["problem", keys[0][1], keys[1][1]], rows, key="flips"))

@@ -11,6 +11,7 @@ import streamlit as st
 from onoff_assets.browser.components.data_table import Note, Shown
 from onoff_assets.browser.computing import Job
 from onoff_assets.browser.downloads import as_csv, as_parquet
+from onoff_assets.browser.links import looks_of
 from onoff_assets.browser.queries import Column, Query, extent, names_in_address, options, read_query
 from onoff_assets.browser.views import common
 
@@ -18,9 +19,13 @@ _WITH_BARS = ("num_tokens", "mean_num_tokens", "mean_entropy", "maximum_entropy"
               "lowest_window_confidence")  # fmt: skip
 
 
-def query_here(columns: Sequence[Column]) -> tuple[Query, list[Note]]:
+# What an address says of a table, and not of how one looks at tokens.
+_OF_TABLES = ("sort", "status", "ending", "tokens", "entropy", "text")
+
+
+def query_here(columns: Sequence[Column], searches: bool = False) -> tuple[Query, list[Note]]:
     """The query of the address, and a note for each part that cannot be read."""
-    query, messages = read_query(st.query_params, columns)
+    query, messages = read_query(st.query_params, columns, searches)
     return query, [Note(message, "warning") for message in messages]
 
 
@@ -29,9 +34,11 @@ def ask(columns: Sequence[Column]) -> Callable[[dict[str, Any]], None]:
     names = names_in_address(columns)
 
     def asked(wanted: dict[str, Any]) -> None:
-        address = {name: value for name, value in dict(wanted.get("address") or {}).items() if name in names}
-        kept = dict.fromkeys(names) if wanted.get("replace") else {}
-        common.set_link(**{**kept, **address})
+        before = {} if wanted.get("replace") else st.query_params.to_dict()
+        changed = {**before, **{name: value or "" for name, value in dict(wanted.get("address") or {}).items()}}
+        query, _ = read_query(changed, columns, searches=True)
+        common.set_link(**{**dict.fromkeys(names), **query.address(columns)})
+        common.remember()
 
     return asked
 
@@ -47,6 +54,13 @@ def shown_columns(table: pa.Table, columns: Sequence[Column]) -> list[Shown]:
         else:
             found.append(Shown(column, options=options(table, column) if column.kind == "choice" else ()))
     return found
+
+
+def go(target: dict[str, Any] | None) -> None:
+    """Follow a link of a table: it says itself what is filtered and how it is ordered there."""
+    if target:
+        looks = {name: value for name, value in looks_of(st.query_params).items() if name not in _OF_TABLES}
+        st.switch_page(st.session_state["pages"][target["page"]], query_params={**looks, **target.get("query", {})})
 
 
 def cell(value: Any, column: Column) -> str | float | None:

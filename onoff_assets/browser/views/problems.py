@@ -11,8 +11,9 @@ from onoff_assets.browser.links import Link
 from onoff_assets.browser.problem_rows import COLUMNS, problem_table, with_entropy
 from onoff_assets.browser.queries import Query, Rows, rows_of
 from onoff_assets.browser.reading import Key, Reader
+from onoff_assets.browser.response_rows import COLUMNS as RESPONSE_COLUMNS
 from onoff_assets.browser.response_rows import numbers_job, response_rows
-from onoff_assets.browser.views import common, listing
+from onoff_assets.browser.views import common, listing, strip
 from onoff_assets.browser.views import responses as responses_page
 
 WORST = Query("pass_rate")
@@ -34,14 +35,15 @@ def show() -> None:
     if key is None:
         return
     common.keep_link(Link(*key))
-    reader.responses(key)  # says what to run where there are none
+    strip.show(reader, key)
+    reader.responses(key, partial=True)  # says what to run where there are none
     st.title("Problems")
     _table(reader, key)
 
 
 @st.fragment
 def _table(reader: Reader, key: Key) -> None:
-    responses = reader.responses(key)
+    responses = reader.responses(key, partial=True)
     numbers = numbers_job(reader, response_rows(reader, [key]))
     known = numbers.result(_WAIT)
     table = problem_table(reader, responses)
@@ -60,6 +62,7 @@ def _table(reader: Reader, key: Key) -> None:
             responses.samples.folder, responses.rewards and responses.rewards.folder, query, waits
         ),
         columns=shown,
+        all_columns=COLUMNS,
         query=query,
         total=len(order),
         of=table.num_rows,
@@ -69,7 +72,7 @@ def _table(reader: Reader, key: Key) -> None:
         notes=notes,
         empty="No problem matches.",
     )
-    common.go(data_table(content, key="problems", on_ask=listing.ask(COLUMNS)))
+    listing.go(data_table(content, key="problems", on_ask=listing.ask(COLUMNS)))
     listing.wait_for([numbers] if known is None else [])
     listing.downloads("-".join(["problems", *key]), lambda: taken(table, order, COLUMNS))
 
@@ -79,8 +82,10 @@ def _over(key: Key, known: pa.Table | None) -> list[Over]:
     names = [] if known is None else [name for name in known.column_names if known[name].null_count < known.num_rows]
     own = [view for view in responses_page.views(names) if view.label in ("confidently wrong", "unsure and right")]
     link = Link(*key).query()
-    return [Over("all responses", "responses", link),
-            *(Over(view.label, "responses", {**link, **view.query.address()}) for view in own)]  # fmt: skip
+    return [
+        Over("all responses", "responses", link),
+        *(Over(view.label, "responses", {**link, **view.query.address(RESPONSE_COLUMNS)}) for view in own),
+    ]
 
 
 def _rows(key: Key, table: pa.Table, shown: Sequence[Shown], wanted: Rows) -> list[Row]:

@@ -24,7 +24,7 @@ from onoff_assets.browser.response_rows import (
     texts_of,
 )
 from onoff_assets.browser.searching import Search, excerpt
-from onoff_assets.browser.views import common, listing
+from onoff_assets.browser.views import common, listing, strip
 
 OVER = {
     "": "this partition",
@@ -46,6 +46,7 @@ def show() -> None:
     with st.sidebar:
         common.pick("over", "Responses of", list(OVER), over, shown=OVER.__getitem__)
     common.keep_link(Link(*key))
+    strip.show(reader, key)
     rows = response_rows(reader, _keys(reader, key, over))
     st.title("Responses")
     _table(reader, rows, key)
@@ -78,7 +79,7 @@ def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
     ]
     pending = () if known is not None else (*NUMBERS, *CONFIDENCE)
     columns = [column for column in COLUMNS if column.name in pending or column in [one.column for one in shown]]
-    query, notes = listing.query_here(columns)
+    query, notes = listing.query_here(columns, searches=True)
     search, found, searching = _search(reader, rows, query, notes)
     notes += _notes(rows, None if known is not None else numbers, bool(query.columns & set(pending)))
     answerable = query if known is not None else _answerable(query, set(pending))
@@ -92,10 +93,11 @@ def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
         caption="Responses",
         version=listing.version_of(rows.identity, query, known is None, found is None),
         columns=shown,
+        all_columns=COLUMNS,
         query=query,
         total=len(order),
         of=len(table),
-        read=lambda first, end: _rows(rows, table, shown, order[first:end], search),
+        read=lambda first, end: _rows(rows, table, shown, order[first:end], search, _walk(query)),
         views=views([one.column.name for one in shown]),
         links=[Over("Problems, worst first", "problems", {**Link(*key).query(), "sort": "pass_rate"})],
         notes=notes,
@@ -104,7 +106,7 @@ def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
         excerpts=search is not None,
         empty="Searching ..." if searching else "No response matches.",
     )
-    common.go(data_table(content, key="responses", on_ask=listing.ask(COLUMNS)))
+    listing.go(data_table(content, key="responses", on_ask=listing.ask(COLUMNS)))
     waiting = [*([numbers] if known is None else []), *([searching] if searching is not None else [])]
     listing.wait_for(waiting)
     with_text = st.session_state.get("take-text", False)
@@ -199,9 +201,14 @@ def _notes(rows: ResponseRows, numbers: Job[pa.Table] | None, is_waited_for: boo
 
 
 def _rows(
-    rows: ResponseRows, table: pa.Table, shown: Sequence[Shown], wanted: Rows, search: Search | None
+    rows: ResponseRows,
+    table: pa.Table,
+    shown: Sequence[Shown],
+    wanted: Rows,
+    search: Search | None,
+    walk: dict[str, str],
 ) -> list[Row]:
-    """The rows of a window."""
+    """The rows of a window. `walk` goes along to the response: among which ones one walks on there."""
     names = [one.column.name for one in shown]
     values = table.take(pa.array(wanted)).to_pylist()
     excerpts = [()] * len(wanted) if search is None else [excerpt(text, search) for text in texts_of(rows, wanted)]
@@ -212,8 +219,17 @@ def _rows(
         mark = _MARKS.get(row["status"] or "")
         link = Link(row["of_dataset"], row["of_model"], problem=row["problem_id"], sample=row["sample_index"])
         marks = {place: mark} if place is not None and mark else {}
-        made.append(Row(cells, "response", link.query(), marks, hit))
+        made.append(Row(cells, "response", {**link.query(), **walk}, marks, hit))
     return made
+
+
+def _walk(query: Query) -> dict[str, str]:
+    """The part of the query that the page of a response knows too."""
+    address = query.address(COLUMNS)
+    known: dict[str, str] = {
+        name: address[name] for name in ("status", "ending", "tokens", "entropy") if name in address
+    }
+    return {**known, **({"text": query.text} if query.text and not query.is_regex else {})}
 
 
 def _taken(rows: ResponseRows, table: pa.Table, order: Rows, with_text: bool) -> pa.Table:
