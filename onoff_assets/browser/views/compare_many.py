@@ -34,6 +34,7 @@ def show_many(reader: Reader, dataset: str, models: Models) -> None:
     with right:
         _curve(reader, models, "maj_at_k", "maj@k")
     _matrix(reader, dataset, models)
+    st.subheader("Right and wrong responses")
     show_splits(reader, dataset, models)
 
 
@@ -135,7 +136,6 @@ def _p_value(p: float) -> str:
 
 def show_splits(reader: Reader, dataset: str, models: Models) -> None:
     """Lengths and entropies of right and of wrong responses, as shares of each, in the same bins for all models."""
-    st.subheader("Right and wrong responses")
     columns = st.columns(2)
     lengths = {name: responses.table["num_tokens"].to_numpy().astype(float) for name, responses in models.items()}
     with columns[0]:
