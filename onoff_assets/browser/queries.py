@@ -174,7 +174,6 @@ def _sorted(table: pa.Table, rows: Rows, query: Query, columns: Sequence[Column]
     order = pc.sort_indices(
         pa.table({"value": table[column.name].take(pa.array(rows))}),
         sort_keys=[("value", "descending" if query.falling else "ascending")],
-        null_placement="at_end",
     ).to_numpy()
     return np.asarray(rows[order.astype(np.int64)], dtype=np.int64)
 
