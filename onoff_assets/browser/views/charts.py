@@ -97,13 +97,13 @@ def lines(
     chart = alt.Chart(pa.Table.from_pylist(list(rows), pa.schema([*fields, ("kind", pa.string())])), title=title)
     scale = alt.Scale(domain=list(names), range=colours(len(names)))
     colour = alt.Color("name:N", title=label, sort=list(names), scale=scale, legend=alt.Legend(symbolOpacity=1))
-    line = chart.mark_line(point=True).encode(
-        x=x, y=y, color=colour, shape=alt.Shape("name:N", title=label, sort=list(names)), detail="kind:N",
-        tooltip=["name", *(["kind"] if kinds else ["low", "high"]), "x", "y"],
-    )  # fmt: skip
     if kinds:
-        legend = alt.Legend(symbolType="stroke", symbolStrokeColor=GREY)
-        return line.encode(strokeDash=alt.StrokeDash("kind:N", title="by", sort=list(kinds), legend=legend))
+        dash = alt.StrokeDash("kind:N", title="by", sort=list(kinds), legend=alt.Legend(symbolStrokeColor=GREY))
+        tooltip = ["name", "kind", "x", "y"]
+        return chart.mark_line().encode(x=x, y=y, color=colour, strokeDash=dash, detail="kind:N", tooltip=tooltip)
+    shape = alt.Shape("name:N", title=label, sort=list(names))
+    tooltip = ["name", "x", "y", "low", "high"]
+    line = chart.mark_line(point=True).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
     return chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour) + line
 
 
