@@ -233,7 +233,7 @@ def _voting(problems: Sequence[_Problem], ks: Sequence[int], subsets: int) -> It
             if choice is not None:
                 yield {**names, **_compared(choice), "mean_num_tokens": tokens, "reason": _one_problem(problems)}
                 continue
-            why = reason or f"{without[measure or '']} responses have no {measure}: see reason in confidence"
+            why = reason or f"{measure} is null of {without[measure or '']} responses: see reason in confidence"
             yield {**names, **dict.fromkeys(_COMPARED), "mean_num_tokens": None, "reason": why}
 
 

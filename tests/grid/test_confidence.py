@@ -304,7 +304,7 @@ def test_distributions_of_before_have_no_self_certainty_and_are_not_stale(projec
     assert statistic["reason"].startswith("no response with a reward has self_certainty")
     votes = [row for row in rows_of(project, "confidence_voting") if row["measure"] == "self_certainty"]
     assert {row["accuracy"] for row in votes} == {None}
-    assert "have no self_certainty" in votes[0]["reason"]
+    assert "self_certainty is null of 96 responses" in votes[0]["reason"]
     assert wanted_fingerprints(partition, "x")["token_distributions"] == wanted
     publish_catalog(store)
     with reading_catalog(store) as connection:
