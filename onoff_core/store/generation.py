@@ -45,6 +45,9 @@ _MADE_WITH = {
     "rollout_mismatch": "token_distributions",
     "rollout_mismatch_statistics": "token_distributions",
     "second_opinion_statistics": "second_opinions",
+    "thinking_budgets": "statistics",
+    "response_parts": "token_distributions",
+    "part_statistics": "token_distributions",
     **dict.fromkeys(CONFIDENCE_TABLES, "confidence"),
 }
 

@@ -10,6 +10,7 @@ from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
 from onoff_core.study.settings import (
+    AUTO,
     AutomationSettings,
     BackCondition,
     Backend,
@@ -30,6 +31,7 @@ from onoff_core.study.settings import (
     SwitchSettings,
     TaskSettings,
     TemplateType,
+    Thinking,
     ThinkingTags,
 )
 from onoff_core.study.study import (
@@ -44,6 +46,7 @@ from onoff_core.study.study import (
 )
 
 __all__ = [
+    "AUTO",
     "AutomationSettings",
     "BackCondition",
     "Backend",
@@ -73,6 +76,7 @@ __all__ = [
     "SwitchSettings",
     "TaskSettings",
     "TemplateType",
+    "Thinking",
     "ThinkingTags",
     "find_config",
     "load_study",

@@ -33,6 +33,7 @@ from onoff_core.study.settings import (
 )
 from onoff_core.study.study import Partition, Reference, Study, partition_key, suggestion
 from onoff_core.study.switching import with_switches
+from onoff_core.study.thinking import check_thinking
 
 # What may stand in a partition key: it becomes a folder name and part of a URL, and Dagster reserves | , [ ].
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -105,6 +106,8 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 branches=None if model.backend_type == "switch" else top.branches,
                 confidence=top.confidence,
             )
+    for partition in partitions.values():
+        check_thinking(partition, path)
     partitions = {key: with_judge(partition, partitions, path) for key, partition in partitions.items()}
     return Study(
         config_path=path,
