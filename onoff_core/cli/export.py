@@ -12,6 +12,7 @@ from onoff_core.study import load_study
 
 # kind of file: the asset it is made from
 WHAT = {"samples": "statistics", "distributions": "token_distributions", "process-rewards": "branches"}
+NOTES = "notes"  # made from no asset
 _USUAL = ("samples", "distributions")
 
 
@@ -29,10 +30,11 @@ def add(commands: Any) -> None:
         "--what",
         type=_what,
         default=_USUAL,
-        metavar=",".join((*WHAT, *export_rl.RL)),
+        metavar=",".join((*WHAT, *export_rl.RL, NOTES)),
         help="which files (default: samples and distributions); process-rewards: a line a response with its steps and "
         "their values, from branches at steps; problems, preferences (a right and a wrong response of one problem), "
-        "rollouts (token ids and log-probabilities): data sets for training, see below",
+        "rollouts (token ids and log-probabilities): data sets for training, see below; "
+        "notes: what was noted in the browser",
     )
     command.add_argument(
         "--shape",
@@ -57,16 +59,22 @@ def add(commands: Any) -> None:
 
 def _what(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
-    unknown = [name for name in names if name not in (*WHAT, *export_rl.RL)]
+    unknown = [name for name in names if name not in (*WHAT, *export_rl.RL, NOTES)]
     if unknown:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join((*WHAT, *export_rl.RL))}")
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join((*WHAT, *export_rl.RL, NOTES))}")
     if len(names) > 1 and set(names) & set(export_rl.RL):
         raise argparse.ArgumentTypeError(f"{' and '.join(export_rl.RL)} are data sets of their own: name one alone")
     return names
 
 
 def run(args: argparse.Namespace) -> int:
-    from onoff_core.exchange import ExportOptions, export_distributions, export_process_rewards, export_results
+    from onoff_core.exchange import (
+        ExportOptions,
+        export_distributions,
+        export_notes,
+        export_process_rewards,
+        export_results,
+    )
     from onoff_core.store import Store
 
     study = load_study()
@@ -80,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     key = named_or_stored(study, store, args)
     partition = study.partitions.get(str(key))  # None: no longer in the study
     written: list[Path] = []
-    assets = [WHAT[what] for what in args.what]
+    assets = [WHAT[what] for what in args.what if what != NOTES]
     require(store, key, *assets)
     options = ExportOptions(
         use_logits=partition is not None and partition.distribution.use_logits,
@@ -98,6 +106,8 @@ def run(args: argparse.Namespace) -> int:
         written += export_distributions(store, key, args.output, options, print)
     if "process-rewards" in args.what:
         written += export_process_rewards(store, key, args.output, print)
+    if NOTES in args.what:
+        written += export_notes(store, key, args.output, print)
     for path in written:
         print(f"{path}  {path.stat().st_size:,} bytes")
     samples = store.current("samples", key)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from onoff_core.errors import StoreError
 from onoff_core.store.manifest import Manifest
-from onoff_core.study import SamplingSettings, TaskSettings
+from onoff_core.study import SamplingSettings, TaskSettings, ThinkingTags
 
 IDS_FROM_TEXT = "from text"
 S = TypeVar("S", SamplingSettings, TaskSettings)
@@ -43,6 +43,9 @@ class SamplesProvenance:
     logprobs_temperature: float | None = None  # of log-probabilities that were imported; None: there are none
     token_ids_from: str | None = None  # in words, the text or the file or both; None: sampled here
     model: Mapping[str, Any] = field(default_factory=dict)  # the settings that name it
+    thinking: ThinkingTags | None = None  # by which answer_start was found; None: task.thinking was not set
+    thinking_is_auto: bool = False  # those are the tags that the model's own chat template names
+    examples_without_thinking: tuple[int, ...] = ()  # numbers of the examples whose thinking its template left out
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -70,7 +73,14 @@ class SamplesProvenance:
             logprobs_temperature=facts.get("logprobs_temperature"),
             token_ids_from=facts.get("token_ids_from"),
             model=model,
+            thinking=_thinking(facts.get("thinking")),
+            thinking_is_auto=bool((facts.get("thinking") or {}).get("auto")),
+            examples_without_thinking=tuple(facts.get("examples_without_thinking", ())),
         )
+
+
+def _thinking(said: Mapping[str, Any] | None) -> ThinkingTags | None:
+    return None if said is None else ThinkingTags(open=said["open"], close=said["close"])
 
 
 @dataclass(frozen=True)
@@ -243,6 +253,12 @@ class CostsProvenance:
             place=", ".join(one for one in named if one) or "a machine that was not recorded",
             top_k=manifest.settings.get("top_k") if manifest.asset == "token_distributions" else None,
         )
+
+
+def dagster_run_of(manifest: Manifest) -> str | None:
+    """The id of the Dagster run that completed it; None: it was made outside Dagster."""
+    run = manifest.facts.get("dagster_run_id")
+    return None if run is None else str(run)
 
 
 def is_imported(manifest: Manifest) -> bool:
