@@ -78,7 +78,8 @@ def _report(
     )
     if found.num_cut_short:
         print(
-            f"{found.num_cut_short:,} problems share wording with more than {MOST_CANDIDATES:,}; not all of these were compared\n"
+            f"{found.num_cut_short:,} problems share wording with more than {MOST_CANDIDATES:,} others; not all of "
+            "these were compared\n"
         )
     if not found.pairs:
         print(f"no problem stands in two data sets{'' if not within else ', nor twice in one'}")
