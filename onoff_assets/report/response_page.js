@@ -14,16 +14,21 @@ function mount(id, inner, component) {
   return root;
 }
 
+const measured = (name, at) => told.content.measures.find((measure) => measure.name === name).values[at];
+
 // The bars of a token, as the browser sends them; null where the page has none.
 function barsOf(at) {
   const token = told.alternatives?.tokens[at];
   if (!token) return null;
-  const [title, note, chosen, packed] = token, rows = [];
+  const [chosen, stored, tail, packed] = token, { labels, temperature } = told.alternatives, rows = [];
   for (let i = 0; i < packed.length; i += 3) {
-    const [label, tokenId] = told.alternatives.labels[packed[i]];
+    const [label, tokenId] = labels[packed[i]];
     rows.push([label, tokenId, packed[i + 1] || null, packed[i + 2] / 1e6, i / 3 === chosen, null, null, null, false]);
   }
-  return encoder.encode(JSON.stringify({ title, note, lens: null, rows }));
+  const note = `entropy ${measured("entropy", at).toFixed(3)} nats, surprisal ${measured("surprisal", at).toFixed(3)} nats, ` +
+    `rank ${measured("rank", at)}, mass outside the stored top ${stored}: ${(tail / 1e4).toFixed(4)}` +
+    (temperature === 1 ? "" : `, stored at temperature ${temperature}`);
+  return encoder.encode(JSON.stringify({ title: `token ${at}: ${rows[chosen][0]}`, note, lens: null, rows }));
 }
 
 const tokensRoot = mount("token-view", "view", tokenView), barsRoot = mount("bar-view", "bars", barView);

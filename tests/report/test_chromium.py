@@ -30,6 +30,8 @@ def test_a_click_from_the_disk_and_in_a_notebooks_frame(
     tab.locator("#bars caption", has_text=re.compile(r"^token 3:")).wait_for()
     assert tab.locator("#bars tbody tr.chosen td").nth(2).inner_text() == str(ord(WRONG[3]))
     assert tab.locator("#bars tbody tr").count() == 5 + 1 + 1  # stored, the drawn one outside of them, all others
+    note = "entropy 5.553 nats, surprisal 5.553 nats, rank 1, mass outside the stored top 5: 0.9806"  # ln 258, uniform
+    assert tab.locator("#bars p").inner_text() == note
     tab.wait_for_url(re.compile(r"#token=3$"))
     tab.keyboard.press("ArrowRight")
     tab.locator("#bars caption", has_text=re.compile(r"^token 4:")).wait_for()

@@ -109,7 +109,10 @@ def test_settings_that_differ_are_said_of_whom(
     gathered = gather(open_study(made_study), [FIRST, SECOND])
     manifest = gathered.there[1].manifests["samples"]
     monkeypatch.setitem(manifest.settings["task"], "template_type", "simple")
+    later = {"effort": "high", "budget": {"tokens": 64}, "unused": None}  # settings that this code knows no words for
+    monkeypatch.setitem(manifest.settings, "sampling", {**manifest.settings["sampling"], **later})
     said = methods(gathered.there)
+    assert any(text.endswith("seed 7, effort high, budget tokens = 64.") and SECOND in text for text in said)
     assert f"Of {FIRST}: prompts follow the template chatml." in said
     assert f"Of {SECOND}: prompts follow the template simple." in said
 
@@ -170,7 +173,7 @@ def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
     for at in range(len(sample.token_ids)):
         distribution = reader.distribution(reader.distributions(responses), responses, sample, at)
         expected = as_payload(bars_of(distribution, vocabulary.label, 20), "", "", None)["rows"]
-        title, note, chosen, packed = told["alternatives"]["tokens"][at]
+        chosen, stored, tail, packed = told["alternatives"]["tokens"][at]
         rows = [packed[i : i + 3] for i in range(0, len(packed), 3)]
         labels = [told["alternatives"]["labels"][row[0]] for row in rows]
         assert [[*label, row[1] or None] for label, row in zip(labels, rows, strict=True)] == [
@@ -178,8 +181,7 @@ def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
         ]
         assert [row[2] / 1e6 for row in rows] == [row[3] for row in expected]
         assert [number == chosen for number in range(len(rows))] == [row[4] for row in expected]
-        assert title == f"token {at}: {vocabulary.label(sample.token_ids[at])}"
-        assert f"rank {distribution.rank}" in note
+        assert (stored, tail / 10_000) == (5, round(distribution.tail_mass, 4))
 
 
 def test_one_response_is_one_file(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,10 +256,10 @@ def test_a_page_has_fewer_alternatives_where_it_would_be_too_long() -> None:
         asked.append(shown)
         return "x" * (1_000_000 * (1 + shown))
 
-    page, shown = embedding.fewer_until_it_fits(build, 20, "it")
+    page, shown = embedding.first_that_fits(build, 20, "it")
     assert (len(page), shown, asked) == (4_000_000, 3, [20, 10, 5, 3])
     with pytest.raises(ExchangeError, match="over 5 MB"):
-        embedding.fewer_until_it_fits(lambda shown: "x" * 5_000_000, 20, "it")
+        embedding.first_that_fits(lambda shown: "x" * 5_000_000, 20, "it")
 
 
 def test_the_components_are_wrapped_whole() -> None:
