@@ -6,7 +6,7 @@ what was picked. A page that does the same needs nothing else of Streamlit's.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from onoff_core.errors import ExchangeError
 
 MOST_ALTERNATIVES = 20  # of a token, as the browser shows at first
 MOST_BYTES = 4_900_000  # of a page, which has to stay below five million
+_LEAST_BYTES = 6  # of an alternative in a page
 _FEWER = (MOST_ALTERNATIVES, 10, 5, 3, 1, 0)
 
 
@@ -74,14 +75,19 @@ class Alternatives:
         return {"labels": list(self._numbers), "tokens": self._tokens, "temperature": self._temperature}
 
 
-def tries(first: int) -> list[int]:
-    """The numbers of alternatives a token that are tried until a page is small enough."""
-    return [first, *(number for number in _FEWER if number < first)]
+def tries(first: int, num_tokens: int = 0) -> list[int]:
+    """The numbers of alternatives a token that are tried until a page is small enough; of a response of so many tokens
+    only those that may be needed.
+    """
+    if num_tokens * (_LEAST_BYTES * 4 * first + 200) < MOST_BYTES / 2:
+        return [first]
+    numbers = [first, *(number for number in _FEWER if number < first)]
+    return [number for number in numbers if num_tokens * _LEAST_BYTES * number <= MOST_BYTES]
 
 
-def first_that_fits(build: Callable[[int], str], first: int, what: str) -> tuple[str, int]:
-    """The page with as many alternatives a token as it has room for, at most `first`, and how many these are."""
-    for shown in tries(first):
+def first_that_fits(build: Callable[[int], str], numbers: Sequence[int], what: str) -> tuple[str, int]:
+    """The page with the first of these numbers of alternatives a token that it has room for, and the number."""
+    for shown in numbers:
         page = build(shown)
         if len(page.encode()) <= MOST_BYTES:
             return page, shown

@@ -80,7 +80,8 @@ def response_page(
     """
     key = tokens.responses.samples.partition
     title = f"{'|'.join(key)}, problem {tokens.sample.problem_id}, sample {tokens.sample.sample_index}"
-    content, packed = _content(tokens), _packed(tokens, embedding.tries(alternatives))
+    numbers = embedding.tries(alternatives, len(tokens.sample.token_ids))
+    content, packed = _content(tokens), _packed(tokens, numbers)
 
     def build(shown: int) -> str:
         told = {
@@ -102,7 +103,7 @@ def response_page(
         main = element("main", body, class_="embedded" if embedded else "response")
         return page(title, main, _file("page.css"), script)
 
-    return embedding.first_that_fits(build, alternatives, title)[0]
+    return embedding.first_that_fits(build, numbers, title)[0]
 
 
 def _content(tokens: Tokens) -> Any:

@@ -256,10 +256,14 @@ def test_a_page_has_fewer_alternatives_where_it_would_be_too_long() -> None:
         asked.append(shown)
         return "x" * (1_000_000 * (1 + shown))
 
-    page, shown = embedding.first_that_fits(build, 20, "it")
+    numbers = embedding.tries(20, 30_000)
+    assert numbers == [20, 10, 5, 3, 1, 0]
+    assert embedding.tries(20, 100) == [20]  # always small enough, so nothing else is made
+    assert embedding.tries(20, 200_000) == [3, 1, 0]
+    page, shown = embedding.first_that_fits(build, numbers, "it")
     assert (len(page), shown, asked) == (4_000_000, 3, [20, 10, 5, 3])
     with pytest.raises(ExchangeError, match="over 5 MB"):
-        embedding.first_that_fits(lambda shown: "x" * 5_000_000, 20, "it")
+        embedding.first_that_fits(lambda shown: "x" * 5_000_000, numbers, "it")
 
 
 def test_the_components_are_wrapped_whole() -> None:
