@@ -34,8 +34,9 @@ def component_script(name: str) -> str:
 
 
 def component_style(name: str) -> str:
-    ramps = ramp_css() if name == "token_view" else ""
-    return ramps + Path(components.__file__).with_name(f"{name}.css").read_text("utf-8")
+    """Without the button that opens the browser's list of keys, which a page of its own has not."""
+    before = f"{ramp_css()}\n.tools > button {{ display: none; }}\n" if name == "token_view" else ""
+    return before + Path(components.__file__).with_name(f"{name}.css").read_text("utf-8")
 
 
 def bundle() -> str:

@@ -32,9 +32,21 @@ function barsOf(at) {
 }
 
 const tokensRoot = mount("token-view", "view", tokenView), barsRoot = mount("bar-view", "bars", barView);
-const asked = told.address && /^#token=(\d{1,9})$/.exec(window.location.hash);
+// #token=3 of this page, or ?token=3 as the view's own menu copies it
+const asked = told.address && /[#?&]token=(\d{1,9})$/.exec(window.location.search + window.location.hash);
 if (asked && Number(asked[1]) < told.content.text.length) told.opened = Number(asked[1]);
-const data = encoder.encode(JSON.stringify({ document: "one", initial: told.opened }) + "\n" + JSON.stringify(told.content));
+// All rows are here, so one block has them all: the view's tip shows the most probable tokens of each.
+const TIPS = 5, block = told.alternatives ? Math.max(1, told.content.text.length) : null;
+const head = { document: "one", initial: told.opened, peek: block, noted: [] };
+const data = encoder.encode(JSON.stringify(head) + "\n" + JSON.stringify(told.content));
+if (told.alternatives) (window.onoffPeeked ??= new Map()).set("one/0", told.alternatives.tokens.map(tipOf));
+
+function tipOf([chosen, , , packed]) {
+  const rows = [];
+  for (let i = 0; i < packed.length && rows.length < TIPS && packed[i + 1]; i += 3)
+    rows.push([told.alternatives.labels[packed[i]][0], packed[i + 2] / 1e6, i / 3 === chosen]);
+  return rows;
+}
 
 function pick(at) {
   const bars = barsOf(at);
