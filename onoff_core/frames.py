@@ -115,6 +115,10 @@ class OpenStudy:
         """A row for each problem: pass rate with its interval, the entropy of its answers (nats), its majority."""
         return self.table("problem_statistics", partition, columns)
 
+    def confidence(self, partition: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A row for each response: how sure the model was while it wrote it (docs/confidence.md), where asked for."""
+        return self.table("confidence", partition, columns)
+
     def problems(self, dataset: str) -> pa.Table:
         """A row for each problem of a data set: question, gold answer, solution."""
         return self.table("problems", (dataset,))

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -99,6 +100,29 @@ def test_the_methods_name_every_setting_and_version(report: Path, made_study: Pa
         assert word in text, word
     assert "methods.tex" in (report / "index.html").read_text()
     assert str(made_study) not in "".join(page.read_text() for page in pages(report))  # no path of this machine
+
+
+def test_calibration_is_what_the_store_has_of_confidence(report: Path, made_study: Path) -> None:
+    """The fake engine is equally unsure everywhere, so no measure tells right from wrong."""
+    study = open_study(made_study)
+    stored = {row["measure"]: row["auroc"] for row in study.table("confidence_statistics", FIRST).to_pylist()}
+    rows = [row for row in csv.DictReader((report / "calibration.csv").open()) if row["model"] == "first"]
+    assert {row["measure"]: float(row["auroc"]) if row["auroc"] else None for row in rows} == stored
+    assert stored["mean_entropy"] == 0.5
+    voting = [row for row in csv.DictReader((report / "voting.csv").open()) if row["model"] == "first"]
+    assert len(voting) == study.table("confidence_voting", FIRST).num_rows > 0
+    page = Page((report / "index.html").read_text()).text
+    assert "firstmean_entropy0.500" in page
+
+
+def test_confidence_of_other_samples_is_left_out(made_study: Path) -> None:
+    from onoff_assets.report.calibration import calibrations
+
+    gathered = gather(open_study(made_study), [FIRST])
+    assert len(calibrations(gathered)) == 1
+    manifest = gathered.there[0].manifests["rewards"]
+    gathered.there[0].manifests["rewards"] = replace(manifest, fingerprint="f" * 16)
+    assert calibrations(gathered) == []
 
 
 def test_settings_that_differ_are_said_of_whom(
