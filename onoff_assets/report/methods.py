@@ -12,7 +12,7 @@ from onoff_core.backends.identity import FOLDER
 from onoff_core.store.provenance import RunProvenance
 
 INTERVALS = (
-    "Accuracy is the mean over problems of the problem's mean reward, and pass@1. 95 % intervals are for other "
+    "Accuracy is the mean over problems of the problem's mean reward, and pass@1. 95\u00a0% intervals are for other "
     "problems like these (the problem is the unit): Gaffke's bound for the mean of numbers in [0, 1] (Gaffke 2005; "
     "Learned-Miller and Thomas 2019). Where intervals for these very problems, drawn again, are given, they are "
     "Clopper and Pearson's at an effective number of responses (Korn and Graubard 1998). pass@k is the unbiased "

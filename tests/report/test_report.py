@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_assets.browser.components import token_view
 from onoff_assets.report import embedding
 from onoff_assets.report.choosing import choose_two, named_responses
@@ -18,6 +19,7 @@ from onoff_core.cli.main import main
 from onoff_core.errors import ExchangeError, PartitionError
 from onoff_core.frames import open_study
 from onoff_core.store import Store
+from tests.browser.conftest import HOSTILE, HOSTILE_ID
 from tests.report.making import FIRST, SECOND, WRONG
 
 
@@ -180,6 +182,41 @@ def test_a_response_stays_text(report: Path, made_study: Path) -> None:
     assert "What is 4 + 7? <b>" in page.text
     assert "".join(json.loads(page.data["response"])["content"]["text"]).startswith(WRONG)
     assert "<script>alert" not in path.read_text()
+
+
+def test_hostile_text_has_no_element_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As problem id, question, gold and extracted answer, solution and response; on every page and in LaTeX."""
+    store = Store(str(tmp_path / "store"))
+    response = MadeUp([*encode(HOSTILE), STOP], 0, HOSTILE)
+    right = MadeUp([*encode(HOSTILE), STOP], 1, "2")
+    problem = MadeUpProblem(HOSTILE_ID, [response, right], question=HOSTILE, answer=HOSTILE, solution=HOSTILE)
+    write_partition(store, "d", "m", [problem])
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "--store", "store", "--output", "report"]) == 0
+    assert main(["report", "--store", "store", "--responses", f"{HOSTILE_ID}#1", "--output", "one.html"]) == 0
+    found = [*pages(tmp_path / "report"), tmp_path / "one.html"]
+    assert len(found) == 4
+    for path in found:
+        page = Page(path.read_text())
+        tags = [tag for tag, _ in page.elements]
+        assert "img" not in tags
+        assert tags.count("script") == (1 if path.name == "index.html" else 2)
+        shown = page.text.replace(page.data.get("response", ""), "")  # what the script writes by itself, as text nodes
+        assert "\u202e" not in shown  # what turns the direction of writing has a mark
+        assert "⟨U+202E⟩" in page.text
+    title = Page(found[-1].read_text()).data["title"]
+    assert HOSTILE_ID in title
+
+
+def test_what_is_no_longer_in_the_study_says_so(
+    made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (made_study / "onoff.yaml").read_text().replace("path: store", f"path: {made_study / 'store'}")
+    (tmp_path / "onoff.yaml").write_text(text.replace("  second_one:", "  other:"))
+    (tmp_path / "sums.csv").write_text((made_study / "sums.csv").read_text())
+    monkeypatch.chdir(tmp_path)
+    gathered = gather(open_study(stale="accept"), [SECOND])
+    assert gathered.there[0].notes == ("not in the study",)
 
 
 def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
