@@ -87,6 +87,8 @@ class Sample:
     reward: int | None
     status: str | None
     answer_class: int | None  # equal answers share a number
+    answer_start: int | None = None  # position of the first token after the thinking
+    forced_positions: tuple[int, ...] = ()  # of tokens that were put in, not drawn
 
 
 @dataclass(frozen=True)
@@ -373,6 +375,8 @@ def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, An
         reward=verdict["reward"],
         status=verdict["status"],
         answer_class=verdict["answer_class"],
+        answer_start=text.get("answer_start"),  # the files of an older onoff do not have the column
+        forced_positions=tuple(text.get("forced_positions") or ()),
     )
 
 

@@ -150,7 +150,7 @@ def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int 
     branching = branching_of(reader, responses)
     rows = [] if branching is None else branching.of_response(sample.problem_id, sample.sample_index)
     panel = token_panel.Panel(reader, responses, sample, vocabulary, distributions, branching, rows, noted)
-    content = payload(pieces, overlay, rows)
+    content = payload(pieces, overlay, rows, sample.answer_start, sample.forced_positions)
     document = f"{responses.samples.folder}/{sample.problem_id}/{sample.sample_index}/{distributions is not None}"
     if branching is not None:
         document += f"/{branching.branches.fingerprint}"
