@@ -34,8 +34,10 @@ from onoff_core.grid.known_continuations import KnownContinuations
 from onoff_core.grid.materialize import Log, Made, already, is_whole
 from onoff_core.grid.room import branches_bytes, check_room
 from onoff_core.grid.run_record import RunRecord
+from onoff_core.grid.thinking import thinking_tags
 from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask
+from onoff_core.sampling import thinking_plan
 from onoff_core.store import Generation, Store, publish_catalog
 from onoff_core.study import BranchSettings, Partition
 from onoff_core.tables import BRANCH_TABLES, SCHEMAS
@@ -101,7 +103,8 @@ class _Run:
             open_sampler(self.partition.model, self.partition.model_settings, self.partition.base_dir)
         ) as sampler:
             model = Model.of(sampler.info, sampler.tokenizer.vocabulary)
-            planner = Planner(self.settings, self.inputs.sampling, self.inputs.temperature, model)
+            thinking = thinking_plan(sampler.tokenizer, self.inputs.task(self.partition), self.inputs.sampling)
+            planner = Planner(self.settings, self.inputs.sampling, self.inputs.temperature, model, thinking)
             positions = [at for one in self.inputs.responses(self.settings) for at in planner.positions(one)]
             chunks = chunks_of_positions(positions, planner.continuations)
             cost = self._say_cost(planner, chunks)
@@ -168,7 +171,8 @@ class _Run:
         task, total = self.partition.task, sum(self._size(planner, chunk) for chunk in chunks)
         self.progress = Progress("branching", total, self.log, unit="continuations")
         done = 0
-        with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
+        thinking = thinking_tags(self.partition, self.inputs.samples)
+        with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:
             while wave := self._fitting(planner, chunks[done:]):
                 self._draw_wave(sampler, planner, wave, _Grading(grader, self.inputs.gold(self.store)))
                 done += len(wave)
@@ -223,6 +227,7 @@ class _Run:
             planner.continuations,
             self.known,
             self.progress.add_tokens,
+            planner.thinking,
         )
         for chunk, found in drawing:
             kept.write_fragment(chunk.index, [grading.table(chunk, found, planner.continuations)])
@@ -309,6 +314,7 @@ class _Grading:
                 "extracted_answer": verdict.extracted_answer,
                 "reward": verdict.reward,
                 "status": verdict.status,
+                "forced_positions": one.forced,
             }
             for (_, key, one), verdict in zip(keyed, self.grader.grade(tasks), strict=True)
         ]

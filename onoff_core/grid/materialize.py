@@ -8,7 +8,7 @@ import logging
 import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -20,11 +20,13 @@ from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError, StoreError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.mismatch_tables import keep_mismatch
+from onoff_core.grid.part_tables import keep_parts
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
 from onoff_core.grid.run_record import RunRecord
-from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
+from onoff_core.grid.statistics_tables import keep_comparisons, names_of_statistics, statistics_tables
+from onoff_core.grid.thinking import thinking_tags
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask, whole_gold
@@ -94,7 +96,7 @@ def _sample(
     partition: Partition, store: Store, generation: Generation, problems: tuple[Problem, ...], say: Log, log: Log | None
 ) -> tuple[list[int], dict[str, Any]]:
     """Draw the missing fragments of a generation. Returns the indices of all its fragments, and the run's facts."""
-    from onoff_core.sampling import chunks_of, sample_chunks
+    from onoff_core.sampling import chunks_of, sample_chunks, thinking_plan
 
     sampling = partition.sampling
     begun = generation.begin({"seed": secrets.randbits(62) if sampling.seed is None else sampling.seed})
@@ -106,6 +108,9 @@ def _sample(
     responses = sum(len(chunk.problems) for chunk in missing) * sampling.num_samples
     check_room(store, samples_bytes(responses, sampling), f"samples of {partition.key}")
     with closing(open_sampler(partition.model, partition.model_settings, partition.base_dir)) as sampler:
+        plan = thinking_plan(sampler.tokenizer, partition.task, sampling)
+        for warning in plan.warnings:
+            say(f"{partition.key}: {warning}")
         keep_vocabulary(store, partition.model, sampler.tokenizer.vocabulary)
         progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
         for chunk, table in sample_chunks(
@@ -123,6 +128,7 @@ def _sample(
             "seconds": progress.seconds,
             "tokens_per_second": progress.tokens_per_second,
             **sampler.info.facts,
+            **plan.facts,
             **record.facts(tokens=progress.tokens, batch_size=_batch_size(sampling, sampler.info.most_rows)),
         }
 
@@ -153,8 +159,8 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
         record = RunRecord(generation)
         progress = Progress("grading", samples.manifest().num_rows, log)
         indices, there = sorted(samples.fragment_indices()), generation.fragment_indices()
-        task = partition.task
-        with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
+        task, thinking = partition.task, thinking_tags(partition, samples)
+        with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:
             for index in indices:
                 if index not in there:
                     table = _grade(samples.read_fragment(index), gold, grader, progress)
@@ -187,18 +193,21 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
     say, key = log or info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
     fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
-    generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
-    with store.writing(generation), store.writing(by_problem):
-        missing = [made for made in (by_problem, generation) if not is_whole(made, say, again)]
+    made_together = [store.generation(name, key, fingerprint) for name in names_of_statistics(partition)]
+    generation = made_together[-1]
+    with ExitStack() as held:
+        for made in made_together:
+            held.enter_context(store.writing(made))
+        missing = [made for made in made_together if not is_whole(made, say, again)]
         if missing:
             records = {made.asset: RunRecord(made) for made in missing}
             tables = statistics_tables(partition, store, rewards)
             settings = fingerprints.statistics_settings(partition)
-            for made, table in ((by_problem, tables.problem_statistics), (generation, tables.statistics)):
-                if made in missing:
-                    made.write_fragment(0, [table])
-                    made.complete(tables.made_from, settings, records[made.asset].facts(), [0])
-        store.make_current(by_problem)
+            for made in missing:
+                made.write_fragment(0, [tables.by_name[made.asset]])
+                made.complete(tables.made_from, settings, records[made.asset].facts(), [0])
+        for made in made_together[:-1]:
+            store.make_current(made)
     keep_comparisons(partition, store)
     if not missing:
         return already(store, generation, say)
@@ -229,7 +238,11 @@ def materialize_token_distributions(
             settings = fingerprints.distribution_settings(partition)
             inputs = {"samples": samples.fingerprint}
             made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
-        if keep_mismatch(store, samples, generation, say, again):
+        told = [
+            keep_mismatch(store, samples, generation, say, again),
+            keep_parts(partition, store, samples, generation, again),
+        ]
+        if any(told):
             publish_catalog(store)
         return made
 

@@ -4,5 +4,14 @@ schema.
 
 from onoff_core.sampling.chunks import Chunk, chunks_of
 from onoff_core.sampling.sample import sample_chunks
+from onoff_core.sampling.thinking import NO_PLAN, ThinkingPlan, resolve_tags, thinking_plan
 
-__all__ = ["Chunk", "chunks_of", "sample_chunks"]
+__all__ = [
+    "NO_PLAN",
+    "Chunk",
+    "ThinkingPlan",
+    "chunks_of",
+    "resolve_tags",
+    "sample_chunks",
+    "thinking_plan",
+]

@@ -9,9 +9,10 @@ from onoff_core.backends.contract import ModelInfo, OnTokens, Sampler, Tokenizer
 from onoff_core.backends.requests import Request, Response
 from onoff_core.errors import ModelError
 from onoff_core.sampling.chunks import Chunk
+from onoff_core.sampling.thinking import ThinkingPlan, ended_in, thinking_plan
 from onoff_core.study import SamplingSettings, TaskSettings
 from onoff_core.tables import SCHEMAS
-from onoff_core.tasks import render_prompt
+from onoff_core.tasks import parts_of, render_prompt, step_starts
 
 
 def sample_chunks(
@@ -25,6 +26,7 @@ def sample_chunks(
     """Yield each chunk with its table (`samples` schema, by problem and sample index) as soon as its last response
     has ended.
     """
+    plan = thinking_plan(sampler.tokenizer, task, sampling)
     chunk_of = {problem.problem_id: chunk for chunk in chunks for problem in chunk.problems}
     prompts: dict[str, str] = {}
     requests: list[Request] = []
@@ -35,13 +37,14 @@ def sample_chunks(
         _check_length(sampler.info, problem_id, len(ids))
         sampler.info.check_token_ids(ids, f"problem {problem_id}: its prompt")
         prompts[problem_id] = prompt.text
-        requests += [Request(problem_id, index, ids) for index in range(sampling.num_samples)]
+        forcing = plan.forcing(prompt.text)
+        requests += [Request(problem_id, index, ids, forcing=forcing) for index in range(sampling.num_samples)]
     ended: dict[int, list[Response]] = {chunk.index: [] for chunk in chunks}
     for response in sampler.sample(requests, sampling, seed, on_tokens):
         chunk = chunk_of[response.request.problem_id]
         ended[chunk.index].append(response)
         if len(ended[chunk.index]) == len(chunk.problems) * sampling.num_samples:
-            yield chunk, _table(sampler.tokenizer, chunk, ended.pop(chunk.index), prompts)
+            yield chunk, _table(sampler.tokenizer, plan, chunk, ended.pop(chunk.index), prompts)
 
 
 def _check_length(model: ModelInfo, problem_id: str, num_tokens: int) -> None:
@@ -54,7 +57,9 @@ def _check_length(model: ModelInfo, problem_id: str, num_tokens: int) -> None:
         )
 
 
-def _table(tokenizer: Tokenizer, chunk: Chunk, responses: list[Response], prompts: dict[str, str]) -> pa.Table:
+def _table(
+    tokenizer: Tokenizer, plan: ThinkingPlan, chunk: Chunk, responses: list[Response], prompts: dict[str, str]
+) -> pa.Table:
     order = {problem.problem_id: number for number, problem in enumerate(chunk.problems)}
     responses.sort(key=lambda r: (order[r.request.problem_id], r.request.sample_index))
     rows: list[dict[str, Any]] = [
@@ -69,7 +74,24 @@ def _table(tokenizer: Tokenizer, chunk: Chunk, responses: list[Response], prompt
             "finish_reason": r.finish_reason,
             "num_tokens": len(r.token_ids),
             "drawn_by": r.drawn_by,
+            "forced_positions": r.forced_positions,
+            **_thinking(tokenizer, plan, r, prompts[r.request.problem_id]),
         }
         for r in responses
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMAS["samples"])
+
+
+def _thinking(tokenizer: Tokenizer, plan: ThinkingPlan, response: Response, prompt: str) -> dict[str, Any]:
+    """The columns of a response that say where it thinks; nothing where the task says nothing of thinking."""
+    vocabulary = tokenizer.vocabulary
+    if plan.tags is None:
+        return {}
+    pieces = [vocabulary.pieces[token] for token in response.token_ids]
+    special = [vocabulary.special[token] for token in response.token_ids]
+    parts = parts_of(pieces, plan.tags, prompt)
+    return {
+        "answer_start": parts.answer_start,
+        "step_starts": step_starts(pieces, special, plan.tags, prompt),
+        "finish_reason": ended_in(parts, response.finish_reason),
+    }

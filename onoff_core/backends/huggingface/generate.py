@@ -13,8 +13,8 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from onoff_core.backends.contract import OnTokens
 from onoff_core.backends.drafts import Draft
-from onoff_core.backends.huggingface.drawing import draw
 from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.huggingface.next_tokens import next_tokens
 from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
 
@@ -72,8 +72,7 @@ class _Dictate(LogitsProcessor):
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         live = [row for row, ended in enumerate(self.ended) if not ended]
         logits = scores[live].float()
-        uniform = torch.tensor([self.drafts[row].uniform() for row in live], dtype=torch.float64).to(logits.device)
-        tokens, logprobs = draw(logits, uniform, self.sampling)
+        tokens, logprobs = next_tokens([self.drafts[row] for row in live], logits, self.sampling)
         self.on_tokens(len(live))
         chosen = torch.full((len(self.drafts),), self.stop, device=scores.device)
         chosen[live] = tokens
