@@ -9,10 +9,10 @@ from onoff_core.backends.contract import ModelInfo, OnTokens, Sampler, Tokenizer
 from onoff_core.backends.requests import Request, Response
 from onoff_core.errors import ModelError
 from onoff_core.sampling.chunks import Chunk
-from onoff_core.sampling.thinking import ThinkingPlan, ended_in, thinking_plan
+from onoff_core.sampling.thinking import ThinkingPlan, thinking_plan
 from onoff_core.study import SamplingSettings, TaskSettings
 from onoff_core.tables import SCHEMAS
-from onoff_core.tasks import parts_of, render_prompt, step_starts
+from onoff_core.tasks import render_prompt
 
 
 def sample_chunks(
@@ -75,23 +75,8 @@ def _table(
             "num_tokens": len(r.token_ids),
             "drawn_by": r.drawn_by,
             "forced_positions": r.forced_positions,
-            **_thinking(tokenizer, plan, r, prompts[r.request.problem_id]),
+            **plan.columns(tokenizer.vocabulary, r.token_ids, prompts[r.request.problem_id], r.finish_reason),
         }
         for r in responses
     ]
     return pa.Table.from_pylist(rows, schema=SCHEMAS["samples"])
-
-
-def _thinking(tokenizer: Tokenizer, plan: ThinkingPlan, response: Response, prompt: str) -> dict[str, Any]:
-    """The columns of a response that say where it thinks; nothing where the task says nothing of thinking."""
-    vocabulary = tokenizer.vocabulary
-    if plan.tags is None:
-        return {}
-    pieces = [vocabulary.pieces[token] for token in response.token_ids]
-    special = [vocabulary.special[token] for token in response.token_ids]
-    parts = parts_of(pieces, plan.tags, prompt)
-    return {
-        "answer_start": parts.answer_start,
-        "step_starts": step_starts(pieces, special, plan.tags, prompt),
-        "finish_reason": ended_in(parts, response.finish_reason),
-    }
