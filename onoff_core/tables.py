@@ -13,6 +13,15 @@ from onoff_core.columns import MISSING as _MISSING
 from onoff_core.columns import PROBLEM as _PROBLEM
 from onoff_core.columns import SAMPLE as _SAMPLE
 from onoff_core.columns import column as _column
+from onoff_core.confidence_tables import (
+    CONFIDENCE,
+    CONFIDENCE_BINS,
+    CONFIDENCE_COVERAGE,
+    CONFIDENCE_PROBLEMS,
+    CONFIDENCE_STATISTICS,
+    CONFIDENCE_STOPPING,
+    CONFIDENCE_VOTING,
+)
 from onoff_core.cross_tables import CROSS_RESPONSES, CROSS_SCORES, CROSS_STATISTICS
 from onoff_core.rollout_tables import ROLLOUT_MISMATCH, ROLLOUT_MISMATCH_STATISTICS
 from onoff_core.thinking_tables import PART_STATISTICS, RESPONSE_PARTS, THINKING_BUDGETS
@@ -315,6 +324,12 @@ _TOKEN_DISTRIBUTIONS = pa.schema(
             "whether the token was put in, not drawn: no statistic counts it; null: no token of the response was",
             nullable=True,
         ),
+        _column(
+            "mean_log_prob_vocabulary",
+            pa.float32(),
+            "nats, mean log-probability of all tokens of the vocabulary; null: scored before it was kept",
+            nullable=True,
+        ),
     ]
 )
 
@@ -484,12 +499,66 @@ OPTIONAL_ASSETS = (
         ),
         optional=True,
     ),
+    Asset(
+        "confidence",
+        "C",
+        (
+            Table("confidence", CONFIDENCE, "how sure the model was: one row per response", _OF_ALL, _GRID, "view"),
+            Table(
+                "confidence_problems",
+                CONFIDENCE_PROBLEMS,
+                "how far the responses agree: one row per problem",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "confidence_statistics",
+                CONFIDENCE_STATISTICS,
+                "how well a measure tells right from wrong: one row per measure",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "confidence_bins", CONFIDENCE_BINS, "reliability: one row per measure and bin", _OF_ALL, _GRID, "copy"
+            ),
+            Table(
+                "confidence_coverage",
+                CONFIDENCE_COVERAGE,
+                "selective accuracy: one row per measure and coverage",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "confidence_voting",
+                CONFIDENCE_VOTING,
+                "answers chosen by confidence: one row per rule, measure and k",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "confidence_stopping",
+                CONFIDENCE_STOPPING,
+                "responses stopped early, simulated: one row per share kept and k",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+        ),
+        optional=True,
+    ),
 )
 PART_TABLES = ("response_parts", "part_statistics")
 THINKING_TABLES = ("thinking_budgets", *PART_TABLES)  # made where task.thinking is set
 GRID_ASSETS = tuple(asset.name for asset in ASSETS)
 OPTIONAL = tuple(asset.name for asset in OPTIONAL_ASSETS)
-BRANCH_TABLES = tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == "branches" for table in asset.tables)
+BRANCH_TABLES, CONFIDENCE_TABLES = (
+    tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == name for table in asset.tables)
+    for name in ("branches", "confidence")
+)
 TABLES = {
     table.name: table
     for table in (*_BESIDE, *(table for asset in (*ASSETS, *OPTIONAL_ASSETS) for table in asset.tables))

@@ -210,6 +210,7 @@ def _uniform_scores(count: int, top_k: int | None) -> TokenScores:
         "varentropy": 0.0,
         "logsumexp": math.log(size),
         "tail_mass": 1 - k / size,
+        "mean_log_prob_vocabulary": -math.log(size),
     }
     columns = {name: np.full(count, value, np.float32) for name, value in same.items()}
     columns["topk_logprobs"] = np.full((count, k), -math.log(size), np.float32)

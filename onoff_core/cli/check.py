@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from onoff_core.cli import check_overlap
 from onoff_core.cli.printing import table
 from onoff_core.errors import DatasetError, ModelError, SettingsError
 from onoff_core.study import AUTO, Study, load_study
@@ -15,13 +16,18 @@ def add(commands: Any) -> None:
         help="read onoff.yaml and say what was understood",
         description="Check the settings: every key, whether the files, folders and packages that are named are there, "
         "every row of the data sets in files, and of models on this machine what loading would refuse. Nothing is "
-        "asked of the hub, and no model is loaded.",
+        "asked of the hub, and no model is loaded. --overlap instead looks for problems that several data sets have.",
     )
+    check_overlap.add_arguments(command)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     study = load_study()
+    if args.overlap:
+        return check_overlap.run(args, study)
+    if given := check_overlap.given(args):
+        raise SettingsError(f"{given[0]} goes with --overlap")
     print(f"{study.config_path}: {len(study.partitions)} partitions\n")
     wrong = [*_datasets(study), *_models(study), *_references(study), *_thinking(study)]
     print(f"\nstore: {study.store_path}")

@@ -66,6 +66,14 @@ def _entropies(row: "PartitionSummary") -> list[list[str]]:
     return [["  thinking, answer", f"{fraction(row.mean_thinking_entropy)}, {fraction(row.mean_answer_entropy)}"]]
 
 
+def _confidence(row: "PartitionSummary") -> list[list[str]]:
+    """One measure, the mean confidence, so that nobody reads the best of many for what one would give."""
+    if row.auroc is None:
+        return []
+    interval = f"[{fraction(row.auroc_low)}, {fraction(row.auroc_high)}]"
+    return [["AUROC, mean confidence", f"{fraction(row.auroc)}  {interval}  on other problems like these"]]
+
+
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.summary import partition_summary
     from onoff_core.store import Store
@@ -92,6 +100,7 @@ def run(args: argparse.Namespace) -> int:
                 ["mean entropy (nats)", fraction(row.mean_entropy)],
                 *_entropies(row),
                 *_second_opinion(row),
+                *_confidence(row),
             ],
         )
     )

@@ -7,6 +7,8 @@ token_distributions the samples' fingerprint, distribution settings
 cross_scores        the samples' fingerprint, both models with their precision, cross settings; one per reference
 branches            the fingerprints of the samples, rewards and token distributions, the section `branches`
 second_opinions     the rewards' fingerprint, what is asked for, the judge's model
+confidence          the fingerprints of the samples, rewards and token distributions, the section `confidence`;
+                    statistics settings that are not the default
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
 (`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
@@ -146,6 +148,14 @@ def branch_settings(partition: Partition) -> dict[str, Any]:
     return {} if partition.branches is None else partition.branches.deciding()
 
 
+def confidence_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's confidence besides its samples, rewards and token distributions."""
+    if partition.confidence is None:
+        return {}
+    statistics = statistics_settings(partition)
+    return {**partition.confidence.deciding(), **({"statistics": statistics} if statistics else {})}
+
+
 def second_opinion_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's second opinions besides the rewards; empty where none are asked for.
 
@@ -221,6 +231,11 @@ def branches_fingerprint(partition: Partition, samples: str, rewards: str, token
     return _of("branches", **inputs, settings=fingerprint_of(branch_settings(partition)))
 
 
+def confidence_fingerprint(partition: Partition, samples: str, rewards: str, token_distributions: str) -> str:
+    inputs = {"samples": samples, "rewards": rewards, "token_distributions": token_distributions}
+    return _of("confidence", **inputs, settings=fingerprint_of(confidence_settings(partition)))
+
+
 def second_opinions_fingerprint(partition: Partition, rewards: str) -> str:
     return _of("second_opinions", rewards=rewards, settings=fingerprint_of(second_opinion_settings(partition)))
 
@@ -233,6 +248,7 @@ def optional_settings(partition: Partition) -> dict[str, Any]:
         "cross_scores": {one.name: cross_settings(partition, one) for one in partition.references},
         "branches": branch_settings(partition),
         "second_opinions": second_opinion_settings(partition),
+        "confidence": confidence_settings(partition),
     }
     asked = asked_optional(partition)
     return {asset: of_asset for asset, of_asset in settings.items() if asset in asked}

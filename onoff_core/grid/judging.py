@@ -16,6 +16,7 @@ from onoff_core.tables import (
     ASSETS,
     BRANCH_TABLES,
     CODE_VERSIONS,
+    CONFIDENCE_TABLES,
     OPTIONAL_ASSETS,
     PART_TABLES,
     TABLES,
@@ -159,6 +160,7 @@ class StudyJudge:
             **dict.fromkeys(PART_TABLES, lambda: fingerprints.part_settings(partition)),
             **dict.fromkeys(("token_distributions", *MISMATCH), lambda: fingerprints.distribution_settings(partition)),
             **dict.fromkeys(BRANCH_TABLES, lambda: fingerprints.branch_settings(partition)),
+            **dict.fromkeys(CONFIDENCE_TABLES, lambda: fingerprints.confidence_settings(partition)),
             **dict.fromkeys(
                 ("second_opinions", "second_opinion_statistics"),
                 lambda: fingerprints.second_opinion_settings(partition),

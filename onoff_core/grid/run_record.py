@@ -29,6 +29,7 @@ _PACKAGES = {
     "branches": ("torch", "transformers", "tokenizers", "math-verify", "sympy"),
     "second_opinions": ("torch", "transformers", "tokenizers"),
     "second_opinion_statistics": ("numpy",),
+    "confidence": ("numpy",),
 }
 RUN = "run"  # the fact that holds it
 

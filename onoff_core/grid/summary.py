@@ -33,6 +33,9 @@ class PartitionSummary:
     truncated_in_thinking_share: float | None = None  # responses that max_length ended thinking
     mean_thinking_entropy: float | None = None  # nats a token
     mean_answer_entropy: float | None = None
+    auroc: float | None = None  # of the mean confidence, for these verdicts
+    auroc_low: float | None = None  # 95 %, on other problems like these
+    auroc_high: float | None = None
 
 
 def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
@@ -45,8 +48,9 @@ def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
         table = drawn_tokens(tokens)
         total += pc.sum(table["entropy"]).as_py() or 0.0
         count += table.num_rows
-    row |= {"mean_entropy": total / count if count else None, **_disagreement(store, statistics)}
     row |= _entropy_of_parts(store, distributions)
+    row |= {"mean_entropy": total / count if count else None}
+    row |= {**_disagreement(store, statistics), **_auroc(store, statistics)}
     return PartitionSummary(**{field.name: row[field.name] for field in fields(PartitionSummary) if field.name in row})
 
 
@@ -65,3 +69,12 @@ def _disagreement(store: Store, statistics: Generation) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = second.read().to_pylist()[0]
     return {name: value for name, value in found.items() if name.startswith("disagreement")}
+
+
+def _auroc(store: Store, statistics: Generation) -> dict[str, Any]:
+    """How well the mean confidence tells right from wrong, where it is of the verdicts that the statistics are of."""
+    found = store.current("confidence_statistics", statistics.partition)
+    if found is None or found.manifest().inputs["rewards"] != statistics.manifest().inputs["rewards"]:
+        return {}
+    rows = {row["measure"]: row for row in found.read().to_pylist()}
+    return {name: rows["mean_confidence"][name] for name in ("auroc", "auroc_low", "auroc_high")}

@@ -5,6 +5,7 @@ model with every override applied. This package reads no data set and loads no m
 """
 
 from onoff_core.study.branch_settings import BranchSettings
+from onoff_core.study.confidence_settings import ConfidenceSettings
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
@@ -52,6 +53,7 @@ __all__ = [
     "BackendOptions",
     "BranchSettings",
     "Condition",
+    "ConfidenceSettings",
     "CrossSettings",
     "DatasetSettings",
     "DistributionSettings",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from onoff_core.errors import PartitionError
 from onoff_core.study.branch_settings import BranchSettings
+from onoff_core.study.confidence_settings import ConfidenceSettings
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.settings import (
     AutomationSettings,
@@ -84,6 +85,7 @@ class Partition:
     references: tuple[Reference, ...] = ()  # which score its texts too; none: no cross-scores are asked for
     cross: CrossSettings = field(default_factory=CrossSettings)
     branches: BranchSettings | None = None  # None: nobody asks for branches
+    confidence: ConfidenceSettings | None = None  # None: nobody asks for it
     judge: Judge | None = None  # of task.second_opinion: {kind: model}
 
     @property

@@ -9,8 +9,10 @@ from onoff_core.tasks.formats import Extraction, extract_answer, find_answer, in
 from onoff_core.tasks.paragraphs import paragraph_ends, paragraph_starts
 from onoff_core.tasks.templates import (
     ChatTemplate,
+    Message,
     Prompt,
     examples_without_thinking,
+    messages_of,
     render_message,
     render_prompt,
 )
@@ -19,6 +21,7 @@ from onoff_core.tasks.thinking import Parts, known_tags, opened_by, parts_of, st
 __all__ = [
     "ChatTemplate",
     "Extraction",
+    "Message",
     "Parts",
     "Prompt",
     "examples_without_thinking",
@@ -26,6 +29,7 @@ __all__ = [
     "find_answer",
     "instruction",
     "known_tags",
+    "messages_of",
     "opened_by",
     "paragraph_ends",
     "paragraph_starts",

@@ -110,6 +110,13 @@ def _messages(question: str, task: TaskSettings) -> list[Message]:
     return messages
 
 
+def messages_of(question: str, task: TaskSettings) -> list[Message]:
+    """What a question's prompt says, as the messages of a conversation: for programs that apply a chat template of
+    their own. Without the `prefill`, which is no message.
+    """
+    return _messages(question, task)
+
+
 def _chatml(messages: Sequence[Message]) -> str:
     turns = "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)
     return f"{turns}<|im_start|>assistant\n"
