@@ -58,7 +58,7 @@ MEANINGS = {
     "temperature": "that the log-probabilities are at, 1: the model as it is; null: there are none",
     "input_ids": "prompt_token_ids, then token_ids",
     "loss_mask": "one a token of input_ids: 0 of the prompt and of what was put in, 1 of what the model drew",
-    "finish_reason": "stop, length (cut off at max_length) or stop_string; unknown: imported",
+    "finish_reason": "stop, length, length_in_thinking (cut off at max_length) or stop_string; unknown: imported",
     "reward": "1 right, 0 not; null: the gold answer cannot be read",
     "status": "correct, wrong, no_answer, gold_unparsed or timeout",
     "extracted_answer": "LaTeX; null: the response gives none",
