@@ -86,6 +86,8 @@ class Sample:
     reward: int | None
     status: str | None
     answer_class: int | None  # equal answers share a number
+    answer_start: int | None = None  # position of the first token after the thinking
+    num_forced: int = 0  # tokens that a thinking budget put in
 
 
 @dataclass(frozen=True)
@@ -364,6 +366,8 @@ def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, An
         reward=verdict["reward"],
         status=verdict["status"],
         answer_class=verdict["answer_class"],
+        answer_start=text.get("answer_start"),  # older samples have neither column
+        num_forced=len(text.get("forced_positions") or ()),
     )
 
 
