@@ -24,7 +24,7 @@ _FEWER = (MOST_ALTERNATIVES, 10, 5, 3, 1, 0)
 @cache
 def component_script(name: str) -> str:
     """A component's script as an expression: its default export."""
-    source = Path(components.__file__).with_name(f"{name}.js").read_text("utf-8")
+    source = components.script(name)
     parts = re.split(r"^export default ", source, flags=re.MULTILINE)
     if len(parts) != 2 or re.search(r"^(?:import|export)\b", parts[0] + parts[1], re.MULTILINE):
         raise ExchangeError(f"{name}.js has to have one default export, and no import")

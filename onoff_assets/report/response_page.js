@@ -43,7 +43,9 @@ function draw() {
     parentElement: tokensRoot,
     setStateValue: (name, value) => { if (name === "picked") pick(value); },
     // in a file the address names the token; a page inside another has no address of its own
-    writeAddress: (at) => { if (told.address) window.location.replace("#token=" + at); },
+    writeAddress: ({ token }) => {
+      if (told.address && token !== undefined) window.location.replace("#token=" + token);
+    },
   });
 }
 

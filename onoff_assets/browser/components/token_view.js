@@ -130,7 +130,7 @@ class View {
     const isUsual = this.limitKind === "absolute" && this.limit === limit;
     this.limitInput.value = this.limit = limit;
     const looks = { colour: usual, unsure: isUsual ? null : limit + (this.limitKind === "percentile" ? "%" : "") };
-    replaceInAddress(looks);
+    this.writeAddress(looks);
     this.tell(looks);
   }
 
@@ -364,16 +364,17 @@ class View {
 
 export default function (component) {
   // a static page has an address of its own
-  const { data, parentElement, setStateValue, writeAddress = (i) => replaceInAddress({ token: i, branch: null }) } = component;
+  const { data, parentElement, setStateValue, writeAddress = replaceInAddress } = component;
   const root = parentElement.querySelector("#view");
   if (!root || !data) return undefined;
   const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
   const end = bytes.indexOf(10), parse = (part) => JSON.parse(new TextDecoder().decode(part));
   let view = instances.get(parentElement);
   if (!view || view.root !== root) { view = new View(root); instances.set(parentElement, view); }
+  view.writeAddress = writeAddress;
   view.tell = (looks) => setStateValue("looks", looks);
   // every click comes here again with the same document: then the text is not read again
   view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)),
-    (i) => { writeAddress(i); setStateValue("picked", i); });
+    (i) => { writeAddress({ token: i, branch: null }); setStateValue("picked", i); });
   return () => { clearTimeout(view.timer); view.tip.hide(); };
 }

@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from onoff_assets.browser.colour import ramp_css
-from onoff_assets.browser.components import as_bytes
+from onoff_assets.browser.components import as_bytes, script
 from onoff_assets.browser.measures import ENTROPY, EXCESS, RANK, SURPRISAL, Measure
 from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.reading import Overlay
@@ -17,7 +17,7 @@ _MOUNT = st.components.v2.component(
     "onoff_token_view",
     html='<div id="view"></div>',
     css=ramp_css() + (_HERE / "token_view.css").read_text(),
-    js="\n".join((_HERE / name).read_text() for name in ("token_text.js", "token_tools.js", "token_view.js")),
+    js=script("token_view"),
 )
 
 
