@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onoff_core.backends.contract import Tokenizer
+from onoff_core.backends.drafts import ThinkingBudget
 from onoff_core.backends.requests import Forcing
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
@@ -64,6 +65,21 @@ class ThinkingPlan:
             return None
         known = known_tags(self.tags)
         return Forcing(self.budget, self.closing, as_bytes(known), opened_by(prompt, known) is not None)
+
+    def cut_at(self, vocabulary: Vocabulary, prompt: str, token_ids: Sequence[int]) -> int | None:
+        """How many of a response's tokens would have been drawn before the budget was used up; None: it never is.
+
+        The tokens are those of the same request, whatever budget it was drawn under, up to its first forced one.
+        """
+        forcing = self.forcing(prompt)
+        if forcing is None:
+            return None
+        budget = ThinkingBudget(forcing, vocabulary, ())
+        for count, token in enumerate(token_ids):
+            if budget.forced_token is not None:
+                return count
+            budget.take(token)
+        return None if budget.forced_token is None else len(token_ids)
 
     def columns(
         self, vocabulary: Vocabulary, token_ids: Sequence[int], prompt: str, finish_reason: str
