@@ -88,6 +88,7 @@ class FakeModel(DescribedModel):
         scripted: Iterator[int] | None = None
         if texts:
             scripted = itertools.chain(texts[request.sample_index % len(texts)].encode(), itertools.repeat(STOP))
+            scripted = itertools.islice(scripted, request.begun if request.resumed else 0, None)
         while True:
             token = int(draft.uniform() * VOCABULARY_SIZE) if scripted is None else next(scripted)
             if draft.accept(token, logprob):
@@ -204,6 +205,7 @@ def _open(name: str, settings: ModelSettings) -> FakeModel:
         vocab_size=VOCABULARY_SIZE,
         max_positions=MAX_POSITIONS,
         stop_token_ids=frozenset({STOP}),
+        resumes=True,
     )
     return FakeModel(info, settings.backend_specific.script or FakeScript(), FakeTokenizer())
 

@@ -37,12 +37,12 @@ def statistics_tables(partition: Partition, store: Store, rewards: Generation) -
     key, inputs = (partition.dataset, partition.model), rewards.manifest().inputs
     generation = store.generation("samples", key, inputs["samples"])
     samples, verdicts = generation.read(), rewards.read()
-    drawn = SamplesProvenance.of(generation.manifest()).sampling
-    if drawn is None:
+    num_samples = SamplesProvenance.of(generation.manifest()).num_samples
+    if num_samples is None:
         problems = responses_by_problem(verdicts)
     else:
         asked = store.generation("problems", (partition.dataset,), inputs["problems"]).read()
-        problems = responses_by_problem(verdicts, drawn.num_samples, asked["problem_id"].to_pylist())
+        problems = responses_by_problem(verdicts, num_samples, asked["problem_id"].to_pylist())
     ks = asked_ks(partition.statistics.k, list(problems.values()))
     row = summarise(samples, verdicts, problems, ks)
     return StatisticsTables(

@@ -1,6 +1,7 @@
 """Draw the responses of chunks. All go to the sampler at once, so that no row waits for a chunk to end."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -8,10 +9,13 @@ import pyarrow as pa
 from onoff_core.backends.contract import ModelInfo, OnTokens, Sampler, Tokenizer
 from onoff_core.backends.requests import Request, Response
 from onoff_core.errors import ModelError
-from onoff_core.sampling.chunks import Chunk
+from onoff_core.problems import Problem
+from onoff_core.sampling.chunks import Begun, Chunk, ResponseKey
 from onoff_core.study import SamplingSettings, TaskSettings
 from onoff_core.tables import SCHEMAS
 from onoff_core.tasks import render_prompt
+
+_BY_TOKEN = ("token_logprobs", "drawn_by")  # columns of a value a token, besides the ids
 
 
 def sample_chunks(
@@ -25,23 +29,71 @@ def sample_chunks(
     """Yield each chunk with its table (`samples` schema, by problem and sample index) as soon as its last response
     has ended.
     """
-    chunk_of = {problem.problem_id: chunk for chunk in chunks for problem in chunk.problems}
-    prompts: dict[str, str] = {}
+    prompts: dict[str, tuple[str, tuple[int, ...]]] = {}
+    chunk_of: dict[ResponseKey, Chunk] = {}
     requests: list[Request] = []
-    for problem_id, chunk in chunk_of.items():
-        question = next(p.question for p in chunk.problems if p.problem_id == problem_id)
-        prompt = render_prompt(question, task, sampler.tokenizer.chat_template)
-        ids = tuple(sampler.tokenizer.encode(prompt))
-        _check_length(sampler.info, problem_id, len(ids))
-        sampler.info.check_token_ids(ids, f"problem {problem_id}: its prompt")
-        prompts[problem_id] = prompt.text
-        requests += [Request(problem_id, index, ids) for index in range(sampling.num_samples)]
+    sizes: dict[int, int] = {}
+    for chunk in chunks:
+        keys = chunk.keys
+        sizes[chunk.index] = len(keys)
+        for problem in chunk.problems:
+            if problem.problem_id not in prompts:
+                prompts[problem.problem_id] = _prompt(sampler, problem, task)
+        for key in keys:
+            chunk_of[key] = chunk
+            requests.append(_request(key, prompts[key[0]][1], chunk.begun.get(key)))
+    texts = {problem_id: text for problem_id, (text, _) in prompts.items()}
     ended: dict[int, list[Response]] = {chunk.index: [] for chunk in chunks}
     for response in sampler.sample(requests, sampling, seed, on_tokens):
-        chunk = chunk_of[response.request.problem_id]
-        ended[chunk.index].append(response)
-        if len(ended[chunk.index]) == len(chunk.problems) * sampling.num_samples:
-            yield chunk, _table(sampler.tokenizer, chunk, ended.pop(chunk.index), prompts)
+        key = (response.request.problem_id, response.request.sample_index)
+        chunk = chunk_of[key]
+        ended[chunk.index].append(_whole(response, chunk.begun.get(key)))
+        if len(ended[chunk.index]) == sizes[chunk.index]:
+            yield chunk, _table(sampler.tokenizer, chunk, ended.pop(chunk.index), texts)
+
+
+def _prompt(sampler: Sampler, problem: Problem, task: TaskSettings) -> tuple[str, tuple[int, ...]]:
+    """The prompt's text and its token ids."""
+    prompt = render_prompt(problem.question, task, sampler.tokenizer.chat_template)
+    ids = tuple(sampler.tokenizer.encode(prompt))
+    _check_length(sampler.info, problem.problem_id, len(ids))
+    sampler.info.check_token_ids(ids, f"problem {problem.problem_id}: its prompt")
+    return prompt.text, ids
+
+
+def _request(key: ResponseKey, prompt_ids: tuple[int, ...], begun: Begun | None) -> Request:
+    if begun is None or begun.prompt_ids != prompt_ids:
+        return Request(*key, prompt_ids)
+    return Request(*key, (*prompt_ids, *begun.token_ids), begun=len(begun.token_ids), resumed=True)
+
+
+def _whole(response: Response, begun: Begun | None) -> Response:
+    """The response from its first token on, of its prompt alone."""
+    request = response.request
+    if begun is None or not request.resumed:
+        return response
+    return replace(
+        response,
+        request=Request(request.problem_id, request.sample_index, begun.prompt_ids),
+        token_ids=[*begun.token_ids, *response.token_ids],
+        logprobs=[*begun.logprobs, *response.logprobs],
+    )
+
+
+def cut_responses(tokenizer: Tokenizer, samples: pa.Table, max_length: int) -> pa.Table:
+    """Responses that were drawn with a larger `max_length`, as they are drawn with this one (`samples` schema)."""
+    rows = samples.to_pylist()
+    for row in rows:
+        if row["num_tokens"] > max_length:
+            ids = row["token_ids"][:max_length]
+            row |= {
+                **{name: row[name][:max_length] for name in _BY_TOKEN if row[name] is not None},
+                "token_ids": ids,
+                "response": tokenizer.decode(ids),
+                "finish_reason": "length",
+                "num_tokens": max_length,
+            }
+    return pa.Table.from_pylist(rows, schema=SCHEMAS["samples"])
 
 
 def _check_length(model: ModelInfo, problem_id: str, num_tokens: int) -> None:

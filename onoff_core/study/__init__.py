@@ -30,6 +30,7 @@ from onoff_core.study.settings import (
     TaskSettings,
     TemplateType,
     ThinkingTags,
+    UntilSettings,
 )
 from onoff_core.study.study import (
     Judge,
@@ -72,6 +73,7 @@ __all__ = [
     "TaskSettings",
     "TemplateType",
     "ThinkingTags",
+    "UntilSettings",
     "find_config",
     "load_study",
     "parse_study",
