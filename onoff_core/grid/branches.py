@@ -102,7 +102,9 @@ class _Run:
         ) as sampler:
             model = Model.of(sampler.info, sampler.tokenizer.vocabulary)
             planner = Planner(self.settings, self.inputs.sampling, self.inputs.temperature, model)
-            positions = [at for one in self.inputs.responses(self.settings) for at in planner.positions(one)]
+            positions = [
+                at for one in self.inputs.responses(self.store, self.settings) for at in planner.positions(one)
+            ]
             chunks = chunks_of_positions(positions, planner.continuations)
             cost = self._say_cost(planner, chunks)
             there = self._draw(sampler, planner, chunks, cost)

@@ -14,7 +14,7 @@ import pyarrow as pa
 from onoff_core.backends import generation_defaults, open_tokenizer
 from onoff_core.backends.contract import Sampler
 from onoff_core.backends.vocabulary import Vocabulary
-from onoff_core.errors import ModelError, StoreError
+from onoff_core.errors import ModelError, SettingsError, StoreError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.grading import fill_rewards
 from onoff_core.grid.mismatch_tables import keep_mismatch
@@ -65,6 +65,7 @@ def materialize_samples(
         settings = fingerprints.sampling_settings(partition)
         taken = _model_defaults(partition)
         partition = replace(partition, sampling=partition.sampling.model_copy(update=taken))
+        _check_until(partition)
         facts: dict[str, Any] = {}
         if partition.sampling.generation_defaults is not None:
             settings = {**settings, "sampling": {**settings["sampling"], **taken}}
@@ -86,6 +87,15 @@ def _model_defaults(partition: Partition) -> dict[str, Any]:
     return {name: getattr(checked, name) for name in taken}
 
 
+def _check_until(partition: Partition) -> None:
+    """Raise a `SettingsError` where the model's own settings make `sampling.until` meaningless."""
+    if partition.sampling.until is not None and partition.sampling.greedy:
+        raise SettingsError(
+            f"sampling.until of {partition.key} needs responses that differ, and the model's generation_config.json, "
+            "which sampling.generation_defaults asks for, makes them greedy; set sampling.temperature, or num_samples"
+        )
+
+
 def _sample(
     partition: Partition,
     store: Store,
@@ -99,6 +109,7 @@ def _sample(
 ) -> tuple[list[int], dict[str, Any]]:
     """Draw the missing fragments of a generation. Returns the indices of all its fragments, and the run's facts."""
     from onoff_core.grid.drawing import Drawing
+    from onoff_core.grid.until import Until
 
     def keep(sampler: Sampler) -> None:
         keep_vocabulary(store, partition.model, sampler.tokenizer.vocabulary)
@@ -106,11 +117,20 @@ def _sample(
     with Drawing(partition, store, generation, problems, keep, say, log) as drawing:
         pieces = drawing.begin(settings, version, again)
         record = RunRecord(generation)
-        num_samples = partition.sampling.num_samples
-        drawing.fill(pieces.up_to(num_samples))
+        num_samples, of_rounds = partition.sampling.num_samples, dict[str, Any]()
+        if partition.sampling.until is None:
+            drawing.fill(pieces.up_to(num_samples))
+        else:
+            rounds = Until(drawing, partition.task, problems, partition.sampling.until)
+            num_samples = rounds.draw(pieces)
+            of_rounds = rounds.facts
         if not drawing.opened:
             _mend_vocabulary(partition, store)
-        return drawing.indices, {**drawing.facts(record, num_samples), **series_facts(partition)}
+        return drawing.indices, {
+            **drawing.facts(record, num_samples),
+            **series_facts(partition),
+            **of_rounds,
+        }
 
 
 def series_facts(partition: Partition) -> dict[str, Any]:

@@ -210,10 +210,16 @@ def _why(manifest: Manifest, settings: Mapping[str, Any], version: str, known: i
     former: Mapping[str, Any] = hashed_settings(manifest)["sampling"]
     present: Mapping[str, Any] = settings["sampling"]
     changed = [
-        f"sampling.{name} is {present.get(name)}, was {former.get(name)}"
+        f"sampling.{name} is {_said(present.get(name))}, was {_said(former.get(name))}"
         for name in HOW_MANY
         if present.get(name) != former.get(name)
     ]
     if manifest.inputs["problems"] != version:
         changed.append(f"{known} of the questions are as they were")
     return "; ".join(changed) or "the answers are graded otherwise, which decides when sampling.until stops"
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "not set"
+    return ", ".join(f"{name} {of}" for name, of in value.items()) if isinstance(value, dict) else str(value)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from onoff_core.store.generation import Generation
+from onoff_core.store.provenance import is_imported
+from onoff_core.store.store import Store
 
 Row = dict[str, Any]
 _KEY = ("problem_id", "sample_index")
@@ -35,6 +37,24 @@ class ByProblem:
             for problem_id in generation.read_fragment(index, ["problem_id"])["problem_id"].to_pylist():
                 self.fragments.setdefault(problem_id, set()).add(index)
         self._kept: OrderedDict[int, dict[str, list[Row]]] = OrderedDict()
+
+    @staticmethod
+    def of(store: Store, samples: Generation, columns: Sequence[str], rows: Generation | None = None) -> "ByProblem":
+        """Of these samples, or of a generation that was made from them: in the order of the data set, where they were
+        drawn here; imported ones keep their own.
+        """
+        manifest = samples.manifest()
+        order: list[str] = []
+        if not is_imported(manifest):
+            problems = store.generation("problems", samples.partition[:1], manifest.inputs["problems"])
+            order = problems.read()["problem_id"].to_pylist()
+        return ByProblem(rows or samples, columns, order)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the rows come in another order than that of the fragments."""
+        order = [sorted(fragments) for fragments in self.fragments.values() if fragments]
+        return any(len(one) > 1 for one in order) or order != sorted(order)
 
     def problems(self) -> Iterator[list[Placed]]:
         """The responses of each problem that has any, by sample index."""

@@ -48,6 +48,8 @@ class SamplesProvenance:
     rows_drawn: int | None = None
     rows_taken_over: int | None = None
     rows_continued: int | None = None
+    stopped: str | None = None  # why sampling.until stopped; None: a number of samples was asked for
+    rounds: int | None = None  # that it took; None: as above
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
@@ -81,6 +83,7 @@ class SamplesProvenance:
             rows_drawn=facts.get("rows_drawn"),
             rows_taken_over=facts.get("rows_taken_over"),
             rows_continued=facts.get("rows_continued"),
+            **_of_until(manifest),
         )
 
     @property
@@ -89,6 +92,13 @@ class SamplesProvenance:
         if self.sampling is None or self.samples_recorded is not None:
             return self.samples_recorded
         return self.sampling.num_samples
+
+
+def _of_until(manifest: Manifest) -> dict[str, Any]:
+    found = manifest.facts.get("until")
+    if not isinstance(found, dict):
+        return {}
+    return {"stopped": _needed(manifest, found, "stopped"), "rounds": len(_needed(manifest, found, "rounds"))}
 
 
 def hashed_settings(manifest: Manifest) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from onoff_core.backends import open_sampler
 from onoff_core.backends.fake import FakeModel
 from onoff_core.checks.samples import check_samples
 from onoff_core.checks.token_distributions import check_token_distributions
@@ -18,6 +20,7 @@ from onoff_core.store import Store
 from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.store.upkeep import prune, removable
 from onoff_core.study import load_study
+from onoff_core.tasks import find_answer
 from tests.conftest import MakeProject, tiny_model
 from tests.grid.test_materialize import run_until_killed
 
@@ -121,14 +124,15 @@ def test_each_kind_of_more_and_of_less_costs_what_is_new(project: Project, engin
     """One change after the other, each taken over from what came before."""
     project.set(num_samples=2)
     project.made("samples")
-    for change, cost in (
+    changes: tuple[tuple[dict[str, Any], tuple[int, int, int]], ...] = (
         ({"num_samples": 6}, (16, 8, 0)),
         ({"num_samples": 6, "problems": 6}, (12, 24, 0)),
         ({"num_samples": 5, "problems": 5}, (0, 25, 0)),
         ({"num_samples": 6, "problems": 6, "max_length": 20}, (0, 1, 35)),  # one response had ended
         ({"num_samples": 4, "problems": 6, "max_length": 9}, (0, 24, 0)),  # cut
         ({"num_samples": 8, "problems": 7, "max_length": 15}, (20, 36, 0)),
-    ):
+    )
+    for change, cost in changes:
         engine.drawn.clear()
         project.set(**change)
         made = project.made("samples")
@@ -158,7 +162,7 @@ def test_what_is_taken_over_is_a_copy(project: Project, engine: Counted) -> None
 @pytest.mark.parametrize("gone", [False, True])
 def test_killed_in_the_middle_it_goes_on(project: Project, engine: Counted, gone: bool) -> None:
     """Also where the source was removed meanwhile, and what it had is there only as far as it was copied."""
-    chunks = {"problems": 9, "max_length": 3}  # of three problems each
+    chunks: dict[str, Any] = {"problems": 9, "max_length": 3}  # of three problems each
     project.set(num_samples=10, **chunks)
     source = project.made("samples").generation
     project.set(num_samples=20, **chunks)
@@ -215,10 +219,11 @@ def test_a_seed_of_null_stays_what_it_was_drawn_as(project: Project) -> None:
 def test_an_engine_that_cannot_go_on_draws_anew(
     project: Project, engine: Counted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from onoff_core.backends import fake
+    def forgetful(*given: Any) -> Any:
+        model: Any = open_sampler(*given)
+        return replace(model, info=replace(model.info, resumes=False))
 
-    plain = fake.ModelInfo
-    monkeypatch.setattr(fake, "ModelInfo", lambda **values: plain(**{**values, "resumes": False}))
+    monkeypatch.setattr("onoff_core.grid.drawing.open_sampler", forgetful)
     project.set(num_samples=3, problems=9)
     project.made("samples")
     project.set(num_samples=3, problems=9, max_length=16)
@@ -233,13 +238,16 @@ def test_an_engine_that_cannot_go_on_draws_anew(
 
 def test_rewards_of_the_new_responses_alone_are_made(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     """Equal answers of a problem share a number, whichever generation gave them first."""
-    from onoff_core.rewards import grading
-
     project.set(num_samples=4, model=ANSWERS, max_length=30)
     project.made("samples")
     project.made("rewards")
-    looked_at, find = [], grading.find_answer
-    monkeypatch.setattr(grading, "find_answer", lambda *given: looked_at.append(given[0]) or find(*given))
+    looked_at: list[str] = []
+
+    def counted(text: str, *rest: Any) -> Any:
+        looked_at.append(text)
+        return find_answer(text, *rest)
+
+    monkeypatch.setattr("onoff_core.rewards.grading.find_answer", counted)
     project.set(num_samples=9, problems=5, model=ANSWERS, max_length=30)
     project.made("samples")
     made = project.made("rewards")
