@@ -99,7 +99,7 @@ class Until:
         if last.accuracy is None or last.low is None or last.high is None:
             return "sampling.until: no response has a verdict, so more of them would say nothing"
         return (
-            f"sampling.until: after {last.num_samples} responses a problem the accuracy is {last.accuracy:.3f}, between "
-            f"{last.low:.3f} and {last.high:.3f} on these problems; half of that width is to be "
+            f"sampling.until: after {last.num_samples} responses a problem the accuracy is {last.accuracy:.3f}, "
+            f"between {last.low:.3f} and {last.high:.3f} on these problems; half of that width is to be "
             f"{self.until.half_width:g} at most: {self.stopped or 'going on'}"
         )

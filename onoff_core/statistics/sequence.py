@@ -53,7 +53,7 @@ class Sequence95:
         return max(0.0, accuracy - reach), min(1.0, accuracy + reach)
 
     def _mixture(self, num_problems: int) -> Floats:
-        """(k,) the l that are mixed: for a stop after n responses in all the best is about _EXPECTED / (half_width n)."""
+        """(k,) the l that are mixed. For a stop after n responses in all best is about _EXPECTED / (half_width n)."""
         ends = [_EXPECTED / (self.half_width * num_problems * samples) for samples in (self.most, self.least)]
         low, high = (min(_LARGEST, end) for end in ends)
         steps = max(1, math.ceil(math.log(high / low) / math.log(_RATIO)) + 1)

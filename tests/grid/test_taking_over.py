@@ -65,10 +65,11 @@ class Project:
 
     def set(self, problems: int = 4, top_k: int = 5, model: dict[str, Any] | None = None, **sampling: Any) -> None:
         entry = tiny_model(None) if model is None else {**tiny_model(None), "backend_specific": model}
+        given = {"max_length": 12, "num_samples": 2, "batch_size": 8, "seed": 7, **sampling}
         self.folder = self.make(
             datasets={"arithmetic": {"num_examples": problems}},
             models={"tiny": entry},
-            sampling={"max_length": 12, "num_samples": 2, "batch_size": 8, "seed": 7, **sampling},
+            sampling={name: value for name, value in given.items() if value is not None or name == "seed"},
             distribution={"top_k": top_k},
         )
 
