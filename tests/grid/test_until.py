@@ -62,6 +62,7 @@ def test_rounds_stop_where_it_is_narrow_enough(project: Project, engine: Counted
     assert all(width > 0.15 for width in widths[:-1])
     assert widths[-1] <= 0.15
     assert how.stopped == found["stopped"] == "narrow enough"
+    assert how.num_samples is not None
     assert how.num_samples == found["rounds"][-1]["num_samples"] > 4
     assert len(made.manifest.fragments) == how.rounds  # each round has fragments of its own
     assert len(engine.drawn) == made.manifest.num_rows == 4 * how.num_samples
