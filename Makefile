@@ -15,7 +15,8 @@ ASSETS = $(shell $(BIN)/python -c 'from onoff_core.tables import GRID_ASSETS; pr
 # On the terminal what a person wants to know; every event is in the UI.
 QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
-.PHONY: help demo demo-more check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean
+.PHONY: help demo demo-more check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean \
+  .venv-openvino .venv-vllm
 help:
 	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
 	@echo "make demo-more  a second model on the same texts, and what would have come of other tokens (6 minutes)"
@@ -28,6 +29,7 @@ help:
 	@echo "make test-slurm  a job array on a Slurm of one node (root, Debian 12; a few minutes)"
 	@echo "make test-attacks   damage, kills, limits and bombs; at most 15 minutes, prints counts"
 	@echo "make test-night     a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
+	@echo "make .venv-openvino, make .venv-vllm   the engines that onoff bench sampling is compared with (some minutes each)"
 	@echo "make clean    remove the virtual environment and Dagster's records (not the store)"
 
 # Installed once; again when the pins or the project's own requirements change.
@@ -80,9 +82,15 @@ test: lint
 	$(PYTEST_ON_EVERY_CORE) -m 'not slow or on_every_core'
 	$(BIN)/python -m pytest -m 'slow and not on_every_core'
 
-# Apart from `make test`: each takes minutes, and two want an installation of their own.
-test-vllm: $(VENV)/installed
+# Other engines, each in an environment of its own: for `onoff bench sampling`, and for `test-vllm`.
+.venv-openvino: $(VENV)/installed
+	$(BIN)/python benchmarks/others/install_openvino.py .venv-openvino
+
+.venv-vllm: $(VENV)/installed
 	$(BIN)/python tests/backends/openai/vllm/install.py .venv-vllm
+
+# Apart from `make test`: each takes minutes, and two want an installation of their own.
+test-vllm: .venv-vllm
 	$(BIN)/python -m pytest -m vllm tests/backends/openai/vllm
 
 test-ray: $(VENV)/installed
@@ -100,4 +108,4 @@ test-night: $(VENV)/installed
 	$(BIN)/python -m pytest -q --session-timeout=1200 tests/nights
 
 clean:
-	rm -rf $(VENV) $(DAGSTER_HOME) .venv-vllm .slurm
+	rm -rf $(VENV) $(DAGSTER_HOME) .venv-openvino .venv-vllm .slurm

@@ -27,6 +27,7 @@ from transformers import AutoModelForCausalLM, Gemma2Config, GenerationConfig, L
 
 from benchmarks.gpu_cross import cross_agreement, cross_cost
 from benchmarks.gpu_parts import busiest, killed_replica, limited, median_seconds, one_pass
+from benchmarks.gpu_switch import switch_agreement
 from onoff_core.backends.huggingface import continuous, cpu
 from onoff_core.backends.huggingface import gpu as fused
 from onoff_core.backends.huggingface.continuous import continuous_batches
@@ -125,11 +126,14 @@ def _together(loaded: LoadedModel) -> dict[str, Any]:
     """Responses of uneven length scored together, as on a GPU, against one by one."""
     draw, prompt = np.random.default_rng(1), list(range(3, 20))
     responses = [draw.integers(3, 3000, length).tolist() for length in (70, 1, 33, 5)]
-    settings = DistributionSettings(top_k=5)
-    together = list(score_many(loaded, prompt, responses, settings))
-    alone = [next(score_many(loaded, prompt, [response], settings)) for response in responses]
-    differences = [np.abs(a["logprob"] - b["logprob"]).max() for a, b in zip(together, alone, strict=True)]
-    return {"scored_together_and_alone": float(max(differences))}
+    worst = 0.0
+    for top_k in (5, 1000):
+        settings = DistributionSettings(top_k=top_k)
+        together = list(score_many(loaded, prompt, responses, settings))
+        alone = [next(score_many(loaded, prompt, [response], settings)) for response in responses]
+        for one, other in zip(together, alone, strict=True):
+            worst = max(worst, *(float(np.abs(one[name] - other[name]).max()) for name in ("logprob", "topk_logprobs")))
+    return {"scored_together_and_alone": worst}
 
 
 def _continuous(loaded: LoadedModel) -> dict[str, Any]:
@@ -178,7 +182,11 @@ def speed_of_scoring(loaded: LoadedModel) -> dict[str, Any]:
         usual = DistributionSettings(top_k=20)
         speed = tokens / median_seconds(lambda: list(score(loaded, prompt, responses, usual)))
         found["k_20_without_kernel_of_bare"] = speed / found["bare_tokens_per_second"]
-    found["k_20_milliseconds"] = busiest(lambda: list(score(loaded, prompt, responses, DistributionSettings(top_k=20))))
+    for top_k in (20, 1000):
+        settings = DistributionSettings(top_k=top_k)
+        found[f"k_{top_k}_milliseconds"] = busiest(
+            lambda settings=settings: list(score(loaded, prompt, responses, settings))
+        )
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
@@ -273,6 +281,10 @@ def _of_two(config: Any, dtype: torch.dtype, std: float, part: Callable[..., dic
         torch.cuda.empty_cache()
 
 
+def _switched(first: LoadedModel, second: LoadedModel) -> dict[str, Any]:
+    return switch_agreement(first, second, asked(4, 4))
+
+
 # Seconds that a part may take at most; twice what the slowest took on an H100, and together less than SECONDS.
 Part = tuple[float, Callable[[], dict[str, Any]]]
 
@@ -282,6 +294,7 @@ def _parts(tiny: bool) -> dict[str, Part]:
         "agreement_float32": (30, lambda: agreement(torch.float32)),
         "agreement_bfloat16": (30, lambda: agreement(torch.bfloat16)),
         "cross_agreement": (30, lambda: _of_two(Qwen3Config(**SMALL), torch.float32, 0.3, cross_agreement)),
+        "switch": (30, lambda: _of_two(Qwen3Config(**SMALL), torch.float32, 0.3, _switched)),
     }
     if tiny:
         return parts

@@ -4,21 +4,23 @@
 repeats each prompt 8 times, cuts the rows into batches, left-pads, and generates until a batch's last row ends; its
 rows are the best of 16, 48 and 128, found with 48 new tokens. Limit L is the matrix products of our own row-steps,
 with random inputs, by PyTorch's usual product. The last pair has lengths as uneven as real ones: a random model that
-ends at random. With `--beside N` see `beside`.
+ends at random. Then other engines where they are installed (`engines`; with `--engines` these alone). With `--beside N`
+see `beside`.
 """
 
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
-from torch import nn
 from transformers import GenerationConfig
 
-from benchmarks import beside
+from benchmarks import beside, engines
 from benchmarks.figures import Figure, interleaved
-from benchmarks.workloads import embedded_model, random_llama, word_problem_requests
+from benchmarks.others import registry
+from benchmarks.workloads import embedded_model, products_alone, random_llama, word_problem_requests
 from onoff_core.backends.huggingface.cpu.loop import SlotLoop
 from onoff_core.backends.huggingface.loading import LoadedModel
 from onoff_core.backends.requests import Request
@@ -75,26 +77,19 @@ def reference(loaded: LoadedModel, requests: Sequence[Request], max_tokens: int,
     return tokens / (time.perf_counter() - began)
 
 
-@torch.inference_mode()
-def products_alone(loaded: LoadedModel, steps: Counter[int]) -> float:
-    """Tokens a second if a step were its matrix products and nothing else."""
-    weights = [module.weight for module in loaded.model.modules() if isinstance(module, nn.Linear)]
-    total = 0.0
-    for rows, count in steps.items():
-        inputs = {weight.shape[1]: torch.randn(rows, weight.shape[1]) for weight in weights}
-        began = time.perf_counter()
-        for weight in weights:
-            nn.functional.linear(inputs[weight.shape[1]], weight)
-        total += (time.perf_counter() - began) * count
-    return sum(rows * count for rows, count in steps.items()) / total
-
-
 def run_beside(repeats: int, neighbours: int) -> list[Figure]:
     """Our speed beside so many busy processes."""
     return beside.run(repeats, neighbours, _say)
 
 
-def run(repeats: int) -> list[Figure]:
+def run_engines(repeats: int, pythons: Mapping[str, Path]) -> list[Figure]:
+    """Other engines alone, by the Python of each that is there."""
+    return engines.run(repeats, pythons, _say)
+
+
+def run(repeats: int, pythons: Mapping[str, Path] | None = None) -> list[Figure]:
+    """`pythons`: of other engines' environments; None: those that `make` makes."""
+    there = registry.pythons({}) if pythons is None else pythons
     loaded = embedded_model()
     requests = word_problem_requests(loaded, PROBLEMS, SAMPLES)
     steps: Counter[int] = Counter()
@@ -118,6 +113,7 @@ def run(repeats: int) -> list[Figure]:
         Figure(f"onoff, {ROWS} rows", speed, "tokens/s", "reference A", speed / plain, ">= 2.5, aim 3"),
         Figure("onoff, of the limit", speed, "tokens/s", "limit L", speed / limit, ">= 0.55"),
         *_uneven(repeats),
+        *(run_engines(repeats, there) if there else []),
     ]
 
 

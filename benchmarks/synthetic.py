@@ -86,7 +86,7 @@ def write_partition(
     samples = _table("samples", [_sample_row(p, i, r) for p in problems for i, r in enumerate(p.responses)])
     rewards = _table("rewards", [_reward_row(p, i, r) for p in problems for i, r in enumerate(p.responses)])
     made = _write(store, "samples", key, fingerprint, [samples], {"problems": version}, SAMPLES_SETTINGS, SAMPLES_FACTS)
-    graded = _write(store, "rewards", key, fingerprint, [rewards], {"samples": made.fingerprint})
+    graded = _write(store, "rewards", key, fingerprint, [rewards], {"samples": made.fingerprint}, REWARDS_SETTINGS)
     statistics = _table("statistics", [summarise(samples, rewards)])
     _write(store, "statistics", key, fingerprint, [statistics], {"rewards": graded.fingerprint})
     if with_distributions:
@@ -114,6 +114,7 @@ SAMPLES_FACTS = {
     "seed": 0, "model_revision": None, "device": "cpu", "torch_dtype": "float32", "seconds": 1.0,
     "tokens_per_second": 100.0,
 }  # fmt: skip
+REWARDS_SETTINGS = {"format_type": "boxed", "reward_type": "math_verify"}
 SCORING_FACTS = {"vocab_size": len(PIECES), "device": "cpu", "seconds": 1.0, "tokens_per_second": 100.0}
 
 
@@ -159,6 +160,7 @@ def distributions_table(
         "tail_mass": pa.array(np.maximum(0, 1 - np.exp(top.astype(np.float64)).sum(axis=1)).astype(np.float32)),
         "topk_ids": pa.ListArray.from_arrays(offsets, pa.array(order.reshape(-1))),
         "topk_logprobs": pa.ListArray.from_arrays(offsets, pa.array(top.reshape(-1))),
+        "mean_log_prob_vocabulary": pa.array(logprobs.mean(axis=1).astype(np.float32)),
     }
     schema = SCHEMAS["token_distributions"]
     return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)

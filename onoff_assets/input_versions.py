@@ -39,6 +39,7 @@ SETTINGS_ASSETS = (
     "cross_settings",
     "branch_settings",
     "second_opinion_settings",
+    "confidence_settings",
 )
 
 
@@ -96,6 +97,8 @@ def settings_versions(
                 versions["cross_settings"][partition.key] = wanted["cross_scores"]
             if "branches" in wanted:
                 versions["branch_settings"][partition.key] = wanted["branches"]
+            if "confidence" in wanted:
+                versions["confidence_settings"][partition.key] = wanted["confidence"]
         for asset, own in (
             ("statistics_settings", statistics_settings(partition)),
             ("second_opinion_settings", second_opinion_settings(partition)),
@@ -226,9 +229,12 @@ def _made_from(store: "Store", partition: Partition, assets: Collection[str]) ->
         cross = wanted_cross(partition, samples.fingerprint)
         made["cross_settings"] = fingerprints.all_references_fingerprint(cross)
     scores = store.current("token_distributions", names)
-    if "branches" in assets and partition.branches is not None:
-        graded = made.get("reward_settings", None if rewards is None else rewards.fingerprint)
-        scored = made.get("distribution_settings", None if scores is None else scores.fingerprint)
-        if graded is not None and scored is not None:
-            made["branch_settings"] = fingerprints.branches_fingerprint(partition, samples.fingerprint, graded, scored)
+    graded = made.get("reward_settings", None if rewards is None else rewards.fingerprint)
+    scored = made.get("distribution_settings", None if scores is None else scores.fingerprint)
+    if graded is not None and scored is not None:
+        of_all = (partition, samples.fingerprint, graded, scored)
+        if "branches" in assets and partition.branches is not None:
+            made["branch_settings"] = fingerprints.branches_fingerprint(*of_all)
+        if "confidence" in assets and partition.confidence is not None:
+            made["confidence_settings"] = fingerprints.confidence_fingerprint(*of_all)
     return {asset: {partition.key: version} for asset, version in made.items()}

@@ -68,9 +68,9 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
     """The data version of each asset that this one depends on, as it was when this was made.
 
     Dagster records the empty version for inputs that are observed partition by partition, so we say it ourselves. The
-    versions of `reward_settings`, `distribution_settings` and `branch_settings` count all the way from the problems:
-    they are what the settings' rewards, token distributions and branches would be. None: the run could not observe
-    its settings.
+    versions of `reward_settings`, `distribution_settings`, `branch_settings` and `confidence_settings` count all the
+    way from the problems: they are what the settings' rewards, token distributions, branches and confidence would be.
+    None: the run could not observe its settings.
     """
     from onoff_core.grid.fingerprints import fingerprint_of
 
@@ -87,9 +87,10 @@ def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str,
     if asset == "second_opinions":
         version = fingerprint_of(made.manifest.settings)
         return {"rewards": inputs["rewards"], "reward_settings": inputs["rewards"], "second_opinion_settings": version}
-    if asset == "branches":
+    if asset in ("branches", "confidence"):
         made_from = {name: inputs[name] for name in ("rewards", "token_distributions")}
-        return {**made_from, "branch_settings": made.manifest.fingerprint}
+        decided_by = "branch_settings" if asset == "branches" else "confidence_settings"
+        return {**made_from, decided_by: made.manifest.fingerprint}
     if asset == "cross_scores":
         return {"samples": inputs["samples"]}
     return {"samples": inputs["samples"], "distribution_settings": made.manifest.fingerprint}

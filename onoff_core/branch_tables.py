@@ -36,11 +36,17 @@ CONTINUATIONS = pa.schema(
         column("token_ids", pa.list_(pa.int32()), "after that token, as sampled; empty: it ends the response"),
         column("token_logprobs", pa.list_(pa.float32()), "nats, raw model at T = 1, of token_ids"),
         column("response", pa.string(), "the whole: the response before the position, the token, what followed"),
-        column("finish_reason", pa.string(), "stop, length or stop_string"),
+        column("finish_reason", pa.string(), "as in samples"),
         column("num_tokens", pa.int32(), "length of token_ids"),
         column("extracted_answer", pa.string(), "LaTeX; null where the response gives none", nullable=True),
         column("reward", pa.int8(), "1 correct, 0 not; null where the gold answer cannot be read", nullable=True),
         column("status", pa.string(), "as in rewards"),
+        column(
+            "forced_positions",
+            pa.list_(pa.int32()),
+            "which of token_ids, from 0, were put in and not drawn; null: no sampling.thinking_budget",
+            nullable=True,
+        ),
     ]
 )
 BRANCH_POSITIONS = pa.schema(

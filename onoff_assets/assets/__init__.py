@@ -11,6 +11,7 @@ import dagster as dg
 
 from onoff_assets.asset_checks import build_checks
 from onoff_assets.assets.branches import build_branches
+from onoff_assets.assets.confidence import build_confidence
 from onoff_assets.assets.cross_scores import build_cross_scores
 from onoff_assets.assets.leaderboard import build_leaderboard
 from onoff_assets.assets.problems import build_problems
@@ -24,6 +25,7 @@ from onoff_assets.execution import open_store
 from onoff_assets.partitions import Grid
 from onoff_core.checks import (
     check_branches,
+    check_confidence,
     check_cross_scores,
     check_rewards,
     check_samples,
@@ -49,6 +51,7 @@ class Assets:
     branch_settings: dg.SourceAsset
     statistics_settings: dg.SourceAsset
     second_opinion_settings: dg.SourceAsset
+    confidence_settings: dg.SourceAsset
     samples: dg.AssetsDefinition
     rewards: dg.AssetsDefinition
     statistics: dg.AssetsDefinition
@@ -56,6 +59,7 @@ class Assets:
     cross_scores: dg.AssetsDefinition
     branches: dg.AssetsDefinition
     second_opinions: dg.AssetsDefinition
+    confidence: dg.AssetsDefinition
     leaderboard: dg.AssetsDefinition
 
     @property
@@ -74,6 +78,7 @@ def assets_of(grid: Grid) -> Assets:
     distribution_settings = build_settings(grid, "distribution_settings")
     statistics_settings = build_settings(grid, "statistics_settings")
     second_opinion_settings = build_settings(grid, "second_opinion_settings")
+    confidence_settings = build_settings(grid, "confidence_settings")
     samples = build_samples(grid, problems, settings)
     rewards = build_rewards(grid, samples, reward_settings)
     cross_settings = build_settings(grid, "cross_settings")
@@ -89,6 +94,7 @@ def assets_of(grid: Grid) -> Assets:
         branch_settings=branch_settings,
         statistics_settings=statistics_settings,
         second_opinion_settings=second_opinion_settings,
+        confidence_settings=confidence_settings,
         samples=samples,
         rewards=rewards,
         statistics=statistics,
@@ -96,6 +102,7 @@ def assets_of(grid: Grid) -> Assets:
         cross_scores=build_cross_scores(grid, samples, token_distributions, cross_settings),
         branches=build_branches(grid, rewards, token_distributions, branch_settings),
         second_opinions=build_second_opinions(grid, rewards, reward_settings, second_opinion_settings),
+        confidence=build_confidence(grid, rewards, token_distributions, confidence_settings),
         leaderboard=build_leaderboard(grid, statistics),
     )
 
@@ -110,4 +117,5 @@ def checks_of(grid: Grid, assets: Assets) -> list[dg.AssetChecksDefinition]:
         build_checks(grid, assets.token_distributions, lambda key: check_token_distributions(open_store(study), key)),
         build_checks(grid, assets.cross_scores, lambda key: check_cross_scores(open_store(study), key)),
         build_checks(grid, assets.branches, lambda key: check_branches(open_store(study), key)),
+        build_checks(grid, assets.confidence, lambda key: check_confidence(open_store(study), key)),
     ]

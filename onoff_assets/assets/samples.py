@@ -1,6 +1,6 @@
 """`samples`: the model's responses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -54,6 +54,7 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
                         "responses gone on with": how.rows_continued or None,
                         "taken over from": how.taken_over and f"{how.taken_over.generation}: {how.taken_over.why}",
                         "not promised by the engine": ", ".join(how.not_promised) or None,
+                        "examples whose thinking the template drops": _numbers(how.examples_without_thinking),
                         "token ids": "tokenized from the text" if how.ids_from_text else None,
                     }
                 ),
@@ -85,6 +86,11 @@ def _materialize(study: Study) -> Materialize:
         return import_results(partition, store, results_file, log=say)
 
     return take
+
+
+def _numbers(examples: Sequence[int]) -> str | None:
+    """Which examples, counted from 1; None: none."""
+    return ", ".join(str(number + 1) for number in examples) or None
 
 
 def _preview(generation: "Generation") -> dg.MarkdownMetadataValue:

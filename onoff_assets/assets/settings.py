@@ -1,5 +1,5 @@
-"""`settings` and its like for rewards, statistics, distributions, cross-scores, branches and second opinions: what
-`onoff.yaml` says of each partition.
+"""`settings` and its like for rewards, statistics, distributions, cross-scores, branches, second opinions and
+confidence: what `onoff.yaml` says of each partition.
 
 Hashes, observed. Several assets and not one, so that a change makes stale just what it decides: sampling settings the
 samples and all that follows, `distribution.top_k` the token distributions and branches, `branches` the branches alone,
@@ -25,6 +25,8 @@ DESCRIPTIONS = {
     "statistics_settings": "What decides a partition's statistics besides the rewards: for which k.",
     "second_opinion_settings": "What decides a partition's second opinions besides the rewards: rules, or which judge. "
     "Of partitions that ask for one.",
+    "confidence_settings": "What decides a partition's confidence, from the problems on; of partitions whose settings "
+    "ask for it.",
 }
 
 

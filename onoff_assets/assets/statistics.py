@@ -38,11 +38,12 @@ def build_statistics(
         made = run(grid.study, context, materialize_statistics, config)
         row = made.generation.read().to_pylist()[0]
         numbers = ("accuracy", "standard_error", "mean_num_tokens", "truncated_share", "unanswered_share")
+        apart = ("mean_thinking_tokens", "mean_answer_tokens", "truncated_in_thinking_share", "cut_share")
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
             metadata={
                 **table_metadata(grid.study, context, made),
-                **present({name: rounded(row[name]) for name in numbers}),
+                **present({name: rounded(row[name]) for name in (*numbers, *apart)}),
                 "95 %, other problems like these": ends((row["interval_low"], row["interval_high"])),
                 "95 %, these problems drawn again": ends((row["same_problems_low"], row["same_problems_high"])),
                 "accuracy, whatever has no verdict": ends((row["accuracy_lowest"], row["accuracy_highest"])),

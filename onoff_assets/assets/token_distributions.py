@@ -7,6 +7,7 @@ from onoff_assets.metadata import present, rounded, table_metadata
 from onoff_assets.partitions import Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
+from onoff_core.thinking_tables import drawn_tokens
 
 
 def build_token_distributions(
@@ -31,7 +32,7 @@ def build_token_distributions(
 
         made = run(grid.study, context, materialize_token_distributions, config)
         entropy = EntropyByPosition()
-        for table in made.generation.tables(["position", "entropy"]):
+        for table in map(drawn_tokens, made.generation.tables(["position", "entropy", "forced"])):
             entropy.add(table["position"].to_numpy(), table["entropy"].to_numpy())
         how = ScoresProvenance.of(made.manifest)
         return dg.MaterializeResult(

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_core.store import Generation
+from onoff_core.thinking_tables import drawn_tokens
 
 # Nats. The bins have equal width, so that their counts can be compared; the entropy is at most ln V, which is about 12.
 ENTROPY_EDGES = np.arange(0, 12.51, 0.1)
@@ -87,9 +89,12 @@ def _fragments(distributions: Generation, responses: Responses) -> Iterator[_Fra
     fragment_of = responses.table["fragment"].to_numpy()
     lengths = responses.table["num_tokens"].to_numpy()
     for index in sorted(distributions.fragment_indices()):
-        table = distributions.read_fragment(index, ["entropy", "position", "token_id"])
+        table = distributions.read_fragment(index, ["entropy", "position", "token_id", "forced"])
         rows = np.flatnonzero(fragment_of == index)
         row = np.repeat(rows, lengths[rows])[: table.num_rows]
+        if "forced" in table.column_names and table["forced"].null_count < table.num_rows:
+            table = drawn_tokens(table.append_column("row", pa.array(row)))
+            row = table["row"].to_numpy()
         entropy, position, token_id = (table[name].to_numpy() for name in ("entropy", "position", "token_id"))
         yield _Fragment(entropy.astype(np.float64), position.astype(np.int64), token_id.astype(np.int64), row)
 

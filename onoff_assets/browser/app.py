@@ -9,6 +9,7 @@ from streamlit import runtime
 from streamlit.navigation.page import StreamlitPage
 
 from onoff_assets.browser import components
+from onoff_assets.browser.components.shell import shell
 from onoff_assets.browser.views import common
 
 
@@ -27,8 +28,8 @@ if runtime.exists() and not st.get_option("server.address"):  # Streamlit would 
 st.html(Path(components.__file__).with_name("page.css"))
 GRID = st.Page(_page("grid"), title="Grid", url_path="", default=True)
 OTHERS = {
-    name: st.Page(_page(name), title=name.capitalize(), url_path=name)
-    for name in ("response", "problem", "compare", "tokens", "opinions", "rollouts")
+    name: st.Page(_page(name), title=name.replace("_", " ").capitalize(), url_path=name)
+    for name in ("response", "problem", "side_by_side", "compare", "tokens", "opinions", "rollouts", "notes")
 }
 
 
@@ -47,4 +48,5 @@ TYPED = [
     *(_forward(page, name.capitalize()) for name, page in OTHERS.items()),
 ]
 st.session_state["pages"] = {"grid": GRID, **OTHERS}
+shell()
 st.navigation([GRID, *OTHERS.values(), *TYPED], position="top").run()

@@ -19,6 +19,7 @@ class Filter:
     min_tokens: int | None = None
     max_tokens: int | None = None
     min_entropy: float | None = None  # nats, the response's mean
+    max_entropy: float | None = None
     text: str = ""
 
     @property
@@ -44,6 +45,8 @@ def matching(
         keep &= lengths <= wanted.max_tokens
     if wanted.min_entropy is not None:
         keep &= mean_entropy() >= wanted.min_entropy
+    if wanted.max_entropy is not None:
+        keep &= mean_entropy() <= wanted.max_entropy
     if wanted.text:
         keep &= holds_text(wanted.text)
     return [int(row) for row in np.flatnonzero(keep)]

@@ -1,4 +1,8 @@
-"""Every view has a link: read the query of a URL, and check it against the store."""
+"""The address of a view: what a URL's query asks for, what of it goes along to another page, and helpers for links.
+
+An address names a place (`Link`: data set, model, problem, sample, token, ...) and how one looks at it (`LOOKS`:
+filter, lens, colour, sort). Both stay while one goes from page to page, as far as they still mean something there.
+"""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -21,13 +25,85 @@ class Link:
     sample: int | None = None
     token: int | None = None
     way: str | None = None  # of Opinions: how the verdicts differ
+    other_sample: int | None = None  # the second response of Side by side
+    branch: int | None = None  # the token id of the alternative that is open at the token
 
     def query(self) -> dict[str, str]:
         """The query's names and values, without those that are None."""
         return {name: str(value) for name, value in vars(self).items() if value is not None}
 
 
-_NUMBERS = ("sample", "token")
+_NUMBERS = ("sample", "token", "other_sample", "branch")
+# What a value belongs to: it goes along only while these stay the same.
+_BELONGS_TO = {
+    "dataset": (),
+    "model": (),
+    "problem": ("dataset",),
+    "sample": ("dataset", "problem"),
+    "token": ("dataset", "model", "problem", "sample"),
+    "branch": ("dataset", "model", "problem", "sample", "token"),
+    "other": ("dataset",),
+    "other_sample": ("dataset", "problem"),
+}
+# How one looks at things. Each page reads those that it knows, and passes on all of them.
+LOOKS = (
+    "colour",  # of the tokens: a measure's name
+    "unsure",  # the threshold: a number, or a percentile such as 90%
+    "lens",  # temperature, top-p, top-k
+    "bars",  # how many are shown
+    "sort",
+    "status",
+    "ending",
+    "tokens",  # a range such as 10-200, 10-, -200
+    "entropy",  # the same, nats
+    "text",
+    "same",  # of Side by side: one text as two models see it
+)
+
+
+def looks_of(query: Mapping[str, str]) -> dict[str, str]:
+    """The part of a query that says how one looks at things."""
+    return {name: query[name] for name in LOOKS if query.get(name)}
+
+
+def carried(link: Link, before: Link) -> Link:
+    """The link, with what it leaves open as it was before, as far as it still belongs to the same."""
+    values = vars(link).copy()
+    for name, owners in _BELONGS_TO.items():
+        if values[name] is None and all(values[owner] == getattr(before, owner) for owner in owners):
+            values[name] = getattr(before, name)
+    return Link(**values)
+
+
+def side_by_side(
+    key: tuple[str, str], problem: str, sample: int | None, other: str | None, other_sample: int | None = None
+) -> dict[str, str]:
+    """The query of Side by side: a response of `key`, beside one of the model `other` (None: of the same model).
+
+    A sample that is None is chosen there: one that is right of the one and wrong of the other, where there are such.
+    """
+    return Link(*key, other=other, problem=problem, sample=sample, other_sample=other_sample).query()
+
+
+def parse_range(text: str) -> tuple[float | None, float | None]:
+    """The ends of `10-200`, `10-` or `-200`; an end that is missing or no number is None."""
+    low, _, high = text.partition("-")
+    return _number(low), _number(high)
+
+
+def as_range(low: float | None, high: float | None) -> str | None:
+    """The text that `parse_range` reads; None where both ends are open."""
+    if low is None and high is None:
+        return None
+    return f"{'' if low is None else format(low, 'g')}-{'' if high is None else format(high, 'g')}"
+
+
+def _number(text: str) -> float | None:
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if 0 <= found < 1e9 else None
 
 
 def read_link(query: Mapping[str, str]) -> tuple[Link, list[str]]:

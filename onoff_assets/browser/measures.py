@@ -41,4 +41,33 @@ EXCESS = Measure(
     (0.2, 0.5, 1.0, 2.0, 3.0, 5.0),
     "how much more surprising than expected; no colour where it was as or less surprising",
 )
+_NATS_APART = (0.02, 0.1, 0.3, 0.7, 1.5, 3.0)
+DIVERGENCE = Measure(
+    "divergence",
+    "KL divergence",
+    "nats",
+    _NATS_APART,
+    "how differently the two models would go on before this token: 0 is alike",
+)
+DIVERGENCE_AT_LEAST = Measure(
+    "divergence",
+    "KL divergence, at least",
+    "nats",
+    _NATS_APART,
+    "how differently the two models would go on before this token, as far as the stored top-k tells",
+)
+LOG_RATIO = Measure(
+    "ratio",
+    "log-probabilities apart",
+    "nats",
+    (0.05, 0.2, 0.5, 1.0, 2.0, 4.0),
+    "how far the two models' log-probabilities of this token are from each other, either way",
+)
+REFERENCE_ENTROPY = Measure(
+    "reference_entropy",
+    "the other's entropy",
+    "nats",
+    (0.05, 0.2, 0.5, 1.0, 1.5, 2.5),
+    "how unsure the other model is before this token",
+)
 MEASURES = (ENTROPY, SURPRISAL, RANK, EXCESS)

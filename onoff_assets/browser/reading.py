@@ -21,7 +21,7 @@ from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.pieces import Piece, label_of, response_pieces
 from onoff_core.commands import materialize_command
 from onoff_core.errors import MissingInputError, StoreError
-from onoff_core.store import Generation, Store
+from onoff_core.store import Generation, Manifest, Store
 from onoff_core.store.provenance import ScoresProvenance
 
 Value = TypeVar("Value")
@@ -34,6 +34,7 @@ _VERDICT = (
     ("status", pa.string()),
     ("answer_class", pa.int32()),
 )
+_TEXTS = ("problem_id", "sample_index", "prompt", "prompt_token_ids", "response", "token_ids")
 _CACHE = BoundedCache(512 * 1024 * 1024)
 
 
@@ -76,6 +77,7 @@ class Sample:
     answer: str | None
     solution: str | None
     prompt: str
+    prompt_token_ids: list[int]
     response: str
     token_ids: list[int]
     token_logprobs: list[float]
@@ -97,10 +99,20 @@ class Overlay:
 
 class Responses:
     """All responses of a partition: a table of problem_id, sample_index, num_tokens, finish_reason, fragment, and
-    reward, status, extracted_answer, answer_class (null where not graded yet)."""
+    reward, status, extracted_answer, answer_class (null where not graded yet).
 
-    def __init__(self, table: pa.Table, samples: Generation, rewards: Generation | None) -> None:
+    Of a partition that is being sampled these are the responses that are there so far; then it has no manifest.
+    """
+
+    def __init__(
+        self, table: pa.Table, samples: Generation, rewards: Generation | None, manifest: Manifest | None
+    ) -> None:
         self.table, self.samples, self.rewards = table, samples, rewards
+        self.manifest = manifest
+
+    @property
+    def is_partial(self) -> bool:
+        return self.manifest is None
 
     @cached_property
     def problem_ids(self) -> list[str]:
@@ -140,12 +152,27 @@ class Reader:
 
         return self.kept(("vocabulary", generation.folder), read, lambda v: v.pieces.nbytes + v.special.nbytes)
 
-    def responses(self, key: Key) -> Responses:
-        """The partition's responses; raises `MissingInputError`, which says what to run, where there are none."""
+    def responses(self, key: Key, partial: bool = False) -> Responses:
+        """The partition's responses; raises `MissingInputError`, which says what to run, where there are none.
+
+        `partial`: where none are complete, those of the generation that is being made, as far as it got.
+        """
+        begun = self.begun_samples(key) if partial and self.store.current("samples", key) is None else None
+        if begun is not None:
+            fragments = tuple(sorted(begun.fragment_indices()))
+            return self.kept(
+                ("responses", begun.folder, fragments), lambda: _responses(begun, None, None), lambda r: r.table.nbytes
+            )
         samples = self.store.require("samples", key)
         rewards = self._made_from(self.store.current("rewards", key), "samples", samples)
         cache_key = ("responses", samples.folder, rewards.folder if rewards else None)
-        return self.kept(cache_key, lambda: _responses(samples, rewards), lambda r: r.table.nbytes)
+        return self.kept(cache_key, lambda: _responses(samples, rewards, samples.manifest()), lambda r: r.table.nbytes)
+
+    def begun_samples(self, key: Key) -> Generation | None:
+        """The unfinished samples of a partition, of several those with the most parts; None where there are none."""
+        begun = [one for one in self.store.generations("samples", key) if one.is_begun and not one.is_complete]
+        found = max(begun, key=lambda one: len(one.fragment_indices()), default=None)
+        return found if found is not None and found.fragment_indices() else None
 
     def samples_of_problem(self, responses: Responses, problem_id: str) -> list[Sample]:
         """All samples of one problem, in order."""
@@ -190,6 +217,10 @@ class Reader:
             )
         return made
 
+    def following(self, asset: str, responses: Responses) -> Generation | None:
+        """The current generation of an asset that was made from these very samples; None where there is none."""
+        return self._made_from(self.store.current(asset, responses.samples.partition), "samples", responses.samples)
+
     def overlay(self, distributions: Generation, responses: Responses, sample: Sample) -> Overlay:
         """The plain columns of the response's row group: no lists are read."""
         table = self._rows(distributions, responses, sample, _OVERLAY)
@@ -211,6 +242,18 @@ class Reader:
             order = sorted(range(len(logprobs)), key=lambda i: -logprobs[i])
             ids, logprobs = order, [logprobs[i] for i in order]
         return Distribution(**row, topk_ids=ids, topk_logprobs=logprobs)
+
+    def most_probable(
+        self, distributions: Generation, responses: Responses, sample: Sample, begin: int, end: int, shown: int
+    ) -> list[tuple[list[int], list[float], int]]:
+        """(ids, log-probabilities, the drawn token's id) of the most probable tokens at each position of a range."""
+        if ScoresProvenance.of(distributions.manifest()).top_k is None:
+            found = [self.distribution(distributions, responses, sample, at) for at in range(begin, end)]
+            return [(list(one.topk_ids[:shown]), list(one.topk_logprobs[:shown]), one.token_id) for one in found]
+        names = (*_OVERLAY, "topk_ids", "topk_logprobs")
+        rows = self._rows(distributions, responses, sample, names).slice(begin, end - begin)
+        ids, logprobs = (pc.list_slice(rows[name], 0, shown).to_pylist() for name in names[-2:])
+        return list(zip(ids, logprobs, rows["token_id"].to_pylist(), strict=True))
 
     def stored_temperature(self, distributions: Generation) -> float:
         return ScoresProvenance.of(distributions.manifest()).temperature
@@ -254,11 +297,19 @@ class Reader:
 
     def _problem(self, samples: Generation, problem_id: str) -> dict[str, Any]:
         """The problem's row, of the version the samples were drawn for."""
-        version = samples.manifest().inputs["problems"]
-        generation = self.store.generation("problems", (samples.partition[0],), version)
+        generation = self.problems_of(samples)
+        if generation is None:
+            return {}
         table = self.kept(("problems", generation.folder), generation.read, lambda table: table.nbytes)
         rows: list[dict[str, Any]] = table.filter(pc.equal(table["problem_id"], problem_id)).to_pylist()
         return rows[0] if rows else {}
+
+    def problems_of(self, samples: Generation) -> Generation | None:
+        """The problems that samples were drawn for; of unfinished samples, those that are current."""
+        dataset = samples.partition[:1]
+        if not samples.is_complete:
+            return self.store.current("problems", dataset)
+        return self.store.generation("problems", dataset, samples.manifest().inputs["problems"])
 
     def kept(self, key: tuple[object, ...], make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
         """The value kept for this key, or made now; the key names a generation, so the value never goes stale."""
@@ -272,7 +323,7 @@ class Reader:
         return generation
 
 
-def _responses(samples: Generation, rewards: Generation | None) -> Responses:
+def _responses(samples: Generation, rewards: Generation | None, manifest: Manifest | None) -> Responses:
     tables = []
     for fragment in sorted(samples.fragment_indices()):
         table = samples.read_fragment(fragment, ["problem_id", "sample_index", "num_tokens", "finish_reason"])
@@ -281,7 +332,7 @@ def _responses(samples: Generation, rewards: Generation | None) -> Responses:
     if rewards is None:
         for name, kind in _VERDICT:
             table = table.append_column(name, pa.nulls(table.num_rows, kind))
-        return Responses(table, samples, None)
+        return Responses(table, samples, None, manifest)
     keys, names = ["problem_id", "sample_index"], [name for name, _ in _VERDICT]
     verdicts = pa.concat_tables([_verdicts(rewards.read_fragment(i)) for i in sorted(rewards.fragment_indices())])
     if table.select(keys).combine_chunks() == verdicts.select(keys).combine_chunks():  # in the same order: no join
@@ -290,7 +341,7 @@ def _responses(samples: Generation, rewards: Generation | None) -> Responses:
     else:
         table = table.append_column("_order", pa.array(range(table.num_rows)))
         table = table.join(verdicts, keys, join_type="left outer").sort_by("_order").drop_columns("_order")
-    return Responses(table.combine_chunks(), samples, rewards)
+    return Responses(table.combine_chunks(), samples, rewards, manifest)
 
 
 def _verdicts(table: pa.Table) -> pa.Table:
@@ -306,7 +357,7 @@ def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, An
         question=problem.get("question"),
         answer=problem.get("answer"),
         solution=problem.get("solution"),
-        **{name: text[name] for name in ("problem_id", "sample_index", "prompt", "response", "token_ids")},
+        **{name: text[name] for name in _TEXTS},
         token_logprobs=text["token_logprobs"],
         finish_reason=text["finish_reason"],
         extracted_answer=verdict["extracted_answer"],

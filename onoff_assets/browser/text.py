@@ -37,6 +37,16 @@ def plain(text: str) -> str:
     return "".join(c if c in "\n\t" or not is_invisible(c) else f"⟨U+{ord(c):04X}⟩" for c in text)
 
 
+def age(then: float, now: float) -> str:
+    """`3 hours ago`, of two moments in seconds since 1970."""
+    seconds = max(0.0, now - then)
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if seconds >= length:
+            count = int(seconds // length)
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return "just now"
+
+
 def escaped(text: str) -> str:
     """Markdown that shows exactly this text: no HTML, links, images, directives or maths."""
     shown = plain(text)

@@ -60,8 +60,14 @@ class Tokenizer(Protocol):
     def decode(self, token_ids: Sequence[int]) -> str:
         """The text of a response's token ids, without a stop token at the end; special tokens as they are written."""
 
-    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
-        """The model's own way to write a conversation, up to where its turn begins. Raises `ModelError`."""
+    @property
+    def template_text(self) -> str | None:
+        """The model's own chat template as it is written; None: it has none, or none that is a text."""
+
+    def chat_template(self, messages: Sequence[dict[str, str]], arguments: Mapping[str, Any] | None = None, /) -> str:
+        """The model's own way to write a conversation, up to where its turn begins; `arguments` are the template's.
+        Raises `ModelError`, as for an argument that the template does not know.
+        """
 
 
 class Sampler(Protocol):

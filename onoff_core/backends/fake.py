@@ -5,13 +5,13 @@ draws those; otherwise every logit is 0, so each token is drawn with probability
 ln V. Its scorer gives every token these values, so it agrees with its sampler. A script can make it fail, stall or die.
 """
 
-import itertools
+import dataclasses
 import logging
 import math
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -58,7 +58,13 @@ class FakeTokenizer:
             ids = ids[:-1]
         return self.vocabulary.bytes_of(ids).decode("utf-8", errors="replace")
 
-    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
+    @property
+    def template_text(self) -> str | None:
+        return None
+
+    def chat_template(self, messages: Sequence[dict[str, str]], arguments: Mapping[str, Any] | None = None, /) -> str:
+        if arguments:
+            raise ModelError(f"task.chat_template: the fake engine's template has no argument {next(iter(arguments))}")
         start, end = SPECIAL
         turns = "".join(f"{start}{m['role']}\n{m['content']}{end}\n" for m in messages)
         return f"{turns}{start}assistant\n"
@@ -77,20 +83,44 @@ class FakeModel(DescribedModel):
     ) -> Iterator[Response]:
         for number, request in enumerate(requests):
             self._suffer(self.script.sampling_fault, number)
-            response = self._say(Draft(request, self, sampling, seed), request)
+            said = self._go_on if request.resumed else self._begin
+            response = said(request, sampling, seed)
             time.sleep(self.script.seconds_per_response)
             on_tokens(len(response.token_ids))
             yield response
 
+    def _begin(self, request: Request, sampling: SamplingSettings, seed: int) -> Response:
+        return self._say(Draft(request, self, sampling, seed), request)
+
+    def _go_on(self, request: Request, sampling: SamplingSettings, seed: int) -> Response:
+        """All of it again, without what was there: where a script is after tokens that were put in shows so alone."""
+        first = dataclasses.replace(request, prompt_ids=request.prompt_ids[: -request.begun], begun=0, resumed=False)
+        whole, begun = self._begin(first, sampling, seed), request.begun
+        forced = whole.forced_positions
+        return dataclasses.replace(
+            whole,
+            request=request,
+            token_ids=whole.token_ids[begun:],
+            logprobs=whole.logprobs[begun:],
+            forced_positions=None if forced is None else [at - begun for at in forced if at >= begun],
+        )
+
     def _say(self, draft: Draft, request: Request) -> Response:
-        """The scripted response, or uniform bytes that are text; `Draft` knows where it ends."""
+        """The scripted response, or uniform bytes that are text; `Draft` knows where it ends. Where the thinking of a
+        scripted one is cut, it goes on behind its own closing tag, if it has one.
+        """
         texts, logprob = self.script.responses, -math.log(VOCABULARY_SIZE)
-        scripted: Iterator[int] | None = None
-        if texts:
-            scripted = itertools.chain(texts[request.sample_index % len(texts)].encode(), itertools.repeat(STOP))
-            scripted = itertools.islice(scripted, request.begun if request.resumed else 0, None)
+        text = texts[request.sample_index % len(texts)].encode() if texts else None
+        at = 0
         while True:
-            token = int(draft.uniform() * VOCABULARY_SIZE) if scripted is None else next(scripted)
+            uniform, forced = draft.uniform(), draft.forced_token
+            if forced is not None:
+                token = forced
+                at = at if text is None else _behind_thinking(text, at, request)
+            elif text is None:
+                token = int(uniform * VOCABULARY_SIZE)
+            else:
+                token, at = (text[at] if at < len(text) else STOP), at + 1
             if draft.accept(token, logprob):
                 return draft.response
 
@@ -127,6 +157,15 @@ class FakeModel(DescribedModel):
 
     def close(self) -> None:
         """There is nothing to release."""
+
+
+def _behind_thinking(text: bytes, at: int, request: Request) -> int:
+    """Where a text goes on whose thinking is cut at this byte; once there, it stays there."""
+    tags = () if request.forcing is None else request.forcing.tags
+    if any(text[:at].endswith(close) for _, close in tags):
+        return at
+    ends = [place + len(close) for _, close in tags if (place := text.find(close, at)) >= 0]
+    return min(ends, default=at)
 
 
 @dataclass(frozen=True)
@@ -189,6 +228,7 @@ def _uniform_scores(count: int, top_k: int | None) -> TokenScores:
         "varentropy": 0.0,
         "logsumexp": math.log(size),
         "tail_mass": 1 - k / size,
+        "mean_log_prob_vocabulary": -math.log(size),
     }
     columns = {name: np.full(count, value, np.float32) for name, value in same.items()}
     columns["topk_logprobs"] = np.full((count, k), -math.log(size), np.float32)

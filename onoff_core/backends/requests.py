@@ -8,6 +8,16 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Forcing:
+    """When a response that thinks too long is made to end its thinking, and with what."""
+
+    budget: int  # tokens of thinking, its opening tag included, that are drawn at most
+    closing: tuple[int, ...]  # the tokens that are put in then
+    tags: tuple[tuple[bytes, bytes], ...]  # (opening, closing), as `tasks.thinking` looks for them
+    opened: bool  # the prompt ends with an opening tag
+
+
+@dataclass(frozen=True)
 class Request:
     """One response to draw.
 
@@ -25,6 +35,7 @@ class Request:
     prompt_ids: tuple[int, ...]
     begun: int = 0
     resumed: bool = False
+    forcing: Forcing | None = None  # None: every token is drawn
 
 
 @dataclass
@@ -34,9 +45,10 @@ class Response:
     request: Request
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)  # nats, raw model at temperature 1
-    finish_reason: str = "length"  # stop, length, stop_string
+    finish_reason: str = "length"  # stop, length, stop_string; an engine knows of no thinking
     text: str | None = None  # where the engine says text and no ids: then the ids are of this text, tokenized here
     drawn_by: list[int] | None = None  # of two models in turns: 1 the first, 2 the second; None: one drew all
+    forced_positions: list[int] | None = None  # where a token was put in, not drawn, rising; None: without `forcing`
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """A tokenizer for a model that runs elsewhere, where more is known of where its responses end."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from onoff_core.backends.contract import Tokenizer
 from onoff_core.backends.vocabulary import Vocabulary
@@ -28,5 +29,9 @@ class StoppingTokenizer:
             ids = ids[:-1]
         return self.tokenizer.decode(ids)
 
-    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
-        return self.tokenizer.chat_template(messages)
+    @property
+    def template_text(self) -> str | None:
+        return self.tokenizer.template_text
+
+    def chat_template(self, messages: Sequence[dict[str, str]], arguments: Mapping[str, Any] | None = None, /) -> str:
+        return self.tokenizer.chat_template(messages, arguments)

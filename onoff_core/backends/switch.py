@@ -52,7 +52,9 @@ class FakeSwitch:
             writer = turns.next(0.0, math.log(size), draft.response.token_ids)
             drawn_by.append(writer)
             text, uniform = scripted[writer == SECOND], draft.uniform()
-            if text is None:
+            if draft.forced_token is not None:
+                token = draft.forced_token
+            elif text is None:
                 token = int(uniform * size)
             else:
                 token = text[position] if position < len(text) else fake.STOP

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from onoff_core.backends.contract import OnTokens, Sampler
 from onoff_core.backends.requests import Request, Response
 from onoff_core.branches.planning import Branch, BranchChunk, BranchedPosition, BranchKey
+from onoff_core.sampling import NO_PLAN, ThinkingPlan
 from onoff_core.study import SamplingSettings
 
 ContinuationKey = tuple[BranchKey, int]
@@ -23,6 +24,7 @@ class Continuation:
     logprobs: tuple[float, ...]  # nats, raw model at temperature 1
     response: str  # the whole: what stood before the position, the token, what followed
     finish_reason: str
+    forced: tuple[int, ...] | None = None  # which of token_ids were put in; None: there was no thinking budget
 
 
 def branch_name(key: BranchKey) -> str:
@@ -39,6 +41,7 @@ def draw_chunks(
     continuations: int,
     known: Mapping[ContinuationKey, Continuation],
     on_tokens: OnTokens = lambda tokens: None,
+    thinking: ThinkingPlan = NO_PLAN,
 ) -> Iterator[tuple[BranchChunk, dict[ContinuationKey, Continuation]]]:
     """Yield each chunk with its continuations as soon as the last of them has ended; `known` ones are not drawn."""
     requests: list[Request] = []
@@ -49,26 +52,28 @@ def draw_chunks(
     for chunk in chunks:
         for position, branch in branches_of(chunk):
             so_far = _response_so_far(position, branch)
+            forcing = thinking.forcing(position.response.prompt)
             ids, name = (*position.response.prompt_ids, *so_far), branch_name(branch.key)
             for key in keys_of_branch(branch, continuations) if branch.end is None else ():
                 if key not in known:
-                    requests.append(Request(name, key[1], ids, begun=len(so_far)))
+                    requests.append(Request(name, key[1], ids, begun=len(so_far), forcing=forcing))
                     begun[name, key[1]] = (chunk, key)
                     waiting[chunk.index] += 1
     drawn: dict[int, dict[ContinuationKey, Response]] = {chunk.index: {} for chunk in chunks}
     for chunk in chunks:
         if not waiting[chunk.index]:
-            yield chunk, _gathered(sampler, chunk, continuations, known, drawn.pop(chunk.index))
+            yield chunk, _gathered(sampler, thinking, chunk, continuations, known, drawn.pop(chunk.index))
     for response in sampler.sample(requests, sampling, seed, on_tokens) if requests else ():
         chunk, key = begun[response.request.problem_id, response.request.sample_index]
         drawn[chunk.index][key] = response
         waiting[chunk.index] -= 1
         if not waiting[chunk.index]:
-            yield chunk, _gathered(sampler, chunk, continuations, known, drawn.pop(chunk.index))
+            yield chunk, _gathered(sampler, thinking, chunk, continuations, known, drawn.pop(chunk.index))
 
 
 def _gathered(
     sampler: Sampler,
+    thinking: ThinkingPlan,
     chunk: BranchChunk,
     continuations: int,
     known: Mapping[ContinuationKey, Continuation],
@@ -83,9 +88,14 @@ def _gathered(
                 found[key] = Continuation((), (), sampler.tokenizer.decode(so_far), branch.end)
             elif key in drawn:
                 response = drawn[key]
-                text = sampler.tokenizer.decode([*so_far, *response.token_ids])
+                whole = [*so_far, *response.token_ids]
+                pieces = [sampler.tokenizer.vocabulary.pieces[token] for token in whole]
                 found[key] = Continuation(
-                    tuple(response.token_ids), tuple(response.logprobs), text, response.finish_reason
+                    tuple(response.token_ids),
+                    tuple(response.logprobs),
+                    sampler.tokenizer.decode(whole),
+                    thinking.reason(response.finish_reason, pieces, position.response.prompt),
+                    None if response.forced_positions is None else tuple(response.forced_positions),
                 )
             else:
                 found[key] = known[key]

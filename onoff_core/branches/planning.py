@@ -12,6 +12,7 @@ from onoff_core.backends.requests import Request
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.branches.positions import BranchedResponse, Place, choose_places
 from onoff_core.errors import ModelError, SettingsError
+from onoff_core.sampling import NO_PLAN, ThinkingPlan
 from onoff_core.study import BranchSettings, SamplingSettings
 
 _MIN_CONTINUATIONS, _MAX_CONTINUATIONS, _CHUNKS = 32, 512, 100
@@ -66,6 +67,7 @@ class Planner:
     sampling: SamplingSettings
     temperature: float  # at which the distributions are kept
     model: Model
+    thinking: ThinkingPlan = NO_PLAN
 
     @property
     def continuations(self) -> int:
@@ -77,7 +79,7 @@ class Planner:
         if not response.token_ids:
             raise ModelError(f"{response.name} has no token ids; there is nothing to go back into")
         self._check_top_k(response)
-        places = choose_places(self.settings.positions, response, self.model.vocabulary)
+        places = choose_places(self.settings.positions, response, self.model.vocabulary, self.thinking.tags)
         kept = response.without_distributions()
         return [
             BranchedPosition(kept, place, self._branches(response, place), _entropy(response, place))
@@ -146,7 +148,11 @@ class Planner:
             response.problem_id, response.sample_index, (*response.prompt_ids, *response.token_ids[:at]), at
         )
         draft = Draft(begun, self.model, self.sampling, 0)
-        return draft.response.finish_reason if draft.accept(token, 0.0) else None
+        if not draft.accept(token, 0.0):
+            return None
+        pieces = self.model.vocabulary.pieces
+        so_far = [pieces[one] for one in (*response.token_ids[:at], token)]
+        return self.thinking.reason(draft.response.finish_reason, so_far, response.prompt)
 
     def room(self, position: BranchedPosition) -> int:
         """The most tokens that may follow a branch there."""

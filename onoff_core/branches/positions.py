@@ -1,6 +1,5 @@
 """Where a response is gone back into: at its most uncertain tokens, at its forks, or where its paragraphs end."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,9 +9,10 @@ from numpy.typing import NDArray
 
 from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError, SettingsError
+from onoff_core.study import ThinkingTags
 from onoff_core.study.branch_settings import BranchedPositions
-
-_PARAGRAPH_END = re.compile(rb"\n(?:[ \t\r]*\n)+")  # one empty line, or several
+from onoff_core.tasks import paragraph_ends as ends_of_paragraphs
+from onoff_core.tasks import step_starts
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,7 @@ class BranchedResponse:
     logprob: NDArray[Any]  # nats, of the sampled token, at the distribution's temperature
     topk_ids: NDArray[Any]  # by falling probability
     topk_logprobs: NDArray[Any]  # nats, never renormalised
+    forced: frozenset[int] = frozenset()  # positions of tokens that were put in: no other one can be drawn there
 
     @property
     def name(self) -> str:
@@ -48,8 +49,13 @@ class Place:
     step: int | None = None  # number of the paragraph that ends here
 
 
-def choose_places(settings: BranchedPositions, response: BranchedResponse, vocabulary: Vocabulary) -> list[Place]:
-    """The positions of a response, rising; at most `settings.limit`.
+def choose_places(
+    settings: BranchedPositions,
+    response: BranchedResponse,
+    vocabulary: Vocabulary,
+    thinking: ThinkingTags | None = None,
+) -> list[Place]:
+    """The positions of a response, rising; at most `settings.limit`, and none but of `steps` where a token was put in.
 
     entropy  the tokens whose distributions have the highest entropy. They are few, and they steer what follows (Wang
              et al. 2025, "Beyond the 80/20 Rule: High-Entropy Minority Tokens Drive Effective Reinforcement Learning
@@ -59,27 +65,49 @@ def choose_places(settings: BranchedPositions, response: BranchedResponse, vocab
              "Forking Paths in Neural Text Generation", arXiv:2412.07961).
     every, tokens   where there are more than the limit, evenly spread ones among them.
     steps    the last token of each paragraph, and of the response; the first ones, with a limit.
+    thinking_steps   the first token of each paragraph of the thinking, by the tags `thinking`; the first ones.
     """
     if settings.how == "steps":
         ends = paragraph_ends(response.token_ids, vocabulary)[: settings.limit]
         begins = [0, *(end + 1 for end in ends)]
         return [Place(end, begin, step) for step, (end, begin) in enumerate(zip(ends, begins, strict=False))]
+    if settings.how == "thinking_steps":
+        starts = thinking_steps(response, vocabulary, thinking)
+        return [Place(at, at) for at in starts if at not in response.forced][: settings.limit]
     return [Place(position, position) for position in sorted(_positions(settings, response, vocabulary))]
+
+
+def thinking_steps(response: BranchedResponse, vocabulary: Vocabulary, thinking: ThinkingTags | None) -> list[int]:
+    """The position of the first token of each paragraph of a response's thinking, rising."""
+    if thinking is None:
+        raise SettingsError(
+            "branches.positions: how: thinking_steps needs task.thinking, which says what stands around the thinking: "
+            "auto, or {open, close}"
+        )
+    pieces = [vocabulary.pieces[token] for token in response.token_ids]
+    return step_starts(pieces, [vocabulary.special[token] for token in response.token_ids], thinking, response.prompt)
 
 
 def _positions(settings: BranchedPositions, response: BranchedResponse, vocabulary: Vocabulary) -> list[int]:
     count = len(response.token_ids)
+    drawn = np.array([at for at in range(count) if at not in response.forced], np.int64)
     match settings.how:
         case "entropy":
-            return _highest(response.entropy, np.arange(count), settings.limit)
+            return _highest(response.entropy, drawn, settings.limit)
         case "forks":
             second = np.exp(response.topk_logprobs[:, 1].astype(np.float64))
-            return _highest(second, np.flatnonzero(second >= settings.second_probability), settings.limit)
+            return _highest(second, drawn[second[drawn] >= settings.second_probability], settings.limit)
         case "every":
-            return _spread(list(range(0, count, settings.n)), settings.limit)
+            return _spread([at for at in range(0, count, settings.n) if at not in response.forced], settings.limit)
         case "tokens":
             wanted = named_tokens(settings.tokens, vocabulary)
-            return _spread([at for at, token in enumerate(response.token_ids) if token in wanted], settings.limit)
+            return _spread([at for at in drawn.tolist() if response.token_ids[at] in wanted], settings.limit)
+    forced = [at for at in settings.at if at in response.forced]
+    if forced:
+        raise SettingsError(
+            f"branches.positions.at: the token at position {forced[0]} of {response.name} was put in by "
+            "sampling.thinking_budget and not drawn, so no other one could stand there; leave that position out"
+        )
     beyond = [at for at in settings.at if at >= count]
     if beyond:
         raise SettingsError(
@@ -134,12 +162,4 @@ def paragraph_ends(token_ids: Sequence[int], vocabulary: Vocabulary) -> list[int
     if not token_ids:
         raise ModelError("a response without tokens has no paragraphs")
     pieces = [vocabulary.pieces[token] for token in token_ids]
-    ends_at = np.cumsum([len(piece) for piece in pieces])  # bytes after each token
-    worded = [at for at, token in enumerate(token_ids) if pieces[at].strip() and not vocabulary.special[token]]
-    text, last = b"".join(pieces), len(token_ids) - 1
-    last_word = int(ends_at[worded[-1]]) if worded else 0
-    ends = {last}
-    for match in _PARAGRAPH_END.finditer(text):
-        if text[: match.start()].strip() and match.end() < last_word:  # words before it, and after it
-            ends.add(int(np.searchsorted(ends_at, match.end(), side="left")))
-    return sorted(ends)
+    return ends_of_paragraphs(pieces, [vocabulary.special[token] for token in token_ids])

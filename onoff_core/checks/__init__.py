@@ -5,6 +5,7 @@ it guards, and its docstring is its description everywhere.
 """
 
 from onoff_core.checks.branches import BRANCHES_CHECKS, check_branches
+from onoff_core.checks.confidence import CONFIDENCE_CHECKS, check_confidence
 from onoff_core.checks.cross_scores import CROSS_SCORES_CHECKS, check_cross_scores
 from onoff_core.checks.evidence import Check, Consequence, Evidence, Found
 from onoff_core.checks.rewards import REWARDS_CHECKS, check_rewards
@@ -17,6 +18,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {  # by the asset they guard
     "token_distributions": TOKEN_DISTRIBUTIONS_CHECKS,
     "cross_scores": CROSS_SCORES_CHECKS,
     "branches": BRANCHES_CHECKS,
+    "confidence": CONFIDENCE_CHECKS,
 }
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "Evidence",
     "Found",
     "check_branches",
+    "check_confidence",
     "check_cross_scores",
     "check_rewards",
     "check_samples",

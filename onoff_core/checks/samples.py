@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from onoff_core.checks.evidence import Check, Evidence, Found, examples, keys_of
+from onoff_core.tables import TRUNCATED
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -60,7 +61,7 @@ def token_ids_decode_to_response(
 
 def few_responses_are_truncated(samples: "pa.Table", limit: float) -> Evidence:
     """The share of responses ended by max_length is at most automation.max_truncated_share."""
-    truncated = samples["finish_reason"].to_pylist().count("length")
+    truncated = sum(reason in TRUNCATED for reason in samples["finish_reason"].to_pylist())
     share = truncated / samples.num_rows if samples.num_rows else 0.0
     facts = {"truncated": truncated, "responses": samples.num_rows, "share": round(share, 4), "limit": limit}
     advice = "" if share <= limit else "; raise sampling.max_length, or automation.max_truncated_share if this is meant"

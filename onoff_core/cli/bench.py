@@ -6,6 +6,7 @@ import importlib
 import json
 import platform
 import sys
+from pathlib import Path
 from typing import Any
 
 from onoff_core.cli.printing import table
@@ -39,23 +40,40 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--beside", type=int, metavar="N", help="sampling: as a share of the speed alone, beside N busy"
     )
+    command.add_argument(
+        "--engines", action="store_true", help="sampling: beside other engines alone, each in a process of its own"
+    )
+    command.add_argument(
+        "--reference",
+        action="append",
+        default=[],
+        type=_reference,
+        metavar="NAME=PYTHON",
+        help="sampling: where another engine is, such as openvino=.venv-openvino/bin/python (openvino, vllm; default: "
+        "the environments of make .venv-openvino and make .venv-vllm, where they are)",
+    )
     command.add_argument("--tiny", action="store_true", help="gpu: the checks of agreement alone, with small models")
     command.set_defaults(run=run)
 
 
+# Options that mean something to one benchmark alone.
+_OF_ONE = {"beside": "sampling", "tiny": "gpu", "engines": "sampling", "reference": "sampling"}
+
+
 def run(args: argparse.Namespace) -> int:
     module = importlib.import_module(f"benchmarks.{args.name}")
-    if (args.beside is not None and args.name != "sampling") or (args.tiny and args.name != "gpu"):
-        print("onoff bench: --beside is for sampling, --tiny for gpu", file=sys.stderr)
+    if any(getattr(args, option) not in (None, False, []) and args.name != of for option, of in _OF_ONE.items()):
+        said = "--beside is for sampling, --tiny for gpu, --engines and --reference for sampling"
+        print(f"onoff bench: {said}", file=sys.stderr)
         return 2
     if args.name == "gpu":
         print(json.dumps(module.run(tiny=args.tiny), indent=1))
         return 0
-    repeats = max(1, args.repeats)
-    figures = module.run(repeats) if args.beside is None else module.run_beside(repeats, args.beside)
+    figures, left_out = _figures(module, args)
     if args.json:
         machine = {"machine": platform.processor() or platform.machine(), "python": platform.python_version()}
-        print(json.dumps({**machine, "figures": [dataclasses.asdict(figure) for figure in figures]}, indent=1))
+        measured = {"figures": [dataclasses.asdict(figure) for figure in figures], "left_out": left_out}
+        print(json.dumps({**machine, **measured}, indent=1))
         return 0
     rows = [
         [
@@ -67,7 +85,31 @@ def run(args: argparse.Namespace) -> int:
         for figure in figures
     ]
     print(table(["figure", "value", "ratio", "target"], rows))
+    for line in left_out:
+        print(line)
     medians = f"medians of {max(1, args.repeats)}"
     how = "shares of studies that are simulated with a fixed seed" if args.name == "statistics" else medians
     print(f"\n{how}; --json for machines", file=sys.stderr)
     return 0
+
+
+def _figures(module: Any, args: argparse.Namespace) -> tuple[list[Any], list[str]]:
+    """What was measured, and a sentence for each reference that is not there."""
+    repeats = max(1, args.repeats)
+    if args.beside is not None:
+        return module.run_beside(repeats, args.beside), []
+    if args.name != "sampling":
+        return module.run(repeats), []
+    registry = importlib.import_module("benchmarks.others.registry")
+    pythons = registry.pythons(dict(args.reference))
+    figures = module.run_engines(repeats, pythons) if args.engines else module.run(repeats, pythons)
+    return figures, registry.left_out(pythons)
+
+
+def _reference(text: str) -> tuple[str, Path]:
+    registry = importlib.import_module("benchmarks.others.registry")
+    try:
+        named: tuple[str, Path] = registry.named(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return named

@@ -32,26 +32,30 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "browse",
         help="look at responses token by token, in a web browser",
-        description="Serve the browser on this machine: read-only pages over the store, while runs write. "
+        description="Serve the browser on this machine: pages over the store, while runs write. Results are only "
+        "read; notes that people make are kept beside them, unless --read-only. "
         "Everything after -- goes to `streamlit run`, such as -- --server.port 8600.",
     )
     command.add_argument("--store", help="a store's folder or URL; the study's own without it")
+    command.add_argument("--read-only", action="store_true", help="let nobody make notes: the store is only read")
     command.add_argument("streamlit", nargs="*", help=argparse.SUPPRESS)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    command, environment = command_of(args.store, args.streamlit)
+    command, environment = command_of(args.store, args.streamlit, read_only=args.read_only)
     print("the browser: Ctrl-C ends it", file=sys.stderr, flush=True)
     os.execve(command[0], command, environment)
 
 
-def command_of(store: str | None, options: list[str]) -> tuple[list[str], dict[str, str]]:
+def command_of(store: str | None, options: list[str], *, read_only: bool = False) -> tuple[list[str], dict[str, str]]:
     """What to start and in which environment; the browser's package is found and not imported."""
     spec = importlib.util.find_spec("onoff_assets")
     if spec is None or spec.origin is None or importlib.util.find_spec("streamlit") is None:
         raise StoreError("the browser is not installed here; run: pip install -e . in the project's folder")
     environment = dict(os.environ)
+    if read_only:
+        environment["ONOFF_READ_ONLY"] = "1"
     if store is not None:
         environment["ONOFF_STORE"] = store if "://" in store else str(_existing(Path(store)))
     elif "ONOFF_STORE" not in environment:

@@ -3,9 +3,11 @@
 import argparse
 from typing import Any
 
+from onoff_core.cli import check_overlap
 from onoff_core.cli.printing import table
 from onoff_core.errors import DatasetError, ModelError, SettingsError
-from onoff_core.study import Study, load_study
+from onoff_core.study import AUTO, Study, load_study
+from onoff_core.study.thinking import OWN_TEMPLATES
 
 
 def add(commands: Any) -> None:
@@ -14,15 +16,20 @@ def add(commands: Any) -> None:
         help="read onoff.yaml and say what was understood",
         description="Check the settings: every key, whether the files, folders and packages that are named are there, "
         "every row of the data sets in files, and of models on this machine what loading would refuse. Nothing is "
-        "asked of the hub, and no model is loaded.",
+        "asked of the hub, and no model is loaded. --overlap instead looks for problems that several data sets have.",
     )
+    check_overlap.add_arguments(command)
     command.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     study = load_study()
+    if args.overlap:
+        return check_overlap.run(args, study)
+    if given := check_overlap.given(args):
+        raise SettingsError(f"{given[0]} goes with --overlap")
     print(f"{study.config_path}: {len(study.partitions)} partitions\n")
-    wrong = [*_datasets(study), *_models(study), *_references(study)]
+    wrong = [*_datasets(study), *_models(study), *_references(study), *_thinking(study)]
     print(f"\nstore: {study.store_path}")
     for files, folder in (
         ("results.json and statistics.json", study.outputs.results),
@@ -84,6 +91,43 @@ def _models(study: Study) -> list[str]:
         rows.append([name, source])
     print(table(["model", "weights"], rows))
     return wrong
+
+
+def _thinking(study: Study) -> list[str]:
+    """What is wrong with what is said of thinking and of templates' arguments, as far as the model is on this machine;
+    what is only to be known is printed.
+    """
+    from onoff_core.backends import open_tokenizer
+    from onoff_core.backends.identity import model_source
+    from onoff_core.sampling import thinking_plan
+
+    wrong: dict[str, None] = {}
+    notes: dict[str, None] = {}
+    tokenizers: dict[str, Any] = {}
+    for one in study.partitions.values():
+        task = one.task
+        asks = (
+            task.thinking == AUTO,
+            task.chat_template is not None,
+            one.sampling.thinking_budget is not None,
+            bool(task.examples) and task.template_type in OWN_TEMPLATES,
+        )
+        try:
+            if not any(asks) or model_source(one.model_settings, one.base_dir).startswith("hub: "):
+                continue
+            if one.model not in tokenizers:
+                tokenizers[one.model] = open_tokenizer(one.model, one.model_settings, one.base_dir)
+        except ModelError:  # it has been said of the model
+            continue
+        try:
+            warnings = thinking_plan(tokenizers[one.model], task, one.sampling).warnings
+        except ModelError as error:
+            wrong[f"model {one.model}: {error}"] = None
+        else:
+            notes |= {f"model {one.model}: {warning}": None for warning in warnings}
+    if notes:
+        print("\n" + "\n".join(notes))
+    return list(wrong)
 
 
 def _references(study: Study) -> list[str]:

@@ -1,6 +1,7 @@
 """What other packages bring to `onoff`, such as all that needs Dagster: modules named by entry points.
 
 `onoff.commands`  commands: `add(commands)`
+`onoff.views`     what a notebook shows: `response_view(study, partition, problem_id, sample_index, **options)`
 `onoff.status`    more that `onoff status` says: `add_arguments(command)`, `notes(study, unfinished_keys, args)`
 
 Each must import nothing heavy until it is asked.

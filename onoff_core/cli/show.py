@@ -50,6 +50,30 @@ def _second_opinion(row: "PartitionSummary") -> list[list[str]]:
     return [["second opinion differs", f"{fraction(row.disagreement_share)}  {interval}  on other problems like these"]]
 
 
+def _thinking(row: "PartitionSummary") -> list[list[str]]:
+    """Thinking and answer apart, where they are told apart."""
+    if row.mean_thinking_tokens is None or row.mean_answer_tokens is None:
+        return []
+    lines = [["  thinking, answer", f"{row.mean_thinking_tokens:.1f}, {row.mean_answer_tokens:.1f}"]]
+    if row.truncated_in_thinking_share:
+        lines.append(["  cut off thinking", f"{row.truncated_in_thinking_share:.1%} of the responses"])
+    return lines
+
+
+def _entropies(row: "PartitionSummary") -> list[list[str]]:
+    if row.mean_thinking_entropy is None and row.mean_answer_entropy is None:
+        return []
+    return [["  thinking, answer", f"{fraction(row.mean_thinking_entropy)}, {fraction(row.mean_answer_entropy)}"]]
+
+
+def _confidence(row: "PartitionSummary") -> list[list[str]]:
+    """One measure, the mean confidence, so that nobody reads the best of many for what one would give."""
+    if row.auroc is None:
+        return []
+    interval = f"[{fraction(row.auroc_low)}, {fraction(row.auroc_high)}]"
+    return [["AUROC, mean confidence", f"{fraction(row.auroc)}  {interval}  on other problems like these"]]
+
+
 def run(args: argparse.Namespace) -> int:
     from onoff_core.grid.summary import partition_summary
     from onoff_core.store import Store
@@ -72,8 +96,11 @@ def run(args: argparse.Namespace) -> int:
                 ["", f"{'':5}  {same}  on these problems, drawn again"],
                 ["accuracy, bounds", f"{'':5}  {unknown}  whatever the responses without a verdict are"],
                 ["mean tokens", "-" if row.mean_num_tokens is None else f"{row.mean_num_tokens:.1f}"],
+                *_thinking(row),
                 ["mean entropy (nats)", fraction(row.mean_entropy)],
+                *_entropies(row),
                 *_second_opinion(row),
+                *_confidence(row),
             ],
         )
     )

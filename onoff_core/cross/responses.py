@@ -57,15 +57,18 @@ def responses_of_scores(texts: Sequence[Text], scores: Iterable[pa.RecordBatch])
 
 
 def _row(text: Text, columns: Mapping[str, pa.Array], divergence: str) -> dict[str, Any]:
+    drawn = np.ones(len(text.token_ids), bool)
+    drawn[list(text.forced or ())] = False
     values = {
-        name: None if column.null_count else column.to_numpy().astype(np.float64) for name, column in columns.items()
+        name: None if column.null_count else column.to_numpy().astype(np.float64)[drawn]
+        for name, column in columns.items()
     }
     own, other = values["logprob"], values["reference_logprob"]
     assert own is not None
     assert other is not None
     means = {name: None if (v := values[column]) is None else float(v.mean()) for name, column in _MEANS.items()}
     return {
-        **_sums(text, float(own.sum()), float(other.sum()), len(text.token_ids)),
+        **_sums(text, float(own.sum()), float(other.sum()), len(text.token_ids), int((~drawn).sum())),
         "level": "token",
         "divergence": divergence,
         **means,
@@ -74,8 +77,8 @@ def _row(text: Text, columns: Mapping[str, pa.Array], divergence: str) -> dict[s
     }
 
 
-def _sums(text: Text, own: float, other: float, reference_tokens: int) -> dict[str, Any]:
-    """What is known of a text at both levels."""
+def _sums(text: Text, own: float, other: float, reference_tokens: int, left_out: int = 0) -> dict[str, Any]:
+    """What is known of a text at both levels; so many of its tokens were put in, and are in no sum."""
     count, size = len(text.token_ids), len(text.text.encode())
     return {
         "problem_id": text.problem_id,
@@ -88,9 +91,10 @@ def _sums(text: Text, own: float, other: float, reference_tokens: int) -> dict[s
         "sum_reference_logprob": other,
         "logprob_per_byte": own / size if size else None,
         "reference_logprob_per_byte": other / size if size else None,
-        "perplexity": math.exp(min(-own / count, 700.0)),
-        "reference_perplexity": math.exp(min(-other / reference_tokens, 700.0)),
+        "perplexity": math.exp(min(-own / (count - left_out), 700.0)),
+        "reference_perplexity": math.exp(min(-other / (reference_tokens - left_out), 700.0)),
         "sum_log_ratio": other - own,
+        "num_forced": None if text.forced is None else len(text.forced),
     }
 
 

@@ -58,6 +58,14 @@ def _kept_of(text: Text, kept: Kept) -> KeptDistributions:
     return found
 
 
+def _forced(positions: Sequence[int] | None, count: int) -> pa.Array:
+    if not positions:
+        return pa.nulls(count, pa.bool_())
+    mask = np.zeros(count, bool)
+    mask[list(positions)] = True
+    return pa.array(mask)
+
+
 def _table(text: Text, scores: PairScores, divergence: str) -> pa.Table:
     """The columns of the schema in its order: the text's own, and the scorer's; null where the scorer gives none."""
     count = len(text.token_ids)
@@ -68,6 +76,7 @@ def _table(text: Text, scores: PairScores, divergence: str) -> pa.Table:
         "position": pa.array(np.arange(count, dtype=np.int32)),
         "token_id": pa.array(text.token_ids, pa.int32()),
         "divergence": pa.array([divergence] * count, pa.string()),
+        "forced": _forced(text.forced, count),
     }
     arrays = []
     for field in _SCHEMA:

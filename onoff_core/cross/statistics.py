@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 from onoff_core.cross.responses import effective_sample_size
 from onoff_core.statistics.distributions import student_t_quantile
 from onoff_core.tables import SCHEMAS
+from onoff_core.thinking_tables import drawn_tokens
 
 _SCHEMA = SCHEMAS["cross_statistics"]
 TOP_SHARE = 0.2  # of the positions, by entropy
-TOKEN_COLUMNS = ("text", "entropy", "reference_entropy", "log_ratio")
+_NUMBERS = ("entropy", "reference_entropy", "log_ratio")
+TOKEN_COLUMNS = ("text", *_NUMBERS, "forced")
 _INTERVALS = {"kl": "mean_kl", "reverse_kl": "mean_reverse_kl", "js": "mean_js"}
 Floats = NDArray[np.float64]
 
@@ -26,7 +28,7 @@ def cross_statistics(scores: Iterable[pa.Table], responses: pa.Table, drawn_from
     `drawn_from_model`: whether responses were drawn at temperature 1 without truncation; None: not known.
     """
     tokens = {kind: _Tokens() for kind in ("response", "solution")}
-    for table in scores:
+    for table in map(drawn_tokens, scores):
         for kind, found in tokens.items():
             found.add(table.filter(pc.equal(table["text"], kind)))
     rows = []
@@ -41,7 +43,7 @@ class _Tokens:
     """The numbers of every token of one kind of text."""
 
     def __init__(self) -> None:
-        self._parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in TOKEN_COLUMNS[1:]}
+        self._parts: dict[str, list[NDArray[np.float32]]] = {name: [] for name in _NUMBERS}
 
     def add(self, table: pa.Table) -> None:
         for name, parts in self._parts.items():
@@ -78,8 +80,8 @@ def _by_text(texts: pa.Table) -> dict[str, float | None]:
         "effective_sample_size": effective_sample_size(_column(texts, "sum_log_ratio")),
         "logprob_per_byte": float(own / size) if size else None,
         "reference_logprob_per_byte": float(other / size) if size else None,
-        "perplexity": math.exp(min(-own / _column(texts, "num_tokens").sum(), 700.0)),
-        "reference_perplexity": math.exp(min(-other / _column(texts, "reference_num_tokens").sum(), 700.0)),
+        "perplexity": math.exp(min(-own / _drawn(texts, "num_tokens").sum(), 700.0)),
+        "reference_perplexity": math.exp(min(-other / _drawn(texts, "reference_num_tokens").sum(), 700.0)),
     }
 
 
@@ -110,7 +112,7 @@ def top_overlap(first: Floats, second: Floats, share: float = TOP_SHARE) -> floa
 def _clustered(texts: pa.Table) -> dict[str, float | None]:
     """Means a token with their intervals, the problems being what is drawn."""
     found: dict[str, float | None] = {}
-    lengths = _column(texts, "num_tokens")
+    lengths = _drawn(texts, "num_tokens")
     for name in (*_INTERVALS.values(), "mean_kl_lower", "mean_kl_upper", "mean_topk_overlap"):
         column = texts[name]
         found[name] = None
@@ -161,6 +163,14 @@ def _missing(row: dict[str, Any], texts: pa.Table) -> dict[str, str]:
         if name in found:
             found[name] = "the texts have no bytes"
     return found
+
+
+def _drawn(texts: pa.Table, name: str) -> Floats:
+    """How many tokens of each text its sums are of: where it was compared token by token, none that was put in."""
+    lengths = _column(texts, name)
+    if texts["level"][0].as_py() == "text" or "num_forced" not in texts.column_names:
+        return lengths
+    return lengths - pc.fill_null(texts["num_forced"], 0).to_numpy()
 
 
 def _column(table: pa.Table, name: str) -> Floats:

@@ -27,6 +27,7 @@ class Text:
     text: str
     token_ids: tuple[int, ...]
     sampled_logprobs: tuple[float, ...]  # nats, of the sampler at T = 1; empty: not known; NaN: another model drew it
+    forced: tuple[int, ...] | None = None  # positions of tokens that were put in; None: there was no thinking budget
 
     @property
     def name(self) -> str:
@@ -50,7 +51,8 @@ def texts_of(
     is that of the problem's responses. Raises `ModelError` for a response without token ids.
     """
     texts, prompts = [], dict[str, Text]()
-    there = [name for name in (*SAMPLE_COLUMNS, "drawn_by") if name in samples.column_names]  # older ones lack drawn_by
+    added_later = ("drawn_by", "forced_positions")  # older samples lack them
+    there = [name for name in (*SAMPLE_COLUMNS, *added_later) if name in samples.column_names]
     for row in samples.select(there).to_pylist():
         text = Text(
             problem_id=row["problem_id"],
@@ -61,6 +63,7 @@ def texts_of(
             text=row["response"],
             token_ids=tuple(row["token_ids"]),
             sampled_logprobs=own_logprobs(row["token_logprobs"], row.get("drawn_by")),
+            forced=None if (forced := row.get("forced_positions")) is None else tuple(forced),
         )
         if not text.token_ids or not text.prompt_ids:
             what = "response" if text.prompt_ids else "prompt"

@@ -32,7 +32,11 @@ def extract_distributions(
     With the whole vocabulary a response of many tokens comes in several tables, of at most 32 MiB where a token's row
     is not larger. The scorer is told of all prompts now, before the first table is asked for, so that it may begin.
     """
-    rows = samples.select(["problem_id", "sample_index", "prompt_token_ids", "token_ids"]).to_pylist()
+    columns = ["problem_id", "sample_index", "prompt_token_ids", "token_ids"]
+    forced = (
+        ["forced_positions"] if "forced_positions" in samples.column_names else []
+    )  # older samples have no such one
+    rows = samples.select([*columns, *forced]).to_pylist()
     begun = [
         _begin(scorer, problem_id, prompt_ids, list(group), settings)
         for (problem_id, prompt_ids), group in groupby(
@@ -87,9 +91,19 @@ def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
         "sample_index": pa.array([row["sample_index"]] * count, pa.int32()),
         "position": pa.array(np.arange(count, dtype=np.int32)),
         "token_id": pa.array(row["token_ids"], pa.int32()),
+        "forced": _forced(row.get("forced_positions"), count),
     }
     arrays = [own[field.name] if field.name in own else _array(field, scores, count) for field in _SCHEMA]
     return pa.Table.from_arrays(arrays, schema=_SCHEMA)
+
+
+def _forced(positions: Sequence[int] | None, count: int) -> pa.Array:
+    """Whether each token was put in; null where none of them was."""
+    if not positions:
+        return pa.nulls(count, pa.bool_())
+    mask = np.zeros(count, bool)
+    mask[list(positions)] = True
+    return pa.array(mask)
 
 
 def _array(field: pa.Field, scores: TokenScores, count: int) -> pa.Array:

@@ -59,6 +59,7 @@ def compare(problems: Sequence[Problem], results: Sequence[Result], task: TaskSe
     ]
     if not tasks:
         return Comparison(0, 0, 0, ())
+    assert not isinstance(task.thinking, str), "which tags `auto` means is found out before"
     with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
         verdicts = iter(grader.grade(tasks))
     rewards, answers, differences = 0, 0, []

@@ -19,6 +19,7 @@ from onoff_core.exchange.comparing import Comparison, compare
 from onoff_core.exchange.results_file import Result, match_problems, own_problems, read_results
 from onoff_core.grid import fingerprints
 from onoff_core.grid.materialize import Log, Made, already, finish, keep_problems, keep_vocabulary
+from onoff_core.grid.thinking import partition_tags
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.store import Store
 from onoff_core.study import Partition
@@ -50,7 +51,8 @@ def import_results(
     say = log or logging.getLogger("onoff").info
     results = read_results(path)
     problems, of_dataset = _problems(partition, results, path, own)
-    comparison = compare(problems, results, partition.task)
+    task = partition.task.model_copy(update={"thinking": partition_tags(partition)})
+    comparison = compare(problems, results, task)
     failed = tuple(chain.from_iterable(result.failed for result in results))
     version = problems_version(of_dataset)
     settings = _settings(partition, problems, results)

@@ -15,6 +15,7 @@ def asked_optional(partition: Partition) -> frozenset[str]:
         "cross_scores": bool(partition.references),
         "branches": partition.branches is not None,
         "second_opinions": partition.task.second_opinion is not None,
+        "confidence": partition.confidence is not None,
     }
     return frozenset(name for name, is_asked in asked.items() if is_asked)
 

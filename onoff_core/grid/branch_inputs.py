@@ -17,7 +17,7 @@ from onoff_core.rewards import whole_gold
 from onoff_core.store import Generation, Store
 from onoff_core.store.by_problem import ByProblem
 from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
-from onoff_core.study import BranchSettings, Partition, SamplingSettings
+from onoff_core.study import BranchSettings, Partition, SamplingSettings, TaskSettings
 from onoff_core.tables import SCHEMAS
 
 _LEAST_KEPT = 2  # tokens of a whole-vocabulary distribution that are looked at
@@ -65,6 +65,13 @@ class BranchInputs:
             0 if seed is None else seed,
             ScoresProvenance.of(scores.manifest()).temperature,
         )
+
+    def task(self, partition: Partition) -> TaskSettings:
+        """The task, with the tags that a thinking budget of the samples closed by."""
+        drawn = SamplesProvenance.of(self.samples.manifest())
+        if drawn.thinking is None or self.sampling.thinking_budget is None:
+            return partition.task
+        return partition.task.model_copy(update={"thinking": drawn.thinking})
 
     def lengths(self) -> dict[str, list[int]]:
         """The tokens of each problem's responses."""
@@ -123,6 +130,7 @@ class BranchInputs:
             logprob=table["logprob"].to_numpy(),
             topk_ids=ids,
             topk_logprobs=logprobs,
+            forced=frozenset(row.get("forced_positions") or ()),  # older samples have no such column
         )
 
 

@@ -34,8 +34,10 @@ from onoff_core.grid.known_continuations import KnownContinuations
 from onoff_core.grid.materialize import Log, Made, already, is_whole
 from onoff_core.grid.room import branches_bytes, check_room
 from onoff_core.grid.run_record import RunRecord
+from onoff_core.grid.thinking import thinking_tags
 from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask
+from onoff_core.sampling import thinking_plan
 from onoff_core.store import Generation, Store, publish_catalog
 from onoff_core.study import BranchSettings, Partition
 from onoff_core.tables import BRANCH_TABLES, SCHEMAS
@@ -101,10 +103,10 @@ class _Run:
             open_sampler(self.partition.model, self.partition.model_settings, self.partition.base_dir)
         ) as sampler:
             model = Model.of(sampler.info, sampler.tokenizer.vocabulary)
-            planner = Planner(self.settings, self.inputs.sampling, self.inputs.temperature, model)
-            positions = [
-                at for one in self.inputs.responses(self.store, self.settings) for at in planner.positions(one)
-            ]
+            thinking = thinking_plan(sampler.tokenizer, self.inputs.task(self.partition), self.inputs.sampling)
+            planner = Planner(self.settings, self.inputs.sampling, self.inputs.temperature, model, thinking)
+            responses = self.inputs.responses(self.store, self.settings)
+            positions = [at for one in responses for at in planner.positions(one)]
             chunks = chunks_of_positions(positions, planner.continuations)
             cost = self._say_cost(planner, chunks)
             there = self._draw(sampler, planner, chunks, cost)
@@ -170,7 +172,8 @@ class _Run:
         task, total = self.partition.task, sum(self._size(planner, chunk) for chunk in chunks)
         self.progress = Progress("branching", total, self.log, unit="continuations")
         done = 0
-        with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
+        thinking = thinking_tags(self.partition, self.inputs.samples)
+        with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:
             while wave := self._fitting(planner, chunks[done:]):
                 self._draw_wave(sampler, planner, wave, _Grading(grader, self.inputs.gold(self.store)))
                 done += len(wave)
@@ -225,6 +228,7 @@ class _Run:
             planner.continuations,
             self.known,
             self.progress.add_tokens,
+            planner.thinking,
         )
         for chunk, found in drawing:
             kept.write_fragment(chunk.index, [grading.table(chunk, found, planner.continuations)])
@@ -311,6 +315,7 @@ class _Grading:
                 "extracted_answer": verdict.extracted_answer,
                 "reward": verdict.reward,
                 "status": verdict.status,
+                "forced_positions": one.forced,
             }
             for (_, key, one), verdict in zip(keyed, self.grader.grade(tasks), strict=True)
         ]

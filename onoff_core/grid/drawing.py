@@ -21,7 +21,16 @@ from onoff_core.grid.run_record import RUN, RunRecord
 from onoff_core.grid.taking_over import Parts, Source, find_source, keys_of, parts_of
 from onoff_core.problems import Problem
 from onoff_core.progress import Log, Progress
-from onoff_core.sampling import Chunk, Piece, Pieces, ResponseKey, cut_responses, sample_chunks
+from onoff_core.sampling import (
+    Chunk,
+    Piece,
+    Pieces,
+    ResponseKey,
+    ThinkingPlan,
+    rewritten,
+    sample_chunks,
+    thinking_plan,
+)
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import SamplesProvenance, engine_facts
 from onoff_core.study import Partition
@@ -30,6 +39,7 @@ _RECORD = "taken_over"  # in begun.json: the source, or null
 # Facts that are not of the engine, and so of one generation alone.
 _OF_A_RUN = {"seed", "seconds", "tokens_per_second", "generation_defaults", "until", "num_samples", _RECORD, RUN}
 _OF_A_RUN |= {"rows_drawn", "rows_taken_over", "rows_continued"}
+_OF_A_RUN |= {"thinking", "thinking_closing_ids", "examples_without_thinking"}
 
 
 class Drawing(AbstractContextManager["Drawing"]):
@@ -71,9 +81,19 @@ class Drawing(AbstractContextManager["Drawing"]):
         return sampler
 
     @cached_property
+    def _plan(self) -> ThinkingPlan:
+        """How responses are looked at, and cut, for their thinking."""
+        plan = thinking_plan(self._tokenizer, self.partition.task, self.partition.sampling)
+        for warning in plan.warnings:
+            self.say(f"{self.partition.key}: {warning}")
+        return plan
+
+    @cached_property
     def _tokenizer(self) -> Tokenizer:
         """Without the weights, where nothing is to be drawn."""
         partition = self.partition
+        if self.opened:
+            return self.sampler.tokenizer
         return open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
 
     def begin(self, settings: Mapping[str, Any], version: str, again: bool) -> Pieces:
@@ -152,15 +172,26 @@ class Drawing(AbstractContextManager["Drawing"]):
         if piece.taken is None or parts is None or piece.taken in there:
             return
         most, table = self.partition.sampling.max_length, parts.whole
+        if not table.num_rows:
+            return
         elsewhere = {key for index in piece.indices for key in self._keys(index, there)}
         too_long = [count > most for count in table["num_tokens"].to_pylist()]
-        if any(too_long) and self._ids_are_of_text:
+        if self._ids_are_of_text:
             elsewhere |= {key for key, long in zip(keys_of(table), too_long, strict=True) if long}
-        elif any(too_long):
-            table = cut_responses(self._tokenizer, table, most)
+        elif any(too_long) or self._are_looked_at_otherwise:
+            table = rewritten(self._tokenizer, self._plan, table, most)
         table = table.filter(pa.array([key not in elsewhere for key in keys_of(table)], pa.bool_()))
         if table.num_rows:
             self.generation.write_fragment(piece.taken, [table])
+
+    @cached_property
+    def _are_looked_at_otherwise(self) -> bool:
+        """Whether the source's columns on thinking are of other tags, or of none, than the task names now."""
+        source, thinking = self.source, self.partition.task.thinking
+        if source is None or not source.generation.is_complete:
+            return False
+        drawn = SamplesProvenance.of(source.generation.manifest()).thinking
+        return drawn != (None if thinking is None else self._plan.tags)
 
     @property
     def _ids_are_of_text(self) -> bool:
@@ -204,7 +235,7 @@ class Drawing(AbstractContextManager["Drawing"]):
     def _draw(self, missing: Sequence[Chunk]) -> None:
         progress = Progress("sampling", sum(len(chunk.keys) for chunk in missing), self.log)
         if missing:
-            partition = self.partition
+            partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
             drawing = sample_chunks(
                 self.sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens
             )
@@ -251,6 +282,7 @@ class Drawing(AbstractContextManager["Drawing"]):
             "seconds": self.seconds,
             "tokens_per_second": self.tokens / self.seconds if self.tokens and self.seconds else None,
             **engine,
+            **self._plan.facts,
             "num_samples": num_samples,
             **{name: self.counts[name] for name in ("rows_drawn", "rows_taken_over", "rows_continued")},
             **from_there,

@@ -7,6 +7,8 @@ token_distributions the samples' fingerprint, distribution settings
 cross_scores        the samples' fingerprint, both models with their precision, cross settings; one per reference
 branches            the fingerprints of the samples, rewards and token distributions, the section `branches`
 second_opinions     the rewards' fingerprint, what is asked for, the judge's model
+confidence          the fingerprints of the samples, rewards and token distributions, the section `confidence`;
+                    statistics settings that are not the default
 
 and the asset's code version in each. `batch_size` and where a model runs decide speed, not content; precision
 (`torch_dtype`) does decide it. With `seed: null` the fingerprint holds that null, and the manifest records the
@@ -25,7 +27,7 @@ from onoff_core.errors import ModelError
 from onoff_core.grid.asked import asked_optional
 from onoff_core.store import Manifest
 from onoff_core.store.provenance import hashed_settings
-from onoff_core.study import Backend, ModelSettings, Partition, Reference
+from onoff_core.study import Backend, ModelSettings, Partition, Reference, Thinking, ThinkingTags
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS, OPTIONAL
 
 ASSETS = GRID_ASSETS
@@ -41,6 +43,10 @@ def fingerprint_of(content: Any) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+_of_grading = {"reward_type", "second_opinion"}
+_of_no_token = {*_of_grading, "thinking"}  # which tags are around thinking decides a token where a budget cuts it
+
+
 def sampling_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's samples besides the problems."""
     model = _model(partition.model_settings, partition.base_dir)
@@ -49,7 +55,7 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
     replaced: set[str] = set() if partition.sampling.until is None else {"num_samples"}
     return {
         "model": model,
-        "task": partition.task.deciding({"reward_type", "second_opinion", "thinking"}),
+        "task": partition.task.deciding(_of_no_token if partition.sampling.thinking_budget is None else _of_grading),
         "sampling": partition.sampling.deciding({"batch_size", *replaced}),
         **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
         **_stopped_by(partition),
@@ -94,8 +100,12 @@ def reward_settings(partition: Partition) -> dict[str, Any]:
     task = partition.task
     settings: dict[str, Any] = {"reward_type": task.reward_type, "format_type": task.format_type}
     if task.thinking is not None:  # it came later: what was graded without it stays what it is
-        settings["thinking"] = task.thinking.model_dump(mode="json")
+        settings["thinking"] = _thinking(task.thinking)
     return settings
+
+
+def _thinking(thinking: Thinking) -> Any:
+    return thinking.model_dump(mode="json") if isinstance(thinking, ThinkingTags) else thinking
 
 
 def statistics_settings(partition: Partition) -> dict[str, Any]:
@@ -113,6 +123,12 @@ def distribution_settings(partition: Partition) -> dict[str, Any]:
     scorer = {} if kind == DEFAULT_SCORER else {"scorer": kind}
     precision = {} if dtype == model.backend_specific.torch_dtype else {"torch_dtype": dtype}
     return {**partition.distribution.deciding({"use_logits"}), **scorer, **precision}
+
+
+def part_settings(partition: Partition) -> dict[str, Any]:
+    """What decides the tables of thinking and answer apart besides the samples."""
+    thinking = partition.task.thinking
+    return {**distribution_settings(partition), **({} if thinking is None else {"thinking": _thinking(thinking)})}
 
 
 def cross_settings(partition: Partition, reference: Reference) -> dict[str, Any]:
@@ -146,6 +162,14 @@ def branch_settings(partition: Partition) -> dict[str, Any]:
     return {} if partition.branches is None else partition.branches.deciding()
 
 
+def confidence_settings(partition: Partition) -> dict[str, Any]:
+    """What decides a partition's confidence besides its samples, rewards and token distributions."""
+    if partition.confidence is None:
+        return {}
+    statistics = statistics_settings(partition)
+    return {**partition.confidence.deciding(), **({"statistics": statistics} if statistics else {})}
+
+
 def second_opinion_settings(partition: Partition) -> dict[str, Any]:
     """What decides a partition's second opinions besides the rewards; empty where none are asked for.
 
@@ -160,8 +184,9 @@ def second_opinion_settings(partition: Partition) -> dict[str, Any]:
         model = _model(judge.settings, partition.base_dir)
     except ModelError as error:
         model = {"not there": str(error)}
-    thinking = {} if judge.thinking is None else {"thinking": judge.thinking.model_dump(mode="json")}
-    written = {"template_type": judge.template_type, "max_tokens": asked.max_tokens, **thinking}
+    thinking = {} if judge.thinking is None else {"thinking": _thinking(judge.thinking)}
+    arguments = {} if judge.chat_template is None else {"chat_template": judge.chat_template}
+    written = {"template_type": judge.template_type, "max_tokens": asked.max_tokens, **thinking, **arguments}
     return {"kind": asked.kind, "model": model, **written}
 
 
@@ -211,6 +236,11 @@ def distributions_fingerprint_of(settings: Mapping[str, Any], samples: str) -> s
     return _of("token_distributions", samples=samples, settings=fingerprint_of(dict(settings)))
 
 
+def parts_fingerprint(partition: Partition, token_distributions: str) -> str:
+    settings = fingerprint_of(part_settings(partition))
+    return _of("response_parts", token_distributions=token_distributions, settings=settings)
+
+
 def cross_scores_fingerprint(partition: Partition, samples: str, reference: Reference) -> str:
     settings = fingerprint_of(cross_settings(partition, reference))
     return _of("cross_scores", samples=samples, settings=settings)
@@ -226,6 +256,11 @@ def branches_fingerprint(partition: Partition, samples: str, rewards: str, token
     return _of("branches", **inputs, settings=fingerprint_of(branch_settings(partition)))
 
 
+def confidence_fingerprint(partition: Partition, samples: str, rewards: str, token_distributions: str) -> str:
+    inputs = {"samples": samples, "rewards": rewards, "token_distributions": token_distributions}
+    return _of("confidence", **inputs, settings=fingerprint_of(confidence_settings(partition)))
+
+
 def second_opinions_fingerprint(partition: Partition, rewards: str) -> str:
     return _of("second_opinions", rewards=rewards, settings=fingerprint_of(second_opinion_settings(partition)))
 
@@ -238,6 +273,7 @@ def optional_settings(partition: Partition) -> dict[str, Any]:
         "cross_scores": {one.name: cross_settings(partition, one) for one in partition.references},
         "branches": branch_settings(partition),
         "second_opinions": second_opinion_settings(partition),
+        "confidence": confidence_settings(partition),
     }
     asked = asked_optional(partition)
     return {asset: of_asset for asset, of_asset in settings.items() if asset in asked}

@@ -13,6 +13,7 @@ import pyarrow as pa
 from onoff_core.grid import fingerprints
 from onoff_core.grid.former_rows import Former, find_former
 from onoff_core.grid.taking_over import keys_of
+from onoff_core.grid.thinking import thinking_tags
 from onoff_core.progress import Log, Progress
 from onoff_core.rewards import Grader, GradingTask, Verdict, whole_gold
 from onoff_core.sampling import ResponseKey
@@ -48,8 +49,8 @@ def fill_rewards(
         )
     progress = Progress("grading", total, log)
     work = _Work(samples, generation, ByProblem(samples, ["prompt", "response"], order=list(gold)))
-    task = partition.task
-    with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
+    task, thinking = partition.task, thinking_tags(partition, samples)
+    with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:
         for responses in work.batches():
             tasks = [_task(one, gold, known) for one in responses]
             work.take(responses, grader.grade(tasks, progress.add))

@@ -12,7 +12,16 @@ from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import wanted_cross, wanted_now
 from onoff_core.store import Judged, Judgement, Store
 from onoff_core.study import Partition, Study, partition_key
-from onoff_core.tables import ASSETS, BRANCH_TABLES, CODE_VERSIONS, OPTIONAL_ASSETS, TABLES
+from onoff_core.tables import (
+    ASSETS,
+    BRANCH_TABLES,
+    CODE_VERSIONS,
+    CONFIDENCE_TABLES,
+    OPTIONAL_ASSETS,
+    PART_TABLES,
+    TABLES,
+    THINKING_TABLES,
+)
 
 Key = tuple[str, tuple[str, ...]]  # asset, partition
 
@@ -137,13 +146,21 @@ class StudyJudge:
             if made.name in wanted
             for table in made.tables
         }
+        wanted |= dict.fromkeys(PART_TABLES, fingerprints.parts_fingerprint(partition, wanted["token_distributions"]))
+        if partition.task.thinking is None:
+            wanted = {name: fingerprint for name, fingerprint in wanted.items() if name not in THINKING_TABLES}
         inputs = {**wanted, "problems": version}
         settings = {
             "samples": lambda: fingerprints.sampling_settings(partition),
             "rewards": lambda: fingerprints.reward_settings(partition),
-            **dict.fromkeys(("statistics", "problem_statistics"), lambda: fingerprints.statistics_settings(partition)),
+            **dict.fromkeys(
+                ("statistics", "problem_statistics", "thinking_budgets"),
+                lambda: fingerprints.statistics_settings(partition),
+            ),
+            **dict.fromkeys(PART_TABLES, lambda: fingerprints.part_settings(partition)),
             **dict.fromkeys(("token_distributions", *MISMATCH), lambda: fingerprints.distribution_settings(partition)),
             **dict.fromkeys(BRANCH_TABLES, lambda: fingerprints.branch_settings(partition)),
+            **dict.fromkeys(CONFIDENCE_TABLES, lambda: fingerprints.confidence_settings(partition)),
             **dict.fromkeys(
                 ("second_opinions", "second_opinion_statistics"),
                 lambda: fingerprints.second_opinion_settings(partition),

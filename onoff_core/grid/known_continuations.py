@@ -47,7 +47,14 @@ class KnownContinuations(Mapping[ContinuationKey, Continuation]):
     def __getitem__(self, key: ContinuationKey) -> Continuation:
         number, row = self._rows[key]
         of = self._tables[number].slice(row, 1).to_pylist()[0]
-        return Continuation(tuple(of["token_ids"]), tuple(of["token_logprobs"]), of["response"], of["finish_reason"])
+        forced = of.get("forced_positions")  # older tables have no such column
+        return Continuation(
+            tuple(of["token_ids"]),
+            tuple(of["token_logprobs"]),
+            of["response"],
+            of["finish_reason"],
+            None if forced is None else tuple(forced),
+        )
 
     def __iter__(self) -> Iterator[ContinuationKey]:
         return iter(self._rows)
@@ -76,7 +83,7 @@ def _is_of(generation: Generation, inputs: BranchInputs) -> bool:
 def _whole_tables(generation: Generation) -> list[pa.Table]:
     """Its fragments; a damaged one is drawn again rather than taken over."""
     found = []
-    columns = [*_KEY, "token_ids", "token_logprobs", "response", "finish_reason"]
+    columns = [*_KEY, "token_ids", "token_logprobs", "response", "finish_reason", "forced_positions"]
     for index in sorted(generation.fragment_indices()):
         try:
             found.append(generation.read_fragment(index, columns))

@@ -6,6 +6,7 @@ publishes the catalog at the end. `log` takes the lines a person should see. `ag
 
 import logging
 from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
@@ -18,10 +19,11 @@ from onoff_core.errors import ModelError, SettingsError, StoreError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.grading import fill_rewards
 from onoff_core.grid.mismatch_tables import keep_mismatch
+from onoff_core.grid.part_tables import keep_parts
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.grid.run_record import RunRecord
-from onoff_core.grid.statistics_tables import keep_comparisons, statistics_tables
+from onoff_core.grid.statistics_tables import keep_comparisons, names_of_statistics, statistics_tables
 from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
 from onoff_core.store.provenance import SamplesProvenance
@@ -121,7 +123,7 @@ def _sample(
         if partition.sampling.until is None:
             drawing.fill(pieces.up_to(num_samples))
         else:
-            rounds = Until(drawing, partition.task, problems, partition.sampling.until)
+            rounds = Until(drawing, problems, partition.sampling.until)
             num_samples = rounds.draw(pieces)
             of_rounds = rounds.facts
         if not drawing.opened:
@@ -159,18 +161,21 @@ def materialize_statistics(partition: Partition, store: Store, log: Log | None =
     say, key = log or info, (partition.dataset, partition.model)
     rewards = store.require("rewards", key)
     fingerprint = fingerprints.statistics_fingerprint(partition, rewards.fingerprint)
-    generation, by_problem = (store.generation(name, key, fingerprint) for name in ("statistics", "problem_statistics"))
-    with store.writing(generation), store.writing(by_problem):
-        missing = [made for made in (by_problem, generation) if not is_whole(made, say, again)]
+    made_together = [store.generation(name, key, fingerprint) for name in names_of_statistics(partition)]
+    generation = made_together[-1]
+    with ExitStack() as held:
+        for made in made_together:
+            held.enter_context(store.writing(made))
+        missing = [made for made in made_together if not is_whole(made, say, again)]
         if missing:
             records = {made.asset: RunRecord(made) for made in missing}
             tables = statistics_tables(partition, store, rewards)
             settings = fingerprints.statistics_settings(partition)
-            for made, table in ((by_problem, tables.problem_statistics), (generation, tables.statistics)):
-                if made in missing:
-                    made.write_fragment(0, [table])
-                    made.complete(tables.made_from, settings, records[made.asset].facts(), [0])
-        store.make_current(by_problem)
+            for made in missing:
+                made.write_fragment(0, [tables.by_name[made.asset]])
+                made.complete(tables.made_from, settings, records[made.asset].facts(), [0])
+        for made in made_together[:-1]:
+            store.make_current(made)
     keep_comparisons(partition, store)
     if not missing:
         return already(store, generation, say)
@@ -201,7 +206,11 @@ def materialize_token_distributions(
             settings = fingerprints.distribution_settings(partition)
             inputs = {"samples": samples.fingerprint}
             made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
-        if keep_mismatch(store, samples, generation, say, again):
+        told = [
+            keep_mismatch(store, samples, generation, say, again),
+            keep_parts(partition, store, samples, generation, again),
+        ]
+        if any(told):
             publish_catalog(store)
         return made
 

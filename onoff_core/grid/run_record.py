@@ -23,11 +23,13 @@ _PACKAGES = {
     "rewards": ("math-verify", "latex2sympy2_extended", "sympy"),
     "statistics": ("numpy",),
     "problem_statistics": ("numpy",),
+    "thinking_budgets": ("numpy",),
     "token_distributions": ("torch", "transformers", "tokenizers"),
     "cross_scores": ("torch", "transformers", "tokenizers"),
     "branches": ("torch", "transformers", "tokenizers", "math-verify", "sympy"),
     "second_opinions": ("torch", "transformers", "tokenizers"),
     "second_opinion_statistics": ("numpy",),
+    "confidence": ("numpy",),
 }
 RUN = "run"  # the fact that holds it
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from onoff_core.backends import open_sampler
@@ -21,6 +22,7 @@ from onoff_core.rewards.opinions import (
     rule_opinions,
     without_the_rules_word,
 )
+from onoff_core.sampling import resolve_tags
 from onoff_core.statistics import second_opinion_statistics
 from onoff_core.store import Generation, Store, publish_catalog
 from onoff_core.study import Partition
@@ -116,6 +118,7 @@ def _with_judge(
         yield from found.items()
         return
     with closing(open_sampler(judge.name, judge.settings, partition.base_dir)) as sampler:
+        judge = replace(judge, thinking=resolve_tags(judge.thinking, sampler.tokenizer))
         yield from judge_fragments(
             sampler, found, questions, gold, judge, asked.max_tokens, on_tokens=progress.add_tokens
         )

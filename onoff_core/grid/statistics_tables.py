@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from onoff_core.grid import fingerprints
+from onoff_core.grid.thinking import thoughts_of
 from onoff_core.grid.until import sequence_of
 from onoff_core.statistics import (
     comparison_table,
@@ -16,6 +17,7 @@ from onoff_core.statistics import (
 )
 from onoff_core.statistics.at_k import asked_ks
 from onoff_core.statistics.sequence import as_matrix
+from onoff_core.statistics.thinking import thinking_budgets
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.study import Partition, Study
@@ -26,9 +28,14 @@ from onoff_core.tables import SCHEMAS
 class StatisticsTables:
     """The tables made from one generation of rewards."""
 
-    statistics: pa.Table
-    problem_statistics: pa.Table
+    by_name: dict[str, pa.Table]
     made_from: dict[str, str]
+
+
+def names_of_statistics(partition: Partition) -> tuple[str, ...]:
+    """The tables of the asset that the partition asks for, `statistics` last."""
+    budgets = () if partition.task.thinking is None else ("thinking_budgets",)
+    return ("problem_statistics", *budgets, "statistics")
 
 
 def statistics_tables(partition: Partition, store: Store, rewards: Generation) -> StatisticsTables:
@@ -48,12 +55,14 @@ def statistics_tables(partition: Partition, store: Store, rewards: Generation) -
         asked = store.generation("problems", (partition.dataset,), inputs["problems"]).read()
         problems = responses_by_problem(verdicts, num_samples, asked["problem_id"].to_pylist())
     ks = asked_ks(partition.statistics.k, list(problems.values()))
-    row = {**summarise(samples, verdicts, problems, ks), **_where_it_stopped(how, verdicts)}
-    return StatisticsTables(
-        pa.Table.from_pylist([row], schema=SCHEMAS["statistics"]),
-        problem_statistics(problems, verdicts, samples),
-        {"rewards": rewards.fingerprint, "samples": inputs["samples"]},
-    )
+    thoughts = thoughts_of(partition, store, generation)
+    row = {**summarise(samples, verdicts, problems, ks, thoughts), **_where_it_stopped(how, verdicts)}
+    by_name = {
+        "statistics": pa.Table.from_pylist([row], schema=SCHEMAS["statistics"]),
+        "problem_statistics": problem_statistics(problems, verdicts, samples, thoughts),
+        **({} if thoughts is None else {"thinking_budgets": thinking_budgets(thoughts, verdicts)}),
+    }
+    return StatisticsTables(by_name, {"rewards": rewards.fingerprint, "samples": inputs["samples"]})
 
 
 def _where_it_stopped(how: SamplesProvenance, rewards: pa.Table) -> dict[str, Any]:

@@ -38,6 +38,8 @@ def wanted_fingerprints(partition: Partition, problems_version: str, imported: s
         wanted["second_opinions"] = fingerprints.second_opinions_fingerprint(partition, rewards)
     if partition.branches is not None:
         wanted["branches"] = fingerprints.branches_fingerprint(partition, samples, rewards, distributions)
+    if partition.confidence is not None:
+        wanted["confidence"] = fingerprints.confidence_fingerprint(partition, samples, rewards, distributions)
     cross = wanted_cross(partition, samples)
     if cross:
         wanted["cross_scores"] = fingerprints.all_references_fingerprint(cross)

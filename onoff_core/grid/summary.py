@@ -6,6 +6,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from onoff_core.store import Generation, Store
+from onoff_core.thinking_tables import drawn_tokens
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class PartitionSummary:
     disagreement_share: float | None = None  # of second opinions with these verdicts
     disagreement_low: float | None = None  # 95 %, on other problems like these
     disagreement_high: float | None = None
+    # where task.thinking was set
+    mean_thinking_tokens: float | None = None
+    mean_answer_tokens: float | None = None
+    truncated_in_thinking_share: float | None = None  # responses that max_length ended thinking
+    mean_thinking_entropy: float | None = None  # nats a token
+    mean_answer_entropy: float | None = None
+    auroc: float | None = None  # of the mean confidence, for these verdicts
+    auroc_low: float | None = None  # 95 %, on other problems like these
+    auroc_high: float | None = None
 
 
 def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
@@ -34,11 +44,22 @@ def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
     row = statistics.read().to_pylist()[0]
     distributions = store.current("token_distributions", key)
     total, count = 0.0, 0
-    for table in distributions.tables(["entropy"]) if distributions else ():
+    for tokens in distributions.tables(["entropy", "forced"]) if distributions else ():
+        table = drawn_tokens(tokens)
         total += pc.sum(table["entropy"]).as_py() or 0.0
         count += table.num_rows
-    row |= {"mean_entropy": total / count if count else None, **_disagreement(store, statistics)}
+    row |= _entropy_of_parts(store, distributions)
+    row |= {"mean_entropy": total / count if count else None}
+    row |= {**_disagreement(store, statistics), **_auroc(store, statistics)}
     return PartitionSummary(**{field.name: row[field.name] for field in fields(PartitionSummary) if field.name in row})
+
+
+def _entropy_of_parts(store: Store, distributions: Generation | None) -> dict[str, Any]:
+    """The entropies of thinking and answer, where they were told apart in these distributions' samples."""
+    parts = None if distributions is None else store.current("part_statistics", distributions.partition)
+    if distributions is None or parts is None or parts.manifest().inputs != distributions.manifest().inputs:
+        return {}
+    return {f"mean_{row['part']}_entropy": row["mean_entropy"] for row in parts.read().to_pylist()}
 
 
 def _disagreement(store: Store, statistics: Generation) -> dict[str, Any]:
@@ -48,3 +69,12 @@ def _disagreement(store: Store, statistics: Generation) -> dict[str, Any]:
         return {}
     found: dict[str, Any] = second.read().to_pylist()[0]
     return {name: value for name, value in found.items() if name.startswith("disagreement")}
+
+
+def _auroc(store: Store, statistics: Generation) -> dict[str, Any]:
+    """How well the mean confidence tells right from wrong, where it is of the verdicts that the statistics are of."""
+    found = store.current("confidence_statistics", statistics.partition)
+    if found is None or found.manifest().inputs["rewards"] != statistics.manifest().inputs["rewards"]:
+        return {}
+    rows = {row["measure"]: row for row in found.read().to_pylist()}
+    return {name: rows["mean_confidence"][name] for name in ("auroc", "auroc_low", "auroc_high")}

@@ -9,7 +9,7 @@ they and today's code made it is seen by its fingerprint, which they give again.
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -17,13 +17,14 @@ import pyarrow as pa
 
 from onoff_core.errors import StoreError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.recorded import as_recorded
 from onoff_core.problems import Problem
 from onoff_core.sampling import Begun, ResponseKey
 from onoff_core.store import Generation, Manifest, Store
 from onoff_core.store.parquet import conform
 from onoff_core.store.provenance import SamplesProvenance, hashed_settings, is_imported
-from onoff_core.study import SamplingSettings
-from onoff_core.tables import SCHEMAS
+from onoff_core.study import Partition, SamplingSettings
+from onoff_core.tables import SCHEMAS, TRUNCATED
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ HOW_MANY = ("num_samples", "until", "max_length")
 # Promises of a server without which a response may depend on more than its seed.
 _NEEDED_PROMISES = frozenset({"seeds_repeat", "seeds_differ"})
 _KEY = ["problem_id", "sample_index"]
+_OF_TOKENS = ["prompt_token_ids", "token_ids", "token_logprobs", "forced_positions"]
 _SCHEMA = SCHEMAS["samples"]
 
 
@@ -122,7 +124,7 @@ def parts_of(source: Source, keys: Sequence[ResponseKey], max_length: int, max_p
         return Parts(rows, {})
     goes_on = pa.array(
         [
-            row["finish_reason"] == "length"
+            row["finish_reason"] in TRUNCATED
             and row["num_tokens"] == source.max_length
             and (max_positions is None or len(row["prompt_token_ids"]) + row["num_tokens"] < max_positions)
             for row in rows.select(["finish_reason", "num_tokens", "prompt_token_ids"]).to_pylist()
@@ -131,9 +133,12 @@ def parts_of(source: Source, keys: Sequence[ResponseKey], max_length: int, max_p
     )
     begun = {
         (row["problem_id"], row["sample_index"]): Begun(
-            tuple(row["prompt_token_ids"]), tuple(row["token_ids"]), tuple(row["token_logprobs"])
+            tuple(row["prompt_token_ids"]),
+            tuple(row["token_ids"]),
+            tuple(row["token_logprobs"]),
+            tuple(row["forced_positions"] or ()),
         )
-        for row in rows.select([*_KEY, "prompt_token_ids", "token_ids", "token_logprobs"]).filter(goes_on).to_pylist()
+        for row in rows.select([*_KEY, *_OF_TOKENS]).filter(goes_on).to_pylist()
     }
     return Parts(rows.filter(pa.array([not on for on in goes_on.to_pylist()], pa.bool_())), begun)
 
@@ -223,3 +228,36 @@ def _said(value: Any) -> str:
     if value is None:
         return "not set"
     return ", ".join(f"{name} {of}" for name, of in value.items()) if isinstance(value, dict) else str(value)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a run would take over, before it is made."""
+
+    source: Source
+    taken: int  # responses that are there, those that go on included
+    asked: int  # of `sampling.until` the most there may be
+
+    @property
+    def sentence(self) -> str:
+        return (
+            f"{self.asked - self.taken} of {self.asked} responses to draw, {self.taken} taken over from "
+            f"{self.source.generation.fingerprint} ({self.source.why})"
+        )
+
+
+def expected(partition: Partition, store: Store, version: str) -> Expected | None:
+    """None: nothing would be taken over, or the problems of this version are not in the store yet."""
+    kept = store.generation("problems", (partition.dataset,), version)
+    if not kept.is_complete:
+        return None
+    names = [one.name for one in fields(Problem)]
+    problems = [Problem(**{name: row[name] for name in names}) for row in kept.read().to_pylist()]
+    partition = as_recorded(partition, store)
+    made = store.generation("samples", partition.names, fingerprints.samples_fingerprint(partition, version))
+    settings = fingerprints.sampling_settings(partition)
+    source = find_source(store, made, settings, problems, version, partition.sampling)
+    if source is None:
+        return None
+    most = partition.sampling.most_samples
+    return Expected(source, len(source.problem_ids) * min(most, source.num_samples), len(problems) * most)

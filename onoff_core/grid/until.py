@@ -12,11 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from onoff_core.grid.drawing import Drawing
+from onoff_core.grid.thinking import partition_tags
 from onoff_core.problems import Problem
 from onoff_core.rewards import Grader, GradingTask, whole_gold
 from onoff_core.sampling import Piece, Pieces
 from onoff_core.statistics.sequence import Sequence95, as_matrix, rounds_of
-from onoff_core.study import TaskSettings, UntilSettings
+from onoff_core.study import UntilSettings
 
 Stopped = Literal["narrow enough", "most reached", "no verdicts"]
 _COLUMNS = ["problem_id", "sample_index", "prompt", "response"]
@@ -40,16 +41,16 @@ def sequence_of(until: UntilSettings) -> Sequence95:
 class Until:
     """The rounds of one run."""
 
-    def __init__(self, drawing: Drawing, task: TaskSettings, problems: Sequence[Problem], until: UntilSettings) -> None:
-        self.drawing, self.task, self.until = drawing, task, until
+    def __init__(self, drawing: Drawing, problems: Sequence[Problem], until: UntilSettings) -> None:
+        self.drawing, self.until = drawing, until
         self.gold = {one.problem_id: whole_gold(one.answer, one.solution) for one in problems}
         self.rewards: dict[str, dict[int, int | None]] = {one.problem_id: {} for one in problems}
         self.rounds: list[Round] = []
 
     def draw(self, pieces: Pieces) -> int:
         """Draw round after round. Returns how many responses each problem has."""
-        task = self.task
-        with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
+        task, thinking = self.drawing.partition.task, partition_tags(self.drawing.partition)
+        with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:
             for num_samples in rounds_of(self.until.least, self.until.most):
                 of_round = pieces.up_to(num_samples)
                 self.drawing.fill(of_round)

@@ -67,6 +67,7 @@ def judge_fragments(
     Equal answers to one problem are one question. All go to the sampler at once, at temperature 0. An answer that is
     too long for the judge is not asked about.
     """
+    assert not isinstance(judge.thinking, str), "which tags `auto` means is found out before"
     prompts: dict[tuple[str, int], str] = {}
     requests: list[Request] = []
     place: dict[tuple[str, int], int] = {}
@@ -76,7 +77,7 @@ def judge_fragments(
         for alike in _alike(rows):
             problem = alike[0]["problem_id"]
             text = judge_question(questions[problem], gold[problem], alike[0]["extracted_answer"])
-            prompt = render_message(text, judge.template_type, sampler.tokenizer.chat_template)
+            prompt = render_message(text, judge.template_type, sampler.tokenizer.chat_template, judge.chat_template)
             ids = tuple(sampler.tokenizer.encode(prompt))
             if sampler.info.max_positions is not None and len(ids) >= sampler.info.max_positions:
                 continue

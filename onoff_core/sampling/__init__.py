@@ -4,6 +4,20 @@ schema.
 
 from onoff_core.sampling.chunks import Begun, Chunk, ResponseKey, chunks_of
 from onoff_core.sampling.pieces import Piece, Pieces
-from onoff_core.sampling.sample import cut_responses, sample_chunks
+from onoff_core.sampling.sample import rewritten, sample_chunks
+from onoff_core.sampling.thinking import NO_PLAN, ThinkingPlan, resolve_tags, thinking_plan
 
-__all__ = ["Begun", "Chunk", "Piece", "Pieces", "ResponseKey", "chunks_of", "cut_responses", "sample_chunks"]
+__all__ = [
+    "NO_PLAN",
+    "Begun",
+    "Chunk",
+    "Piece",
+    "Pieces",
+    "ResponseKey",
+    "ThinkingPlan",
+    "chunks_of",
+    "resolve_tags",
+    "rewritten",
+    "sample_chunks",
+    "thinking_plan",
+]

@@ -20,6 +20,7 @@ class Begun:
     prompt_ids: tuple[int, ...]
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]  # nats, raw model at temperature 1
+    forced_positions: tuple[int, ...] = ()  # of tokens that were put in, not drawn
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,28 @@ import pyarrow as pa
 from onoff_core.statistics.intervals import clopper_pearson
 from onoff_core.statistics.majority import Ballot
 from onoff_core.statistics.responses import ProblemResponses
+from onoff_core.statistics.thinking import Key, Thought, thinking_by_problem
 from onoff_core.tables import SCHEMAS
 
 
 def problem_statistics(
-    problems: Mapping[str, ProblemResponses], rewards: pa.Table, samples: pa.Table | None
+    problems: Mapping[str, ProblemResponses],
+    rewards: pa.Table,
+    samples: pa.Table | None,
+    thoughts: Mapping[Key, Thought] | None = None,
 ) -> pa.Table:
     """One row per problem, in the order of `problems`, which are `responses_by_problem(rewards, ...)`.
 
-    `samples` None: the responses were made elsewhere, and their lengths are not known.
+    `samples` None: the responses were made elsewhere, and their lengths are not known. `thoughts` None: nothing is said
+    of their thinking.
     """
     answers = _answers_by_problem(rewards)
     lengths = {} if samples is None else _lengths_by_problem(samples)
-    rows = [_row(found, answers.get(problem, []), lengths.get(problem)) for problem, found in problems.items()]
+    thinking = thinking_by_problem(thoughts or {})
+    rows = [
+        {**_row(found, answers.get(problem, []), lengths.get(problem)), **thinking.get(problem, {})}
+        for problem, found in problems.items()
+    ]
     return pa.Table.from_pylist(rows, schema=SCHEMAS["problem_statistics"])
 
 

@@ -11,12 +11,14 @@ from onoff_core.statistics.estimators import accuracy, clustered_standard_error,
 from onoff_core.statistics.intervals import accuracy_interval
 from onoff_core.statistics.power import variances
 from onoff_core.statistics.responses import ProblemResponses, graded, responses_by_problem
-from onoff_core.tables import UNKNOWN
+from onoff_core.statistics.thinking import Key, Thought, thinking_columns
+from onoff_core.tables import TRUNCATED, UNKNOWN
 
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "q75": 0.75, "q95": 0.95}
 _NO_VERDICTS = "no response has a verdict"
 _ONE_PROBLEM = "one problem says nothing of the spread between problems"
 _ONE_RESPONSE = "one response a problem says nothing of the spread within a problem"
+_OF_SAMPLES = ("truncated_share", "thinking_share", "truncated_in_thinking_share", "cut_share")
 _KINDS: tuple[Kind, ...] = ("pass_at_k", "maj_at_k")
 
 
@@ -30,13 +32,14 @@ def summarise(
     rewards: pa.Table,
     problems: Mapping[str, ProblemResponses] | None = None,
     ks: Sequence[int] | None = None,
+    thoughts: Mapping[Key, Thought] | None = None,
 ) -> dict[str, Any]:
     """The row of the `statistics` table.
 
     `samples` None: the responses were made elsewhere, and their lengths and how they ended are not known. `problems`:
     what `responses_by_problem` gives of these rewards where it is known what they should have been; None: what is there
-    is all. `ks`: for which k pass@k and maj@k are wanted; None: 1, 2, 4, ... . What does not exist is None, and
-    `missing` says why.
+    is all. `ks`: for which k pass@k and maj@k are wanted; None: 1, 2, 4, ... . `thoughts`: of each response; None:
+    nothing is said of thinking, and there are no columns of it. What does not exist is None, and `missing` says why.
     """
     problems = responses_by_problem(rewards) if problems is None else problems
     there = graded(problems)
@@ -60,6 +63,7 @@ def summarise(
         "num_timeouts": sum(one.num_timeouts for one in problems.values()),
         "num_missing": sum(one.num_missing for one in problems.values()),
         "num_problems_unknown": len(problems) - len(there),
+        **({} if thoughts is None else thinking_columns(thoughts)),
     }
     return {**row, "missing": _missing(row, samples is not None)}
 
@@ -118,15 +122,16 @@ def _shares(samples: pa.Table | None, rewards: pa.Table) -> dict[str, Any]:
     # A response to a problem whose gold answer cannot be parsed may well have an answer: the status cannot tell.
     judged = [status for status in statuses if status != "gold_unparsed"]
     finish_reasons = samples["finish_reason"].to_pylist() if samples is not None else [UNKNOWN]
+    truncated = [reason in TRUNCATED for reason in finish_reasons]
     return {
-        "truncated_share": None if UNKNOWN in finish_reasons else _share(finish_reasons, "length"),
+        "truncated_share": None if UNKNOWN in finish_reasons else _share(truncated, True),
         "unanswered_share": _share(judged, "no_answer"),
         "timeout_share": _share(judged, "timeout"),
         "num_gold_unparsed": statuses.count("gold_unparsed"),
     }
 
 
-def _share(values: list[str], of: str) -> float | None:
+def _share(values: list[Any], of: Any) -> float | None:
     return values.count(of) / len(values) if values else None
 
 
@@ -138,7 +143,7 @@ def _missing(row: dict[str, Any], has_samples: bool) -> list[dict[str, str]]:
     for name, value in row.items():
         if value is not None:
             continue
-        if name.endswith("_tokens") or name.startswith("num_tokens_") or name == "truncated_share":
+        if name.endswith("_tokens") or name.startswith("num_tokens_") or name in _OF_SAMPLES:
             reason = unsampled
         elif name in ("standard_error", "interval_low", "interval_high") and row["num_problems"] == 1:
             reason = _ONE_PROBLEM

@@ -8,6 +8,7 @@ Layout, below the store's root:
     vocabulary/<model>/<fingerprint>/            the bytes of each token id, so that readers need no tokenizer
     .../current.json                             which generation of that folder is the current one
     catalog.duckdb                               a snapshot for SQL, replaced whole at every publication
+    notes/<dataset>/<model>/<revision>.json      what people noted on responses and tokens; no result knows of them
     changed/<note>.json                          partitions whose current generation is not in the catalog yet
     schema/<asset>-<hash>-<store>.parquet        empty, with today's columns: the catalog's views begin with it
 

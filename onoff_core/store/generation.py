@@ -28,7 +28,7 @@ from onoff_core.store.parquet import (
     read_parquet,
     write_parquet,
 )
-from onoff_core.tables import SCHEMA_VERSION, SCHEMAS
+from onoff_core.tables import CONFIDENCE_TABLES, SCHEMA_VERSION, SCHEMAS
 
 _FRAGMENT_NAME = re.compile(r"\d{5,}\.parquet")
 ASIDE_SUFFIX = ".damaged"
@@ -47,6 +47,10 @@ _MADE_WITH = {
     "rollout_mismatch": "token_distributions",
     "rollout_mismatch_statistics": "token_distributions",
     "second_opinion_statistics": "second_opinions",
+    "thinking_budgets": "statistics",
+    "response_parts": "token_distributions",
+    "part_statistics": "token_distributions",
+    **dict.fromkeys(CONFIDENCE_TABLES, "confidence"),
 }
 
 

@@ -6,15 +6,16 @@ kind has raises `StoreError`.
 
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
 from onoff_core.errors import StoreError
 from onoff_core.store.manifest import Manifest
-from onoff_core.study import SamplingSettings
+from onoff_core.study import SamplingSettings, TaskSettings, ThinkingTags
 
 IDS_FROM_TEXT = "from text"
+S = TypeVar("S", SamplingSettings, TaskSettings)
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,15 @@ class SamplesProvenance:
     rows_continued: int | None = None
     stopped: str | None = None  # why sampling.until stopped; None: a number of samples was asked for
     rounds: int | None = None  # that it took; None: as above
+    thinking: ThinkingTags | None = None  # by which answer_start was found; None: task.thinking was not set
+    thinking_is_auto: bool = False  # those are the tags that the model's own chat template names
+    examples_without_thinking: tuple[int, ...] = ()  # numbers of the examples whose thinking its template left out
 
     @staticmethod
     def of(manifest: Manifest) -> "SamplesProvenance":
         facts, model = manifest.facts, _section(manifest, "model")
         imported = is_imported(manifest)
-        sampling = None if imported else _sampling(manifest)
+        sampling = None if imported else _validated(manifest, "sampling", SamplingSettings)
         return SamplesProvenance(
             imported=imported,
             imported_from=_needed(manifest, facts, "imported_from") if imported else None,
@@ -84,6 +88,9 @@ class SamplesProvenance:
             rows_taken_over=facts.get("rows_taken_over"),
             rows_continued=facts.get("rows_continued"),
             **_of_until(manifest),
+            thinking=_thinking(facts.get("thinking")),
+            thinking_is_auto=bool((facts.get("thinking") or {}).get("auto")),
+            examples_without_thinking=tuple(facts.get("examples_without_thinking", ())),
         )
 
     @property
@@ -135,6 +142,10 @@ class TakenOver:
         if not isinstance(found, dict):
             raise StoreError(f"the manifest of {_name(manifest)}: taken_over holds no values by name")
         return TakenOver(*(_needed(manifest, found, name) for name in ("generation", "rows", "why")))
+
+
+def _thinking(said: Mapping[str, Any] | None) -> ThinkingTags | None:
+    return None if said is None else ThinkingTags(open=said["open"], close=said["close"])
 
 
 @dataclass(frozen=True)
@@ -270,18 +281,74 @@ class RunProvenance:
         return RunProvenance(**{**values, **lists})
 
 
+@dataclass(frozen=True)
+class CostsProvenance:
+    """What it took to make a generation, as far as that was measured."""
+
+    num_rows: int
+    num_bytes: int
+    work_seconds: float | None  # of the last attempt, without what `other_seconds` counts; None: not recorded
+    other_seconds: float | None  # before and after, such as loading the model; None: not recorded
+    tokens: int | None  # sampled or scored in these seconds; None: an asset of which there are none, or not recorded
+    peak_memory_bytes: int | None  # of the process, or of the largest one that it started; None: not recorded
+    peak_gpu_memory_bytes: int | None  # None: no GPU, or not recorded
+    whole: bool  # made in one attempt, so that all of it was made in these seconds
+    place: str  # the machine and the device, in words
+    top_k: int | None  # of token distributions, by the settings; None: of something else, or the whole vocabulary
+
+    @staticmethod
+    def of(manifest: Manifest) -> "CostsProvenance | None":
+        """None: imported, so that nothing was made here."""
+        if is_imported(manifest):
+            return None
+        run, facts = RunProvenance.of(manifest), manifest.facts
+        wall = None if run is None else max(0.0, run.ended_at - run.started_at)
+        seconds = facts.get("seconds", wall)
+        peaks = [] if run is None else [run.peak_memory_bytes, run.peak_child_memory_bytes or 0]
+        named = [None if run is None else run.host, facts.get("device")]
+        return CostsProvenance(
+            num_rows=manifest.num_rows,
+            num_bytes=sum(fragment.num_bytes for fragment in manifest.fragments),
+            work_seconds=seconds,
+            other_seconds=None if wall is None or seconds is None else max(0.0, wall - seconds),
+            tokens=None if run is None else run.tokens,
+            peak_memory_bytes=max(peaks, default=None),
+            peak_gpu_memory_bytes=None if run is None else run.peak_gpu_memory_bytes,
+            whole=run is not None and run.attempts == 1,
+            place=", ".join(one for one in named if one) or "a machine that was not recorded",
+            top_k=manifest.settings.get("top_k") if manifest.asset == "token_distributions" else None,
+        )
+
+
+def dagster_run_of(manifest: Manifest) -> str | None:
+    """The id of the Dagster run that completed it; None: it was made outside Dagster."""
+    run = manifest.facts.get("dagster_run_id")
+    return None if run is None else str(run)
+
+
 def is_imported(manifest: Manifest) -> bool:
     """Whether a generation was brought in by `onoff import`."""
     return bool(manifest.facts.get("imported"))
 
 
-def _sampling(manifest: Manifest) -> SamplingSettings:
+def settings_that_decide(manifest: Manifest) -> Mapping[str, Any]:
+    """All settings that a generation's fingerprint hashes, as they were written down, for people to read."""
+    return manifest.settings
+
+
+def task_of(manifest: Manifest) -> TaskSettings | None:
+    """By which settings the prompts of a generation of samples were written; None: not recorded."""
+    return _validated(manifest, "task", TaskSettings) if "task" in manifest.settings else None
+
+
+def _validated(manifest: Manifest, name: str, kind: type[S]) -> S:
+    """A section of the settings."""
     try:
-        return SamplingSettings(**_section(manifest, "sampling"))
+        return kind(**_section(manifest, name))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise StoreError(
-            f"the manifest of {_name(manifest)}: settings.sampling.{'.'.join(map(str, first['loc']))}: {first['msg']}"
+            f"the manifest of {_name(manifest)}: settings.{name}.{'.'.join(map(str, first['loc']))}: {first['msg']}"
         ) from error
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from onoff_core.errors import StoreError
 from onoff_core.store.dropping import orphans, remove_orphans
 from onoff_core.store.manifest import NAME
+from onoff_core.store.notes import Notes
 from onoff_core.store.store import Store
 from onoff_core.tables import SCHEMAS, TABLES
 
@@ -44,6 +45,7 @@ def rename(store: Store, kind: Kind, old: str, new: str) -> int:
         for fingerprint in reversed(order):  # the current one last
             store.make_current(store.generation(asset, target, fingerprint))
         count += len(order)
+    Notes(store.files).rename(kind, old, new)
     removals = orphans(store, lambda asset, partition: (asset, partition) not in found)
     remove_orphans(store, removals)
     return count

@@ -146,7 +146,11 @@ def same_partition(left: str, right: str) -> str:
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    """Everything but the views, empty, with comments."""
+    """Everything but the views, empty, with comments.
+
+    In one transaction: by themselves its hundreds of statements would each be written to the disk.
+    """
+    connection.execute("BEGIN")
     define_tables(connection)
     connection.execute("INSERT INTO onoff_catalog VALUES (?, 0, NULL)", [CATALOG_VERSION])
     connection.execute(f"CREATE OR REPLACE MACRO store_root() AS {_STORE_ROOT}")
@@ -159,6 +163,7 @@ def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(f"COMMENT ON TABLE {table} IS {quoted(meaning)}")
         for name, (_, text) in columns.items():
             connection.execute(f"COMMENT ON COLUMN {table}.{name} IS {quoted(text)}")
+    connection.execute("COMMIT")
 
 
 def define_tables(connection: duckdb.DuckDBPyConnection) -> None:

@@ -50,7 +50,7 @@ WITH steps AS ({_STEPS}),
 sampled AS (SELECT dataset, model, in_study FROM generations WHERE asset = 'samples'),
 entropies AS (
     SELECT dataset, model, avg(entropy) AS mean_entropy, count(*) AS num_tokens FROM token_distributions
-    GROUP BY dataset, model),
+    WHERE forced IS NOT TRUE GROUP BY dataset, model),
 scores AS ({_SCORES}),
 joined AS (
     SELECT series, step, dataset, model, s.accuracy, s.interval_low, s.interval_high, s.pass_at_k, s.mean_num_tokens,

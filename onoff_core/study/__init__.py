@@ -5,10 +5,12 @@ model with every override applied. This package reads no data set and loads no m
 """
 
 from onoff_core.study.branch_settings import BranchSettings
+from onoff_core.study.confidence_settings import ConfidenceSettings
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
 from onoff_core.study.settings import (
+    AUTO,
     AutomationSettings,
     BackCondition,
     Backend,
@@ -29,6 +31,7 @@ from onoff_core.study.settings import (
     SwitchSettings,
     TaskSettings,
     TemplateType,
+    Thinking,
     ThinkingTags,
     UntilSettings,
 )
@@ -44,12 +47,14 @@ from onoff_core.study.study import (
 )
 
 __all__ = [
+    "AUTO",
     "AutomationSettings",
     "BackCondition",
     "Backend",
     "BackendOptions",
     "BranchSettings",
     "Condition",
+    "ConfidenceSettings",
     "CrossSettings",
     "DatasetSettings",
     "DistributionSettings",
@@ -72,6 +77,7 @@ __all__ = [
     "SwitchSettings",
     "TaskSettings",
     "TemplateType",
+    "Thinking",
     "ThinkingTags",
     "UntilSettings",
     "find_config",

@@ -29,9 +29,10 @@ class BranchedPositions(Section):
     """At which positions of a response other tokens are taken; 0 is its first token."""
 
     # entropy: where the next token's distribution has the highest; forks: where its second token is probable, the most
-    # probable first; every: each n-th; tokens: where one of these was written; at: these; steps: where a paragraph ends
-    how: Literal["entropy", "forks", "every", "tokens", "at", "steps"] = "entropy"
-    most: Count | None = None  # positions a response; null: 8, but all with how: at and how: steps
+    # probable first; every: each n-th; tokens: where one of these was written; at: these; steps: where a paragraph
+    # ends; thinking_steps: where a paragraph of the thinking begins, by task.thinking
+    how: Literal["entropy", "forks", "every", "tokens", "at", "steps", "thinking_steps"] = "entropy"
+    most: Count | None = None  # positions a response; null: 8, but all with at, steps and thinking_steps
     n: Count = 16  # of every
     second_probability: Share = 0.2  # of forks: the least probability of the second most probable token
     tokens: Tokens = ()  # of tokens: texts of tokens, or ids
@@ -52,7 +53,7 @@ class BranchedPositions(Section):
         """The most positions a response."""
         if self.most is not None:
             return self.most
-        return _ALL if self.how in ("at", "steps") else 8
+        return _ALL if self.how in ("at", "steps", "thinking_steps") else 8
 
 
 class Alternatives(Section):

@@ -1,13 +1,14 @@
 """Check a section of a settings file, and say each mistake as one sentence: which file, which key, what is allowed."""
 
 import reprlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from onoff_core.errors import SettingsError
-from onoff_core.study.settings import Section
+from onoff_core.study.settings import AUTO, Section
 from onoff_core.study.study import suggestion
 
 S = TypeVar("S", bound=Section)
@@ -43,6 +44,8 @@ def _sentence(kind: type[BaseModel], error: Any, where: str) -> str:
         case "extra_forbidden":
             owner = _section_at(kind, location[:-1])
             return f"{key}: unknown key{suggestion(location[-1], owner.model_fields)}"
+        case "literal_error" if error["ctx"]["expected"] == repr(AUTO):
+            return f"{key}: {AUTO} or settings by name are wanted (open: ..., close: ...), not {value}"
         case "missing":
             return f"{key}: is missing"
         case "value_error":
@@ -67,9 +70,14 @@ def _is_type_tag(part: Any) -> bool:
 def _section_at(kind: type[BaseModel], location: list[str]) -> type[BaseModel]:
     for part in location:
         if part in kind.model_fields:
-            annotation = kind.model_fields[part].annotation
-            candidates = [annotation, *getattr(annotation, "__args__", ())]
-            nested = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-            if nested:
-                kind = nested[0]
+            nested = next(_sections_in(kind.model_fields[part].annotation), None)
+            kind = nested or kind
     return kind
+
+
+def _sections_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The sections among what a field's annotation allows."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for allowed in get_args(annotation):
+        yield from _sections_in(allowed)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from onoff_core.errors import SettingsError
 from onoff_core.study.study import Judge, Partition, partition_key, suggestion
+from onoff_core.study.thinking import OWN_TEMPLATES
 
 
 def with_judge(partition: Partition, partitions: Mapping[str, Partition], path: Path) -> Partition:
@@ -24,5 +25,6 @@ def with_judge(partition: Partition, partitions: Mapping[str, Partition], path: 
             f"{suggestion(asked.model, models)}"
         )
     template = asked.template_type or own.task.template_type
-    judge = Judge(asked.model, own.model_settings, template, own.task.thinking, own.sampling.batch_size)
+    arguments = own.task.chat_template if template in OWN_TEMPLATES else None
+    judge = Judge(asked.model, own.model_settings, template, own.task.thinking, own.sampling.batch_size, arguments)
     return dataclasses.replace(partition, judge=judge)

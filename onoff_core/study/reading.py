@@ -14,6 +14,7 @@ from onoff_core.errors import SettingsError
 from onoff_core.study.branch_settings import BranchSettings
 from onoff_core.study.checking import validate
 from onoff_core.study.checkpoints import check_series, with_checkpoints
+from onoff_core.study.confidence_settings import ConfidenceSettings
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config, inline_or_file, read_yaml, resolve_store_path
 from onoff_core.study.judges import with_judge
@@ -32,6 +33,7 @@ from onoff_core.study.settings import (
 )
 from onoff_core.study.study import Partition, Reference, Study, partition_key, suggestion
 from onoff_core.study.switching import with_switches
+from onoff_core.study.thinking import check_thinking
 
 # What may stand in a partition key: it becomes a folder name and part of a URL, and Dagster reserves | , [ ].
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
@@ -58,6 +60,7 @@ class _StudyFile(Section):
     statistics: Annotated[StatisticsSettings, BeforeValidator(nothing_as_empty)] = StatisticsSettings()
     cross: Annotated[CrossSettings, BeforeValidator(nothing_as_empty)] = CrossSettings()
     branches: BranchSettings | None = None  # {}: the defaults; null: none are asked for
+    confidence: ConfidenceSettings | None = None  # likewise
     store: Annotated[StoreSettings, BeforeValidator(nothing_as_empty)] = StoreSettings()
     automation: Annotated[AutomationSettings, BeforeValidator(nothing_as_empty)] = AutomationSettings()
 
@@ -103,7 +106,10 @@ def parse_study(raw: Mapping[str, Any], path: Path) -> Study:
                 cross=top.cross,
                 # Who of two would write where a branch begins depends on all that was written before.
                 branches=None if model.backend_type == "switch" else top.branches,
+                confidence=top.confidence,
             )
+    for partition in partitions.values():
+        check_thinking(partition, path)
     partitions = {key: with_judge(partition, partitions, path) for key, partition in partitions.items()}
     return Study(
         config_path=path,

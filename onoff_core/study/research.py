@@ -35,6 +35,7 @@ from onoff_core.study.settings import (
     TaskSettings,
 )
 from onoff_core.study.study import Outputs, Partition, Study
+from onoff_core.study.thinking import check_thinking
 
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py")
 _FOLDER_KEYS = (
@@ -78,6 +79,7 @@ def research_study(raw: Mapping[str, Any], path: Path) -> Study:
     )
     if SAMPLE in raw:
         partition = _sampled(file, sample, dist)
+        check_thinking(partition, path)
         _check_results_file(file, results_file, outputs)
     elif results_file is not None:
         partition = _given(file, dist, results_file)

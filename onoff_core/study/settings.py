@@ -4,13 +4,24 @@ A field's comment is its documentation for users too: units, range, and what nul
 """
 
 import codecs
+import math
 import re
 import zoneinfo
 from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    model_validator,
+)
 
 
 class Section(BaseModel):
@@ -125,6 +136,55 @@ class ThinkingTags(Section):
         return self
 
 
+AUTO = "auto"  # of task.thinking: the tags that the model's own chat template names
+
+
+def _kind_of_thinking(value: Any) -> str:
+    """Which of the two a value is meant as. The brackets tell `checking` that this is no key of the file's."""
+    return "[auto]" if isinstance(value, str) else "[tags]"
+
+
+Thinking = Annotated[
+    Annotated[ThinkingTags, Tag("[tags]")] | Annotated[Literal["auto"], Tag("[auto]")],
+    Discriminator(_kind_of_thinking),
+]
+
+# What a tokenizer is told besides the arguments of its template, and what the conversation itself is.
+_NOT_THE_TEMPLATES = frozenset(
+    {"messages", "conversation", "chat_template", "add_generation_prompt", "continue_final_message", "tokenize"}
+    | {"sanitize_control_tokens", "padding", "truncation", "max_length", "return_tensors", "return_dict"}
+    | {"return_assistant_tokens_mask", "tokenizer_kwargs"}
+)
+
+
+def _template_arguments(value: Any) -> Any:
+    """Arguments of a chat template, which are plain values by name; none at all is as if nothing were said."""
+    if not isinstance(value, dict):
+        return value
+    for name, argument in value.items():
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ValueError(f"{name!r} is no name of a template's argument, such as enable_thinking")
+        if name in _NOT_THE_TEMPLATES:
+            raise ValueError(f"{name} is what the tokenizer is told, no argument of its template; leave it out")
+        _check_plain(name, argument)
+    return value or None
+
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def _check_plain(name: str, value: Any) -> None:
+    """Raise for what JSON cannot say: it could not be kept with the results."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _check_plain(f"{name}.{key}", one)
+    elif isinstance(value, list):
+        for one in value:
+            _check_plain(name, one)
+    elif (isinstance(value, float) and not math.isfinite(value)) or not isinstance(value, _PLAIN):
+        raise ValueError(f"{name}: {value!r} is no text, number, true, false, null or list; write it in quotes")
+
+
 # model: the tokenizer's own chat template; openai: the same over the messages that a chat API would be sent
 TemplateType = Literal["chatml", "llama", "simple", "model", "openai"]
 
@@ -156,11 +216,14 @@ class TaskSettings(Section):
     reward_type: Literal["math_verify"] = "math_verify"
     system_prompt: str | None = None  # null: the template's usual one
     examples: Annotated[tuple[Example, ...], BeforeValidator(list_as_tuple)] = ()
-    thinking: ThinkingTags | None = None  # null: <think> and </think>, which are known beside others too
+    # null: <think> and </think>, which are known beside others too; auto: those of the model's chat template
+    thinking: Thinking | None = None
     prefill: Name | None = None  # the text that opens the model's turn, such as <think>; null: none
+    # arguments of the model's own chat template, such as {enable_thinking: true}; null: none
+    chat_template: Annotated[dict[str, Any] | None, BeforeValidator(_template_arguments)] = None
     second_opinion: SecondOpinion | None = None  # null: none is asked for
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"prefill", "second_opinion", "thinking"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"chat_template", "prefill", "second_opinion", "thinking"})
 
 
 class UntilSettings(Section):
@@ -190,13 +253,14 @@ class SamplingSettings(Section):
     seed: Annotated[int, Field(ge=0, lt=2**63)] | None = 0  # null: draw one, and record it
     stop_strings: Annotated[tuple[Name, ...], BeforeValidator(list_as_tuple)] = ()
 
+    # tokens of thinking after which the tag that closes it is put in, not drawn; null: the model closes it itself
+    thinking_budget: Count | None = None
+
     # model: what is not set of MODEL_DEFAULTS is taken from the model's generation_config.json; null: ours
     generation_defaults: Literal["model"] | None = None
-    until: UntilSettings | None = (
-        None  # draw so many responses as this needs, in place of num_samples; null: num_samples
-    )
+    until: UntilSettings | None = None  # as many responses as this needs, in place of num_samples; null: num_samples
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"generation_defaults", "until"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"generation_defaults", "thinking_budget", "until"})
 
     @model_validator(mode="after")
     def _until_decides_how_many(self) -> "SamplingSettings":

@@ -4,10 +4,11 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from onoff_core.errors import PartitionError
 from onoff_core.study.branch_settings import BranchSettings
+from onoff_core.study.confidence_settings import ConfidenceSettings
 from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.settings import (
     AutomationSettings,
@@ -18,7 +19,7 @@ from onoff_core.study.settings import (
     StatisticsSettings,
     TaskSettings,
     TemplateType,
-    ThinkingTags,
+    Thinking,
 )
 
 
@@ -60,8 +61,9 @@ class Judge:
     name: str  # in the study
     settings: ModelSettings
     template_type: TemplateType
-    thinking: ThinkingTags | None  # around what it thinks, where no verdict of it is looked for
+    thinking: Thinking | None  # around what it thinks, where no verdict of it is looked for
     batch_size: int  # decides speed, not content
+    chat_template: dict[str, Any] | None = None  # arguments of its own chat template, where it is prompted by that
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Partition:
     references: tuple[Reference, ...] = ()  # which score its texts too; none: no cross-scores are asked for
     cross: CrossSettings = field(default_factory=CrossSettings)
     branches: BranchSettings | None = None  # None: nobody asks for branches
+    confidence: ConfidenceSettings | None = None  # None: nobody asks for it
     judge: Judge | None = None  # of task.second_opinion: {kind: model}
 
     @property

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from onoff_core.boxes import boxed_answer
 from onoff_core.study import ThinkingTags
+from onoff_core.tasks.thinking import known_tags, opened_by
 
 INSTRUCTIONS = {
     "boxed": r"Please reason step by step, and put your final answer within \boxed{}.",
@@ -13,7 +14,6 @@ INSTRUCTIONS = {
     ),
 }
 _OPEN, _CLOSE = "<answer>", "</answer>"
-_USUAL_TAGS = ThinkingTags()  # known whatever the settings name
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def find_answer(response: str, format_type: str, thinking: ThinkingTags | None =
 
 def without_thinking(response: str, thinking: ThinkingTags | None, prompt: str) -> tuple[str, str]:
     """What a response to this prompt says when it has thought, and where in it that stands; see `find_answer`."""
-    tags = [_USUAL_TAGS] if thinking is None else [_USUAL_TAGS, thinking]
+    tags = known_tags(thinking)
     begin, where = 0, "in the response"
     for tag in tags:
         place = response.rfind(tag.close)
@@ -71,9 +71,9 @@ def without_thinking(response: str, thinking: ThinkingTags | None, prompt: str) 
             begin, where = place + len(tag.close), f"behind the last {tag.close}"
     said = response[begin:]
     if begin == 0:
-        begun = next((tag.open for tag in tags if prompt.rstrip().endswith(tag.open)), None)
+        begun = opened_by(prompt, tags)
         if begun is not None:
-            return "", f"outside the thinking that {begun} begins in the prompt and nothing ends"
+            return "", f"outside the thinking that {begun.open} begins in the prompt and nothing ends"
     opened = [(place, tag.open) for tag in tags if (place := said.find(tag.open)) >= 0]
     if opened:
         place, open_tag = min(opened)

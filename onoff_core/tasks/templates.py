@@ -2,14 +2,21 @@
 `openai` with the messages that a chat API would be sent).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
-from onoff_core.study import TaskSettings, TemplateType
+from onoff_core.study import TaskSettings, TemplateType, ThinkingTags
 from onoff_core.tasks.formats import instruction
 
 Message = dict[str, str]  # role, content
-ChatTemplate = Callable[[Sequence[Message]], str]  # a conversation -> text that ends where the model's turn begins
+
+
+class ChatTemplate(Protocol):
+    """A conversation -> text that ends where the model's turn begins; `arguments` are the template's own."""
+
+    def __call__(self, messages: Sequence[Message], arguments: Mapping[str, Any] | None = None, /) -> str: ...
+
 
 DEFAULT_SYSTEM_PROMPT = "You are a helpful assistant."
 
@@ -26,33 +33,62 @@ class Prompt:
 def render_prompt(question: str, task: TaskSettings, chat_template: ChatTemplate) -> Prompt:
     """The prompt of a question, up to where the model's turn begins, and the `prefill` that opens it.
 
-    `chat_template` is called for `template_type: model` and `openai` only.
+    `chat_template` is called for `template_type: model` and `openai` only, with the task's arguments where it has any.
     """
     prefill = task.prefill or ""
     if task.template_type == "simple":
         return Prompt(_simple(question, task) + prefill, add_special_tokens=True)
-    text = _templated(_messages(question, task), task.template_type, chat_template)
+    text = _templated(_messages(question, task), task.template_type, chat_template, task.chat_template)
     return Prompt(text + prefill, add_special_tokens=False)
 
 
-def render_message(message: str, template_type: TemplateType, chat_template: ChatTemplate) -> Prompt:
+def render_message(
+    message: str,
+    template_type: TemplateType,
+    chat_template: ChatTemplate,
+    arguments: Mapping[str, Any] | None = None,
+) -> Prompt:
     """The prompt of a message as it stands, with no instruction and no system prompt: to ask for something else than a
     problem's answer.
     """
     if template_type == "simple":
         return Prompt(f"{message}\n\n", add_special_tokens=True)
     turn = [{"role": "user", "content": message}]
-    return Prompt(_templated(turn, template_type, chat_template), add_special_tokens=False)
+    return Prompt(_templated(turn, template_type, chat_template, arguments), add_special_tokens=False)
 
 
-def _templated(messages: Sequence[Message], template_type: TemplateType, chat_template: ChatTemplate) -> str:
+def _templated(
+    messages: Sequence[Message],
+    template_type: TemplateType,
+    chat_template: ChatTemplate,
+    arguments: Mapping[str, Any] | None,
+) -> str:
     match template_type:
         case "chatml":
             return _chatml(messages)
         case "llama":
             return _llama(messages)
         case _:
-            return chat_template(messages)
+            return chat_template(messages, arguments) if arguments else chat_template(messages)
+
+
+def examples_without_thinking(prompt: str, task: TaskSettings, tags: Sequence[ThinkingTags]) -> list[int]:
+    """The numbers of the task's examples, from 0, whose thinking is not in this prompt: the template left it out.
+
+    Templates of reasoning models do so with former turns, which then show the model answers without thinking.
+    """
+    found = []
+    for number, example in enumerate(task.examples):
+        thought = [part.strip() for one in tags for part in _thinking_in(example.response, one)]
+        if any(part and part not in prompt for part in thought):
+            found.append(number)
+    return found
+
+
+def _thinking_in(text: str, tags: ThinkingTags) -> list[str]:
+    """What stands between the tags, or before a closing one that nothing opens."""
+    parts = text.split(tags.close)[:-1]
+    return [part.partition(tags.open)[2] if tags.open in part else part for part in parts]
 
 
 def _asked(question: str, task: TaskSettings) -> str:
@@ -72,6 +108,13 @@ def _messages(question: str, task: TaskSettings) -> list[Message]:
         messages.append({"role": "assistant", "content": example.response})
     messages.append({"role": "user", "content": _asked(question, task)})
     return messages
+
+
+def messages_of(question: str, task: TaskSettings) -> list[Message]:
+    """What a question's prompt says, as the messages of a conversation: for programs that apply a chat template of
+    their own. Without the `prefill`, which is no message.
+    """
+    return _messages(question, task)
 
 
 def _chatml(messages: Sequence[Message]) -> str:

@@ -11,7 +11,7 @@ from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.branches.planning import Lengths, Model, Planner, chunks_of_positions
 from onoff_core.branches.positions import BranchedResponse, Place, choose_places, named_tokens, paragraph_ends
 from onoff_core.errors import ModelError, SettingsError
-from onoff_core.study import BranchSettings, SamplingSettings
+from onoff_core.study import BranchSettings, SamplingSettings, ThinkingTags
 from onoff_core.study.branch_settings import BranchedPositions
 
 VOCABULARY = FakeTokenizer().vocabulary
@@ -179,3 +179,27 @@ def test_chunks_hold_whole_positions_in_order() -> None:
     assert [position for chunk in chunks for position in chunk.positions] == positions
     assert all(sum(len(p.branches) for p in chunk.positions) * 8 >= 32 for chunk in chunks[:-1])
     assert [chunk.index for chunk in chunks] == list(range(len(chunks)))
+
+
+def test_no_other_token_is_taken_where_one_was_put_in() -> None:
+    entropy = np.array([1.0, 3.0, 2.0, 3.0, 0.5, 3.0], np.float32)
+    of = response(b"abcdef", entropy=entropy, forced=frozenset({1, 3}))
+    assert places(of, how="entropy", most=2) == [2, 5]
+    assert places(of, how="forks", most=9) == [0, 2, 4, 5]
+    assert places(of, how="every", n=1) == [0, 2, 4, 5]
+    assert places(of, how="tokens", tokens=["b", "c"]) == [2]
+    assert places(of, how="at", at=[0, 5]) == [0, 5]
+    with pytest.raises(SettingsError, match=r"the token at position 3 of problem p, sample 0 was put in"):
+        places(of, how="at", at=[0, 3])
+    assert places(of, how="steps") == [5]  # the sampled token alone is gone on from
+
+
+def test_steps_of_the_thinking_are_the_first_tokens_of_its_paragraphs() -> None:
+    tags = ThinkingTags(open="<r>", close="</r>")
+    of = response(b"<r>a\n\nb</r>c\n\nd")
+    chosen = choose_places(BranchedPositions(how="thinking_steps"), of, VOCABULARY, tags)
+    assert [(place.position, place.begin, place.step) for place in chosen] == [(0, 0, None), (6, 6, None)]
+    cut = response(b"<r>a\n\nb</r>c", forced=frozenset({6}))
+    assert choose_places(BranchedPositions(how="thinking_steps"), cut, VOCABULARY, tags) == chosen[:1]
+    with pytest.raises(SettingsError, match=r"how: thinking_steps needs task\.thinking"):
+        places(of, how="thinking_steps")

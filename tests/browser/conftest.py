@@ -20,6 +20,7 @@ from onoff_core.rewards.opinions import (
 )
 from onoff_core.statistics.mismatch import Compared, partition_row, response_row
 from onoff_core.store import Store, publish_catalog
+from onoff_core.store.notes import Notes, new_note
 from tests.store.making import filled
 
 HOSTILE = (
@@ -89,6 +90,16 @@ def write_mismatch(store: Store) -> None:
         store.make_current(generation)
 
 
+def write_notes(store: Store) -> None:
+    """On d|m: hostile ones on the hostile response and on its first token, a plain one on p1."""
+    samples = store.require("samples", ("d", "m")).fingerprint
+    on: dict[str, Any] = {"author": HOSTILE[:150], "key": ("d", "m"), "samples": samples}
+    for problem_id, position in ((HOSTILE_ID, None), (HOSTILE_ID, 0), ("p1", None)):
+        note = new_note(**on, problem_id=problem_id, sample_index=0, position=position, excerpt=HOSTILE)
+        text = HOSTILE if problem_id == HOSTILE_ID else "plain"
+        Notes(store.files).write(replace(note, tags=(text[:50],), comment=text, star=position is None))
+
+
 @pytest.fixture(scope="session")
 def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     """d|m and d|another complete, d|m with second opinions; d|bare without token distributions; d|begun half-finished;
@@ -115,6 +126,7 @@ def made_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     words = encode(" so the answer is 2, then let x = 3.")
     one_line = MadeUp([*words * (LONG // len(words)), STOP], 1, "2")
     write_partition(store, "line", "m", [MadeUpProblem("p0", [one_line])])
+    write_notes(store)
     publish_catalog(store)
     return store
 

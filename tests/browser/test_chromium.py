@@ -65,7 +65,7 @@ def test_the_grids_name_in_the_address_opens_it(tab: Any, server: str) -> None:
     assert tab.get_by_role("dialog").count() == 0
     assert tab.url.split("/")[-1] == "?dataset=d&model=bare"
     assert tab.locator("[data-testid=stTopNavLink]").all_inner_texts() == [
-        "Grid", "Response", "Problem", "Compare", "Tokens", "Opinions", "Rollouts",
+        "Grid", "Response", "Problem", "Side by side", "Compare", "Tokens", "Opinions", "Rollouts", "Notes",
     ]  # fmt: skip
 
 
@@ -279,12 +279,14 @@ def test_keys_pressed_among_the_controls_leave_the_response(tab: Any, server: st
     assert "sample=0" in tab.url
 
 
-@pytest.mark.parametrize("page", ["", "response", "problem", "compare", "tokens", "opinions", "rollouts"])
+@pytest.mark.parametrize(
+    "page", ["", "response", "problem", "side_by_side", "compare", "tokens", "opinions", "rollouts", "notes"]
+)
 def test_a_hostile_response_is_inert(tab: Any, server: str, page: str) -> None:
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     go(tab, server, page, dataset="d", model="m", problem=HOSTILE_ID, sample=0, token=0)
-    tab.locator("#table, #tokens").first.wait_for()
+    tab.locator("#table, #tokens, #pair").first.wait_for()
     tab.wait_for_timeout(1500)
     assert tab.title() != "owned"
     assert tab.faults == []

@@ -16,6 +16,8 @@ PAGES = {
     "tokens": {"dataset": "d", "model": "m"},
     "opinions": {"dataset": "d", "model": "m"},
     "rollouts": {"dataset": "d", "model": "m"},
+    "side_by_side": {**OPEN, "other": "another"},
+    "notes": {"dataset": "d", "model": "m"},
 }
 
 
@@ -30,7 +32,7 @@ def test_every_text_is_legible(tab: Any, server: str, theme: str) -> None:
             tab.get_by_text("Lens: what a sampler").click()
             tab.locator("#bars .g2").first.wait_for()
             tab.get_by_text("Filter: which responses").click()
-            tab.get_by_text("Prompt and reference").click()
+            tab.locator("#facts summary").click()
         if page in ("compare", "tokens"):
             tab.locator("svg.marks text").first.wait_for()
         tab.wait_for_timeout(1500)

@@ -5,7 +5,9 @@ import pytest
 from onoff_core.cli.main import main
 
 
-@pytest.mark.parametrize("arguments", [["rewards", "--beside", "1"], ["sampling", "--tiny"]])
+@pytest.mark.parametrize(
+    "arguments", [["rewards", "--beside", "1"], ["sampling", "--tiny"], ["store", "--engines"], ["gpu", "--engines"]]
+)
 def test_an_option_of_another_benchmark_is_wrong_usage(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -32,6 +32,7 @@ def reference(logits: torch.Tensor, targets: torch.Tensor, temperature: float) -
         "entropy": entropy,
         "varentropy": (p * (logp + entropy[:, None]) ** 2).sum(-1),
         "logsumexp": torch.logsumexp(scaled, -1),
+        "mean_log_prob_vocabulary": logp.mean(-1),
         "logp": logp,
     }
 
@@ -43,7 +44,9 @@ def statistics(logits: torch.Tensor, targets: torch.Tensor, **settings: Any) -> 
 
 def check(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor], top_k: int | None) -> None:
     assert torch.equal(found["rank"].long(), wanted["rank"])
-    for name, tolerance in (("logprob", 1e-5), ("entropy", 1e-5), ("varentropy", 1e-4), ("logsumexp", 1e-5)):
+    tolerances = {"varentropy": 1e-4, "mean_log_prob_vocabulary": 3e-5}
+    for name in ("logprob", "entropy", "varentropy", "logsumexp", "mean_log_prob_vocabulary"):
+        tolerance = tolerances.get(name, 1e-5)
         error = (found[name].double() - wanted[name]).abs().max().item()
         assert error < tolerance, f"{name}: {error}"
     if top_k is None:
@@ -76,6 +79,9 @@ def test_known_distributions(temperature: float, top_k: int | None) -> None:
     wanted = reference(logits, targets, temperature)
     for name, tolerance in (("logprob", 5e-5), ("entropy", 1e-5), ("varentropy", 1e-4), ("logsumexp", 1e-4)):
         assert (found[name].double() - wanted[name]).abs().max() < tolerance, name
+    assert found["mean_log_prob_vocabulary"][0].item() == pytest.approx(-np.log(size), abs=1e-6)
+    errors = (found["mean_log_prob_vocabulary"].double() - wanted["mean_log_prob_vocabulary"]).abs()
+    assert (errors / wanted["mean_log_prob_vocabulary"].abs().clamp(min=10)).max() < 1e-6  # of -20,000 too
 
 
 @pytest.fixture

@@ -45,6 +45,7 @@ def distributions_table(
         "tail_mass": 1 - np.exp(kept).sum(1),
         "topk_ids": [None] * count if top_k is None else list(order),
         "topk_logprobs": list(kept),
+        "mean_log_prob_vocabulary": logprobs.mean(1),
     }
     schema = SCHEMAS["token_distributions"]
     return pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in schema], schema=schema)

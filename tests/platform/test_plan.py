@@ -1,5 +1,7 @@
 """The planning function, by cases; and the states it is fed, from a real instance and store."""
 
+import logging
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -16,6 +18,7 @@ from dagster._core.remote_origin import (
 from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, SensorInstigatorData
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 
+from onoff_assets.automation import request_due_partitions
 from onoff_core.grid.plan import PartitionState, plan
 from onoff_core.grid.problem_versions import inputs_version
 from tests.platform.conftest import CHAIN, Platform
@@ -208,3 +211,22 @@ def test_the_schedule_is_off_unless_asked_for(platform: Callable[..., Platform])
     nightly = platform().defs.get_repository_def().get_schedule_def("nightly")
     assert nightly.default_status is dg.DefaultScheduleStatus.STOPPED
     assert nightly.cron_schedule == "0 2 * * *"
+
+
+def test_a_tick_says_what_its_partitions_take(
+    platform: Callable[..., Platform], caplog: pytest.LogCaptureFixture
+) -> None:
+    made = platform(datasets={"arithmetic": {"num_examples": 4}, "more": {"source": "arithmetic", "num_examples": 6}})
+    log = logging.getLogger("tick")
+
+    def last_line() -> str:
+        with caplog.at_level(logging.INFO, "tick"):
+            list(request_due_partitions(made.study, made.instance, made.defs.get_repository_def().asset_graph, log))
+        return str(caplog.messages[-1])
+
+    assert last_line() == (
+        "estimated: unknown; not known of 2: no run of tiny that made samples and token_distributions yet; no run that "
+        "made rewards and statistics yet (see onoff plan)"
+    )
+    made.materialize("arithmetic|tiny")
+    assert re.fullmatch(r"estimated: .* tokens, .* one after another, .*B of disk, up to .*B of memory", last_line())

@@ -1,67 +1,8 @@
-// The tokens of one response. In: bytes, a line {document, initial} and then {text, mark, kind, measures}.
-// Out: state `picked`, a position. The default export runs again at every change of data or theme with the same
+// The tokens of one response. In: bytes, a line {document, initial, peek, noted} and then {text, mark, kind, measures,
+// branches}. Out: state `picked`, a position, and `looks`, {colour, unsure} as the address has them. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
 let walking = false;  // whether the keyboard was in the tokens; if so, the next response gets it too
-const BLOCK = 200;  // tokens, at least
-const MARKS = { "\n": "↵", "\r": "␍", "\t": "→" };
-// newline, return, tab; runs of spaces; characters without a shape of their own
-const SPLIT = /[\n\r\t]|^ +$| {2,}|[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
-
-function element(tag, properties = {}, ...children) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(properties))
-    name in made && name !== "list" ? (made[name] = value) : made.setAttribute(name, value);
-  made.append(...children);
-  return made;
-}
-
-// A mark comes from CSS `::before`, so it is seen and not copied.
-function marked(text, mark) {
-  const made = element("i", { className: "m" }, text);
-  made.dataset.m = mark;
-  return made;
-}
-
-function fill(span, text, mark) {
-  if (mark) span.append(marked("", mark));
-  let end = 0;
-  for (const match of text.matchAll(SPLIT)) {
-    if (match.index > end) span.append(text.slice(end, match.index));
-    const found = match[0];
-    const spaces = found[0] === " " ? "·".repeat(found.length) : null;
-    const code = "⟨U+" + found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + "⟩";
-    span.append(marked(found, spaces ?? MARKS[found] ?? code));
-    end = match.index + found.length;
-  }
-  if (end < text.length) span.append(text.slice(end));
-}
-
-// Blocks of whole lines: the page lays out and paints those in sight, and looks at all of them in every frame, so that
-// one block a line would make a click's cost grow with the response.
-function buildTokens(list, body) {
-  const fragment = document.createDocumentFragment();
-  let block = element("div", { className: "block" });
-  const spans = body.text.map((text, i) => {
-    const span = element("span", { className: "t", id: "t" + i });
-    span.dataset.i = i;
-    span.setAttribute("role", "option");
-    fill(span, text, body.mark[i]);
-    block.append(span);
-    if (text.endsWith("\n") && block.childElementCount >= BLOCK) {
-      fragment.append(block);
-      block = element("div", { className: "block" });
-    }
-    return span;
-  });
-  if (spans.length === 0) block.append(element("span", { className: "empty" }, "(this response has no tokens)"));
-  fragment.append(block);
-  list.replaceChildren(fragment);
-  return spans;
-}
-
-const level = (measure, value) => { let n = 0; while (n < 6 && value >= measure.edges[n]) n++; return n; };
-const format = (value) => (Number.isInteger(value) ? String(value) : value.toFixed(2));
 
 class View {
   constructor(root) {
@@ -83,9 +24,12 @@ class View {
     this.previous = element("button", { type: "button", id: "previous", title: "previous unsure token" }, "◀ p");
     this.next = element("button", { type: "button", id: "next", title: "next unsure token" }, "n ▶");
     this.count = element("span", { id: "count" });
+    this.said = element("span", { id: "said" });
     this.legend = element("div", { className: "legend" });
     this.strip = element("canvas", { className: "strip", id: "strip" });
     this.strip.setAttribute("role", "img");
+    this.values = element("canvas", { className: "strip values", id: "values", hidden: true });
+    this.values.setAttribute("role", "img");
     this.list = element("div", { id: "tokens", tabIndex: 0 });
     this.list.setAttribute("role", "listbox");
     this.status = element("div", { id: "status" });
@@ -94,21 +38,28 @@ class View {
     const bar = element("div", { className: "bar" },
       element("label", {}, "colour", this.select),
       element("label", {}, "unsure:", this.limitSelect, this.limitInput, this.unit),
-      element("span", { className: "walk" }, this.previous, this.next, this.count));
+      element("span", { className: "walk" }, this.previous, this.next, this.count), tools(this), this.said);
     bar.onkeydown = (event) => event.stopPropagation();  // j, k and w are the page's, but not while one types here
-    this.root.replaceChildren(bar, this.legend, this.strip, this.list, this.status);
+    this.tip = new Tip(this);
+    this.root.replaceChildren(bar, this.legend, this.strip, this.values, this.list, this.status, this.tip.box);
     this.listen();
   }
 
   listen() {
-    this.select.onchange = () => { this.measureName = this.select.value; this.defaultLimit(); this.paint(); };
-    this.limitInput.onchange = () => { this.limit = Number(this.limitInput.value); this.paint(); };
-    this.limitSelect.onchange = () => { this.limitKind = this.limitSelect.value; this.defaultLimit(); this.paint(); };
+    const looked = () => { this.paint(); this.keepLooks(); };
+    this.select.onchange = () => { this.measureName = this.select.value; this.defaultLimit(); looked(); };
+    this.limitInput.onchange = () => { this.limit = Number(this.limitInput.value); looked(); };
+    this.limitSelect.onchange = () => { this.limitKind = this.limitSelect.value; this.defaultLimit(); looked(); };
     this.previous.onclick = () => this.walkTo(this.unsure(-1));
     this.next.onclick = () => this.walkTo(this.unsure(1));
     this.strip.onclick = (event) => {
       const box = this.strip.getBoundingClientRect();
       this.walkTo(Math.floor(((event.clientX - box.left) / box.width) * this.spans.length));
+    };
+    this.values.onclick = (event) => {
+      const box = this.values.getBoundingClientRect(), at = ((event.clientX - box.left) / box.width) * this.spans.length;
+      const nearest = [...this.branchAt.keys()].reduce((a, b) => (Math.abs(b - at) < Math.abs(a - at) ? b : a));
+      this.walkTo(nearest);
     };
     this.list.onclick = (event) => {
       const span = event.target.closest?.(".t");
@@ -135,25 +86,62 @@ class View {
   // A new document, or the same again after a click or a change of theme.
   show(head, read, send) {
     this.send = send;
+    this.head = head;
     if (this.document !== head.document) {
       const began = performance.now();
       const body = read();
       this.document = head.document; this.body = body; this.active = -1;
       this.spans = buildTokens(this.list, body);
+      this.branchAt = new Map((body.branches ?? []).map(([at, value, low, high, after, count, lost]) =>
+        [at, { value, low, high, after, count, lost }]));
+      this.values.hidden = !this.branchAt.size;
       this.select.replaceChildren(...body.measures.map((m) => element("option", { value: m.name }, m.label)));
       if (!body.measures.some((m) => m.name === this.measureName)) { this.measureName = body.measures[0].name; }
-      this.select.value = this.measureName;
-      this.defaultLimit();
+      this.readLooks();
+      this.noted = String(head.noted);
       this.paint();
       this.list.scrollTop = 0;
       if (Number.isInteger(head.initial)) { this.activate(head.initial, true); this.bringToMiddle(head.initial); }
       if (walking) this.list.focus({ preventScroll: true });
       this.root.dataset.buildMs = (performance.now() - began).toFixed(1);
+    } else if (this.noted !== String(head.noted)) {  // a note was made or removed
+      this.noted = String(head.noted);
+      this.paint();
     }
     this.scheduleStrip();
   }
 
   get measure() { return this.body.measures.find((m) => m.name === this.measureName); }
+
+  // Colour and threshold come from the address, so that they stay over other responses, pages and a reload.
+  readLooks() {
+    const wanted = inAddress("colour"), limit = inAddress("unsure") ?? "";
+    if (this.body.measures.some((m) => m.name === wanted)) this.measureName = wanted;
+    this.select.value = this.measureName;
+    this.limitKind = limit.endsWith("%") ? "percentile" : "absolute";
+    this.limitSelect.value = this.limitKind;
+    this.defaultLimit();
+    if (limit !== "" && Number.isFinite(parseFloat(limit))) this.limitInput.value = this.limit = parseFloat(limit);
+  }
+
+  keepLooks() {
+    const usual = this.measureName, limit = this.limit;
+    this.defaultLimit();
+    const isUsual = this.limitKind === "absolute" && this.limit === limit;
+    this.limitInput.value = this.limit = limit;
+    const looks = { colour: usual, unsure: isUsual ? null : limit + (this.limitKind === "percentile" ? "%" : "") };
+    this.writeAddress(looks);
+    this.tell(looks);
+  }
+
+  say(text) {
+    this.said.textContent = text;
+    clearTimeout(this.saying);
+    this.saying = setTimeout(() => { this.said.textContent = ""; }, 2500);
+  }
+
+  copyResponse() { copy(this.body.text.join(""), "response copied", this); }
+  copyLink() { copy(linkTo(this.active), this.active < 0 ? "link copied" : `link to token ${this.active} copied`, this); }
 
   defaultLimit() {
     this.limit = this.limitKind === "percentile" ? 90 : this.measure.edges[this.measure.name === "rank" ? 0 : 3];
@@ -168,9 +156,11 @@ class View {
       threshold = sorted[Math.min(sorted.length - 1, Math.floor((this.limit / 100) * sorted.length))] ?? Infinity;
     }
     this.isUnsure = measure.values.map((value) => value >= threshold);
+    const noted = new Set(this.head.noted);
     this.spans.forEach((span, i) => {
       const kind = this.body.kind[i];
       span.className = "t e" + level(measure, measure.values[i]) + (kind ? " " + kind : "") +
+        (this.branchAt.has(i) ? " branch" : "") + (noted.has(i) ? " noted" : "") +
         (this.isUnsure[i] ? " above" : "") + (i === this.active ? " sel" : "");
     });
     this.unit.textContent = this.limitKind === "percentile" ? "%" : measure.unit;
@@ -188,13 +178,20 @@ class View {
     const swatches = ["< " + format(measure.edges[0]), ...measure.edges.map((edge) => "≥ " + format(edge))];
     this.legend.replaceChildren(element("b", {}, measure.label + unit + ":"),
       ...swatches.map((text, i) => element("span", { className: "swatch e" + i }, text)),
-      element("span", { className: "means" }, measure.meaning));
+      element("span", { className: "means" }, measure.meaning),
+      ...(this.branchAt.size ? [element("span", { className: "branches" },
+        `${this.branchAt.size} tokens with alternatives that were tried (b goes to the next)`)] : []));
   }
 
   describe(i) {
     const numbers = this.body.measures.map((m) => `${m.label} ${format(m.values[i])}${m.unit ? " " + m.unit : ""}`);
     const text = JSON.stringify(this.body.text[i]) + (this.body.mark[i] ? " " + this.body.mark[i] : "");
     return `token ${i} of ${this.spans.length}: ${text}, ${numbers.join(", ")}`;
+  }
+
+  nextBranch(step) {
+    const all = [...this.branchAt.keys()].sort((a, b) => a - b);
+    return (step > 0 ? all.find((at) => at > this.active) : all.findLast((at) => at < this.active)) ?? null;
   }
 
   activate(i, center) {
@@ -241,6 +238,8 @@ class View {
   walkTo(i, delay = 0) {
     if (i === null || this.spans.length === 0) return;
     const to = Math.max(0, Math.min(this.spans.length - 1, i));
+    this.tip.hide();
+    this.pinned = to;
     const far = Math.abs(to - this.active) > 200;
     this.activate(to, far);
     clearTimeout(this.timer);  // while an arrow key is held only the last token is sent
@@ -273,10 +272,12 @@ class View {
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const last = this.spans.length - 1, at = this.active;
+    if (event.key === "c") this.copyResponse();
+    if (event.key === "l") this.copyLink();
     const moves = {
       ArrowRight: () => at + 1, ArrowLeft: () => at - 1, ArrowDown: () => this.vertical(1),
       ArrowUp: () => this.vertical(-1), Home: () => 0, End: () => last, PageDown: () => at + 100,
-      PageUp: () => at - 100, n: () => this.unsure(1), p: () => this.unsure(-1), Enter: () => at, " ": () => at,
+      PageUp: () => at - 100, n: () => this.unsure(1), p: () => this.unsure(-1), b: () => this.nextBranch(1), B: () => this.nextBranch(-1), Enter: () => at, " ": () => at,
     };
     const move = moves[event.key];
     if (!move) return;
@@ -286,7 +287,7 @@ class View {
 
   scheduleStrip() {
     if (this.frame) return;
-    this.frame = requestAnimationFrame(() => { this.frame = null; this.drawStrip(); });
+    this.frame = requestAnimationFrame(() => { this.frame = null; this.drawStrip(); this.drawValues(); });
   }
 
   // The highest value of each column of pixels; kept, since every click draws the strip anew.
@@ -325,24 +326,55 @@ class View {
       draw.fillRect((this.active / n) * width - 1, 0, 3, height);
     }
   }
-}
 
-// The address names the token, in place of the one before: one step back leaves the response.
-function replaceToken(i) {
-  const here = new URL(window.location.href);
-  here.searchParams.set("token", i);
-  window.history.replaceState(window.history.state, "", here);
+  // The value along the response: the probability of a right answer, from 0 below to 1 above, with its 95 % interval.
+  drawValues() {
+    const width = this.values.clientWidth, height = this.values.clientHeight, n = this.spans.length;
+    if (!width || !n || !this.branchAt?.size) return;
+    const scale = window.devicePixelRatio || 1, draw = this.values.getContext("2d");
+    this.values.width = width * scale; this.values.height = height * scale;
+    draw.scale(scale, scale);
+    const style = getComputedStyle(this.root), ink = style.color;
+    const x = (at) => ((at + 0.5) / n) * width, y = (value) => 3 + (1 - value) * (height - 6);
+    const points = [...this.branchAt].sort((a, b) => a[0] - b[0]);
+    draw.strokeStyle = draw.fillStyle = ink;
+    draw.font = "11px " + (style.getPropertyValue("--st-font") || "sans-serif");
+    draw.fillText("value: share of continuations that are right, 0 to 1", 2, points[0][1].value > 0.5 ? height - 4 : 10);
+    draw.globalAlpha = 0.35;
+    for (const [at, one] of points)
+      if (one.low !== null) draw.fillRect(x(at) - 1, y(one.high), 2, Math.max(1, y(one.low) - y(one.high)));
+    draw.globalAlpha = 1;
+    draw.beginPath();
+    draw.lineWidth = 1.5;
+    for (const [at, one] of points) {
+      if (one.value !== null) draw.lineTo(x(at), y(one.value));
+      if (one.after !== null) draw.lineTo(x(at + 1), y(one.after));
+    }
+    draw.stroke();
+    for (const [at, one] of points) {
+      const value = one.after ?? one.value;
+      if (value === null) continue;
+      draw.fillStyle = at === this.active ? style.getPropertyValue("--st-primary-color") || ink : one.lost ? "#c2410c" : ink;
+      draw.beginPath();
+      draw.arc(x(at), y(value), at === this.active || one.lost ? 4 : 3, 0, 7);
+      draw.fill();
+    }
+  }
 }
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component;
+  // a static page has an address of its own
+  const { data, parentElement, setStateValue, writeAddress = replaceInAddress } = component;
   const root = parentElement.querySelector("#view");
   if (!root || !data) return undefined;
   const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
   const end = bytes.indexOf(10), parse = (part) => JSON.parse(new TextDecoder().decode(part));
   let view = instances.get(parentElement);
   if (!view || view.root !== root) { view = new View(root); instances.set(parentElement, view); }
+  view.writeAddress = writeAddress;
+  view.tell = (looks) => setStateValue("looks", looks);
   // every click comes here again with the same document: then the text is not read again
-  view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)), (i) => { replaceToken(i); setStateValue("picked", i); });
-  return () => clearTimeout(view.timer);
+  view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)),
+    (i) => { writeAddress({ token: i, branch: null }); setStateValue("picked", i); });
+  return () => { clearTimeout(view.timer); view.tip.hide(); };
 }

@@ -1,13 +1,13 @@
 """The response's tokens, coloured, clickable and walkable, under a strip of the same numbers over position."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from onoff_assets.browser.colour import ramp_css
-from onoff_assets.browser.components import as_bytes
+from onoff_assets.browser.components import as_bytes, script
 from onoff_assets.browser.measures import ENTROPY, EXCESS, RANK, SURPRISAL, Measure
 from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.reading import Overlay
@@ -17,24 +17,49 @@ _MOUNT = st.components.v2.component(
     "onoff_token_view",
     html='<div id="view"></div>',
     css=ramp_css() + (_HERE / "token_view.css").read_text(),
-    js=(_HERE / "token_view.js").read_text(),
+    js=script("token_view"),
 )
 
 
-def payload(pieces: Sequence[Piece], overlay: Overlay) -> bytes:
-    """What the component draws, as JSON: it depends on the response alone, never on what is selected."""
+def payload(pieces: Sequence[Piece], overlay: Overlay, branches: Sequence[Mapping[str, Any]] = ()) -> bytes:
+    """What the component draws, as JSON: it depends on the response alone, never on what is selected.
+
+    `branches` are rows of `branch_positions` of this response.
+    """
     surprisal = [-value for value in overlay.logprob]
     measures: list[tuple[Measure, Sequence[float]]] = [(SURPRISAL, surprisal)]
     if overlay.entropy is not None and overlay.rank is not None:
         excess = [s - h for s, h in zip(surprisal, overlay.entropy, strict=True)]
         measures = [(ENTROPY, overlay.entropy), *measures, (RANK, overlay.rank), (EXCESS, excess)]
+    return tokens_payload(pieces, measures, branches)
+
+
+def tokens_payload(
+    pieces: Sequence[Piece],
+    measures: Sequence[tuple[Measure, Sequence[float]]],
+    branches: Sequence[Mapping[str, Any]] = (),
+) -> bytes:
+    """The same with any measures, the one that colours first in front; each has a value a token."""
     content = {
         "text": [piece.text for piece in pieces],
         "mark": {str(i): piece.mark for i, piece in enumerate(pieces) if piece.mark},
         "kind": {str(i): piece.kind for i, piece in enumerate(pieces) if piece.kind != "text"},
         "measures": [_measure(measure, values) for measure, values in measures],
+        "branches": [
+            [
+                row["position"],
+                *(_rounded(row[name]) for name in ("value", "value_low", "value_high", "value_after")),
+                row["num_branches"],
+                bool(row["is_lost_here"]),
+            ]
+            for row in branches
+        ],
     }
     return as_bytes(content)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
 
 
 def _measure(measure: Measure, values: Sequence[float]) -> dict[str, Any]:
@@ -48,13 +73,27 @@ def _measure(measure: Measure, values: Sequence[float]) -> dict[str, Any]:
     }
 
 
-def token_view(content: bytes, *, document: str, initial: int | None, key: str) -> int | None:
-    """Show the tokens. Returns the position that is picked, or None.
+def token_view(
+    content: bytes,
+    *,
+    document: str,
+    initial: int | None,
+    key: str,
+    peek: int | None = None,
+    noted: Sequence[int] = (),
+) -> tuple[int | None, dict[str, str | None] | None]:
+    """Show the tokens. Returns the position that is picked, and colour and threshold if they were changed here.
 
     `initial` is the position shown first and must stay the same while the document does: what is sent must not depend
-    on the selection, or every click would send the whole text again. Bytes are passed on as they are.
+    on the selection, or every click would send the whole text again. Bytes are passed on as they are. `peek`: how many
+    tokens a block of the component `peek` has, which tells the most probable ones where the mouse rests; None: there is
+    none. `noted`: positions with a note.
     """
     # on a line of its own, so that the script can read it without the rest
-    data = as_bytes({"document": document, "initial": initial}) + b"\n" + content
-    picked = _MOUNT(key=key, data=data, default={"picked": initial}, on_picked_change=lambda: None).picked
-    return picked if isinstance(picked, int) else None
+    data = as_bytes({"document": document, "initial": initial, "peek": peek, "noted": list(noted)}) + b"\n" + content
+    state = _MOUNT(
+        key=key, data=data, default={"picked": initial}, on_picked_change=lambda: None, on_looks_change=lambda: None
+    )
+    picked, looks = state.picked, state.looks
+    changed = {name: looks.get(name) for name in ("colour", "unsure")} if looks else None
+    return (picked if isinstance(picked, int) else None), changed

@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from onoff_assets.browser.links import Link, choose, read_link
+from onoff_assets.browser.links import LOOKS, Link, carried, choose, looks_of, read_link
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
 from onoff_core.commands import materialize_command
@@ -16,7 +16,14 @@ from onoff_core.study import Study, load_study
 from onoff_core.tables import GRID_ASSETS
 
 DAGSTER_URL = os.environ.get("ONOFF_DAGSTER_URL", "http://127.0.0.1:3000").rstrip("/")
-_FOLLOWERS = {"dataset": ("problem", "sample", "token"), "model": ("token",), "problem": ("sample", "token")}
+_OF_TOKEN = ("token", "branch")
+_OF_PROBLEM = ("sample", "other_sample", *_OF_TOKEN)
+_FOLLOWERS = {
+    "dataset": ("problem", "other", *_OF_PROBLEM),
+    "model": _OF_TOKEN,
+    "problem": _OF_PROBLEM,
+    "sample": _OF_TOKEN,
+}
 
 
 def study() -> tuple[Study | None, str | None]:
@@ -33,6 +40,11 @@ def reader() -> Reader:
     if path is None:
         path = load_study().store_path
     return Reader(Store(path))
+
+
+def is_read_only() -> bool:
+    """Whether nobody may make notes: `onoff browse --read-only`."""
+    return bool(os.environ.get("ONOFF_READ_ONLY"))
 
 
 def guarded(show: Callable[[], None]) -> Callable[[], None]:
@@ -58,11 +70,10 @@ def warn(messages: Sequence[str]) -> None:
 
 def link_here() -> Link:
     """What the URL asks for; where it names no partition, the one looked at last."""
-    remembered = st.session_state.get("partition", {})
-    query = dict(st.query_params)
-    if "dataset" not in query and "model" not in query:
-        query = {**remembered, **query}
-    link, messages = read_link(query)
+    remembered = st.session_state.get("address", {})
+    if remembered and "dataset" not in st.query_params and "model" not in st.query_params:
+        st.query_params.update({**remembered, **st.query_params.to_dict()})  # the menu leads to a page without a query
+    link, messages = read_link(st.query_params)
     warn(messages)
     return link
 
@@ -124,9 +135,16 @@ def set_link(**values: Any) -> None:
 
 
 def keep_link(link: Link) -> None:
-    """Make the URL say what is shown."""
-    query = link.query()
+    """Make the URL say what is shown; what the page does not show, such as a problem, stays as it is."""
+    before, _ = read_link(st.query_params)
+    query = carried(link, before).query()
     set_link(**{name: query.get(name) for name in Link.__dataclass_fields__})
+    remember()
+
+
+def remember() -> None:
+    """Keep the address for a page that is opened without one."""
+    st.session_state["address"] = st.query_params.to_dict()
 
 
 def choose_problem(responses: Responses, link: Link) -> str | None:
@@ -140,9 +158,23 @@ def choose_problem(responses: Responses, link: Link) -> str | None:
 
 
 def go(target: dict[str, Any] | None) -> None:
-    """Follow a link of a component to another page, without loading the app again."""
+    """Follow a link of a component to another page, without loading the app again; looks go along."""
     if target:
-        st.switch_page(st.session_state["pages"][target["page"]], query_params=target.get("query", {}))
+        query = {**looks_of(st.query_params), **target.get("query", {})}
+        st.switch_page(st.session_state["pages"][target["page"]], query_params=query)
+
+
+def look(name: str) -> str:
+    """One of `LOOKS` as the URL has it; empty where it says nothing."""
+    assert name in LOOKS, name
+    return str(st.query_params.get(name, ""))
+
+
+def link_to(page: str, label: str, query: dict[str, str]) -> None:
+    """A link to another page, which opens in a new tab too; looks go along. Nothing where there is no such page."""
+    pages = st.session_state["pages"]
+    if page in pages:
+        st.page_link(pages[page], label=escaped(label), query_params={**looks_of(st.query_params), **query})
 
 
 def note(text: str) -> None:

@@ -11,10 +11,10 @@ from onoff_assets.browser.aggregates import problem_counts, token_summary
 from onoff_assets.browser.at_k import Figure, Row, read_at_k
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.flips import flips
-from onoff_assets.browser.links import Link, choose
+from onoff_assets.browser.links import Link, choose, side_by_side
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
-from onoff_assets.browser.views import charts, common
+from onoff_assets.browser.views import charts, common, strip
 from onoff_assets.browser.views.charts import COLOURS
 from onoff_core.errors import MissingInputError
 from onoff_core.statistics import problem_means, responses_by_problem
@@ -46,6 +46,8 @@ def show() -> None:
         st.button("⇄ swap the two", on_click=common.set_link, kwargs={"model": other, "other": key[1]})
     common.keep_link(Link(*key, other=other))
     keys = (key, (key[0], other))
+    for one in keys:
+        strip.show(reader, one, name=one[1])
     pair = (reader.responses(keys[0]), reader.responses(keys[1]))
     means = [problem_means(responses.table) for responses in pair]
     _difference(keys, pair, means)
@@ -194,5 +196,6 @@ def _flips(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
             Cell(f"{mean:.2f}", level=round(6 * mean), page="problem", query=Link(*key, problem=problem).query())
             for key, mean in zip(keys, (first, second), strict=True)
         ]
-        rows.append([Cell(problem), *cells])
+        beside = side_by_side(keys[0], problem, None, keys[1][1])
+        rows.append([Cell(problem, breaks=True, page="side_by_side", query=beside), *cells])
     common.go(link_table("Problems that flip", ["problem", keys[0][1], keys[1][1]], rows, key="flips"))

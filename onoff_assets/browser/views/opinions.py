@@ -7,7 +7,7 @@ from onoff_assets.browser.links import Link, choose
 from onoff_assets.browser.opinions import WAYS, Disagreement, Opinions, Way, read_opinions
 from onoff_assets.browser.reading import Key
 from onoff_assets.browser.text import escaped, visible
-from onoff_assets.browser.views import common
+from onoff_assets.browser.views import common, strip
 
 _MOST_ROWS = 200
 _BEGINNING, _ENDING = 90, 240  # characters shown of a question, and of what the judge wrote
@@ -26,6 +26,7 @@ def show() -> None:
     if key is None:
         return
     common.keep_link(Link(*key, way=link.way))
+    strip.show(reader, key)
     opinions = read_opinions(reader, reader.responses(key))
     way = _choose_way(link)
     _rates(opinions)

@@ -6,11 +6,12 @@ import streamlit as st
 
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.latex import as_answer, as_markdown
-from onoff_assets.browser.links import Link
+from onoff_assets.browser.links import Link, side_by_side
 from onoff_assets.browser.prefix_tree import Node, prefix_tree, splits
 from onoff_assets.browser.reading import Key, Sample, Vocabulary
 from onoff_assets.browser.text import escaped, plain
-from onoff_assets.browser.views import common
+from onoff_assets.browser.views import common, strip
+from onoff_assets.browser.views.response import prompt_blocks
 
 _MOST_ROWS = 400
 _MOST_SPLITS, _MOST_WAYS = 5, 6
@@ -22,13 +23,14 @@ def show() -> None:
     key = common.choose_partition(reader, link)
     if key is None:
         return
-    responses = reader.responses(key)
+    responses = reader.responses(key, partial=True)
     problem = common.choose_problem(responses, link)
     if problem is None:
         st.info("This partition has no responses: its data set has no problems.")
         return
     common.keep_link(Link(*key, problem=problem))
     samples = reader.samples_of_problem(responses, problem)
+    strip.show(reader, key, prompt_blocks(samples[0], reader.vocabulary(key[1])))
     with st.container(border=True):
         common.note(f"problem {problem}")
         question = samples[0].question
@@ -39,11 +41,21 @@ def show() -> None:
         _answers(key, samples)
     with right:
         _samples(key, samples)
+    _beside(key, samples)
     vocabulary = reader.vocabulary(key[1])
     if vocabulary is None:
         st.info(escaped(f"The store has no vocabulary of {key[1]}; materialize samples again to see the tree."))
         return
     _tree(key, samples, vocabulary)
+
+
+def _beside(key: Key, samples: list[Sample]) -> None:
+    """A right and a wrong sample, from where they part."""
+    right = next((sample.sample_index for sample in samples if sample.reward == 1), None)
+    wrong = next((sample.sample_index for sample in samples if sample.reward == 0), None)
+    if right is not None and wrong is not None:
+        query = side_by_side(key, samples[0].problem_id, right, key[1], wrong)
+        common.link_to("side_by_side", "a right and a wrong one side by side", query)
 
 
 def _answers(key: Key, samples: list[Sample]) -> None:

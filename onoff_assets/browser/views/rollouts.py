@@ -8,7 +8,7 @@ from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
 from onoff_assets.browser.reading import Key
 from onoff_assets.browser.text import escaped
-from onoff_assets.browser.views import common
+from onoff_assets.browser.views import common, strip
 from onoff_core.store import Generation, Store
 
 _MOST_ROWS = 200
@@ -22,6 +22,7 @@ def show() -> None:
     if key is None:
         return
     common.keep_link(Link(*key))
+    strip.show(reader, key)
     of_partition = _current(reader.store, "rollout_mismatch_statistics", key)
     of_responses = _current(reader.store, "rollout_mismatch", key)
     if of_partition is None or of_responses is None:

@@ -8,7 +8,7 @@ from onoff_assets.browser.aggregates import POSITION_EDGES, UNSURE, TokenSummary
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
 from onoff_assets.browser.reading import Key, Vocabulary
-from onoff_assets.browser.views import charts, common
+from onoff_assets.browser.views import charts, common, strip
 from onoff_assets.browser.views.charts import COLOURS
 
 
@@ -18,6 +18,7 @@ def show() -> None:
     if key is None:
         return
     common.keep_link(Link(*key))
+    strip.show(reader, key)
     responses = reader.responses(key)
     summary = token_summary(reader, reader.distributions(responses), responses)
     if summary.mean_entropy is None:

@@ -93,9 +93,10 @@ def _decoder(
 
     On CUDA with flash attention, transformers' continuous batching: paged caches and CUDA graphs. Without flash
     attention it has neither, and an H100 decoded 2.5 and 1.9 times as fast by our own loop (64 rows, 135M and 8B). So
-    our loop comes first there, as on a CPU; `generate` where nothing else can.
+    our loop comes first there, as on a CPU; `generate` where nothing else can. Continuous batching draws in a thread of
+    the library's, which cannot be told to put a token in, so a thinking budget leaves the other two.
     """
-    on_cuda = loaded.device.type == "cuda"
+    on_cuda = loaded.device.type == "cuda" and all(request.forcing is None for request in requests)
     if on_cuda and "flash" in loaded.model.config.get_text_config()._attn_implementation and _is_batched(loaded):
         return continuous.continuous_batches(loaded, requests, sampling, seed, rows, on_tokens)
     reason = cpu.supports(loaded)

@@ -13,8 +13,8 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from onoff_core.backends.contract import OnTokens
 from onoff_core.backends.drafts import Draft
-from onoff_core.backends.huggingface.drawing import draw
 from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.huggingface.next_tokens import next_tokens
 from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
 
@@ -76,8 +76,7 @@ class _Dictate(LogitsProcessor):
             stopping[:, self.stop] = 0.0
             return stopping
         logits = scores[live].float()
-        uniform = torch.tensor([self.drafts[row].uniform() for row in live], dtype=torch.float64).to(logits.device)
-        tokens, logprobs = draw(logits, uniform, self.sampling)
+        tokens, logprobs = next_tokens([self.drafts[row] for row in live], logits, self.sampling)
         self.on_tokens(len(live))
         chosen = torch.full((len(self.drafts),), self.stop, device=scores.device)
         chosen[live] = tokens

@@ -2,10 +2,10 @@
 
 In: a prompt and the responses to it. Out: one `TokenScores` a response, in order. The prompt is computed once where its
 cache can be shared; rows of uneven length are filled up at their right end, which no earlier token sees. The output
-matrix and the statistics go in slices and stay on the device until their responses are done. Memory then holds one
-group's keys and values and one slice's logits. What a group's statistics are is fetched when the next group is on its
-way, so that the device does not wait for whoever writes them. Models with a running state go through here on a CPU
-too, a response at a time, for the sake of that memory.
+matrix and the statistics go in slices. Memory holds one group's keys and values and one slice's logits; a slice's
+statistics travel to the host while the next one is computed (`arrivals`), and are waited for when the next group is
+on its way, so that the device does not wait for whoever writes them. Models with a running state go through here on a
+CPU too, a response at a time, for the sake of that memory.
 """
 
 import gc
@@ -19,9 +19,10 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from onoff_core.backends.huggingface import gpu
+from onoff_core.backends.huggingface.arrivals import Arrivals
 from onoff_core.backends.huggingface.head import Head, hidden_states
 from onoff_core.backends.huggingface.loading import LoadedModel
-from onoff_core.backends.huggingface.token_statistics import Columns, block_statistics, to_columns
+from onoff_core.backends.huggingface.token_statistics import Columns, block_statistics
 from onoff_core.backends.huggingface.trying import shares_prefix
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.study import DistributionSettings
@@ -139,12 +140,12 @@ def _prompt(loaded: LoadedModel, prompt_ids: Sequence[int]) -> _Prompt:
 class _Begun:
     """A group whose work is on the device, or done."""
 
-    blocks: list[dict[str, Tensor]]
+    arrivals: Arrivals
     lengths: list[int]
 
     def columns(self) -> list[Columns]:
         """Those of each response; waits for the device."""
-        columns, ends = to_columns(self.blocks), np.cumsum(self.lengths).tolist()
+        columns, ends = self.arrivals.columns(), np.cumsum(self.lengths).tolist()
         return [
             {name: column[end - length : end] for name, column in columns.items()}
             for length, end in zip(self.lengths, ends, strict=True)
@@ -203,18 +204,15 @@ def _after_prompt(loaded: LoadedModel, prompt: _Prompt, ids: Tensor, tokens: int
 
 def _in_slices(
     head: Head, states: Tensor, targets: Tensor, logits_at_once: int, settings: DistributionSettings
-) -> list[dict[str, Tensor]]:
-    """Statistics of every token, a slice at a time, on the device. Whole vocabularies are fetched slice by slice, for
-    those of a response are what memory is kept free of.
+) -> Arrivals:
+    """Statistics of every token, a slice at a time. Whole vocabularies are waited for slice by slice, for those of a
+    response are what memory is kept free of, a host's pages that cannot be moved too.
     """
     size = max(1, logits_at_once // head.loaded.vocab_size)
     if size > _ROWS_OF_A_TILE:
         size -= size % _ROWS_OF_A_TILE
-    blocks: list[dict[str, Tensor]] = []
+    arrivals = Arrivals(len(states), overlapping=settings.top_k is not None)
     for begin in range(0, len(states), size):
         logits = head(states[begin : begin + size])
-        block = block_statistics(logits, targets[begin : begin + size].to(logits.device), settings)
-        if settings.top_k is None:
-            block = {name: column.cpu() for name, column in block.items()}
-        blocks.append(block)
-    return blocks
+        arrivals.add(block_statistics(logits, targets[begin : begin + size].to(logits.device), settings))
+    return arrivals

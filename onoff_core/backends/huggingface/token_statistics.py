@@ -60,8 +60,17 @@ def _in_one_pass(logits: Tensor, targets: Tensor, temperature: float, k: int) ->
         "logprob": (chosen.float() - found.largest) / temperature - log_total,
         "rank": found.greater + 1,
         "logsumexp": shift + log_total,
+        "mean_log_prob_vocabulary": _mean_logit_below(logits, found.largest) / temperature - log_total,
         **_top_columns(ids, (values.float() - found.largest[:, None]) / temperature - log_total[:, None]),
     }
+
+
+def _mean_logit_below(logits: Tensor, largest: Tensor) -> Tensor:
+    """(n,) the mean over the vocabulary of the logits minus the largest one, summed in float32.
+
+    Once more over the logits, in the type that they have: beside the products that made them it takes no time.
+    """
+    return logits.mean(-1, dtype=torch.float32) - largest
 
 
 def _moments(total: Tensor, first: Tensor, second: Tensor) -> dict[str, Tensor]:
@@ -104,6 +113,7 @@ def _block(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> d
     weights = z.exp()
     total = weights.sum(-1)
     log_total = total.log()
+    mean_z = z.mean(-1)
     chosen = z.gather(-1, targets[:, None])
     rank = (z > chosen).sum(-1) + 1
     first, second = _weighted_sums(weights, z)
@@ -112,6 +122,7 @@ def _block(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> d
         "logprob": chosen[:, 0] - log_total,
         "rank": rank.int(),
         "logsumexp": top[:, 0] + log_total,
+        "mean_log_prob_vocabulary": mean_z - log_total,
     }
     if settings.top_k is None:
         return {**columns, "topk_logprobs": z - log_total[:, None], "tail_mass": torch.zeros_like(total)}

@@ -1,11 +1,13 @@
 """A model's tokenizer: text to token ids and back, with or without the model's weights."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -16,6 +18,7 @@ from transformers import (
 )
 
 from onoff_core.backends.huggingface.places import cannot_load, first_line, place_of
+from onoff_core.backends.huggingface.templates import arguments_of
 from onoff_core.backends.huggingface.time_limit import TookTooLong, ends_within
 from onoff_core.backends.vocabulary import Vocabulary, read_vocabulary
 from onoff_core.errors import ModelError
@@ -56,17 +59,29 @@ class SpeaksTokens:
         text: str = self.tokenizer.decode(ids, skip_special_tokens=False, clean_up_tokenization_spaces=False)
         return text
 
-    def chat_template(self, messages: Sequence[dict[str, str]]) -> str:
+    @property
+    def template_text(self) -> str | None:
+        """The text of the tokenizer's own chat template; None: it has none."""
+        if not self.tokenizer.chat_template:
+            return None
+        try:
+            return str(self.tokenizer.get_chat_template())
+        except ValueError as error:  # it has several, and none is the usual one
+            raise ModelError(f"models.{self.name}: its tokenizer's chat template: {first_line(error)}") from error
+
+    def chat_template(self, messages: Sequence[dict[str, str]], arguments: Mapping[str, Any] | None = None, /) -> str:
         """The tokenizer's own chat template, up to where the model's turn begins."""
         if not self.tokenizer.chat_template:
             raise ModelError(
                 f"models.{self.name}: its tokenizer has no chat template; "
                 "set task.template_type to chatml, llama or simple"
             )
+        if arguments:
+            self._check_arguments(arguments)
         try:
             with ends_within(_TEMPLATE_SECONDS):
                 text: str = self.tokenizer.apply_chat_template(
-                    list(messages), tokenize=False, add_generation_prompt=True
+                    list(messages), tokenize=False, add_generation_prompt=True, **(arguments or {})
                 )
         except TookTooLong as error:
             raise ModelError(
@@ -76,9 +91,24 @@ class SpeaksTokens:
         except Exception as error:  # a template may raise anything; some refuse a system prompt
             raise ModelError(
                 f"models.{self.name}: its tokenizer's chat template refuses the conversation: {first_line(error)}; "
-                "change task.system_prompt or task.examples, or set task.template_type to chatml, llama or simple"
+                f"change task.system_prompt or task.examples{' or task.chat_template' if arguments else ''}, or set "
+                "task.template_type to chatml, llama or simple"
             ) from error
         return text
+
+    def _check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise for an argument that the template never looks at: it would change nothing, without a word."""
+        try:
+            known = arguments_of(self.template_text or "")
+        except TemplateError as error:
+            raise ModelError(f"models.{self.name}: its chat template is none: {first_line(error)}") from error
+        unknown = [name for name in arguments if name not in known]
+        if unknown:
+            raise ModelError(
+                f"models.{self.name}: task.chat_template: its tokenizer's chat template has no argument {unknown[0]}"
+                + (f"; it has: {', '.join(known)}" if known else " and no other")
+                + ". Take it out"
+            )
 
 
 @dataclass

@@ -52,6 +52,11 @@ class ServedModel(DescribedModel):
     def sample(
         self, requests: Sequence[Request], sampling: SamplingSettings, seed: int, on_tokens: OnTokens
     ) -> Iterator[Response]:
+        if any(request.forcing is not None for request in requests):
+            raise ModelError(
+                f"models.{self.info.name}: sampling.thinking_budget puts tokens in, which servers cannot; set "
+                "it to null"
+            )
         draw = self._draw if self._returns_ids else self._draw_text
         spread = Spread(
             self.info.name,

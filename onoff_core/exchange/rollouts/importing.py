@@ -27,7 +27,7 @@ from onoff_core.problems import Problem, load_problems, problems_version
 from onoff_core.store import Store
 from onoff_core.store.provenance import RolloutsProvenance
 from onoff_core.study import Partition
-from onoff_core.tables import SCHEMAS, UNKNOWN
+from onoff_core.tables import SCHEMAS, TRUNCATED, UNKNOWN
 
 _RESPONSES_PER_FRAGMENT = 512
 _CONTENT = (
@@ -232,7 +232,7 @@ def _row(prompts: Prompts, problem: Problem, index: int, rollout: Rollout) -> di
 def _end(prompts: Prompts, rollout: Rollout) -> str:
     if rollout.token_ids and rollout.token_ids[-1] in prompts.tokenizer.stop_token_ids:
         return "stop"
-    return rollout.finish_reason if rollout.finish_reason in ("stop", "length", "stop_string") else UNKNOWN
+    return rollout.finish_reason if rollout.finish_reason in ("stop", "stop_string", *TRUNCATED) else UNKNOWN
 
 
 def rollout_notes(how: RolloutsProvenance) -> list[str]:

@@ -67,6 +67,24 @@ def test_columns_are_those_of_the_usual_operators(
     assert torch.equal(*values)
 
 
+@pytest.mark.parametrize("fused", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_mean_of_a_large_vocabulary_is_that_of_float64(
+    monkeypatch: pytest.MonkeyPatch, fused: bool, dtype: torch.dtype
+) -> None:
+    """By the usual operators in slices, and where a kernel has the other sums; a real vocabulary's size and spread."""
+    logits = (torch.randn((5, 151_936), generator=torch.Generator().manual_seed(0)) * 3 - 4).to(dtype)
+    logits[:, 7] = 31.0
+    monkeypatch.setattr(gpu, "can_run", lambda device, dtype: fused)
+    monkeypatch.setattr(gpu, "pass_over", by_definition)
+    for temperature in (1.0, 0.6):
+        settings = DistributionSettings(temperature=temperature)
+        found = block_statistics(logits, torch.tensor([1, 7, 3, 4, 5]), settings)["mean_log_prob_vocabulary"]
+        wanted = (logits.double() / temperature).log_softmax(-1).mean(-1)
+        assert found.dtype == torch.float32
+        torch.testing.assert_close(found.double(), wanted, atol=3e-5, rtol=0)
+
+
 def test_whole_vocabularies_go_the_usual_way(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "can_run", lambda device, dtype: True)
     monkeypatch.delattr(gpu, "pass_over")

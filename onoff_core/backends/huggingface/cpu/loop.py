@@ -17,8 +17,8 @@ from onoff_core.backends.drafts import Draft
 from onoff_core.backends.huggingface.cpu.attention import attention_by_slots
 from onoff_core.backends.huggingface.cpu.packing import packed_linears
 from onoff_core.backends.huggingface.cpu.slots import SlotCache
-from onoff_core.backends.huggingface.drawing import draw
 from onoff_core.backends.huggingface.loading import LoadedModel, Support
+from onoff_core.backends.huggingface.next_tokens import next_tokens
 from onoff_core.backends.huggingface.support import other_layers, said
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.backends.requests import Request, Response
@@ -87,7 +87,7 @@ class SlotLoop:
         self.rows = [self.rows[index] for index in kept]
 
     def _accept(self, indices: list[int], logits: Tensor) -> Iterator[Response]:
-        """Draw one token in each of these rows, logits (len(indices), vocab); yield the responses that end."""
+        """One more token in each of these rows, logits (len(indices), vocab); yield the responses that end."""
         drafts = [draft for draft in (self.rows[index] for index in indices) if draft is not None]
         tokens, logprobs = self._draw(drafts, logits)
         self.on_tokens(len(drafts))
@@ -99,8 +99,7 @@ class SlotLoop:
 
     def _draw(self, drafts: Sequence[Draft], logits: Tensor) -> tuple[Tensor, Tensor]:
         """(token ids, log-probabilities under the raw model), each (rows,)."""
-        uniform = torch.tensor([draft.uniform() for draft in drafts], dtype=torch.float64).to(logits.device)
-        return draw(logits, uniform, self.sampling)
+        return next_tokens(drafts, logits, self.sampling)
 
     @torch.inference_mode()
     def _prompt_slot(self, prompt_ids: tuple[int, ...], begun: int = 0) -> int:

@@ -12,8 +12,8 @@ from torch import Tensor
 from onoff_core.backends.contract import OnTokens
 from onoff_core.backends.drafts import Draft
 from onoff_core.backends.huggingface.cpu.loop import SlotLoop
-from onoff_core.backends.huggingface.drawing import draw
 from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.huggingface.next_tokens import next_tokens
 from onoff_core.backends.requests import Request
 from onoff_core.backends.switching import SECOND, Rules, Turns
 from onoff_core.backends.vocabulary import Vocabulary
@@ -95,8 +95,7 @@ class SwitchLoop(SlotLoop):
             response.drawn_by.append(writer)
             writers.append(writer == SECOND)
         of_second = torch.tensor(writers, device=logits.device)
-        uniform = torch.tensor([draft.uniform() for draft in drafts], dtype=torch.float64).to(logits.device)
-        return draw(torch.where(of_second[:, None], second, first), uniform, self.sampling)
+        return next_tokens(drafts, torch.where(of_second[:, None], second, first), self.sampling)
 
 
 def divergences(first: Tensor, second: Tensor) -> Tensor:

@@ -1,0 +1,88 @@
+"""`confidence`: how sure the model was of each response, and what comes of choosing answers by it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import dagster as dg
+
+from onoff_assets.execution import run
+from onoff_assets.metadata import ends, markdown_table, present, table_metadata
+from onoff_assets.partitions import Grid
+from onoff_assets.run_options import RunOptions
+from onoff_core.grid.fingerprints import CODE_VERSIONS
+
+
+def build_confidence(
+    grid: Grid,
+    rewards: dg.AssetsDefinition,
+    token_distributions: dg.AssetsDefinition,
+    confidence_settings: dg.SourceAsset,
+) -> dg.AssetsDefinition:
+    @dg.asset(
+        partitions_def=grid.partitions,
+        deps=[rewards, token_distributions, confidence_settings],
+        group_name="grid",
+        owners=list(grid.study.automation.owners),
+        kinds={"parquet", "python"},
+        code_version=CODE_VERSIONS["confidence"],
+        output_required=False,  # of partitions that ask for none
+        resource_defs=grid.resources,
+        required_resource_keys=set(grid.resources),
+    )
+    def confidence(context: dg.AssetExecutionContext, config: RunOptions) -> Iterator[dg.MaterializeResult]:
+        """How sure the model was of each response: mean and lowest confidence, entropy, self-certainty; how well that
+        tells right from wrong, and votes by it. Where onoff.yaml has the section `confidence`; no model is loaded.
+        """
+        from onoff_core.grid.confidence import materialize_confidence, none_asked_for
+
+        partition = grid.study.partitions.get(str(context.partition_key)) if context.has_partition_key else None
+        if partition is not None and partition.confidence is None:
+            context.log.info(none_asked_for(partition))
+            return
+        made = run(grid.study, context, materialize_confidence, config)
+        statistics = _beside(grid, made.generation.partition, "confidence_statistics")
+        voting = _beside(grid, made.generation.partition, "confidence_voting")
+        yield dg.MaterializeResult(
+            data_version=dg.DataVersion(made.manifest.fingerprint),
+            metadata={
+                **table_metadata(grid.study, context, made),
+                **present({name: made.manifest.facts[name] for name in ("window", "tail", "top_k")}),
+                "right from wrong": markdown_table(
+                    ["measure", "AUROC", "95 %", "within problems", "95 %", "calibration error"],
+                    [
+                        [
+                            *(row["measure"], row["auroc"], ends((row["auroc_low"], row["auroc_high"]))),
+                            *(row["within_auroc"], ends((row["within_auroc_low"], row["within_auroc_high"]))),
+                            row["calibration_error"],
+                        ]
+                        for row in statistics
+                    ],
+                ),
+                "answers chosen, at the largest k": markdown_table(
+                    ["rule", "measure", "k", "accuracy", "minus majority", "95 %"], _at_largest_k(voting)
+                ),
+            },
+        )
+
+    return confidence
+
+
+def _at_largest_k(voting: Sequence[dict[str, Any]]) -> list[list[object]]:
+    there = [row for row in voting if row["accuracy"] is not None]
+    largest = max((row["k"] for row in there), default=0)
+    return [
+        [
+            *(row["rule"], row["measure"], row["k"], row["accuracy"], row["difference"]),
+            ends((row["difference_low"], row["difference_high"])),
+        ]
+        for row in there
+        if row["k"] == largest
+    ]
+
+
+def _beside(grid: Grid, partition: tuple[str, ...], table: str) -> list[dict[str, Any]]:
+    """The rows of a table that was made with the responses' confidence."""
+    from onoff_assets.execution import open_store
+
+    rows: list[dict[str, Any]] = open_store(grid.study).require(table, partition).read().to_pylist()
+    return rows

@@ -1,0 +1,90 @@
+// What every page has: a link that skips to the tokens, a sheet with all keys, and an address that keeps its place.
+// In: JSON bytes of {keys of [key, meaning]}. It is set up once for the window; the sheet is this component's own.
+function element(tag, properties = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), properties);
+  made.append(...children);
+  return made;
+}
+const PLACE = ["dataset", "model", "other", "problem", "sample", "other_sample"];
+
+// A step that only says more of the same place (a token, a colour, what a page without a query opened with) takes the
+// place of the one before, so that one step back leads to another place.
+function keepHistoryShort() {
+  const push = window.history.pushState.bind(window.history);
+  window.history.pushState = (state, unused, address) => {
+    const from = new URL(window.location.href), to = new URL(address, from);
+    const same = from.pathname === to.pathname &&
+      PLACE.every((name) => [null, to.searchParams.get(name)].includes(from.searchParams.get(name)));
+    if (same) window.history.replaceState(state, unused, address);
+    else push(state, unused, address);
+  };
+}
+
+// The links of the menu have no query: a new tab opened from one would show another place.
+function completeMenu(event) {
+  const link = event.target.closest?.("[data-testid=stTopNavLink], [data-testid=stSidebarNavLink]");
+  if (link) link.search = window.location.search;
+}
+
+function find(selector, under = document) {
+  const here = under.querySelector(selector);
+  if (here) return here;
+  for (const host of under.querySelectorAll("*")) {
+    const inner = host.shadowRoot && find(selector, host.shadowRoot);
+    if (inner) return inner;
+  }
+  return null;
+}
+
+function addSkipLink() {
+  const link = element("a", { id: "onoff-skip", href: "#", textContent: "skip to the tokens" });
+  link.onclick = (event) => {
+    event.preventDefault();
+    const target = find("#tokens, #left-tokens") ?? find("#table a") ?? document.querySelector(".stMain");
+    if (!target) return;
+    if (target.tabIndex < 0) target.tabIndex = -1;
+    target.focus();
+    target.scrollIntoView({ block: "center" });
+  };
+  const style = element("style", { textContent: `
+    #onoff-skip { position: fixed; left: .5rem; top: -4rem; z-index: 1000000; padding: .5rem .9rem; border-radius: .4rem;
+      background: #1a1c24; color: #fff; font: 600 .95rem sans-serif; }
+    #onoff-skip:focus { top: .5rem; outline: 3px solid #ffab40; }` });
+  document.head.append(style);
+  document.body.prepend(link);
+}
+
+const typing = (event) => {
+  const at = event.composedPath()[0];
+  return at?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(at?.tagName);
+};
+
+export default function ({ data: bytes, parentElement }) {
+  const root = parentElement.querySelector("#shell"), { keys } = JSON.parse(new TextDecoder().decode(bytes));
+  const close = element("button", { type: "button", textContent: "close (Esc)" });
+  const sheet = element("dialog", {}, element("h3", { textContent: "Keys" }),
+    element("table", {}, element("tbody", {}, ...keys.map(([key, meaning]) =>
+      element("tr", {}, element("th", { textContent: key }), element("td", { textContent: meaning }))))), close);
+  sheet.setAttribute("aria-label", "all keys");
+  close.onclick = () => sheet.close();
+  sheet.onclick = (event) => { if (event.target === sheet) sheet.close(); };
+  root.replaceChildren(sheet);
+  const toggle = () => (sheet.open ? sheet.close() : sheet.showModal());
+  const onKey = (event) => {
+    if (event.key !== "?" || typing(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    toggle();
+  };
+  window.addEventListener("keydown", onKey);
+  window.addEventListener("onoff-keys", toggle);
+  if (!window.onoffShell) {
+    window.onoffShell = true;
+    keepHistoryShort();
+    addSkipLink();
+    for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
+  }
+  return () => {
+    window.removeEventListener("keydown", onKey);
+    window.removeEventListener("onoff-keys", toggle);
+  };
+}

@@ -1,0 +1,231 @@
+"""What a partition's results were made under, and how they stand now: the strip on every page, as values.
+
+Settings come from manifests. Whether something is stale, and why, the study of this folder says; without one, whether
+it was made from what is current. What is being made is counted in responses.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow.compute as pc
+
+from onoff_assets.browser.reading import Key, Reader
+from onoff_core.errors import OnoffError, StoreError
+from onoff_core.store import Generation, Judged, Manifest, Store
+from onoff_core.store.provenance import RunProvenance, SamplesProvenance, dagster_run_of, is_imported
+from onoff_core.study import SamplingSettings, Study
+from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
+
+_COMMIT = 10  # characters shown of a revision, which is a hash
+
+
+@dataclass(frozen=True)
+class Fact:
+    """A name and its value, as they are shown; `title` is the whole where the value is shortened."""
+
+    name: str
+    value: str
+    title: str = ""
+
+
+@dataclass(frozen=True)
+class Underway:
+    """An asset that was begun and is not complete."""
+
+    asset: str
+    done: int  # responses
+    total: int | None  # None: not known yet
+    is_written: bool | None  # whether a process is at it now; None: it cannot be told, as on S3
+
+
+@dataclass(frozen=True)
+class Stale:
+    """An asset that the settings would make anew."""
+
+    asset: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the strip shows of a partition."""
+
+    key: Key
+    short: tuple[Fact, ...]
+    more: tuple[Fact, ...]
+    completed_at: float | None  # seconds since 1970, of the samples; None: they are not complete
+    run: str | None  # id of the Dagster run that completed the samples
+    stale: tuple[Stale, ...]
+    underway: tuple[Underway, ...]
+    is_judged: bool  # whether the study has the partition, so that its settings say what is stale
+
+
+def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:
+    """Read the manifests of a partition's current generations, and look for what is being made."""
+    partition = None if study is None else study.partitions.get("|".join(key))
+    manifests = _manifests(reader.store, key)
+    samples = manifests.get("samples")
+    short: tuple[Fact, ...] = ()
+    more: tuple[Fact, ...] = ()
+    if samples is not None:
+        provenance = SamplesProvenance.of(samples)
+        short, more = _short(provenance), _more(provenance, samples)
+    elif partition is not None:
+        sampling = partition.sampling
+        short = (
+            Fact("model", str(partition.model_settings.model_name)),
+            Fact("template", str(partition.task.template_type)),
+            *_drawing(sampling, sampling.seed),
+        )
+    return Facts(
+        key,
+        short,
+        more,
+        None if samples is None else samples.completed_at,
+        None if samples is None else dagster_run_of(samples),
+        _stale(reader.store, key, manifests, study),
+        underway(reader, key),
+        partition is not None,
+    )
+
+
+def _manifests(store: Store, key: Key) -> dict[str, Manifest]:
+    found = {}
+    for asset in (*GRID_ASSETS, *OPTIONAL):
+        if TABLES[asset].partitioned_by == ("dataset", "model"):
+            generation = store.current(asset, key)
+            if generation is not None:
+                found[asset] = generation.manifest()
+    return found
+
+
+def _short(made: SamplesProvenance) -> tuple[Fact, ...]:
+    model = Fact("model", made.model_name)
+    revision = () if made.model_revision is None else (
+        Fact("revision", made.model_revision[:_COMMIT], made.model_revision),
+    )  # fmt: skip
+    template = () if made.template_type is None else (Fact("template", made.template_type),)
+    if made.sampling is None:
+        return (model, *revision, *template, Fact("imported from", str(made.imported_from)))
+    return (model, *revision, *template, *_drawing(made.sampling, made.seed))
+
+
+def _drawing(sampling: SamplingSettings, seed: int | None) -> tuple[Fact, ...]:
+    greedy = not sampling.do_sample or sampling.temperature == 0
+    drawn = (Fact("temperature", "0 (greedy)"),) if greedy else (
+        Fact("temperature", f"{sampling.temperature:g}"),
+        Fact("top-p", f"{sampling.top_p:g}"),
+        *(() if sampling.top_k is None else (Fact("top-k", str(sampling.top_k)),)),
+    )  # fmt: skip
+    seeds = () if seed is None else (Fact("seed", str(seed)),)
+    return (*drawn, *seeds, Fact("max_length", str(sampling.max_length)))
+
+
+def _more(made: SamplesProvenance, manifest: Manifest) -> tuple[Fact, ...]:
+    """What one asks for now and then: every sampling setting, and what the responses were computed on and by."""
+    found: dict[str, Any] = {} if made.sampling is None else made.sampling.model_dump(exclude_defaults=True)
+    settings = [Fact(f"sampling.{name}", str(value)) for name, value in found.items()]
+    named = {
+        "backend": made.backend_type,
+        "engine": made.engine,
+        "dtype": made.torch_dtype,
+        "device": made.device,
+        "tokens a second": None if made.tokens_per_second is None else f"{made.tokens_per_second:.0f}",
+        "fingerprint": manifest.fingerprint,
+        "problems": manifest.inputs.get("problems"),
+    }
+    run = RunProvenance.of(manifest)
+    if run is not None:
+        named |= {
+            "onoff": run.onoff_version + (f" ({run.onoff_commit[:_COMMIT]})" if run.onoff_commit else ""),
+            "host": run.host,
+            "gpus": ", ".join(run.gpus) or None,
+            "packages": ", ".join(f"{name} {version}" for name, version in run.packages.items() if version) or None,
+        }
+    return (*settings, *(Fact(name, str(value)) for name, value in named.items() if value is not None))
+
+
+def _stale(store: Store, key: Key, manifests: Mapping[str, Manifest], study: Study | None) -> tuple[Stale, ...]:
+    """What would be made anew, in the order in which it would be; only the first reason of a chain tells the cause."""
+    if study is None or "|".join(key) not in study.partitions:
+        return _behind(manifests)
+    from onoff_core.grid.judging import StudyJudge
+
+    found = {
+        (asset, manifest.partition): Judged(
+            manifest.fingerprint, manifest.inputs, manifest.settings, is_imported(manifest)
+        )
+        for asset, manifest in manifests.items()
+    }
+    try:
+        judge = StudyJudge(replace(study, datasets={key[0]: study.datasets[key[0]]}), store)  # asks of this one alone
+        judged = judge.judge(found)
+    except OnoffError:  # such as a model's folder that is not on this machine: then nobody can tell
+        return _behind(manifests)
+    return tuple(
+        Stale(asset, said.reason or "the settings changed")
+        for asset in manifests
+        if (said := judged[asset, manifests[asset].partition]).is_stale
+    )
+
+
+def _behind(manifests: Mapping[str, Manifest]) -> tuple[Stale, ...]:
+    """What was made from something else than what is current."""
+    found = []
+    for asset, manifest in manifests.items():
+        followed = TABLES[asset].made_from[0]
+        source = manifests.get(followed)
+        if source is not None and manifest.inputs.get(followed) != source.fingerprint:
+            found.append(Stale(asset, f"made from former {followed}"))
+    return tuple(found)
+
+
+def underway(reader: Reader, key: Key) -> tuple[Underway, ...]:
+    """What was begun of a partition and is not complete, with the responses that are there of it."""
+    found = []
+    for asset in (*GRID_ASSETS, *OPTIONAL):
+        if asset == "statistics" or TABLES[asset].partitioned_by != ("dataset", "model"):
+            continue
+        current = reader.store.current(asset, key)
+        begun = [one for one in reader.store.generations(asset, key) if one.is_begun and not one.is_complete]
+        written = _is_written(reader.store, asset, key) if begun else None
+        newest = max(begun, key=lambda one: len(one.fragment_indices()), default=None)
+        if newest is None or (current is not None and written is False):
+            continue  # what an interrupted run of other settings left says nothing about what is shown
+        found.append(Underway(asset, *_counted(reader, newest), written))
+    return tuple(found)
+
+
+def _is_written(store: Store, asset: str, key: Key) -> bool | None:
+    if not store.files.locks:
+        return None
+    try:
+        return store.files.is_locked("/".join((asset, *key)))
+    except StoreError:  # a store that we may not write in: its locks cannot be tried
+        return None
+
+
+def _counted(reader: Reader, generation: Generation) -> tuple[int, int | None]:
+    """(responses there, responses in all)."""
+    indices = sorted(generation.fragment_indices())
+    if generation.asset != "samples":
+        samples = reader.store.current("samples", generation.partition)
+        if samples is None:
+            return 0, None
+        rows = {fragment.index: fragment.num_rows for fragment in samples.manifest().fragments}
+        return sum(rows.get(index, 0) for index in indices), sum(rows.values())
+    parts = [_problems_and_rows(reader, generation, index) for index in indices]
+    problems = reader.problems_of(generation)
+    if not parts or problems is None:
+        return sum(rows for _, rows in parts), None
+    each = parts[0][1] // max(1, parts[0][0])  # a part has all the responses of its problems
+    return sum(rows for _, rows in parts), each * problems.manifest().num_rows
+
+
+def _problems_and_rows(reader: Reader, generation: Generation, index: int) -> tuple[int, int]:
+    def read() -> tuple[int, int]:
+        column = generation.read_fragment(index, ["problem_id"])["problem_id"]
+        return len(pc.unique(column)), len(column)
+
+    return reader.kept(("part", generation.folder, index), read, lambda _: 100)

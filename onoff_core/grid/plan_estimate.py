@@ -1,0 +1,251 @@
+"""What is missing or stale would take: tokens, seconds, bytes, memory, from what was measured, or why that is unknown.
+
+Every number rests on runs that are in the store. A range goes from the lowest to the highest that they allow; where
+one run alone was measured there is no range, and its two ends are equal.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from onoff_core.grid.plan_measured import Measured, Measurements
+from onoff_core.grid.room import distributions_bytes
+from onoff_core.study import Partition
+
+
+@dataclass(frozen=True)
+class Range:
+    """From low to high."""
+
+    low: float
+    high: float
+
+    def __add__(self, other: "Range") -> "Range":
+        return Range(self.low + other.low, self.high + other.high)
+
+    def __mul__(self, other: "Range") -> "Range":
+        return Range(self.low * other.low, self.high * other.high)
+
+    def over(self, speed: "Range") -> "Range":
+        """Divided by a speed: the low end by the highest one."""
+        return Range(self.low / speed.high, self.high / speed.low)
+
+    @staticmethod
+    def of(value: float) -> "Range":
+        return Range(value, value)
+
+    @staticmethod
+    def across(values: Sequence[float]) -> "Range":
+        return Range(min(values), max(values))
+
+
+@dataclass(frozen=True)
+class Work:
+    """An asset of a partition that is to be made."""
+
+    asset: str
+    state: str  # missing, stale, partial
+    responses: int  # left to make
+    tokens_known: int | None = None  # to score, where the responses are there; None: they are to be drawn first
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Why something is not known."""
+
+    reason: str  # such as `no run of qwen3-8b`
+    asset: str | None = None  # that such a run would have made; None: the reason is a whole sentence
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What an asset would take. None: not known."""
+
+    work: Work
+    tokens: Range | None = None  # sampled or scored
+    seconds: Range | None = None
+    num_bytes: Range | None = None
+    memory: int | None = None  # bytes, the most that was seen
+    gpu_memory: int | None = None
+    basis: tuple[str, ...] = ()  # what the numbers rest on
+    unknown: tuple[Unknown, ...] = ()  # why there are none
+
+
+@dataclass(frozen=True)
+class PartitionEstimate:
+    """What a partition would take, asset by asset."""
+
+    partition: Partition
+    assets: tuple[Estimate, ...]
+    wrong: str | None = None  # why nothing can be said at all; None: something can
+
+    @property
+    def unknown(self) -> tuple[Unknown, ...]:
+        reasons = (reason for one in self.assets for reason in one.unknown)
+        return tuple(dict.fromkeys([Unknown(self.wrong)] if self.wrong else reasons))
+
+
+@dataclass
+class _Notes:
+    basis: list[str] = field(default_factory=list)
+    unknown: list[Unknown] = field(default_factory=list)
+
+
+def estimate(partition: Partition, works: Sequence[Work], measured: Measurements) -> PartitionEstimate:
+    return PartitionEstimate(partition, tuple(_estimate(partition, work, measured) for work in works))
+
+
+def total(ranges: Iterable[Range | None]) -> Range:
+    """The sum of those that are known."""
+    found = Range(0, 0)
+    for one in ranges:
+        found = found if one is None else found + one
+    return found
+
+
+def _estimate(partition: Partition, work: Work, measured: Measurements) -> Estimate:
+    notes = _Notes()
+    if work.responses == 0:
+        return Estimate(work, tokens=Range(0, 0), seconds=Range(0, 0), num_bytes=Range(0, 0))
+    runs = measured.of(work.asset)
+    mine = [one for one in runs if one.model == partition.model]
+    tokens = _tokens(partition, work, measured, mine, notes)
+    seconds = _seconds(partition, work, tokens, mine, runs, notes)
+    return Estimate(
+        work,
+        tokens=tokens,
+        seconds=seconds,
+        num_bytes=_bytes(partition, work, tokens, mine, runs),
+        memory=max((m for one in mine if (m := one.costs.peak_memory_bytes) is not None), default=None),
+        gpu_memory=max((m for one in mine if (m := one.costs.peak_gpu_memory_bytes) is not None), default=None),
+        basis=tuple(notes.basis),
+        unknown=tuple(notes.unknown),
+    )
+
+
+def _tokens(
+    partition: Partition, work: Work, measured: Measurements, mine: Sequence[Measured], notes: _Notes
+) -> Range | None:
+    """None: not known, or an asset of which there are none."""
+    if work.asset in ("rewards", "statistics"):
+        return None
+    if work.asset in ("samples", "token_distributions", "cross_scores"):
+        if work.tokens_known is not None:
+            return Range.of(work.tokens_known)
+        length = _length(partition, measured, notes)
+        return None if length is None else length * Range.of(work.responses)
+    rates = [_each(one, one.costs.tokens) for one in mine if one.costs.tokens]
+    found = [rate for rate in rates if rate is not None]
+    return Range.across(found) * Range.of(work.responses) if found else None
+
+
+def _length(partition: Partition, measured: Measurements, notes: _Notes) -> Range | None:
+    """Tokens of a response: of this partition's own responses, else of the model's on other data sets, else of other
+    models' on this one.
+    """
+    longest = partition.sampling.max_length
+    own = measured.lengths(partition.dataset, partition.model)
+    if own is not None:
+        low, high = own.mean(longest)
+        notes.basis.append(f"lengths: {len(own.num_tokens):,} responses of {partition.key}")
+        return Range(low, high)
+    for what, keys in (
+        (
+            f"{partition.model} on",
+            [key for key in measured.sampled() if key[1] == partition.model],
+        ),
+        (
+            f"other models on {partition.dataset}:",
+            [key for key in measured.sampled() if key[0] == partition.dataset],
+        ),
+    ):
+        means = [of.mean(longest) for key in keys if (of := measured.lengths(*key)) is not None]
+        if means:
+            other = [key[0] if key[1] == partition.model else key[1] for key in keys]
+            notes.basis.append(f"lengths: {what} {', '.join(other)}")
+            return Range(min(low for low, _ in means), max(high for _, high in means))
+    return None  # then there is no run that made samples of this model either, which is what is said
+
+
+def _seconds(
+    partition: Partition,
+    work: Work,
+    tokens: Range | None,
+    mine: Sequence[Measured],
+    runs: Sequence[Measured],
+    notes: _Notes,
+) -> Range | None:
+    if work.asset in ("samples", "token_distributions", "cross_scores"):
+        speeds = _known(mine, lambda one: _ratio(one.costs.tokens, one.costs.work_seconds))
+        if not speeds:
+            notes.unknown.append(Unknown(f"no run of {partition.model}", work.asset))
+            return None
+        _tell(notes, work.asset, mine)
+        if tokens is None:
+            return None
+        return tokens.over(Range.across(speeds)) + _other(mine)
+    usual = mine if work.asset not in ("rewards", "statistics") else (mine or runs)
+    each = _known(usual, lambda one: _each(one, one.costs.work_seconds))
+    if not each:
+        of = "" if work.asset in ("rewards", "statistics") else f" of {partition.model}"
+        notes.unknown.append(Unknown(f"no run{of}", work.asset))
+        return None
+    _tell(notes, work.asset, usual)
+    return Range.across(each) * Range.of(work.responses) + _other(usual)
+
+
+def _tell(notes: _Notes, asset: str, runs: Sequence[Measured]) -> None:
+    probed = sum(one.is_probe for one in runs)
+    count = f"{len(runs) - probed} run{'s' if len(runs) - probed != 1 else ''}" if len(runs) > probed else ""
+    also = "a probe" if probed == 1 else f"{probed} probes"
+    told = " and ".join(part for part in (count, also if probed else "") if part)
+    places = ", ".join(dict.fromkeys(one.costs.place for one in runs))
+    notes.basis.append(f"speed of {asset}: {told} on {places}")
+
+
+def _other(runs: Sequence[Measured]) -> Range:
+    """Seconds of a run besides its work."""
+    found = _known(runs, lambda one: one.costs.other_seconds)
+    return Range.across(found) if found else Range(0, 0)
+
+
+def _bytes(
+    partition: Partition, work: Work, tokens: Range | None, mine: Sequence[Measured], runs: Sequence[Measured]
+) -> Range | None:
+    if work.asset == "token_distributions":
+        if tokens is None:
+            return None
+        top_k = partition.distribution.top_k
+        alike = [one for one in mine if one.costs.top_k == top_k]
+        if top_k is not None and not alike:  # a row of so many alternatives takes about as much for any model
+            alike = [one for one in runs if one.costs.top_k == top_k]
+        rates = _known(alike, lambda one: _ratio(one.costs.num_bytes, one.costs.num_rows))
+        if rates:
+            return tokens * Range.across(rates)
+        # Before compression; it is known only where the size of the vocabulary does not matter.
+        return None if top_k is None else Range(0, distributions_bytes(round(tokens.high), top_k, 0))
+    if tokens is not None:
+        rates = _known(mine or runs, lambda one: _ratio(one.costs.num_bytes, _all_tokens(one)))
+        if rates:
+            return tokens * Range.across(rates)
+    each = _known(mine or runs, lambda one: _each(one, one.costs.num_bytes, whole=True))
+    return Range.across(each) * Range.of(work.responses) if each else None
+
+
+def _all_tokens(one: Measured) -> int | None:
+    """Of the whole generation; None where its last attempt made a part of it."""
+    return one.costs.tokens if one.costs.whole else None
+
+
+def _each(one: Measured, value: float | None, *, whole: bool = False) -> float | None:
+    """A response's share of what the whole took; None where a part alone was made in the time that was measured."""
+    if not whole and not one.costs.whole:
+        return None
+    return _ratio(value, one.num_responses)
+
+
+def _ratio(value: float | None, count: float | None) -> float | None:
+    return value / count if value is not None and count else None
+
+
+def _known(runs: Iterable[Measured], of: Callable[[Measured], float | None]) -> list[float]:
+    return [value for one in runs if (value := of(one)) is not None and value > 0]

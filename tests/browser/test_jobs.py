@@ -1,0 +1,193 @@
+"""What a reader comes for, job by job, in a real browser over one served store."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.browser import served
+from onoff_core.store import Store
+from onoff_core.store.notes import Notes
+from tests.browser import jobs_store
+from tests.browser.jobs_store import GOOD, PARTING, TRIED, WRONG
+from tests.browser.test_chromium import bars, go, wait_for_bars
+
+P0 = {"dataset": "d", "model": "m", "problem": "p0", "sample": 0}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return jobs_store.make(tmp_path_factory.mktemp("jobs"))
+
+
+@pytest.fixture(scope="module")
+def server(store: Store) -> Iterator[str]:
+    with served(store) as address:
+        yield address
+
+
+def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, server: str) -> None:
+    go(tab, server, "problem", **P0)
+    tab.get_by_text("a right and a wrong one").wait_for()
+    go(tab, server, "response", **P0, status="wrong")
+    tab.locator("#t3").click()
+    wait_for_bars(tab, 3)
+    tab.locator("#measure").select_option("rank")
+    tab.get_by_text("Lens: what a sampler").click()
+    tab.wait_for_url(re.compile("lens=0.6"))
+    asked = {**P0, "token": 3, "status": "wrong", "colour": "rank", "lens": "0.6%2C0.95%2C0"}
+    for page in ("Tokens", "Notes", "Response"):
+        tab.get_by_role("link", name=page, exact=True).click()
+        tab.wait_for_url(re.compile(f"/{page.lower()}\\?" + "".join(f"(?=.*{k}={v})" for k, v in asked.items())))
+    tab.reload()
+    wait_for_bars(tab, 3)
+    assert tab.locator("#measure").input_value() == "rank"
+    assert tab.locator("#bars .g2").count() > 0  # the lens is on
+    tab.locator("#tokens").focus()
+    tab.keyboard.press("ArrowRight")
+    wait_for_bars(tab, 4)
+    tab.go_back()
+    tab.wait_for_url(re.compile("/notes"))
+    assert tab.faults == []
+
+
+def test_the_strip_says_settings_prompt_and_its_tokens(tab: Any, server: str) -> None:
+    for page in ("response", "problem", "tokens", "side_by_side"):
+        go(tab, server, page, **P0)
+        line = tab.locator("#facts .line").first
+        line.wait_for()
+        text = line.inner_text()
+        for part in ("synthetic", "chatml", "0.6", "0.95", "seed 0", "4096", "made"):
+            assert part in text, (page, part)
+        assert line.locator("a").first.get_attribute("href") == f"http://127.0.0.1:3000/runs/{jobs_store.RUN}"
+    go(tab, server, "response", **P0)
+    tab.locator("#facts summary").click()
+    blocks = tab.locator("#facts pre").all_inner_texts()
+    assert blocks == ["What is $\\frac{2}{1}$?", "1:⟨U+0000⟩"]
+
+
+def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: Store) -> None:
+    generation = store.generation("samples", ("d", "going"), "9" * 16)
+    with store.writing(generation):
+        go(tab, server, "response", dataset="d", model="going")
+        tab.get_by_text("samples running: 8 of 16 responses").wait_for()
+        tab.locator("#tokens .t").first.wait_for()  # what is there can be read
+        jobs_store.write_unfinished(store, 3)
+        tab.get_by_text("samples running: 12 of 16 responses").wait_for()
+        jobs_store.finish(store)
+    tab.get_by_text("complete", exact=True).wait_for()
+    tab.get_by_text("16 in all").wait_for()
+
+
+def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) -> None:
+    go(tab, server, "response", **P0)
+    tab.locator(f"#t{PARTING}.branch").click()
+    wait_for_bars(tab, PARTING)
+    row = tab.locator("#branches tr", has_text="then")
+    assert f"{GOOD} of {TRIED} right" in row.inner_text()
+    assert "26 % to 62 %" in row.inner_text()
+    row.locator("button").click()
+    tab.locator("#branches details").first.wait_for()
+    assert tab.locator("#branches details").count() == TRIED
+    tab.locator("#branches summary").first.click()
+    assert "so the answer is 2" in tab.locator("#branches pre").first.inner_text()
+    tab.wait_for_url(re.compile("branch="))
+    assert tab.locator("#values").is_visible()
+    go(tab, server, "response", dataset="d", model="other", problem="p0", sample=0, token=PARTING)
+    wait_for_bars(tab, PARTING)
+    assert tab.locator("#branches").count() + tab.locator("#values:visible").count() == 0
+
+
+def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> None:
+    go(tab, server, "compare", dataset="d", model="m", other="other")
+    flips = tab.locator("table", has=tab.locator("caption", has_text="Problems that flip"))
+    flips.locator("a", has_text="p0").click()
+    tab.locator("#pair .sel").first.wait_for()
+    picked = tab.locator("#pair .sel").evaluate_all(
+        "all => all.map((e) => [e.dataset.side, e.dataset.i, e.textContent])"
+    )
+    assert picked == [["left", str(PARTING), " let"], ["right", str(PARTING), " then"]]
+    assert tab.locator("#pair .title").all_inner_texts()[1:] == ["m, sample 0: wrong", "other, sample 0: correct"]
+    tab.locator("#bars caption", has_text=f"token {PARTING}: ·then").wait_for()
+    tab.get_by_text("one text, as other sees it too").click()
+    tab.locator(f"#t{PARTING}.above").wait_for()
+    assert tab.locator("#tokens .above").count() == 1
+    tab.locator(f"#t{PARTING}").click()
+    tab.locator("#table", has_text="-2.2000").wait_for()
+
+
+def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: str) -> None:
+    go(tab, server, "response", **P0, token=1)
+    wait_for_bars(tab, 1)
+    shown = [(row[1].removeprefix("▶ "), row[4]) for row in bars(tab)[:5]]
+    tab.locator("#t4").click()
+    wait_for_bars(tab, 4)
+    before = tab.locator("#t4").bounding_box()
+    tab.locator("#t1").hover()
+    tab.locator("#tip .row5").nth(4).wait_for()
+    rows = [
+        (row.locator(".label5").inner_text(), row.locator(".p5").inner_text()) for row in tab.locator(".row5").all()
+    ]
+    assert [(label, pytest.approx(float(p), abs=2e-4)) for label, p in shown] == [(a, float(b)) for a, b in rows]
+    assert tab.locator("#t4").bounding_box() == before
+    wait_for_bars(tab, 4)  # what was clicked stays
+
+
+def test_the_first_key_leads_to_the_tokens_and_a_sheet_has_all_keys(tab: Any, server: str) -> None:
+    go(tab, server, "response", **P0)
+    tab.locator("#tokens .t").first.wait_for()
+    tab.keyboard.press("Tab")
+    tab.keyboard.press("Enter")
+    tab.keyboard.press("ArrowRight")
+    wait_for_bars(tab, 0)
+    tab.keyboard.press("?")
+    assert "copy the response" in tab.get_by_role("dialog").inner_text()
+    tab.keyboard.press("Escape")
+    assert tab.get_by_role("dialog").count() == 0
+
+
+def test_what_is_shown_can_be_taken_away(tab: Any, server: str, tmp_path: Path) -> None:
+    tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    go(tab, server, "response", **P0, token=2)
+    wait_for_bars(tab, 2)
+    tab.locator("#tokens").focus()
+    tab.keyboard.press("c")
+    tab.get_by_text("response copied").wait_for()
+    assert tab.evaluate("navigator.clipboard.readText()") == WRONG
+    tab.keyboard.press("l")
+    tab.get_by_text("link to token 2 copied").wait_for()
+    assert tab.evaluate("navigator.clipboard.readText()") == tab.url
+    for label, wanted in ((".csv", "position,text,mark,entropy,surprisal,rank,excess"), (".html", "so the answer")):
+        tab.locator(".menu summary").click()
+        with tab.expect_download() as download:
+            tab.locator(".choices button", has_text=label).click()
+        download.value.save_as(tmp_path / "file")
+        content = (tmp_path / "file").read_text()
+        assert wanted in re.sub("<[^>]*>", "", content)
+        assert "<script" not in content
+
+
+def test_a_note_is_kept_listed_and_taken_away(tab: Any, server: str, store: Store) -> None:
+    go(tab, server, "response", **P0, token=PARTING)
+    wait_for_bars(tab, PARTING)
+    tab.keyboard.press("s")
+    tab.get_by_text("★ starred").wait_for()
+    tab.get_by_text("✎ note").click()
+    tab.get_by_text("the token that is picked").click()
+    tab.get_by_label("Comment").fill("here it goes wrong <b>")
+    tab.get_by_text("keep the note").click()
+    tab.locator(f"#t{PARTING}.noted").wait_for()
+    kept = {note.position: note for note in Notes(store.files).of_partition(("d", "m"))}
+    assert kept[None].star
+    assert (kept[PARTING].comment, kept[PARTING].excerpt) == ("here it goes wrong <b>", "·let")
+    tab.get_by_role("link", name="Notes", exact=True).click()
+    row = tab.locator("#table tr", has_text="here it goes wrong <b>")
+    row.locator("a").click()
+    wait_for_bars(tab, PARTING)
+    tab.get_by_role("button", name="remove").click()
+    tab.locator(f"#t{PARTING}.noted").wait_for(state="detached")
+    assert [note.position for note in Notes(store.files).of_partition(("d", "m"))] == [None]
+    assert json.loads((Path(store.root) / "samples/d/m/current.json").read_text())["fingerprint"] == "a" * 16

@@ -1,0 +1,50 @@
+"""A response's page opened from the disk in a real browser: a token is clicked, and nothing is asked of anybody."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from onoff_core.cli.main import main
+from onoff_core.frames import open_study
+from tests.browser.conftest import chromium, tab  # noqa: F401  (fixtures)
+from tests.report.making import FIRST, WRONG
+
+
+def test_a_click_from_the_disk_and_in_a_notebooks_frame(
+    tab: Any,  # noqa: F811
+    made_study: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(made_study)
+    assert main(["report", "--partitions", FIRST, "--output", str(tmp_path / "report")]) == 0
+    asked: list[str] = []
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.on("console", lambda message: message.type in ("error", "warning") and tab.faults.append(message.text))
+    tab.goto((tmp_path / "report" / "index.html").as_uri())
+    tab.get_by_role("link", name=re.compile("sample 1")).click()
+    assert tab.locator("#tokens").inner_text().startswith(WRONG)
+    tab.locator("#t3").click()
+    tab.locator("#bars caption", has_text=re.compile(r"^token 3:")).wait_for()
+    assert tab.locator("#bars tbody tr.chosen td").nth(2).inner_text() == str(ord(WRONG[3]))
+    assert tab.locator("#bars tbody tr").count() == 5 + 1 + 1  # stored, the drawn one outside of them, all others
+    tab.wait_for_url(re.compile(r"#token=3$"))
+    tab.keyboard.press("ArrowRight")
+    tab.locator("#bars caption", has_text=re.compile(r"^token 4:")).wait_for()
+    tab.reload()  # the link names the token
+    tab.locator("#bars caption", has_text=re.compile(r"^token 4:")).wait_for()
+    for scheme in ("light", "dark"):
+        tab.locator("#theme").click()
+        assert tab.evaluate("document.documentElement.style.colorScheme") == scheme
+    assert {url.partition(":")[0] for url in asked} == {"file"}
+    study = open_study()
+    view = study.view(FIRST, study.problems("sums")["problem_id"][0].as_py(), 1)
+    (tmp_path / "notebook.html").write_text(f"<!doctype html><body>{view._repr_html_()}</body>")
+    tab.goto((tmp_path / "notebook.html").as_uri())
+    frame = tab.frame_locator("iframe")
+    frame.locator("#t2").click()
+    frame.locator("#bars caption", has_text=re.compile(r"^token 2:")).wait_for()
+    assert tab.title() == ""
+    assert tab.faults == []

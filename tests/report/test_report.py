@@ -1,0 +1,311 @@
+"""The folder that `onoff report` writes: its numbers are the store's, its text is text, and what is missing is said."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from onoff_assets.browser.components import token_view
+from onoff_assets.report import embedding
+from onoff_assets.report.choosing import choose_two, named_responses
+from onoff_assets.report.gathering import gather, named_partitions
+from onoff_assets.report.tables import latex
+from onoff_core.cli.main import main
+from onoff_core.errors import ExchangeError, PartitionError
+from onoff_core.frames import open_study
+from onoff_core.store import Store
+from tests.report.making import FIRST, SECOND, WRONG
+
+
+@pytest.fixture(scope="module")
+def report(made_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("out") / "report"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(made_study)
+        assert main(["report", "--partitions", f"{FIRST},{SECOND}", "--output", str(output)]) == 0
+    return output
+
+
+class Page(HTMLParser):
+    """What a browser would take for markup: elements with their attributes, and the scripts' texts."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text, self.within = "", ""
+        self.data: dict[str, str] = {}
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.within = dict(attrs).get("id") or tag
+
+    def handle_endtag(self, tag: str) -> None:
+        self.within = ""
+
+    def handle_data(self, data: str) -> None:
+        self.data[self.within] = self.data.get(self.within, "") + data
+        self.text += data
+
+
+def pages(report: Path) -> list[Path]:
+    return [report / "index.html", *sorted((report / "responses").iterdir())]
+
+
+def test_the_table_has_the_stores_numbers(report: Path, made_study: Path) -> None:
+    study = open_study(made_study)
+    rows = {f"{row['dataset']}|{row['model']}": row for row in csv.DictReader((report / "table.csv").open())}
+    for key in (FIRST, SECOND):
+        stored = study.statistics(key).to_pylist()[0]
+        for name in ("accuracy", "interval_low", "interval_high", "same_problems_low", "mean_num_tokens"):
+            assert float(rows[key][name]) == stored[name], name
+        ends = f"[{100 * stored['interval_low']:.1f}, {100 * stored['interval_high']:.1f}]"
+        assert f"{100 * stored['accuracy']:.1f}{ends}" in Page((report / "index.html").read_text()).text
+        assert f"& {100 * stored['accuracy']:.1f} &" in (report / "table.tex").read_text()
+        assert f"{{\\scriptsize {ends}}}" in (report / "table.tex").read_text()
+    at_k = list(csv.DictReader((report / "at_k.csv").open()))
+    stored = study.statistics(FIRST).to_pylist()[0]
+    assert [float(row["estimate"]) for row in at_k if (row["model"], row["statistic"]) == ("first", "pass_at_k")] == [
+        one["estimate"] for one in stored["pass_at_k"]
+    ]
+
+
+def test_latex_of_names_sets_exactly_them(report: Path) -> None:
+    table = (report / "table.tex").read_text()
+    assert "second\\_one" in table
+    assert table.count("\\toprule") == table.count("\\bottomrule") == 1
+    body = table.partition("\\midrule")[2].partition("\\bottomrule")[0]
+    columns = re.search(r"begin\{tabular\}\{(\w+)\}", table)
+    assert columns is not None
+    assert {line.count("&") for line in body.splitlines() if "\\\\" in line} == {len(columns[1]) - 1}
+    assert latex("a_b & 5% of $x^2 {#} \\ ~\n") == (
+        "a\\_b \\& 5\\% of \\$x\\textasciicircum{}2 \\{\\#\\} \\textbackslash{} \\textasciitilde{} "
+    )
+
+
+def test_the_methods_name_every_setting_and_version(report: Path, made_study: Path) -> None:
+    text = (report / "methods.txt").read_text()
+    study = open_study(made_study)
+    run = study.store.require("rewards", ("sums", "first")).manifest().facts["run"]["packages"]
+    for word in (
+        "sums (3 problems, content ", "first (fake", "4 responses were drawn per problem at temperature 0.7",
+        "top-p 0.95", "without top-k truncation", "at most 60 tokens", "seed 7", "the template chatml", "\\boxed{}",
+        "math_verify",
+        f"math-verify {run['math-verify']}", "the 5 most probable tokens", "onoff 0.1.0", "Gaffke",
+    ):  # fmt: skip
+        assert word in text, word
+    assert "methods.tex" in (report / "index.html").read_text()
+    assert str(made_study) not in "".join(page.read_text() for page in pages(report))  # no path of this machine
+
+
+def test_settings_that_differ_are_said_of_whom(
+    made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onoff_assets.report.methods import methods
+
+    gathered = gather(open_study(made_study), [FIRST, SECOND])
+    manifest = gathered.there[1].manifests["samples"]
+    monkeypatch.setitem(manifest.settings["task"], "template_type", "simple")
+    said = methods(gathered.there)
+    assert f"Of {FIRST}: prompts follow the template chatml." in said
+    assert f"Of {SECOND}: prompts follow the template simple." in said
+
+
+def test_a_right_and_a_wrong_response_are_shown(report: Path, made_study: Path) -> None:
+    """Of the problem with two right of four: samples 0 and 1 of the first model."""
+    gathered = gather(open_study(made_study), [FIRST, SECOND])
+    first = [(one.problem_id, one.sample_index) for one in choose_two(gathered.there[0])]
+    problem = gathered.there[0].responses.problem_ids[0]
+    assert first == [(problem, 0), (problem, 1)]
+    text = Page((report / "index.html").read_text()).text
+    assert f"{FIRST}, problem {problem}, sample 0" in text
+    assert "nearest to one half" in text
+    assert len(pages(report)) == 5
+
+
+def test_every_page_is_small_closed_and_asks_nobody(report: Path) -> None:
+    for path in pages(report):
+        text = path.read_text()
+        assert len(text.encode()) < 5_000_000
+        page = Page(text)
+        policy = next(a["content"] for tag, a in page.elements if a.get("http-equiv") == "Content-Security-Policy")
+        assert policy is not None
+        assert policy.startswith("default-src 'none'; script-src 'sha256-")
+        assert "unsafe" not in policy
+        for tag, attributes in page.elements:
+            assert tag not in ("link", "iframe", "img", "base", "form"), tag
+            assert not any(name.startswith("on") or name == "style" or name == "src" for name in attributes), attributes
+            href = attributes.get("href") or ""
+            assert ":" not in href, href
+            if href:
+                assert (path.parent / href).is_file(), href
+
+
+def test_a_response_stays_text(report: Path, made_study: Path) -> None:
+    """The wrong response holds a script, and the question a tag: no page has an element of them."""
+    path = next(path for path in pages(report) if path.name.startswith("2-"))
+    page = Page(path.read_text())
+    assert [tag for tag, _ in page.elements].count("script") == 2  # ours, and the data
+    assert "b" not in [tag for tag, _ in page.elements]
+    assert "What is 4 + 7? <b>" in page.text
+    assert "".join(json.loads(page.data["response"])["content"]["text"]).startswith(WRONG)
+    assert "<script>alert" not in path.read_text()
+
+
+def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
+    """What is packed into a page is, unpacked, what the browser's bars show of the same token."""
+    from onoff_assets.browser.bars import as_payload, bars_of
+    from onoff_assets.browser.reading import Reader
+
+    reader = Reader(open_study(made_study).store)
+    responses = reader.responses(("sums", "first"))
+    sample = reader.sample(responses, responses.problem_ids[0], 0)
+    vocabulary = reader.vocabulary("first")
+    assert vocabulary is not None
+    page = next(path for path in pages(report) if path.name.startswith("1-"))
+    told = json.loads(Page(page.read_text()).data["response"])
+    for at in range(len(sample.token_ids)):
+        distribution = reader.distribution(reader.distributions(responses), responses, sample, at)
+        expected = as_payload(bars_of(distribution, vocabulary.label, 20), "", "", None)["rows"]
+        title, note, chosen, packed = told["alternatives"]["tokens"][at]
+        rows = [packed[i : i + 3] for i in range(0, len(packed), 3)]
+        labels = [told["alternatives"]["labels"][row[0]] for row in rows]
+        assert [[*label, row[1] or None] for label, row in zip(labels, rows, strict=True)] == [
+            row[:3] for row in expected
+        ]
+        assert [row[2] / 1e6 for row in rows] == [row[3] for row in expected]
+        assert [number == chosen for number in range(len(rows))] == [row[4] for row in expected]
+        assert title == f"token {at}: {vocabulary.label(sample.token_ids[at])}"
+        assert f"rank {distribution.rank}" in note
+
+
+def test_one_response_is_one_file(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made_study)
+    problem = open_study().problems("sums")["problem_id"][0].as_py()
+    output = tmp_path / "one.html"
+    assert main(["report", "--partitions", FIRST, "--responses", f"{problem}#1", "--output", str(output)]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["one.html"]
+    page = Page(output.read_text())
+    assert f"{FIRST}, problem {problem}, sample 1" in page.text
+    assert not any(attributes.get("href") for _, attributes in page.elements)
+
+
+def test_a_second_report_replaces_the_first(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(made_study)
+    output = tmp_path / "report"
+    assert main(["report", "--output", str(output)]) == 0
+    assert main(["report", "--partitions", FIRST, "--output", str(output)]) == 0
+    assert len(list((output / "responses").iterdir())) == 2
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "thesis.tex").write_text("mine")
+    assert main(["report", "--output", str(tmp_path / "own")]) == 1
+    assert [path.name for path in (tmp_path / "own").iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--partitions", "sums|frist"], "there is no 'sums|frist'; did you mean 'sums|first'"),
+        (["--partitions", ","], "--partitions names none"),
+        (["--responses", "nope#0"], "has no problem 'nope'"),
+        (["--responses", "q0"], "write problem#sample"),
+        (["--responses", "q0#0", "--partitions", FIRST, "--output", "x/y.html"], "no problem 'q0'"),
+        (["--output", "one.html"], "a file has one response"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_a_sentence(
+    made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    options: list[str], says: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(made_study)
+    asked = options if "--output" in options else [*options, "--output", str(tmp_path / "out")]
+    assert main(["report", *asked]) == 1
+    assert says in capsys.readouterr().err
+
+
+def test_what_is_missing_or_stale_is_said(
+    made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (made_study / "onoff.yaml").read_text().replace("path: store", f"path: {made_study / 'store'}")
+    third = "models:\n  third: {model_name: fake, backend_type: fake}"
+    (tmp_path / "onoff.yaml").write_text(text.replace("temperature: 0.7", "temperature: 0.9").replace("models:", third))
+    (tmp_path / "sums.csv").write_text((made_study / "sums.csv").read_text())
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "--output", "report"]) == 0
+    out, shown = capsys.readouterr().out, Page((tmp_path / "report" / "index.html").read_text()).text
+    stale = "samples and what is made from them are stale: sampling.temperature is 0.9, was 0.7"
+    assert stale in out
+    assert stale in shown
+    assert f"% {stale}" in (tmp_path / "report" / "table.tex").read_text()
+    assert "sums|third: of these there are no statistics yet" in shown
+    assert "--partition 'sums|third'" in out
+    assert main(["report", "--partitions", "sums|third", "--output", "none"]) == 1
+    assert "none of the partitions has statistics" in capsys.readouterr().err
+    assert not (tmp_path / "none").exists()
+
+
+def test_a_page_has_fewer_alternatives_where_it_would_be_too_long() -> None:
+    asked: list[int] = []
+
+    def build(shown: int) -> str:
+        asked.append(shown)
+        return "x" * (1_000_000 * (1 + shown))
+
+    page, shown = embedding.fewer_until_it_fits(build, 20, "it")
+    assert (len(page), shown, asked) == (4_000_000, 3, [20, 10, 5, 3])
+    with pytest.raises(ExchangeError, match="over 5 MB"):
+        embedding.fewer_until_it_fits(lambda shown: "x" * 5_000_000, 20, "it")
+
+
+def test_the_components_are_wrapped_whole() -> None:
+    """Their one default export becomes a value; a second one, or an import, would be refused."""
+    for name in ("token_view", "bar_view"):
+        assert re.search(r"^export", embedding.component_script(name), re.MULTILINE) is None
+    assert "writeAddress" in embedding.component_script("token_view")
+    assert token_view.payload([], token_view.Overlay([], None, None))
+
+
+def test_named_responses_may_have_commas() -> None:
+    assert named_responses("a,b#1,c#22") == [("a,b", 1), ("c", 22)]
+    for wrong in ("a", "a#", "#1", "a#1,b", ""):
+        with pytest.raises(PartitionError):
+            named_responses(wrong)
+
+
+def test_without_names_it_is_every_partition(made_study: Path) -> None:
+    assert named_partitions(open_study(made_study), None) == [FIRST, SECOND]
+    assert named_partitions(open_study(made_study / "store"), None) == [FIRST, SECOND]
+    assert named_partitions(open_study(made_study), f" {SECOND} , {SECOND}") == [SECOND]
+
+
+def test_a_notebook_shows_a_response_in_a_frame(made_study: Path) -> None:
+    study = open_study(made_study)
+    problem = study.problems("sums")["problem_id"][0].as_py()
+    shown = study.view(FIRST, problem, 1, token=2, theme="dark")
+    frame = Page(shown._repr_html_())
+    ((tag, attributes),) = frame.elements
+    assert (tag, attributes["sandbox"]) == ("iframe", "allow-scripts allow-downloads")
+    assert attributes["srcdoc"] == shown.page
+    told = json.loads(Page(shown.page).data["response"])
+    assert (told["opened"], told["theme"], told["address"]) == (2, "dark", False)
+
+
+def test_a_partition_without_distributions_is_coloured_by_surprisal(made_study: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(made_study / "store", tmp_path / "store")
+    shutil.rmtree(tmp_path / "store" / "token_distributions")
+    store = Store(str(tmp_path / "store"))
+    from onoff_assets.browser.reading import Reader
+    from onoff_assets.report.response_page import response_page, tokens_of
+
+    reader = Reader(store)
+    responses = reader.responses(("sums", "first"))
+    page = Page(response_page(tokens_of(reader, responses, responses.problem_ids[0], 0)))
+    assert "There are no token distributions of this response" in page.text
+    told = json.loads(page.data["response"])
+    assert [measure["name"] for measure in told["content"]["measures"]] == ["surprisal"]
+    assert told["alternatives"] is None
