@@ -26,6 +26,7 @@ from onoff_core.study.settings import (
     StatisticsSettings,
     StoreSettings,
     SwitchSettings,
+    UntilSettings,
 )
 from onoff_core.study.study import (
     Judge,
@@ -80,6 +81,7 @@ __all__ = [
     "TemplateType",
     "Thinking",
     "ThinkingTags",
+    "UntilSettings",
     "find_config",
     "load_study",
     "parse_study",

@@ -114,6 +114,20 @@ NO_TRUNCATION = 2**31 - 1  # a top_k that leaves every vocabulary whole
 MODEL_DEFAULTS = ("do_sample", "temperature", "top_k", "top_p")  # what a generation_config.json decides
 
 
+class UntilSettings(Section):
+    """Draw until the accuracy on these problems is known well enough, in place of a number of responses."""
+
+    half_width: Annotated[Real, Field(gt=0, lt=0.5)]  # of the accuracy's 95 % interval: 0.02 is plus or minus 2 points
+    most: Annotated[Count, Field(ge=2)] = 256  # responses per problem; it stops there in any case
+    least: Annotated[Count, Field(ge=2)] = 8  # responses per problem before the interval is looked at
+
+    @model_validator(mode="after")
+    def _least_is_no_more_than_most(self) -> "UntilSettings":
+        if self.least > self.most:
+            raise ValueError(f"least is {self.least} and most is {self.most}; least may be most at the largest")
+        return self
+
+
 class SamplingSettings(Section):
     """How responses are drawn."""
 
@@ -132,8 +146,24 @@ class SamplingSettings(Section):
 
     # model: what is not set of MODEL_DEFAULTS is taken from the model's generation_config.json; null: ours
     generation_defaults: Literal["model"] | None = None
+    until: UntilSettings | None = None  # as many responses as this needs, in place of num_samples; null: num_samples
 
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"generation_defaults", "thinking_budget"})
+    ADDED_LATER: ClassVar[frozenset[str]] = frozenset({"generation_defaults", "thinking_budget", "until"})
+
+    @model_validator(mode="after")
+    def _until_decides_how_many(self) -> "SamplingSettings":
+        if self.until is None:
+            return self
+        if "num_samples" in self.model_fields_set:
+            raise ValueError("until and num_samples both say how many responses are drawn; keep one")
+        if self.greedy:
+            raise ValueError("until needs responses that differ, and greedy ones are all the same; leave one out")
+        return self
+
+    @property
+    def most_samples(self) -> int:
+        """The most responses that a problem may get."""
+        return self.num_samples if self.until is None else self.until.most
 
     @property
     def left_to_model(self) -> tuple[str, ...]:
