@@ -123,7 +123,8 @@ class Responses:
         return [str(value) for value in pc.unique(self.table["problem_id"]).to_pylist()]
 
     def of_problem(self, problem_id: str) -> pa.Table:
-        return self.table.filter(pc.equal(self.table["problem_id"], problem_id))
+        """By sample index, whichever fragments they are in."""
+        return self.table.filter(pc.equal(self.table["problem_id"], problem_id)).sort_by("sample_index")
 
     def fragment_of(self, problem_id: str, sample_index: int) -> int:
         rows = self.of_problem(problem_id)
