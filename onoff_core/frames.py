@@ -297,7 +297,7 @@ class OpenStudy:
             return {}
         own = [table.name for table in TABLES.values() if table.partitioned_by == _GRID]
         found = {name: self.store.current(name, names) for name in own}
-        judged = {
+        judged: dict[tuple[str, tuple[str, ...]], Judged] = {
             (name, names): _judged(generation.manifest())
             for name, generation in found.items()
             if generation is not None
