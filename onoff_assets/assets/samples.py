@@ -52,6 +52,10 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
                     "seed": how.seed,
                     "model revision": how.model_revision,
                     "engine": how.engine,
+                    "responses drawn": how.rows_drawn,
+                    "responses taken over": how.rows_taken_over or None,
+                    "responses gone on with": how.rows_continued or None,
+                    "taken over from": how.taken_over and f"{how.taken_over.generation}: {how.taken_over.why}",
                     "not promised by the engine": ", ".join(how.not_promised) or None,
                     "examples whose thinking the template drops": _counted(how.examples_without_thinking),
                     "token ids": "tokenized from the text" if how.ids_from_text else None,
@@ -102,7 +106,9 @@ def _counted(examples: Sequence[int]) -> str | None:
 
 def _preview(generation: "Generation") -> dg.MarkdownMetadataValue:
     """Three responses, of three problems where there are three."""
-    table = generation.read_fragment(0, ["problem_id", "sample_index", "response", "finish_reason", "num_tokens"])
+    table = generation.read_fragment(
+        min(generation.fragment_indices()), ["problem_id", "sample_index", "response", "finish_reason", "num_tokens"]
+    )
     rows = sorted(table.to_pylist(), key=lambda row: row["sample_index"])[:3]
     return markdown_table(
         ["problem", "sample", "response ends", "finish", "tokens"],

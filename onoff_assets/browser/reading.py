@@ -87,6 +87,8 @@ class Sample:
     reward: int | None
     status: str | None
     answer_class: int | None  # equal answers share a number
+    answer_start: int | None = None  # position of the first token after the thinking
+    forced_positions: tuple[int, ...] = ()  # of tokens that were put in, not drawn
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,8 @@ class Responses:
         return [str(value) for value in pc.unique(self.table["problem_id"]).to_pylist()]
 
     def of_problem(self, problem_id: str) -> pa.Table:
-        return self.table.filter(pc.equal(self.table["problem_id"], problem_id))
+        """By sample index, whichever fragments they are in."""
+        return self.table.filter(pc.equal(self.table["problem_id"], problem_id)).sort_by("sample_index")
 
     def fragment_of(self, problem_id: str, sample_index: int) -> int:
         rows = self.of_problem(problem_id)
@@ -373,6 +376,8 @@ def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, An
         reward=verdict["reward"],
         status=verdict["status"],
         answer_class=verdict["answer_class"],
+        answer_start=text.get("answer_start"),  # the files of an older onoff do not have the column
+        forced_positions=tuple(text.get("forced_positions") or ()),
     )
 
 

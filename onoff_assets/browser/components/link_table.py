@@ -9,6 +9,7 @@ import streamlit as st
 
 from onoff_assets.browser.colour import ramp_css
 from onoff_assets.browser.components import as_bytes
+from onoff_assets.browser.links import looks_of
 from onoff_assets.browser.text import visible
 
 _HERE = Path(__file__).parent
@@ -56,6 +57,7 @@ def link_table(
     data = {
         "caption": caption,
         "columns": [visible(column) for column in columns],
+        "looks": looks_of(st.query_params),
         "rows": [[cell.payload() for cell in row] for row in rows],
     }
     clicked = _MOUNT(key=key, data=as_bytes(data), on_go_change=lambda: None).go
