@@ -160,6 +160,7 @@ def distributions_table(
         "tail_mass": pa.array(np.maximum(0, 1 - np.exp(top.astype(np.float64)).sum(axis=1)).astype(np.float32)),
         "topk_ids": pa.ListArray.from_arrays(offsets, pa.array(order.reshape(-1))),
         "topk_logprobs": pa.ListArray.from_arrays(offsets, pa.array(top.reshape(-1))),
+        "forced": pa.nulls(n, pa.bool_()),
         "mean_log_prob_vocabulary": pa.array(logprobs.mean(axis=1).astype(np.float32)),
     }
     schema = SCHEMAS["token_distributions"]

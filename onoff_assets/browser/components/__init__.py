@@ -5,7 +5,19 @@ Styles and scripts are package data beside the modules. Nothing of a model ever 
 """
 
 import json
+from pathlib import Path
 from typing import Any
+
+# What a component's script is made of, where it is more than its own file; the last has the default export.
+_PARTS = {
+    "pair_view": ("token_text", "pair_view"),
+    "token_view": ("token_text", "token_tools", "token_view"),
+}
+
+
+def script(name: str) -> str:
+    """A component's script."""
+    return "\n".join(Path(__file__).with_name(f"{part}.js").read_text("utf-8") for part in _PARTS.get(name, (name,)))
 
 
 def as_bytes(data: dict[str, Any]) -> bytes:

@@ -6,14 +6,14 @@ from typing import Any
 import streamlit as st
 
 from onoff_assets.browser.colour import ramp_css
-from onoff_assets.browser.components import as_bytes
+from onoff_assets.browser.components import as_bytes, script
 
 _HERE = Path(__file__).parent
 _MOUNT = st.components.v2.component(
     "onoff_pair_view",
     html='<div id="pair"></div>',
     css=ramp_css() + (_HERE / "pair_view.css").read_text(),
-    js="\n".join((_HERE / name).read_text() for name in ("token_text.js", "pair_view.js")),
+    js=script("pair_view"),
 )
 
 
