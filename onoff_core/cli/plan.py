@@ -83,7 +83,7 @@ def _probed(found: "Sequence[PartitionEstimate]", store: "Store", num_problems: 
         partition = one.partition
         if one.wrong is not None or not any(now.unknown for now in estimates([partition], store, Measurements(stores))):
             continue
-        drawn = num_problems * partition.sampling.num_samples
+        drawn = num_problems * partition.sampling.most_samples
         print(f"probe: {num_problems} problems, {drawn} responses of {partition.key}, kept nowhere", file=sys.stderr)
         if drawn < partition.sampling.batch_size:
             print(

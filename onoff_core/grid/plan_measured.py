@@ -124,6 +124,6 @@ def _read_lengths(samples: Generation) -> Lengths:
     return Lengths(
         np.array(lengths, dtype=np.int64),
         np.unique(np.array(ids), return_inverse=True)[1].astype(np.int64),
-        np.isin(reasons, TRUNCATED),
+        np.isin(np.array(reasons, dtype=str), TRUNCATED),
         None if drawn is None else drawn.max_length,
     )
