@@ -236,15 +236,15 @@ class Drawing(AbstractContextManager["Drawing"]):
         )
 
     def _draw(self, missing: Sequence[Chunk]) -> None:
+        if not missing:
+            return
+        partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
+        sampler = self.sampler  # loaded before the clock starts
         progress = Progress("sampling", sum(len(chunk.keys) for chunk in missing), self.log)
-        if missing:
-            partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
-            drawing = sample_chunks(
-                self.sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens
-            )
-            for chunk, table in drawing:
-                self.generation.write_fragment(chunk.index, [table])
-                progress.add(table.num_rows)
+        drawing = sample_chunks(sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens)
+        for chunk, table in drawing:
+            self.generation.write_fragment(chunk.index, [table])
+            progress.add(table.num_rows)
         self.tokens += progress.tokens
         self.seconds += progress.seconds
 
