@@ -207,13 +207,13 @@ class OpenStudy:
 
         None where they would not, where the table is not there, or where there is no study to ask.
         """
-        said = self.judgement(table, partition)
+        said = self.judgements(partition).get(table)
         return None if said is None else said.reason
 
-    def judgement(self, table: str, partition: str) -> Judgement | None:
-        """The study's word on a partition's current table where it is not that it is as it should be; else None."""
-        said = self._judgements(split_partition_key(partition)).get(table)
-        return None if said is None or said.is_stale is False else said
+    def judgements(self, partition: str) -> dict[str, Judgement]:
+        """The study's word on each current table of a partition that is not as it should be, or not known to be."""
+        found = self._judgements(split_partition_key(partition))
+        return {name: said for name, said in found.items() if said.is_stale is not False}
 
     def view(self, partition: str, problem_id: str, sample_index: int, **options: Any) -> Any:
         """One response as the browser shows it, token by token, for a notebook: Jupyter and marimo show what this
@@ -310,7 +310,7 @@ class OpenStudy:
         metadata = {PARTITION: "|".join(generation.partition), FINGERPRINT: generation.fingerprint}
         key = "|".join(generation.partition)
         of_grid = TABLES[generation.asset].partitioned_by == _GRID
-        said = self.judgement(generation.asset, key) if of_grid else None
+        said = self.judgements(key).get(generation.asset) if of_grid else None
         if said is not None and said.reason is not None:
             metadata[STALE_BECAUSE] = said.reason
             self._say(f"{generation.asset} of {key}{' is stale' if said.is_stale else ''}: {said.reason}")
