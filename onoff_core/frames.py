@@ -296,12 +296,10 @@ class OpenStudy:
         if self.study is None:
             return {}
         own = [table.name for table in TABLES.values() if table.partitioned_by == _GRID]
-        found = {name: self.store.current(name, names) for name in own}
-        judged = {
-            (name, names): _judged(generation.manifest())
-            for name, generation in found.items()
-            if generation is not None
-        }
+        found = {name: made for name in own if (made := self.store.current(name, names)) is not None}
+        judged: dict[tuple[str, tuple[str, ...]], Judged] = {}
+        for name, made in found.items():
+            judged[name, names] = _judged(made.manifest())
         said = StudyJudge(self.study, self.store).judge(judged)
         return {asset: judgement for (asset, _), judgement in said.items()}
 
