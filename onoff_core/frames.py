@@ -153,9 +153,10 @@ class OpenStudy:
         """The tokens of one response in order: position, token_id, `token` (its text; bytes that are no text are
         U+FFFD), is_special, and entropy (nats), logprob (nats), rank and the other numbers of its distribution.
         """
-        rows = self.distributions(partition, problem_id, sample_index)
+        plain = [name for name in SCHEMAS["token_distributions"].names if name not in LISTS]
+        rows = self.distributions(partition, problem_id, sample_index, plain)
         model = split_partition_key(partition).model
-        columns = {name: rows[name] for name in rows.column_names if name not in (*_RESPONSE, *LISTS)}
+        columns = {name: rows[name] for name in rows.column_names if name not in _RESPONSE}
         position, token_id = columns.pop("position"), columns.pop("token_id")
         named = {"position": position, "token_id": token_id, **self._named(model, token_id)}
         return pa.table({**named, **columns}, metadata=rows.schema.metadata)
@@ -166,12 +167,15 @@ class OpenStudy:
         A row each: rank, token_id, token, is_special, logprob (nats), probability, and is_sampled. Nothing is
         renormalised. A token that was sampled from outside the stored ones has the last row, at its own rank.
         """
-        rows = self.distributions(partition, problem_id, sample_index)
-        row = rows.filter(pc.equal(rows["position"], position)).to_pylist()
+        generation = self._current("token_distributions", split_partition_key(partition))
+        where = {"problem_id": problem_id, "sample_index": sample_index, "position": position}
+        rows = self._marked(generation, _read(generation, SCHEMAS["token_distributions"].names, where))
+        row = rows.to_pylist()
         if not row:
+            number = self.distributions(partition, problem_id, sample_index, ["position"]).num_rows
             raise StoreError(
-                f"sample {sample_index} of problem {problem_id!r} of {partition} has {rows.num_rows} tokens: positions "
-                f"0 to {rows.num_rows - 1}, so there is no {position}"
+                f"sample {sample_index} of problem {problem_id!r} of {partition} has {number} tokens: positions 0 to "
+                f"{number - 1}, so there is no {position}"
             )
         found = row[0]
         logprobs = np.array(found["topk_logprobs"], dtype=np.float64)
