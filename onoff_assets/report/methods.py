@@ -125,7 +125,7 @@ def _drawn(one: Reported) -> str:
     if made.imported or made.sampling is None:
         return "responses were imported, and how they were drawn is not recorded"
     sampling = made.sampling
-    number = "1 response was" if sampling.num_samples == 1 else f"{sampling.num_samples} responses were"
+    number = "1 response was" if made.num_samples == 1 else f"{made.num_samples} responses were"
     if sampling.greedy:
         how = "greedily"
     else:
@@ -134,6 +134,11 @@ def _drawn(one: Reported) -> str:
         how = f"at temperature {sampling.temperature:g}, {top_p}, {top_k}"
     others = _others(one.manifests["samples"].settings.get("sampling", {}), _SAID_OF_SAMPLING)
     stops = f", ending also at {', '.join(map(repr, sampling.stop_strings))}" if sampling.stop_strings else ""
+    if sampling.until is not None:
+        stops += (
+            f", in rounds until the accuracy's 95 % confidence sequence on these problems was at most "
+            f"{2 * sampling.until.half_width:g} wide or each problem had {sampling.until.most} ({made.stopped})"
+        )
     left = made.seed if made.seed is not None else sampling.seed
     return f"{number} drawn per problem {how}, at most {sampling.max_length:,} tokens each, seed {left}{stops}{others}"
 

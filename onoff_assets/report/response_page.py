@@ -28,7 +28,7 @@ VERDICTS = {
 _ENDINGS = {
     "stop": "ended by itself",
     "length": "cut off at max_length",
-    "length_in_thinking": "cut off at max_length while it was thinking",
+    "length_in_thinking": "cut off at max_length, still thinking",
     "stop_string": "ended at a stop string",
     "unknown": "imported, so it is not known why it ended",
 }
