@@ -164,7 +164,8 @@ def distributions_table(
         "mean_log_prob_vocabulary": pa.array(logprobs.mean(axis=1).astype(np.float32)),
     }
     schema = SCHEMAS["token_distributions"]
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    arrays = [pa.nulls(n, field.type) if field.name not in columns else columns[field.name] for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _sample_row(problem: MadeUpProblem, index: int, made: MadeUp) -> dict[str, object]:

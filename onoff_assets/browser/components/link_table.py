@@ -37,12 +37,16 @@ class Cell:
     breaks: bool = False  # a long text may break at any letter, as with `mono`
     prose: bool = False  # several lines of text, which stay readable on a narrow screen
     number: bool = False
+    value: float | None = None  # of a grid's cell, what it is ordered by
+    mark: str = ""  # of a grid's cell, where there is little room
     page: str | None = None
     query: dict[str, str] = field(default_factory=dict)
     href: str | None = None
 
     def payload(self) -> dict[str, Any]:
         shown = {name: value for name, value in vars(self).items() if value not in (0, "", None, False, {})}
+        if self.value is not None:  # 0 too is a value
+            shown["value"] = self.value
         return {**shown, "text": visible(self.text), "note": visible(self.note)}
 
 

@@ -11,7 +11,7 @@ from onoff_assets.browser.reading import Reader, Responses, Sample
 from onoff_assets.browser.views import common
 
 STATUSES = ("correct", "wrong", "no_answer", "gold_unparsed", "timeout")
-ENDINGS = ("stop", "length", "stop_string", "unknown")
+ENDINGS = ("stop", "length", "length_in_thinking", "stop_string", "unknown")
 
 
 def buttons(reader: Reader, responses: Responses, sample: Sample) -> None:
