@@ -31,7 +31,9 @@ class SampleOptions(RunOptions):
 
     limit: int | None = Field(default=None, ge=1, description="Only the first so many problems of the data set.")
     num_samples: int | None = Field(
-        default=None, ge=1, description="So many responses per problem in place of sampling.num_samples."
+        default=None,
+        ge=1,
+        description="So many responses per problem in place of sampling.num_samples and sampling.until.",
     )
 
 
@@ -48,7 +50,7 @@ def adapted(partition: Partition, options: SampleOptions) -> Partition:
     """The partition with the options applied; an equal one if they change nothing."""
     sampling, dataset = partition.sampling, partition.dataset_settings
     if options.num_samples is not None:
-        sampling = sampling.model_copy(update={"num_samples": options.num_samples})
+        sampling = sampling.model_copy(update={"num_samples": options.num_samples, "until": None})
     if options.limit is not None:
         there = dataset.num_examples
         limit = options.limit if there is None else min(there, options.limit)

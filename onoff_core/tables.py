@@ -176,6 +176,21 @@ _STATISTICS = pa.schema(
         _column("num_timeouts", pa.int32(), "responses whose grading ran out of time: reward 0", nullable=True),
         _column("num_missing", pa.int32(), "responses asked for and not there; imported: 0", nullable=True),
         _column("num_problems_unknown", pa.int32(), "problems without a verdict: in the bounds alone", nullable=True),
+        _column(
+            "until_stopped",
+            pa.string(),
+            "why sampling.until stopped: narrow enough, most reached or no verdicts; null: it is not set",
+            nullable=True,
+        ),
+        _column(
+            "until_num_samples", pa.int32(), "responses per problem where it stopped; null: as above", nullable=True
+        ),
+        _column(
+            "until_low", pa.float64(), "95 % interval of the accuracy on these problems, at any stop", nullable=True
+        ),
+        _column(
+            "until_high", pa.float64(), "95 % interval of the accuracy on these problems, at any stop", nullable=True
+        ),
         # Null where task.thinking was not set.
         _column("thinking_share", pa.float64(), "responses that think", nullable=True),
         _column("mean_thinking_tokens", pa.float64(), "tokens of the thinking", nullable=True),

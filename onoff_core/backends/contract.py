@@ -33,6 +33,7 @@ class ModelInfo:
     facts: Mapping[str, Any] = field(default_factory=dict)  # what else of the engine belongs to a result's facts
     most_rows: int | None = None  # so many responses fit side by side, found out; None: as many as were asked for
     scored_at_once: int | None = None  # so many tokens fit when scoring, found out; None: as many as is usual
+    resumes: bool = False  # whether its sampler goes on with a response as if it had never ended (`Request.resumed`)
 
     def check_token_ids(self, token_ids: Sequence[int], what: str) -> None:
         """Raise a `ModelError` for a token that the model has no embedding for; `what` names the ids in it."""

@@ -25,6 +25,14 @@ def uniform_stream(seed: int, problem_id: str, sample_index: int) -> np.random.G
     return np.random.Generator(np.random.Philox(key=np.frombuffer(digest[:16], dtype=np.uint64)))
 
 
+def stream_of(request: Request, seed: int) -> np.random.Generator:
+    """The uniform numbers of the tokens that a request still has to draw."""
+    stream = uniform_stream(seed, request.problem_id, request.sample_index)
+    if request.resumed:
+        stream.random(request.begun)
+    return stream
+
+
 class Model(Protocol):
     """The properties of a model that decide where a response ends."""
 
@@ -109,7 +117,7 @@ class Draft:
 
     def __init__(self, request: Request, model: Model, sampling: SamplingSettings, seed: int) -> None:
         self.response = Response(request)
-        self._uniforms = uniform_stream(seed, request.problem_id, request.sample_index)
+        self._uniforms = stream_of(request, seed)
         self._model = model
         longest = model.max_positions
         room = sampling.max_length if longest is None else longest - len(request.prompt_ids)

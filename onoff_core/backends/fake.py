@@ -5,6 +5,7 @@ draws those; otherwise every logit is 0, so each token is drawn with probability
 ln V. Its scorer gives every token these values, so it agrees with its sampler. A script can make it fail, stall or die.
 """
 
+import dataclasses
 import logging
 import math
 import os
@@ -82,10 +83,27 @@ class FakeModel(DescribedModel):
     ) -> Iterator[Response]:
         for number, request in enumerate(requests):
             self._suffer(self.script.sampling_fault, number)
-            response = self._say(Draft(request, self, sampling, seed), request)
+            said = self._go_on if request.resumed else self._begin
+            response = said(request, sampling, seed)
             time.sleep(self.script.seconds_per_response)
             on_tokens(len(response.token_ids))
             yield response
+
+    def _begin(self, request: Request, sampling: SamplingSettings, seed: int) -> Response:
+        return self._say(Draft(request, self, sampling, seed), request)
+
+    def _go_on(self, request: Request, sampling: SamplingSettings, seed: int) -> Response:
+        """All of it again, without what was there: where a script is after tokens that were put in shows so alone."""
+        first = dataclasses.replace(request, prompt_ids=request.prompt_ids[: -request.begun], begun=0, resumed=False)
+        whole, begun = self._begin(first, sampling, seed), request.begun
+        forced = whole.forced_positions
+        return dataclasses.replace(
+            whole,
+            request=request,
+            token_ids=whole.token_ids[begun:],
+            logprobs=whole.logprobs[begun:],
+            forced_positions=None if forced is None else [at - begun for at in forced if at >= begun],
+        )
 
     def _say(self, draft: Draft, request: Request) -> Response:
         """The scripted response, or uniform bytes that are text; `Draft` knows where it ends. Where the thinking of a
@@ -227,6 +245,7 @@ def _open(name: str, settings: ModelSettings) -> FakeModel:
         vocab_size=VOCABULARY_SIZE,
         max_positions=MAX_POSITIONS,
         stop_token_ids=frozenset({STOP}),
+        resumes=True,
     )
     return FakeModel(info, settings.backend_specific.script or FakeScript(), FakeTokenizer())
 

@@ -24,12 +24,17 @@ class Request:
     `begun`: so many of the prompt's last tokens are the first ones of the response, which is gone on with. They count
     in `max_length` and may be the beginning of a stop string; what is drawn comes after them. Requests that go on with
     one response should stand side by side, shorter ones first: an engine may compute what they share once.
+
+    `resumed`: these tokens are what this very request drew before, up to a smaller `max_length`. So the numbers that
+    drew them are passed over, and the rest is what it would have drawn in one go; for engines whose `ModelInfo` says
+    `resumes`.
     """
 
     problem_id: str
     sample_index: int
     prompt_ids: tuple[int, ...]
     begun: int = 0
+    resumed: bool = False
     forcing: Forcing | None = None  # None: every token is drawn
 
 

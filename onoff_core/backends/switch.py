@@ -4,6 +4,7 @@ Which engine it is, the settings of the first say. Scoring and the tokenizer are
 here, without torch; those of transformers in `huggingface.switch`.
 """
 
+import dataclasses
 import importlib
 import itertools
 import math
@@ -29,7 +30,7 @@ class FakeSwitch:
         assert switch is not None
         self.model = fake.open_sampler(name, settings, Path())
         self.tokenizer = self.model.tokenizer
-        self.info: ModelInfo = self.model.info
+        self.info: ModelInfo = dataclasses.replace(self.model.info, resumes=False)
         self.rules = Rules.of(switch, self.tokenizer.vocabulary, name)
         self._texts = tuple(_script(one).responses for one in (switch.first_model, switch.second_model))
 

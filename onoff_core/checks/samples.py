@@ -89,8 +89,7 @@ def check_samples(store: "Store", key: tuple[str, str], max_truncated_share: flo
     vocabulary = store.require("vocabulary", (key[1],))
     ids = vocabulary.read()
     pieces, special = ids["piece"].to_pylist(), ids["special"].to_pylist()
-    sampling = SamplesProvenance.of(manifest).sampling
-    num_samples = None if sampling is None else sampling.num_samples
+    num_samples = SamplesProvenance.of(manifest).num_samples
     return {
         "every_problem_has_its_samples": every_problem_has_its_samples(table, asked, num_samples),
         "token_ids_decode_to_response": token_ids_decode_to_response(table, pieces, special, vocabulary.fingerprint),

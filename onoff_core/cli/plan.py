@@ -83,7 +83,7 @@ def _probed(found: "Sequence[PartitionEstimate]", store: "Store", num_problems: 
         partition = one.partition
         if one.wrong is not None or not any(now.unknown for now in estimates([partition], store, Measurements(stores))):
             continue
-        drawn = num_problems * partition.sampling.num_samples
+        drawn = num_problems * partition.sampling.most_samples
         print(f"probe: {num_problems} problems, {drawn} responses of {partition.key}, kept nowhere", file=sys.stderr)
         if drawn < partition.sampling.batch_size:
             print(
@@ -140,6 +140,7 @@ def _how(state: str) -> str:
 
 
 def _asset_table(found: "Sequence[PartitionEstimate]") -> str:
+    from onoff_core.grid.plan_estimate import WITHOUT_TOKENS
     from onoff_core.grid.plan_text import bytes_text, count_text, range_text, seconds_text
 
     rows = []
@@ -148,7 +149,7 @@ def _asset_table(found: "Sequence[PartitionEstimate]") -> str:
         if one.wrong is not None:
             rows.append([*key, "?", "?", "?", "?", "?", "?", "?"])
         for asset in one.assets:
-            has_tokens = asset.work.asset not in ("rewards", "statistics")
+            has_tokens = asset.work.asset not in WITHOUT_TOKENS
             rows.append(
                 [
                     *key,

@@ -8,7 +8,7 @@ from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import table
 from onoff_core.commands import materialize_command
 from onoff_core.errors import ModelError
-from onoff_core.study import Study, load_study
+from onoff_core.study import Partition, Study, load_study
 
 if TYPE_CHECKING:
     from onoff_core.grid.status import AssetStatus
@@ -69,6 +69,7 @@ def run(args: argparse.Namespace) -> int:
         except ModelError as error:
             notes[partition.model] = f"cannot be judged: {error}"
             states = {}
+        notes |= _taken_over(partition, versions.found.get(partition.dataset), store, states)
         rows.append([partition.dataset, partition.model, *(_mark(states, asset) for asset in assets)])
         wants_work = any(state not in ("complete", "imported", "dropped") for state in states.values())
         open_keys += [partition.key] if wants_work else []
@@ -90,6 +91,18 @@ def run(args: argparse.Namespace) -> int:
     elif rows:
         print("next: onoff browse, or onoff show 'DATASET|MODEL'")
     return 0
+
+
+def _taken_over(
+    partition: Partition, version: str | None, store: "Store", states: "Mapping[str, AssetStatus]"
+) -> dict[str, str]:
+    """What a run would take over where the samples are stale: then it costs less than all of them."""
+    from onoff_core.grid.taking_over import expected
+
+    if states.get("samples") != "stale" or version is None:
+        return {}
+    found = expected(partition, store, version)
+    return {} if found is None else {partition.key: found.sentence}
 
 
 def _mark(states: "Mapping[str, AssetStatus]", asset: str) -> str:

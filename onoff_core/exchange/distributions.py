@@ -25,6 +25,7 @@ from onoff_core.exchange.results import STATISTICS_NAME
 from onoff_core.exchange.scripts_shape import DistributionStatistics, distribution_entry
 from onoff_core.exchange.token_strings import legacy_token_strings, token_strings
 from onoff_core.store import Generation, Store
+from onoff_core.store.by_problem import ByProblem, Placed
 from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
 
 _COLUMNS = ["problem_id", "sample_index", "entropy", "logsumexp", "topk_ids", "topk_logprobs"]
@@ -90,14 +91,16 @@ def export_distributions(
         file = stack.enter_context(scratches[0].open("w", encoding="utf-8"))
         file.write(f'{{"written_by": "{WRITTEN_BY}",\n')
         writer = _Writer(file, npz, pieces, options, shape)
-        responses = _responses(samples, distributions, shape)
+        columns = ["prompt", "response", "token_ids", "finish_reason"]
+        by_problem = ByProblem.of(store, samples, columns)
+        responses = _responses(by_problem, distributions, shape)
         if options.shape == "scripts":
             problems = store.generation("problems", key[:1], samples.manifest().inputs["problems"]).read().to_pylist()
             totals = _write_scripts(writer, responses, problems, samples, distributions)
             for scratch in scratches[2:]:
                 scratch.write_text(_dump({"written_by": WRITTEN_BY, **totals}, 1) + "\n", encoding="utf-8")
         else:
-            prompts = _prompts(samples)
+            prompts = _prompts(by_problem)
             metadata = _metadata(samples, distributions, options, shape, len(prompts))
             file.write(f'"metadata": {_dump(metadata, 1)},\n"prompts": {_dump(prompts, 1)},\n"results": [')
             _write_described(writer, responses)
@@ -125,26 +128,48 @@ def _metadata(
     }
 
 
-def _prompts(samples: Generation) -> list[str]:
+def _prompts(by_problem: ByProblem) -> list[str]:
     """The text the model was given, once a problem."""
-    rows = (row for table in samples.tables(["problem_id", "prompt"]) for row in table.to_pylist())
-    return [next(group)["prompt"] for _, group in groupby(rows, key=lambda row: row["problem_id"])]
+    return [responses[0].row["prompt"] for responses in by_problem.problems()]
 
 
-def _responses(samples: Generation, distributions: Generation, shape: _Shape) -> Responses:
+def _responses(by_problem: ByProblem, distributions: Generation, shape: _Shape) -> Responses:
     """Each response with the blocks of its tokens' rows, which must be used up before the next one is asked for."""
-    for index in sorted(samples.fragment_indices()):
-        columns = ["problem_id", "sample_index", "prompt", "response", "token_ids", "finish_reason"]
-        rows = _Rows(distributions, index, shape.rows_at_once)
-        for response in samples.read_fragment(index, columns).to_pylist():
-            yield response, rows.of(response)
+    if by_problem.is_cut:
+        for responses in by_problem.problems():
+            for one in responses:
+                yield one.row, _blocks(distributions, one, shape.rows_at_once)
+        return
+    rows: _Rows | None = None
+    for responses in by_problem.problems():
+        for one in responses:
+            if rows is None or rows.index != one.fragment:
+                if rows is not None:
+                    rows.end()
+                rows = _Rows(distributions, one.fragment, shape.rows_at_once)
+            yield one.row, rows.of(one.row)
+    if rows is not None:
         rows.end()
+
+
+def _blocks(distributions: Generation, one: Placed, rows_at_once: int) -> Blocks:
+    """Of a response that is read by itself, since those beside it in its fragment are not written beside it."""
+    where = {name: one.row[name] for name in ("problem_id", "sample_index")}
+    table = distributions.read_rows(one.fragment, where, _COLUMNS)
+    if table.num_rows != len(one.row["token_ids"]):
+        raise StoreError(
+            f"{distributions.files.location(distributions.folder)}, fragment {one.fragment}: holds {table.num_rows} "
+            f"tokens of problem {where['problem_id']}, sample {where['sample_index']}, which has "
+            f"{len(one.row['token_ids'])}; run: onoff verify"
+        )
+    yield from table.to_batches(max_chunksize=rows_at_once)
 
 
 class _Rows:
     """The rows of a fragment of token distributions, handed out response by response."""
 
     def __init__(self, generation: Generation, index: int, num_rows: int) -> None:
+        self.index = index
         self.where = f"{generation.files.location(generation.folder)}, fragment {index}"
         self.batches = generation.batches(index, _COLUMNS, num_rows)
         self.rest: pa.RecordBatch | None = None

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from itertools import groupby
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from onoff_core.exchange.files import WRITTEN_BY, Say, info, mark_of_now, replac
 from onoff_core.exchange.options import ExportOptions
 from onoff_core.exchange.scripts_shape import ResultsStatistics, result_entry
 from onoff_core.store import Generation, Store
+from onoff_core.store.by_problem import ByProblem, Placed
+from onoff_core.tables import SCHEMAS
 
 RESULTS_NAME, STATISTICS_NAME = "results.json", "statistics.json"
 
@@ -34,10 +36,7 @@ def export_results(
     problems = {
         row["problem_id"]: row for row in _complete(store.generation("problems", key[:1], version)).read().to_pylist()
     }
-    by_problem = (
-        (problems[problem_id], list(rows))
-        for problem_id, rows in groupby(_joined(samples, rewards), key=lambda row: row["problem_id"])
-    )
+    by_problem = ((problems[rows[0]["problem_id"]], rows) for rows in _joined(store, samples, rewards))
     mark = mark_of_now(folder, [RESULTS_NAME, STATISTICS_NAME])
     with (
         replacing(folder / RESULTS_NAME, say, mark) as scratch,
@@ -72,18 +71,19 @@ def _complete(generation: Generation) -> Generation:
     return generation
 
 
-def _joined(samples: Generation, rewards: Generation) -> Iterator[Row]:
-    """Responses with their verdicts, in the store's order, a fragment at a time."""
-    for index in sorted(samples.fragment_indices()):
-        responses = samples.read_fragment(index, ["problem_id", "sample_index", "prompt", "response"]).to_pylist()
-        verdicts = rewards.read_fragment(index).to_pylist()
-        if [_identity(row) for row in responses] != [_identity(row) for row in verdicts]:
+def _joined(store: Store, samples: Generation, rewards: Generation) -> Iterator[list[Row]]:
+    """Responses with their verdicts, problem by problem; some fragments are in memory at a time."""
+    responses = ByProblem.of(store, samples, ["prompt", "response"]).problems()
+    verdicts = ByProblem.of(store, samples, SCHEMAS["rewards"].names, rows=rewards).problems()
+    nothing: list[Placed] = []
+    for of_problem, graded in zip_longest(responses, verdicts, fillvalue=nothing):
+        if [_identity(one.row) for one in of_problem] != [_identity(one.row) for one in graded]:
+            where = (of_problem or graded)[0]
             raise StoreError(
-                f"fragment {index} of {rewards.folder} is not of the same responses as {samples.folder}; "
+                f"fragment {where.fragment} of {rewards.folder} is not of the same responses as {samples.folder}; "
                 "run: onoff verify"
             )
-        for response, verdict in zip(responses, verdicts, strict=True):
-            yield {**verdict, **response}
+        yield [{**verdict.row, **one.row} for one, verdict in zip(of_problem, graded, strict=True)]
 
 
 def _identity(row: Row) -> tuple[str, int]:

@@ -15,8 +15,10 @@ from onoff_core.grid import fingerprints
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.rewards import whole_gold
 from onoff_core.store import Generation, Store
+from onoff_core.store.by_problem import ByProblem
 from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
 from onoff_core.study import BranchSettings, Partition, SamplingSettings, TaskSettings
+from onoff_core.tables import SCHEMAS
 
 _LEAST_KEPT = 2  # tokens of a whole-vocabulary distribution that are looked at
 _COLUMNS = ["position", "logprob", "entropy", "topk_ids", "topk_logprobs"]
@@ -95,22 +97,18 @@ class BranchInputs:
         columns = (problems[name].to_pylist() for name in ("problem_id", "answer", "solution"))
         return {problem: whole_gold(answer, solution) for problem, answer, solution in zip(*columns, strict=True)}
 
-    def responses(self, settings: BranchSettings) -> Iterator[BranchedResponse]:
+    def responses(self, store: Store, settings: BranchSettings) -> Iterator[BranchedResponse]:
         """The responses that are gone back into, in the order of the samples."""
         rewards = _rewards(self.rewards)
         wanted = _STATUS[settings.responses.status]
-        taken: dict[str, int] = defaultdict(int)
         kept = max(settings.alternatives.top_k, _LEAST_KEPT)
-        for index in sorted(self.samples.fragment_indices()):
-            rows = self.samples.read_fragment(index).to_pylist()
-            for row in sorted(rows, key=lambda row: row["sample_index"]):
-                problem_id, reward = row["problem_id"], rewards[row["problem_id"], row["sample_index"]]
-                row["chosen"] = reward in wanted and taken[problem_id] < settings.responses.per_problem
-                taken[problem_id] += row["chosen"]
-                row["reward"] = reward
-            for row in rows:
-                if row["chosen"]:
-                    yield self._response(index, row, kept)
+        for responses in ByProblem.of(store, self.samples, SCHEMAS["samples"].names).problems():
+            taken = 0
+            for one in responses:
+                reward = rewards[one.row["problem_id"], one.row["sample_index"]]
+                if reward in wanted and taken < settings.responses.per_problem:
+                    taken += 1
+                    yield self._response(one.fragment, {**one.row, "reward": reward}, kept)
 
     def _response(self, index: int, row: Mapping[str, Any], kept: int) -> BranchedResponse:
         where = {"problem_id": row["problem_id"], "sample_index": row["sample_index"]}

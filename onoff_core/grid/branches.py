@@ -105,7 +105,8 @@ class _Run:
             model = Model.of(sampler.info, sampler.tokenizer.vocabulary)
             thinking = thinking_plan(sampler.tokenizer, self.inputs.task(self.partition), self.inputs.sampling)
             planner = Planner(self.settings, self.inputs.sampling, self.inputs.temperature, model, thinking)
-            positions = [at for one in self.inputs.responses(self.settings) for at in planner.positions(one)]
+            responses = self.inputs.responses(self.store, self.settings)
+            positions = [at for one in responses for at in planner.positions(one)]
             chunks = chunks_of_positions(positions, planner.continuations)
             cost = self._say_cost(planner, chunks)
             there = self._draw(sampler, planner, chunks, cost)

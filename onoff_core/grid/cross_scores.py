@@ -165,7 +165,7 @@ class _Work:
         return drawn.do_sample and drawn.temperature == 1 and drawn.top_k is None and drawn.top_p == 1
 
     def _texts(self, index: int, encode: Encode | None) -> list[Text]:
-        solutions = self._solutions() if encode is not None else None
+        solutions = self._solutions_beside(index) if encode is not None else None
         texts = texts_of(self.samples.read_fragment(index), solutions, encode)
         if any(text.sampled_logprobs for text in texts) or index not in self._scored_before:
             return texts
@@ -182,6 +182,20 @@ class _Work:
         same = ScoresProvenance.of(found.manifest()).temperature == 1
         return dict.fromkeys(found.fragment_indices(), found) if same else {}
 
+    def _solutions_beside(self, index: int) -> dict[str, str]:
+        """Those that are scored with a fragment: of the problems of which no fragment before it has a response."""
+        return {name: text for name, text in self._solutions.items() if self._first_fragment.get(name) == index}
+
+    @cached_property
+    def _first_fragment(self) -> dict[str, int]:
+        """Of each problem, the first fragment with a response to it."""
+        found: dict[str, int] = {}
+        for index in self.chunks:
+            names = self.samples.read_fragment(index, ["problem_id"])["problem_id"].to_pylist()
+            found = {**dict.fromkeys(names, index), **found}
+        return found
+
+    @cached_property
     def _solutions(self) -> dict[str, str]:
         version = self.samples.manifest().inputs["problems"]
         problems = self.store.generation("problems", (self.partition.dataset,), version).read()

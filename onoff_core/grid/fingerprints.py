@@ -25,11 +25,16 @@ from onoff_core.backends import DEFAULT_SCORER, scorer_kind, scoring_settings
 from onoff_core.backends.identity import FOLDER, model_identity
 from onoff_core.errors import ModelError
 from onoff_core.grid.asked import asked_optional
+from onoff_core.store import Manifest
+from onoff_core.store.provenance import hashed_settings
 from onoff_core.study import Backend, ModelSettings, Partition, Reference, Thinking, ThinkingTags
 from onoff_core.tables import CODE_VERSIONS, GRID_ASSETS, OPTIONAL
 
 ASSETS = GRID_ASSETS
 __all__ = ["ASSETS", "CODE_VERSIONS", "OPTIONAL"]
+
+
+STOPPED_BY = "stopped_by"  # beside `sampling`, where it holds `until`
 
 
 def fingerprint_of(content: Any) -> str:
@@ -47,12 +52,21 @@ def sampling_settings(partition: Partition) -> dict[str, Any]:
     model = _model(partition.model_settings, partition.base_dir)
     if partition.recorded_folder is not None and model["model_name"] == FOLDER:
         model["model_name"] = partition.recorded_folder
+    replaced: set[str] = set() if partition.sampling.until is None else {"num_samples"}
     return {
         "model": model,
         "task": partition.task.deciding(_of_no_token if partition.sampling.thinking_budget is None else _of_grading),
-        "sampling": partition.sampling.deciding({"batch_size"}),
+        "sampling": partition.sampling.deciding({"batch_size", *replaced}),
         **({"left_to_model": left} if (left := list(partition.sampling.left_to_model)) else {}),
+        **_stopped_by(partition),
     }
+
+
+def _stopped_by(partition: Partition) -> dict[str, Any]:
+    """With `sampling.until` the verdicts decide how many responses there are."""
+    if partition.sampling.until is None:
+        return {}
+    return {STOPPED_BY: {"code_version": CODE_VERSIONS["rewards"], **reward_settings(partition)}}
 
 
 def _model(settings: Backend, base_dir: Path) -> dict[str, Any]:
@@ -192,6 +206,12 @@ def samples_fingerprint(partition: Partition, problems_version: str) -> str:
     return _of("samples", problems=problems_version, settings=sampling_settings_version(partition))
 
 
+def recorded_samples_fingerprint(manifest: Manifest) -> str:
+    """The fingerprint that today's code gives the settings in a manifest of samples that were drawn here."""
+    settings = hashed_settings(manifest)
+    return _of("samples", problems=manifest.inputs["problems"], settings=fingerprint_of(settings))
+
+
 def rewards_fingerprint(partition: Partition, samples: str) -> str:
     return _of("rewards", samples=samples, settings=reward_settings_version(partition))
 
@@ -208,7 +228,12 @@ def comparisons_fingerprint(partition: Partition, problem_statistics: dict[str, 
 
 
 def token_distributions_fingerprint(partition: Partition, samples: str) -> str:
-    return _of("token_distributions", samples=samples, settings=distribution_settings_version(partition))
+    return distributions_fingerprint_of(distribution_settings(partition), samples)
+
+
+def distributions_fingerprint_of(settings: Mapping[str, Any], samples: str) -> str:
+    """The fingerprint of token distributions under settings as `distribution_settings` gives them."""
+    return _of("token_distributions", samples=samples, settings=fingerprint_of(dict(settings)))
 
 
 def parts_fingerprint(partition: Partition, token_distributions: str) -> str:

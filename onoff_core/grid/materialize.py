@@ -5,31 +5,26 @@ publishes the catalog at the end. `log` takes the lines a person should see. `ag
 """
 
 import logging
-import secrets
-from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 import pyarrow as pa
 
-from onoff_core.backends import generation_defaults, open_sampler, open_scorer, open_tokenizer
-from onoff_core.backends.identity import model_source
+from onoff_core.backends import generation_defaults, open_tokenizer
+from onoff_core.backends.contract import Sampler
 from onoff_core.backends.vocabulary import Vocabulary
-from onoff_core.errors import ModelError, StoreError
+from onoff_core.errors import ModelError, SettingsError, StoreError
 from onoff_core.grid import fingerprints
+from onoff_core.grid.grading import fill_rewards
 from onoff_core.grid.mismatch_tables import keep_mismatch
 from onoff_core.grid.part_tables import keep_parts
 from onoff_core.grid.problem_versions import keep_problems_version
 from onoff_core.grid.recorded import as_recorded
-from onoff_core.grid.room import check_room, distributions_bytes, samples_bytes
 from onoff_core.grid.run_record import RunRecord
 from onoff_core.grid.statistics_tables import keep_comparisons, names_of_statistics, statistics_tables
-from onoff_core.grid.thinking import thinking_tags
 from onoff_core.problems import Problem, load_problems, problems_version
-from onoff_core.progress import Progress
-from onoff_core.rewards import Grader, GradingTask, whole_gold
 from onoff_core.store import Generation, Manifest, Store, publish_catalog
 from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.study import Partition, SamplingSettings
@@ -72,11 +67,13 @@ def materialize_samples(
         settings = fingerprints.sampling_settings(partition)
         taken = _model_defaults(partition)
         partition = replace(partition, sampling=partition.sampling.model_copy(update=taken))
-        indices, facts = _sample(partition, store, generation, problems, say, log)
+        _check_until(partition)
+        facts: dict[str, Any] = {}
         if partition.sampling.generation_defaults is not None:
             settings = {**settings, "sampling": {**settings["sampling"], **taken}}
-            facts = {**facts, "generation_defaults": taken}
-        return finish(store, generation, {"problems": version}, settings, facts, indices)
+            facts = {"generation_defaults": taken}
+        indices, of_run = _sample(partition, store, generation, problems, settings, version, again, say, log)
+        return finish(store, generation, {"problems": version}, settings, {**of_run, **facts}, indices)
 
 
 def _model_defaults(partition: Partition) -> dict[str, Any]:
@@ -92,44 +89,49 @@ def _model_defaults(partition: Partition) -> dict[str, Any]:
     return {name: getattr(checked, name) for name in taken}
 
 
+def _check_until(partition: Partition) -> None:
+    """Raise a `SettingsError` where the model's own settings make `sampling.until` meaningless."""
+    if partition.sampling.until is not None and partition.sampling.greedy:
+        raise SettingsError(
+            f"sampling.until of {partition.key} needs responses that differ, and the model's generation_config.json, "
+            "which sampling.generation_defaults asks for, makes them greedy; set sampling.temperature, or num_samples"
+        )
+
+
 def _sample(
-    partition: Partition, store: Store, generation: Generation, problems: tuple[Problem, ...], say: Log, log: Log | None
+    partition: Partition,
+    store: Store,
+    generation: Generation,
+    problems: tuple[Problem, ...],
+    settings: Mapping[str, Any],
+    version: str,
+    again: bool,
+    say: Log,
+    log: Log | None,
 ) -> tuple[list[int], dict[str, Any]]:
     """Draw the missing fragments of a generation. Returns the indices of all its fragments, and the run's facts."""
-    from onoff_core.sampling import chunks_of, sample_chunks, thinking_plan
+    from onoff_core.grid.drawing import Drawing
+    from onoff_core.grid.until import Until
 
-    sampling = partition.sampling
-    begun = generation.begin({"seed": secrets.randbits(62) if sampling.seed is None else sampling.seed})
-    record = RunRecord(generation)
-    chunks = chunks_of(problems, sampling.num_samples)
-    there = generation.fragment_indices()
-    missing = [chunk for chunk in chunks if chunk.index not in there]
-    _say_resuming(say, chunks, missing)
-    responses = sum(len(chunk.problems) for chunk in missing) * sampling.num_samples
-    check_room(store, samples_bytes(responses, sampling), f"samples of {partition.key}")
-    with closing(open_sampler(partition.model, partition.model_settings, partition.base_dir)) as sampler:
-        plan = thinking_plan(sampler.tokenizer, partition.task, sampling)
-        for warning in plan.warnings:
-            say(f"{partition.key}: {warning}")
+    def keep(sampler: Sampler) -> None:
         keep_vocabulary(store, partition.model, sampler.tokenizer.vocabulary)
-        progress = Progress("sampling", sum(len(chunk.problems) for chunk in missing) * sampling.num_samples, log)
-        for chunk, table in sample_chunks(
-            sampler, missing, partition.task, sampling, begun["seed"], progress.add_tokens
-        ):
-            generation.write_fragment(chunk.index, [table])
-            progress.add(table.num_rows)
-        return [chunk.index for chunk in chunks], {
-            "seed": begun["seed"],
-            "model_revision": sampler.info.revision,
+
+    with Drawing(partition, store, generation, problems, keep, say, log) as drawing:
+        pieces = drawing.begin(settings, version, again)
+        record = RunRecord(generation)
+        num_samples, of_rounds = partition.sampling.num_samples, dict[str, Any]()
+        if partition.sampling.until is None:
+            drawing.fill(pieces.up_to(num_samples))
+        else:
+            rounds = Until(drawing, problems, partition.sampling.until)
+            num_samples = rounds.draw(pieces)
+            of_rounds = rounds.facts
+        if not drawing.opened:
+            _mend_vocabulary(partition, store)
+        return drawing.indices, {
+            **drawing.facts(record, num_samples),
             **series_facts(partition),
-            "model_source": model_source(partition.model_settings, partition.base_dir),
-            "device": sampler.info.device,
-            "torch_dtype": sampler.info.dtype,
-            "seconds": progress.seconds,
-            "tokens_per_second": progress.tokens_per_second,
-            **sampler.info.facts,
-            **plan.facts,
-            **record.facts(tokens=progress.tokens, batch_size=_batch_size(sampling, sampler.info.most_rows)),
+            **of_rounds,
         }
 
 
@@ -137,11 +139,6 @@ def series_facts(partition: Partition) -> dict[str, Any]:
     """Which step of which training run the model is: for the time when the study has it no longer."""
     model = partition.model_settings
     return {} if model.series is None else {"series": model.series, "step": model.step}
-
-
-def _batch_size(sampling: SamplingSettings, most_rows: int | None) -> int:
-    """The batch size in fact used in the end: where memory was short, half of it, or half of that."""
-    return sampling.batch_size if most_rows is None else min(sampling.batch_size, most_rows)
 
 
 def materialize_rewards(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
@@ -152,40 +149,11 @@ def materialize_rewards(partition: Partition, store: Store, log: Log | None = No
     with store.writing(generation):
         if is_whole(generation, say, again):
             return already(store, generation, say)
-        version = samples.manifest().inputs["problems"]
-        problems = store.generation("problems", (partition.dataset,), version).read()
-        columns = (problems[name].to_pylist() for name in ("problem_id", "answer", "solution"))
-        gold = {problem: whole_gold(answer, solution) for problem, answer, solution in zip(*columns, strict=True)}
         record = RunRecord(generation)
-        progress = Progress("grading", samples.manifest().num_rows, log)
-        indices, there = sorted(samples.fragment_indices()), generation.fragment_indices()
-        task, thinking = partition.task, thinking_tags(partition, samples)
-        with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:
-            for index in indices:
-                if index not in there:
-                    table = _grade(samples.read_fragment(index), gold, grader, progress)
-                    generation.write_fragment(index, [table])
-        inputs = {"samples": samples.fingerprint, "problems": version}
+        facts = fill_rewards(partition, store, samples, generation, say, log, again)
+        inputs = {"samples": samples.fingerprint, "problems": samples.manifest().inputs["problems"]}
         settings = fingerprints.reward_settings(partition)
-        return finish(store, generation, inputs, settings, {"seconds": progress.seconds, **record.facts()}, indices)
-
-
-def _grade(samples: pa.Table, gold: Mapping[str, str], grader: Grader, progress: Progress) -> pa.Table:
-    rows = samples.select(["problem_id", "sample_index", "prompt", "response"]).to_pylist()
-    tasks = [GradingTask(row["response"], gold[row["problem_id"]], row["problem_id"], row["prompt"]) for row in rows]
-    graded = [
-        {
-            "problem_id": row["problem_id"],
-            "sample_index": row["sample_index"],
-            "extracted_answer": verdict.extracted_answer,
-            "reward": verdict.reward,
-            "status": verdict.status,
-            "answer_class": verdict.answer_class,
-            "reason": verdict.reason,
-        }
-        for row, verdict in zip(rows, grader.grade(tasks, progress.add), strict=True)
-    ]
-    return pa.Table.from_pylist(graded, schema=SCHEMAS["rewards"])
+        return finish(store, generation, inputs, settings, {**facts, **record.facts()}, samples.fragment_indices())
 
 
 def materialize_statistics(partition: Partition, store: Store, log: Log | None = None, *, again: bool = False) -> Made:
@@ -234,7 +202,7 @@ def materialize_token_distributions(
         if is_whole(generation, say, again):
             made = already(store, generation, say)
         else:
-            facts = _extract(partition, store, samples, generation, say, log)
+            facts = _extract(partition, store, samples, generation, again, say, log)
             settings = fingerprints.distribution_settings(partition)
             inputs = {"samples": samples.fingerprint}
             made = finish(store, generation, inputs, settings, facts, samples.fragment_indices())
@@ -247,56 +215,18 @@ def materialize_token_distributions(
         return made
 
 
-def _check_room_to_score(partition: Partition, store: Store, samples: Generation, missing: Collection[int]) -> None:
-    if store.max_bytes is None:
-        return
-    tokens = sum(sum(samples.read_fragment(index, ["num_tokens"])["num_tokens"].to_pylist()) for index in missing)
-    vocabulary = store.require("vocabulary", (partition.model,)).manifest().num_rows
-    needed = distributions_bytes(tokens, partition.distribution.top_k, vocabulary)
-    check_room(store, needed, f"token_distributions of {partition.key}")
-
-
 def _extract(
-    partition: Partition, store: Store, samples: Generation, generation: Generation, say: Log, log: Log | None
+    partition: Partition,
+    store: Store,
+    samples: Generation,
+    generation: Generation,
+    again: bool,
+    say: Log,
+    log: Log | None,
 ) -> dict[str, Any]:
-    from onoff_core.distributions import extract_distributions
+    from onoff_core.grid.scoring import fill_distributions
 
-    chunks = sorted(samples.fragment_indices())
-    there = generation.fragment_indices()
-    missing = [index for index in chunks if index not in there]
-    _say_resuming(say, chunks, missing)
-    _check_room_to_score(partition, store, samples, missing)
-    record = RunRecord(generation)
-    progress = Progress("scoring", samples.manifest().num_rows, log)
-
-    def scored(tokens: int) -> None:
-        progress.add_tokens(tokens)
-        progress.add()
-
-    with closing(open_scorer(partition.model, partition.model_settings, partition.base_dir)) as scorer:
-        begun = (
-            (index, extract_distributions(scorer, samples.read_fragment(index), partition.distribution, scored))
-            for index in missing
-        )
-        for index, tables in _begun_ahead(begun):
-            generation.write_fragment(index, tables)
-        return {
-            "vocab_size": scorer.info.vocab_size,
-            "device": scorer.info.device,
-            "seconds": progress.seconds,
-            "tokens_per_second": progress.tokens_per_second,
-            **record.facts(tokens=progress.tokens, scored_at_once=scorer.info.scored_at_once),
-        }
-
-
-def _begun_ahead(begun: Iterator[T], count: int = 2) -> Iterator[T]:
-    """What there is, in order, so many begun before they are asked for: no replica waits for a fragment to end."""
-    ahead: deque[T] = deque()
-    for one in begun:
-        ahead.append(one)
-        if len(ahead) > count:
-            yield ahead.popleft()
-    yield from ahead
+    return fill_distributions(partition, store, samples, generation, say, log, again)
 
 
 def is_whole(generation: Generation, say: Log = info, again: bool = False) -> bool:

@@ -8,10 +8,12 @@ from onoff_core.grid.plan_measured import Measurements
 from onoff_core.grid.plan_text import log_line
 from onoff_core.grid.problem_versions import kept_problems_version
 from onoff_core.grid.status import CurrentGenerations, partition_status, wanted_cross, wanted_now
+from onoff_core.grid.taking_over import Source, expected
 from onoff_core.problems import load_problems, problems_version
 from onoff_core.store import Generation, Store, current_generations
 from onoff_core.study import Partition
 
+_TAKEN_OVER = ("rewards", "token_distributions")  # response by response, with the samples
 _DONE = ("complete", "imported", "dropped")
 
 
@@ -66,7 +68,10 @@ def works_of(
     states = partition_status(partition, version, store, known)
     wanted = wanted_now(partition, version, store, known.get(("samples", partition.names)))
     there = store.current("samples", partition.names) if states["samples"] in ("complete", "imported") else None
-    asked = num_problems * partition.sampling.num_samples
+    asked = num_problems * partition.sampling.most_samples
+    taken_over = None
+    if states["samples"] in ("stale", "missing"):
+        taken_over = expected(partition, store, version)
     works = []
     for asset, state in states.items():
         if state in _DONE:
@@ -75,8 +80,17 @@ def works_of(
             works.append(_cross_work(partition, store, state, there, asked, wanted["samples"]))
             continue
         made = store.generation(asset, partition.names, wanted[asset])
-        works.append(_work(asset, state, made, there, asked))
+        taken = taken_over.taken if taken_over is not None and _has_rows(store, asset, taken_over.source) else 0
+        works.append(_work(asset, state, made, there, asked - taken))
     return works
+
+
+def _has_rows(store: Store, asset: str, source: Source) -> bool:
+    """Whether what would be taken over of the samples has rows of this asset, too."""
+    if asset == "samples":
+        return True
+    current = store.current(asset, source.generation.partition) if asset in _TAKEN_OVER else None
+    return current is not None and current.manifest().inputs["samples"] == source.generation.fingerprint
 
 
 def _work(asset: str, state: str, made: Generation, samples: Generation | None, asked: int) -> Work:

@@ -1,11 +1,13 @@
 """Make the tables of the asset `statistics` of a partition, and the comparisons of its data set's models."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 
 from onoff_core.grid import fingerprints
 from onoff_core.grid.thinking import thoughts_of
+from onoff_core.grid.until import sequence_of
 from onoff_core.statistics import (
     comparison_table,
     problem_statistics,
@@ -14,6 +16,7 @@ from onoff_core.statistics import (
     summarise,
 )
 from onoff_core.statistics.at_k import asked_ks
+from onoff_core.statistics.sequence import as_matrix
 from onoff_core.statistics.thinking import thinking_budgets
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import SamplesProvenance
@@ -44,21 +47,39 @@ def statistics_tables(partition: Partition, store: Store, rewards: Generation) -
     key, inputs = (partition.dataset, partition.model), rewards.manifest().inputs
     generation = store.generation("samples", key, inputs["samples"])
     samples, verdicts = generation.read(), rewards.read()
-    drawn = SamplesProvenance.of(generation.manifest()).sampling
-    if drawn is None:
+    how = SamplesProvenance.of(generation.manifest())
+    num_samples = how.num_samples
+    if num_samples is None:
         problems = responses_by_problem(verdicts)
     else:
         asked = store.generation("problems", (partition.dataset,), inputs["problems"]).read()
-        problems = responses_by_problem(verdicts, drawn.num_samples, asked["problem_id"].to_pylist())
+        problems = responses_by_problem(verdicts, num_samples, asked["problem_id"].to_pylist())
     ks = asked_ks(partition.statistics.k, list(problems.values()))
     thoughts = thoughts_of(partition, store, generation)
-    row = summarise(samples, verdicts, problems, ks, thoughts)
+    row = {**summarise(samples, verdicts, problems, ks, thoughts), **_where_it_stopped(how, verdicts)}
     by_name = {
         "statistics": pa.Table.from_pylist([row], schema=SCHEMAS["statistics"]),
         "problem_statistics": problem_statistics(problems, verdicts, samples, thoughts),
         **({} if thoughts is None else {"thinking_budgets": thinking_budgets(thoughts, verdicts)}),
     }
     return StatisticsTables(by_name, {"rewards": rewards.fingerprint, "samples": inputs["samples"]})
+
+
+def _where_it_stopped(how: SamplesProvenance, rewards: pa.Table) -> dict[str, Any]:
+    """Of samples that were drawn until the accuracy was known well enough: the interval by these rewards."""
+    if how.sampling is None or how.sampling.until is None:
+        return {}
+    found: dict[str, dict[int, int | None]] = {}
+    columns = (rewards[name].to_pylist() for name in ("problem_id", "sample_index", "reward"))
+    for problem_id, sample, reward in zip(*columns, strict=True):
+        found.setdefault(problem_id, {})[sample] = reward
+    low, high = sequence_of(how.sampling.until).interval(as_matrix(found)) or (None, None)
+    return {
+        "until_stopped": how.stopped,
+        "until_num_samples": how.num_samples,
+        "until_low": low,
+        "until_high": high,
+    }
 
 
 def keep_comparisons(partition: Partition, store: Store) -> None:

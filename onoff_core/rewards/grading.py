@@ -31,6 +31,7 @@ class GradingTask:
     gold: str
     problem_id: str | None = None
     prompt: str = ""  # where it ends with the tag that begins the thinking, the response begins within it
+    known: Verdict | None = None  # its verdict, where it is known from before: then it is not graded again
 
 
 class Grader:
@@ -74,7 +75,10 @@ class Grader:
         for index, task in enumerate(tasks):
             key = (index if task.problem_id is None else task.problem_id, task.gold)
             question = questions.setdefault(key, _Question(task.gold))
-            question.add(index, find_answer(task.response, self.format_type, self.thinking, task.prompt))
+            if task.known is not None:
+                question.add_known(index, task.known)
+            else:
+                question.add(index, find_answer(task.response, self.format_type, self.thinking, task.prompt))
         return list(questions.values())
 
     def _verify(self, questions: Sequence["_Question"], on_graded: OnGraded) -> None:
@@ -85,10 +89,15 @@ class Grader:
         jobs = []
         for question in questions:
             items = []
-            if len(question.gold) > MAX_ANSWER_CHARACTERS:
+            if question.gold_fault is not None or len(question.gold) > MAX_ANSWER_CHARACTERS:
                 question.give_up(on_graded)
                 continue
-            answers: list[str | None] = [*question.comparable(on_graded)] or [None]
+            on_graded(sum(len(question.answers[answer]) for answer in question.statuses))
+            answers: list[str | None] = [*question.comparable(on_graded)]
+            if not answers and question.is_known:
+                on_graded(len(question.unanswered))
+                continue
+            answers = answers or [None]
             for answer in answers:
                 items.append((len(asked), answer or ""))
                 asked.append((question, answer))
@@ -119,12 +128,17 @@ class Grader:
             if question.gold_fault is not None:
                 continue
             statuses = question.statuses.items()
-            wrong = [answer for answer, status in statuses if status == "wrong" and answer not in question.undecided]
-            if len(wrong) == 1:
+            wrong = [
+                answer
+                for answer, status in statuses
+                if status == "wrong" and answer not in question.undecided and answer not in question.classes
+            ]
+            first_of = {number: answer for answer, number in reversed(question.classes.items())}
+            if len(wrong) == 1 and not first_of:
                 question.classes[wrong[0]] = 1
             elif wrong:
                 items = [(len(asked) + place, answer) for place, answer in enumerate(wrong)]
-                jobs.append(Job(None, items, beside=question.gold))
+                jobs.append(Job(None, items, known=sorted(first_of.items()), beside=question.gold))
                 asked.extend((question, answer) for answer in wrong)
         failed: list[int] = []
 
@@ -141,6 +155,7 @@ class Grader:
             question.classes[answer] = max(question.classes.values(), default=0) + 1
 
 
+_UNREAD = "the gold answer can neither be read nor compared as text"
 _STATUS_OF: dict[bool | int | str, Status] = {True: "correct", False: "wrong", "timeout": "timeout"}
 
 
@@ -157,6 +172,25 @@ class _Question:
         self.statuses: dict[str, Status] = {}
         self.reasons: dict[str, str] = {}
         self.classes: dict[str, int] = {}
+        self.is_known = False  # whether the verdict on a response, and so on the gold answer, is known from before
+
+    def add_known(self, index: int, verdict: Verdict) -> None:
+        """A response whose verdict is known."""
+        self.is_known = True
+        answer = verdict.extracted_answer
+        if verdict.status == "gold_unparsed":
+            self.gold_fault = verdict.reason or _UNREAD
+        if answer is None:
+            self.unanswered[index] = verdict.reason
+            return
+        self.answers.setdefault(answer, []).append(index)
+        if verdict.status == "gold_unparsed":
+            return
+        self.statuses[answer] = verdict.status
+        if verdict.reason is not None:
+            self.reasons[answer] = verdict.reason
+        if verdict.status == "wrong" and verdict.answer_class is not None:
+            self.classes[answer] = verdict.answer_class
 
     def add(self, index: int, found: Extraction) -> None:
         if found.alternatives:
@@ -171,15 +205,15 @@ class _Question:
     def comparable(self, on_graded: OnGraded) -> list[str]:
         """The answers of a length that can be compared; the others have their verdict."""
         for answer, indices in self.answers.items():
-            if len(answer) > MAX_ANSWER_CHARACTERS:
+            if len(answer) > MAX_ANSWER_CHARACTERS and answer not in self.statuses:
                 self.statuses[answer] = "timeout"
                 self.reasons[answer] = f"the answer is longer than {MAX_ANSWER_CHARACTERS:,} characters"
                 on_graded(len(indices))
         return [answer for answer in self.answers if answer not in self.statuses]
 
     def give_up(self, on_graded: OnGraded) -> None:
-        """The gold answer is too long to be parsed."""
-        self.gold_fault = f"the gold answer is longer than {MAX_ANSWER_CHARACTERS:,} characters"
+        """The gold answer cannot be read, or is too long to be parsed."""
+        self.gold_fault = self.gold_fault or f"the gold answer is longer than {MAX_ANSWER_CHARACTERS:,} characters"
         on_graded(len(self.unanswered) + sum(len(indices) for indices in self.answers.values()))
 
     def verdicts(self) -> list[tuple[int, Verdict]]:

@@ -2,16 +2,23 @@
 schema.
 """
 
-from onoff_core.sampling.chunks import Chunk, chunks_of
-from onoff_core.sampling.sample import sample_chunks
-from onoff_core.sampling.thinking import NO_PLAN, ThinkingPlan, resolve_tags, thinking_plan
+from onoff_core.sampling.chunks import Begun, Chunk, ResponseKey, chunks_of
+from onoff_core.sampling.pieces import Piece, Pieces
+from onoff_core.sampling.sample import rewritten, sample_chunks
+from onoff_core.sampling.thinking import NO_PLAN, ThinkingPlan, facts_of_tags, resolve_tags, thinking_plan
 
 __all__ = [
     "NO_PLAN",
+    "Begun",
     "Chunk",
+    "Piece",
+    "Pieces",
+    "ResponseKey",
     "ThinkingPlan",
     "chunks_of",
+    "facts_of_tags",
     "resolve_tags",
+    "rewritten",
     "sample_chunks",
     "thinking_plan",
 ]

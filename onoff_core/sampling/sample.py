@@ -1,18 +1,20 @@
 """Draw the responses of chunks. All go to the sampler at once, so that no row waits for a chunk to end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from onoff_core.backends.contract import ModelInfo, OnTokens, Sampler, Tokenizer
-from onoff_core.backends.requests import Request, Response
+from onoff_core.backends.requests import Forcing, Request, Response
 from onoff_core.errors import ModelError
-from onoff_core.sampling.chunks import Chunk
-from onoff_core.sampling.thinking import ThinkingPlan, ended_in, thinking_plan
+from onoff_core.problems import Problem
+from onoff_core.sampling.chunks import Begun, Chunk, ResponseKey
+from onoff_core.sampling.thinking import ThinkingPlan, thinking_plan
 from onoff_core.study import SamplingSettings, TaskSettings
-from onoff_core.tables import SCHEMAS
-from onoff_core.tasks import parts_of, render_prompt, step_starts
+from onoff_core.tables import LENGTH, LENGTH_IN_THINKING, SCHEMAS
+from onoff_core.tasks import render_prompt
 
 
 def sample_chunks(
@@ -27,24 +29,85 @@ def sample_chunks(
     has ended.
     """
     plan = thinking_plan(sampler.tokenizer, task, sampling)
-    chunk_of = {problem.problem_id: chunk for chunk in chunks for problem in chunk.problems}
-    prompts: dict[str, str] = {}
+    prompts: dict[str, tuple[str, tuple[int, ...]]] = {}
+    chunk_of: dict[ResponseKey, Chunk] = {}
     requests: list[Request] = []
-    for problem_id, chunk in chunk_of.items():
-        question = next(p.question for p in chunk.problems if p.problem_id == problem_id)
-        prompt = render_prompt(question, task, sampler.tokenizer.chat_template)
-        ids = tuple(sampler.tokenizer.encode(prompt))
-        _check_length(sampler.info, problem_id, len(ids))
-        sampler.info.check_token_ids(ids, f"problem {problem_id}: its prompt")
-        prompts[problem_id] = prompt.text
-        forcing = plan.forcing(prompt.text)
-        requests += [Request(problem_id, index, ids, forcing=forcing) for index in range(sampling.num_samples)]
+    sizes: dict[int, int] = {}
+    for chunk in chunks:
+        keys = chunk.keys
+        sizes[chunk.index] = len(keys)
+        for problem in chunk.problems:
+            if problem.problem_id not in prompts:
+                prompts[problem.problem_id] = _prompt(sampler, problem, task)
+        for key in keys:
+            chunk_of[key] = chunk
+            text, ids = prompts[key[0]]
+            requests.append(_request(key, ids, chunk.begun.get(key), plan.forcing(text)))
+    texts = {problem_id: text for problem_id, (text, _) in prompts.items()}
     ended: dict[int, list[Response]] = {chunk.index: [] for chunk in chunks}
     for response in sampler.sample(requests, sampling, seed, on_tokens):
-        chunk = chunk_of[response.request.problem_id]
-        ended[chunk.index].append(response)
-        if len(ended[chunk.index]) == len(chunk.problems) * sampling.num_samples:
-            yield chunk, _table(sampler.tokenizer, plan, chunk, ended.pop(chunk.index), prompts)
+        key = (response.request.problem_id, response.request.sample_index)
+        chunk = chunk_of[key]
+        ended[chunk.index].append(_whole(response, chunk.begun.get(key)))
+        if len(ended[chunk.index]) == sizes[chunk.index]:
+            yield chunk, _table(sampler.tokenizer, plan, chunk, ended.pop(chunk.index), texts)
+
+
+def _prompt(sampler: Sampler, problem: Problem, task: TaskSettings) -> tuple[str, tuple[int, ...]]:
+    """The prompt's text and its token ids."""
+    prompt = render_prompt(problem.question, task, sampler.tokenizer.chat_template)
+    ids = tuple(sampler.tokenizer.encode(prompt))
+    _check_length(sampler.info, problem.problem_id, len(ids))
+    sampler.info.check_token_ids(ids, f"problem {problem.problem_id}: its prompt")
+    return prompt.text, ids
+
+
+def _request(key: ResponseKey, prompt_ids: tuple[int, ...], begun: Begun | None, forcing: Forcing | None) -> Request:
+    if begun is None or begun.prompt_ids != prompt_ids:
+        return Request(*key, prompt_ids, forcing=forcing)
+    ids = (*prompt_ids, *begun.token_ids)
+    return Request(*key, ids, begun=len(begun.token_ids), resumed=True, forcing=forcing)
+
+
+def _whole(response: Response, begun: Begun | None) -> Response:
+    """The response from its first token on, of its prompt alone."""
+    request, forced = response.request, response.forced_positions
+    if begun is None or not request.resumed:
+        return response
+    return replace(
+        response,
+        request=Request(request.problem_id, request.sample_index, begun.prompt_ids),
+        token_ids=[*begun.token_ids, *response.token_ids],
+        logprobs=[*begun.logprobs, *response.logprobs],
+        forced_positions=None
+        if forced is None
+        else [*begun.forced_positions, *(request.begun + position for position in forced)],
+    )
+
+
+def rewritten(tokenizer: Tokenizer, plan: ThinkingPlan, samples: pa.Table, max_length: int) -> pa.Table:
+    """Responses that were drawn with this `max_length` or a larger one, as they are drawn and looked at now, in their
+    order (`samples` schema). Their ids have to be what was drawn, not their text tokenized.
+    """
+    rows = samples.to_pylist()
+    return pa.Table.from_pylist(
+        [{**row, **_row(tokenizer, plan, _cut(row, max_length), row["prompt"])} for row in rows],
+        schema=SCHEMAS["samples"],
+    )
+
+
+def _cut(row: Mapping[str, Any], max_length: int) -> Response:
+    """The response of a row, of so many tokens at most."""
+    ended = row["finish_reason"] if row["num_tokens"] <= max_length else LENGTH
+    forced, drawn_by = row["forced_positions"], row["drawn_by"]
+    return Response(
+        Request(row["problem_id"], row["sample_index"], tuple(row["prompt_token_ids"])),
+        row["token_ids"][:max_length],
+        row["token_logprobs"][:max_length],
+        LENGTH if ended == LENGTH_IN_THINKING else ended,
+        drawn_by=None if drawn_by is None else drawn_by[:max_length],
+        forced_positions=None if forced is None else [position for position in forced if position < max_length],
+    )
 
 
 def _check_length(model: ModelInfo, problem_id: str, num_tokens: int) -> None:
@@ -62,36 +125,24 @@ def _table(
 ) -> pa.Table:
     order = {problem.problem_id: number for number, problem in enumerate(chunk.problems)}
     responses.sort(key=lambda r: (order[r.request.problem_id], r.request.sample_index))
-    rows: list[dict[str, Any]] = [
-        {
-            "problem_id": r.request.problem_id,
-            "sample_index": r.request.sample_index,
-            "prompt": prompts[r.request.problem_id],
-            "prompt_token_ids": r.request.prompt_ids,
-            "response": tokenizer.decode(r.token_ids) if r.text is None else r.text,
-            "token_ids": r.token_ids,
-            "token_logprobs": r.logprobs,
-            "finish_reason": r.finish_reason,
-            "num_tokens": len(r.token_ids),
-            "drawn_by": r.drawn_by,
-            "forced_positions": r.forced_positions,
-            **_thinking(tokenizer, plan, r, prompts[r.request.problem_id]),
-        }
-        for r in responses
-    ]
+    rows = [_row(tokenizer, plan, r, prompts[r.request.problem_id]) for r in responses]
     return pa.Table.from_pylist(rows, schema=SCHEMAS["samples"])
 
 
-def _thinking(tokenizer: Tokenizer, plan: ThinkingPlan, response: Response, prompt: str) -> dict[str, Any]:
-    """The columns of a response that say where it thinks; nothing where the task says nothing of thinking."""
-    vocabulary = tokenizer.vocabulary
-    if plan.tags is None:
-        return {}
-    pieces = [vocabulary.pieces[token] for token in response.token_ids]
-    special = [vocabulary.special[token] for token in response.token_ids]
-    parts = parts_of(pieces, plan.tags, prompt)
+def _row(tokenizer: Tokenizer, plan: ThinkingPlan, response: Response, prompt: str) -> dict[str, Any]:
     return {
-        "answer_start": parts.answer_start,
-        "step_starts": step_starts(pieces, special, plan.tags, prompt),
-        "finish_reason": ended_in(parts, response.finish_reason),
+        "problem_id": response.request.problem_id,
+        "sample_index": response.request.sample_index,
+        "prompt": prompt,
+        "prompt_token_ids": response.request.prompt_ids,
+        "response": tokenizer.decode(response.token_ids) if response.text is None else response.text,
+        "token_ids": response.token_ids,
+        "token_logprobs": response.logprobs,
+        "finish_reason": response.finish_reason,
+        "num_tokens": len(response.token_ids),
+        "drawn_by": response.drawn_by,
+        "forced_positions": response.forced_positions,
+        "answer_start": None,
+        "step_starts": None,
+        **plan.columns(tokenizer.vocabulary, response.token_ids, prompt, response.finish_reason),
     }

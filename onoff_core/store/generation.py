@@ -9,6 +9,7 @@ import json
 import re
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pyarrow as pa
@@ -18,6 +19,7 @@ from onoff_core.growth import GrowthError
 from onoff_core.store.files import Files, sha256_of
 from onoff_core.store.manifest import END_OF_TIME, Fragment, Manifest, plain_object
 from onoff_core.store.parquet import (
+    RowGroups,
     batches_of,
     column_names_of,
     conform,
@@ -105,6 +107,22 @@ class Generation:
             ) from error
         return begun
 
+    def begun_with(self) -> dict[str, Any]:
+        """The facts of the first beginning, for readers: nothing is begun by asking. None are there where it is not
+        begun, or where they cannot be read.
+        """
+        content = self.files.find_bytes(f"{self.folder}/begun.json")
+        try:
+            return {} if content is None else plain_object(content)
+        except ValueError:
+            return {}
+
+    def begin_anew(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        """Begin with these facts in place of those of the first beginning; for one who writes all of it again."""
+        begun = {**self.begin(facts), **facts}
+        self.files.write_bytes(f"{self.folder}/begun.json", json.dumps(begun).encode())
+        return begun
+
     def count_attempt(self) -> int:
         """Count one more attempt at making it, and say how many there were. For the one who writes it."""
         name = f"{self.folder}/begun.json"
@@ -151,6 +169,16 @@ class Generation:
         try:
             with self.files.open(path) as file:
                 return read_matching(file, where, columns)
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{self.files.location(path)}: damaged or not there ({error}); {self._mend}") from error
+
+    @contextmanager
+    def row_groups(self, index: int) -> Iterator[RowGroups]:
+        """A fragment that is read a response at a time, as it was written."""
+        path = f"{self.folder}/{_fragment_name(index)}"
+        try:
+            with self.files.open(path) as file:
+                yield RowGroups(file)
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{self.files.location(path)}: damaged or not there ({error}); {self._mend}") from error
 
@@ -299,6 +327,10 @@ class Generation:
             if self.files.exists(f"{self.folder}/{name}"):
                 self._set_aside(name)
         return damaged
+
+    def set_aside(self, index: int) -> None:
+        """Rename one fragment, so that it is made again. Only for the one who writes this generation."""
+        self._set_aside(_fragment_name(index))
 
     def set_aside_all(self) -> None:
         """Rename every fragment, so that all is made again. Only for the one who writes this generation."""

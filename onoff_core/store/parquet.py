@@ -19,7 +19,8 @@ _BUFFER_BYTES = 1 << 20  # read ahead for each column that is read in batches
 _SMALL_ROW = 1024  # bytes, in memory
 _BROTLI_QUALITY = 5  # 4 is 3 % larger; 9 takes 25 times as long
 _COUNTING = ("position",)  # columns that rise by one from row to row
-_LOOKED_UP = ("problem_id", "sample_index", "position")  # of which a row group says its smallest and largest value
+_OF_A_RESPONSE = ("problem_id", "sample_index")
+_LOOKED_UP = (*_OF_A_RESPONSE, "position")  # of which a row group says its smallest and largest value
 
 
 def write_parquet(row_groups: Iterable[pa.Table], schema: pa.Schema, path: Path) -> None:
@@ -71,6 +72,37 @@ def read_matching(file: BinaryIO, where: Mapping[str, str | int], columns: Seque
     for name, value in where.items():
         table = table.filter(pc.equal(table[name], value))
     return table if columns is None else table.select(list(columns))
+
+
+class RowGroups:
+    """The row groups of a file by (problem_id, sample_index), from its footer; a response has some of its own."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._source = pq.ParquetFile(file, pre_buffer=False)
+        self._groups: dict[tuple[Any, ...], list[int]] = {}
+        for number in range(self._source.num_row_groups):
+            key = _key_of(self._source.metadata.row_group(number))
+            if key is not None:
+                self._groups.setdefault(key, []).append(number)
+
+    def __contains__(self, key: tuple[str, int]) -> bool:
+        return key in self._groups
+
+    def tables(self, key: tuple[str, int]) -> Iterator[pa.Table]:
+        """Of this response, a table a row group."""
+        for number in self._groups[key]:
+            yield self._source.read_row_group(number)
+
+
+def _key_of(group: pq.RowGroupMetaData) -> tuple[Any, ...] | None:
+    """The response that all rows of a row group are of; None where it has none, or rows of several."""
+    found: dict[str, Any] = {}
+    for number in range(group.num_columns if group.num_rows else 0):
+        column = group.column(number)
+        statistics = column.statistics if column.path_in_schema in _OF_A_RESPONSE and column.is_stats_set else None
+        if statistics is not None and statistics.has_min_max and statistics.min == statistics.max:
+            found[column.path_in_schema] = statistics.min
+    return tuple(found[name] for name in _OF_A_RESPONSE) if len(found) == len(_OF_A_RESPONSE) else None
 
 
 def batches_of(file: BinaryIO, num_rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:

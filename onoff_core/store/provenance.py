@@ -4,7 +4,7 @@ A field that may be unknown is None, and its comment says when. A manifest that 
 kind has raises `StoreError`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -43,6 +43,14 @@ class SamplesProvenance:
     logprobs_temperature: float | None = None  # of log-probabilities that were imported; None: there are none
     token_ids_from: str | None = None  # in words, the text or the file or both; None: sampled here
     model: Mapping[str, Any] = field(default_factory=dict)  # the settings that name it
+    samples_recorded: int | None = None  # responses that each problem has; None: as many as the settings ask for
+    taken_over: "TakenOver | None" = None  # None: nothing was
+    # Of the rows, how many were drawn, taken over whole, and gone on with; None: made before this was recorded.
+    rows_drawn: int | None = None
+    rows_taken_over: int | None = None
+    rows_continued: int | None = None
+    stopped: str | None = None  # why sampling.until stopped; None: a number of samples was asked for
+    rounds: int | None = None  # that it took; None: as above
     thinking: ThinkingTags | None = None  # by which answer_start was found; None: task.thinking was not set
     thinking_is_auto: bool = False  # those are the tags that the model's own chat template names
     examples_without_thinking: tuple[int, ...] = ()  # numbers of the examples whose thinking its template left out
@@ -51,6 +59,7 @@ class SamplesProvenance:
     def of(manifest: Manifest) -> "SamplesProvenance":
         facts, model = manifest.facts, _section(manifest, "model")
         imported = is_imported(manifest)
+        sampling = None if imported else _validated(manifest, "sampling", SamplingSettings)
         return SamplesProvenance(
             imported=imported,
             imported_from=_needed(manifest, facts, "imported_from") if imported else None,
@@ -60,7 +69,7 @@ class SamplesProvenance:
             model_revision=facts.get("model_revision"),
             torch_dtype=facts.get("torch_dtype"),
             device=facts.get("device"),
-            sampling=None if imported else _validated(manifest, "sampling", SamplingSettings),
+            sampling=sampling,
             seed=None if imported else _needed(manifest, facts, "seed"),
             seconds=facts.get("seconds"),
             tokens_per_second=facts.get("tokens_per_second"),
@@ -73,10 +82,66 @@ class SamplesProvenance:
             logprobs_temperature=facts.get("logprobs_temperature"),
             token_ids_from=facts.get("token_ids_from"),
             model=model,
+            samples_recorded=facts.get("num_samples"),
+            taken_over=TakenOver.of(manifest),
+            rows_drawn=facts.get("rows_drawn"),
+            rows_taken_over=facts.get("rows_taken_over"),
+            rows_continued=facts.get("rows_continued"),
+            **_of_until(manifest),
             thinking=_thinking(facts.get("thinking")),
             thinking_is_auto=bool((facts.get("thinking") or {}).get("auto")),
             examples_without_thinking=tuple(facts.get("examples_without_thinking", ())),
         )
+
+    @property
+    def num_samples(self) -> int | None:
+        """Responses that each problem has; None: imported, so that is not known."""
+        if self.sampling is None or self.samples_recorded is not None:
+            return self.samples_recorded
+        return self.sampling.num_samples
+
+
+def _of_until(manifest: Manifest) -> dict[str, Any]:
+    found = manifest.facts.get("until")
+    if not isinstance(found, dict):
+        return {}
+    return {"stopped": _needed(manifest, found, "stopped"), "rounds": len(_needed(manifest, found, "rounds"))}
+
+
+def hashed_settings(manifest: Manifest) -> dict[str, Any]:
+    """The settings of a manifest of samples that were drawn here, as their fingerprint is of them: what was left to the
+    model stands in the manifest with the model's values.
+    """
+    settings = dict(manifest.settings)
+    left = {
+        name: SamplingSettings.model_fields[name].get_default()
+        for name in manifest.facts.get("generation_defaults", ())
+    }
+    return {**settings, "sampling": {**_section(manifest, "sampling"), **left}}
+
+
+def engine_facts(manifest: Manifest, not_of_it: Collection[str]) -> dict[str, Any]:
+    """The facts of a manifest of samples that are of the engine: all but those with these names."""
+    return {name: value for name, value in manifest.facts.items() if name not in not_of_it}
+
+
+@dataclass(frozen=True)
+class TakenOver:
+    """Which rows of a generation come from a former one."""
+
+    generation: str  # its fingerprint; it may have been removed since
+    rows: int  # of samples those that were gone on with, too
+    why: str  # what is otherwise since, in words
+
+    @staticmethod
+    def of(manifest: Manifest) -> "TakenOver | None":
+        """None: nothing was taken over."""
+        found = manifest.facts.get("taken_over")
+        if found is None:
+            return None
+        if not isinstance(found, dict):
+            raise StoreError(f"the manifest of {_name(manifest)}: taken_over holds no values by name")
+        return TakenOver(*(_needed(manifest, found, name) for name in ("generation", "rows", "why")))
 
 
 def _thinking(said: Mapping[str, Any] | None) -> ThinkingTags | None:

@@ -28,11 +28,11 @@ from onoff_core.study.settings import (
     Section,
     StatisticsSettings,
     StoreSettings,
-    TaskSettings,
     nothing_as_empty,
 )
 from onoff_core.study.study import Partition, Reference, Study, partition_key, suggestion
 from onoff_core.study.switching import with_switches
+from onoff_core.study.task_settings import TaskSettings
 from onoff_core.study.thinking import check_thinking
 
 # What may stand in a partition key: it becomes a folder name and part of a URL, and Dagster reserves | , [ ].
@@ -41,6 +41,8 @@ NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
 S = TypeVar("S", bound=Section)
 E = TypeVar("E", DatasetSettings, ModelSettings)
 _SECTIONS: dict[str, type[Section]] = {"task": TaskSettings, "sampling": SamplingSettings}
+# A setting that takes the place of another one: it does so of a weaker layer's, and the two never stand in one layer.
+_EXCLUDING = {"sampling": (("until", "num_samples"), ("num_samples", "until"))}
 
 
 class _StudyFile(Section):
@@ -176,8 +178,11 @@ def _with_overrides(kind: type[E], raw: Any, path: Path, where: str) -> E:
 
 
 def _merged(kind: type[S], section: str, layers: tuple[dict[str, Any] | None, ...], path: Path) -> S:
-    """The layers, weakest first, as one checked section."""
+    """The layers, weakest first, as one checked section. Of keys that exclude each other the strongest one stays."""
     merged: dict[str, Any] = {}
     for layer in layers:
+        for name, other in _EXCLUDING.get(section, ()):
+            if (layer or {}).get(name) is not None:
+                merged.pop(other, None)
         merged |= layer or {}
     return validate(kind, merged, path, section)

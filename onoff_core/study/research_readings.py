@@ -48,7 +48,10 @@ def sampling_in_our_words(file: ResearchFile, raw: Mapped | None, key: str) -> M
         file.note(key, "is absent; as in the scripts: 2,048 tokens, 2 samples, a stop at a blank line, no seed")
         settings = dict(WITHOUT_SAMPLING)
     else:
-        settings = _with_defaults(file, raw, SAMPLING_DEFAULTS, key)
+        until = {} if raw.get("until") is None else {"num_samples": None}  # it takes the place of a default
+        settings = {**_with_defaults(file, {**until, **raw}, SAMPLING_DEFAULTS, key)}
+        if until and settings["num_samples"] is None:
+            del settings["num_samples"]
     file.note(
         f"{key}.max_length",
         f"{settings['max_length']} counts generated tokens here; the scripts counted the prompt's tokens too",

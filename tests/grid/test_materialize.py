@@ -59,8 +59,13 @@ def forbid_models(monkeypatch: pytest.MonkeyPatch) -> None:
     def forbidden(*args: object) -> None:
         raise AssertionError("a model was loaded")
 
-    for role in ("open_sampler", "open_scorer", "open_tokenizer"):
-        monkeypatch.setattr(f"onoff_core.grid.materialize.{role}", forbidden)
+    for place in (
+        "drawing.open_sampler",
+        "drawing.open_tokenizer",
+        "scoring.open_scorer",
+        "materialize.open_tokenizer",
+    ):
+        monkeypatch.setattr(f"onoff_core.grid.{place}", forbidden)
 
 
 def test_the_whole_path_leaves_every_row(make_project: MakeProject) -> None:

@@ -21,7 +21,7 @@ from transformers.generation import LogitsProcessorList
 from transformers.generation.continuous_batching.cb_logits_processors import ContinuousBatchingLogitsProcessor
 
 from onoff_core.backends.contract import OnTokens
-from onoff_core.backends.drafts import Draft, uniform_stream
+from onoff_core.backends.drafts import Draft, stream_of
 from onoff_core.backends.huggingface.drawing import draw
 from onoff_core.backends.huggingface.loading import LoadedModel, Support
 from onoff_core.backends.huggingface.support import other_layers, said
@@ -155,7 +155,7 @@ def continuous_batches(
         for number, request in enumerate(requests):
             name = str(number)
             drafts[name] = Draft(request, loaded, sampling, seed)
-            processor.streams[name] = uniform_stream(seed, request.problem_id, request.sample_index)
+            processor.streams[name] = stream_of(request, seed)
             manager.add_request(list(request.prompt_ids), request_id=name, max_new_tokens=drafts[name].max_tokens)
         while drafts:
             result = manager.get_result(timeout=1)

@@ -51,7 +51,7 @@ def _generate(loaded: LoadedModel, drafts: list[Draft], sampling: SamplingSettin
         # everything that would change the logits before they reach us is switched off
         generation_config=GenerationConfig(
             do_sample=False,
-            max_new_tokens=sampling.max_length,
+            max_new_tokens=max(draft.max_tokens for draft in drafts),
             eos_token_id=ends,
             pad_token_id=stop,
             repetition_penalty=1.0,
@@ -71,6 +71,10 @@ class _Dictate(LogitsProcessor):
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         live = [row for row, ended in enumerate(self.ended) if not ended]
+        if not live:  # the last ones ended otherwise than by a stop token, before the longest there may be
+            stopping = torch.full_like(scores, -torch.inf)
+            stopping[:, self.stop] = 0.0
+            return stopping
         logits = scores[live].float()
         tokens, logprobs = next_tokens([self.drafts[row] for row in live], logits, self.sampling)
         self.on_tokens(len(live))

@@ -80,6 +80,7 @@ class LoadedModel(SpeaksTokens):
             vocab_size=self.vocab_size,
             max_positions=self.max_positions,
             stop_token_ids=self.stop_token_ids,
+            resumes=True,
         )
 
 

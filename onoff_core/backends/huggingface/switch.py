@@ -32,6 +32,7 @@ class HuggingfaceSwitch:
             max_positions=min(known, default=None),
             stop_token_ids=first.stop_token_ids | second.stop_token_ids,
             facts={"second_model": switch.second, "second_model_revision": second.revision},
+            resumes=False,
         )
 
     def sample(
