@@ -82,6 +82,8 @@ LONG_MODULES = {
     "tests.store.test_strangers",
     "tests.store.test_upkeep",
     "tests.store.test_wholeness",
+    "tests.report.test_report",
+    "tests.test_frames",
     "tests.test_notebooks",
 }
 

@@ -216,6 +216,9 @@ def _counted(reader: Reader, generation: Generation) -> tuple[int, int | None]:
         rows = {fragment.index: fragment.num_rows for fragment in samples.manifest().fragments}
         return sum(rows.get(index, 0) for index in indices), sum(rows.values())
     parts = [_problems_and_rows(reader, generation, index) for index in indices]
+    begun = generation.begun_with()
+    if "responses" in begun:
+        return sum(rows for _, rows in parts), begun["responses"]
     problems = reader.problems_of(generation)
     if not parts or problems is None:
         return sum(rows for _, rows in parts), None

@@ -23,6 +23,7 @@ from onoff_core.commands import materialize_command
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Generation, Manifest, Store
 from onoff_core.store.provenance import ScoresProvenance
+from onoff_core.tables import SCHEMAS
 
 Value = TypeVar("Value")
 Key = tuple[str, str]  # (dataset, model)
@@ -87,7 +88,7 @@ class Sample:
     status: str | None
     answer_class: int | None  # equal answers share a number
     answer_start: int | None = None  # position of the first token after the thinking
-    num_forced: int = 0  # tokens that a thinking budget put in
+    forced_positions: tuple[int, ...] = ()  # of tokens that were put in, not drawn
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ class Responses:
         return [str(value) for value in pc.unique(self.table["problem_id"]).to_pylist()]
 
     def of_problem(self, problem_id: str) -> pa.Table:
-        return self.table.filter(pc.equal(self.table["problem_id"], problem_id))
+        """By sample index, whichever fragments they are in."""
+        return self.table.filter(pc.equal(self.table["problem_id"], problem_id)).sort_by("sample_index")
 
     def fragment_of(self, problem_id: str, sample_index: int) -> int:
         rows = self.of_problem(problem_id)
@@ -219,6 +221,11 @@ class Reader:
             )
         return made
 
+    def confidence(self, distributions: Generation) -> Generation | None:
+        """The confidences that were made of these very token distributions; None where there are none."""
+        made = self.store.current("confidence", distributions.partition)
+        return self._made_from(made, "token_distributions", distributions)
+
     def following(self, asset: str, responses: Responses) -> Generation | None:
         """The current generation of an asset that was made from these very samples; None where there is none."""
         return self._made_from(self.store.current(asset, responses.samples.partition), "samples", responses.samples)
@@ -297,12 +304,15 @@ class Reader:
             )
         return table
 
-    def _problem(self, samples: Generation, problem_id: str) -> dict[str, Any]:
-        """The problem's row, of the version the samples were drawn for."""
+    def problems(self, samples: Generation) -> pa.Table:
+        """The problems that samples were drawn for; empty where the store does not have them."""
         generation = self.problems_of(samples)
         if generation is None:
-            return {}
-        table = self.kept(("problems", generation.folder), generation.read, lambda table: table.nbytes)
+            return SCHEMAS["problems"].empty_table()
+        return self.kept(("problems", generation.folder), generation.read, lambda table: table.nbytes)
+
+    def _problem(self, samples: Generation, problem_id: str) -> dict[str, Any]:
+        table = self.problems(samples)
         rows: list[dict[str, Any]] = table.filter(pc.equal(table["problem_id"], problem_id)).to_pylist()
         return rows[0] if rows else {}
 
@@ -366,8 +376,8 @@ def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, An
         reward=verdict["reward"],
         status=verdict["status"],
         answer_class=verdict["answer_class"],
-        answer_start=text.get("answer_start"),  # older samples have neither column
-        num_forced=len(text.get("forced_positions") or ()),
+        answer_start=text.get("answer_start"),  # the files of an older onoff do not have the column
+        forced_positions=tuple(text.get("forced_positions") or ()),
     )
 
 

@@ -36,6 +36,7 @@ from onoff_core.store.provenance import SamplesProvenance, engine_facts
 from onoff_core.study import Partition
 
 _RECORD = "taken_over"  # in begun.json: the source, or null
+RESPONSES = "responses"  # in begun.json: how many there will be; null: the verdicts decide it
 # Facts that are not of the engine, and so of one generation alone.
 _OF_A_RUN = {"seed", "seconds", "tokens_per_second", "generation_defaults", "until", "num_samples", _RECORD, RUN}
 _OF_A_RUN |= {"rows_drawn", "rows_taken_over", "rows_continued"}
@@ -104,8 +105,9 @@ class Drawing(AbstractContextManager["Drawing"]):
         generation, sampling = self.generation, self.partition.sampling
         self._closing = closing_of(settings)
         seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
+        asked = {RESPONSES: None if sampling.until is not None else len(self.problems) * sampling.num_samples}
         if again:
-            begun = generation.begin_anew({"seed": generation.begin({"seed": seed})["seed"], _RECORD: None})
+            begun = generation.begin_anew({"seed": generation.begin({"seed": seed})["seed"], **asked, _RECORD: None})
         elif generation.is_begun and generation.fragment_indices():
             begun = generation.begin({})
         else:
@@ -113,9 +115,10 @@ class Drawing(AbstractContextManager["Drawing"]):
                 find_source(self.store, generation, settings, self.problems, version, sampling)
             )
             if source is None:
-                begun = generation.begin({"seed": seed, _RECORD: None})
+                begun = generation.begin({"seed": seed, **asked, _RECORD: None})
             else:
-                begun = generation.begin_anew({"seed": source.seed, _RECORD: source.as_record(self.problems)})
+                record = source.as_record(self.problems)
+                begun = generation.begin_anew({"seed": source.seed, **asked, _RECORD: record})
         self.seed = begun["seed"]
         if begun.get(_RECORD) is None:
             return Pieces(self.problems)

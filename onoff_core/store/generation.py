@@ -107,6 +107,16 @@ class Generation:
             ) from error
         return begun
 
+    def begun_with(self) -> dict[str, Any]:
+        """The facts of the first beginning, for readers: nothing is begun by asking. None are there where it is not
+        begun, or where they cannot be read.
+        """
+        content = self.files.find_bytes(f"{self.folder}/begun.json")
+        try:
+            return {} if content is None else plain_object(content)
+        except ValueError:
+            return {}
+
     def begin_anew(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         """Begin with these facts in place of those of the first beginning; for one who writes all of it again."""
         begun = {**self.begin(facts), **facts}

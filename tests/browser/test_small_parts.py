@@ -106,5 +106,5 @@ def test_a_responses_thinking_is_told_behind_its_tokens() -> None:
     plain = Sample("p", 0, None, None, None, "", [], "", [1] * 40, [], "stop", None, None, None, None)
     assert thinking_of(plain) == ""
     assert thinking_of(replace(plain, answer_start=32)) == " of which 32 thinking"
-    cut = replace(plain, answer_start=32, num_forced=8)
+    cut = replace(plain, answer_start=32, forced_positions=tuple(range(24, 32)))
     assert thinking_of(cut) == " of which 32 thinking, which a budget cut (8 tokens put in)"

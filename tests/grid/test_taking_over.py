@@ -1,5 +1,6 @@
 """What comes out the same is taken over: the engine's own counts say what was drawn, a fresh store what it would be."""
 
+import json
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -63,7 +64,14 @@ class Project:
         self.sections: dict[str, Any] = {}
         self.said: list[str] = []
 
-    def set(self, problems: int = 4, top_k: int = 5, model: dict[str, Any] | None = None, **sampling: Any) -> None:
+    def set(
+        self,
+        problems: int = 4,
+        top_k: int = 5,
+        model: dict[str, Any] | None = None,
+        branches: dict[str, Any] | None = None,
+        **sampling: Any,
+    ) -> None:
         entry = tiny_model(None) if model is None else {**tiny_model(None), "backend_specific": model}
         given = {"max_length": 12, "num_samples": 2, "batch_size": 8, "seed": 7, **sampling}
         self.folder = self.make(
@@ -71,6 +79,7 @@ class Project:
             models={"tiny": entry},
             sampling={name: value for name, value in given.items() if value is not None or name == "seed"},
             distribution={"top_k": top_k},
+            branches=branches,
         )
 
     @property
@@ -283,3 +292,34 @@ def test_scores_of_the_new_responses_alone_are_made_and_a_smaller_top_k_is_cut(
         assert ours.drop_columns("tail_mass").equals(fresh.drop_columns("tail_mass"))
         assert np.allclose(ours["tail_mass"].to_numpy(), fresh["tail_mass"].to_numpy(), atol=2e-5, rtol=0)
         assert all(found.holds for found in check_token_distributions(project.store, KEY).values())
+
+
+def test_exports_and_branches_are_those_of_a_fresh_run(project: Project, tmp_path: Path) -> None:
+    """They go problem by problem, though a problem's responses are in several fragments."""
+    from onoff_core.exchange.distributions import export_distributions
+    from onoff_core.exchange.results import export_results
+    from onoff_core.grid.branches import materialize_branches
+
+    settings: dict[str, Any] = {"model": ANSWERS, "branches": {"responses": {"status": "any", "per_problem": 3}}}
+    project.set(num_samples=2, max_length=7, **settings)
+    project.made("samples")
+    project.set(num_samples=5, problems=5, max_length=12, **settings)
+    fresh = Store(str(project.folder / "fresh"))
+    found = []
+    for store in (project.store, fresh):
+        for asset in ("samples", "rewards", "statistics", "token_distributions"):
+            project.made(asset, store)
+        materialize_branches(load_study().partition("|".join(KEY)), store, project.said.append)
+        folder = tmp_path / f"export-{len(found)}"
+        folder.mkdir()
+        export_results(store, KEY, folder)
+        export_distributions(store, KEY, folder)
+        results = json.loads((folder / "results.json").read_text())["results"]
+        distributions = json.loads((folder / "distributions.json").read_text())["results"]
+        with np.load(folder / "distributions.npz") as arrays:
+            content = {name: arrays[name].tolist() for name in arrays.files}
+        branches = store.require("branches", KEY).read().to_pylist()
+        found.append((results, distributions, content, branches))
+    assert len(project.store.require("samples", KEY).manifest().fragments) > 2
+    assert [len(one["samples"]) for one in found[0][0]] == [5] * 5
+    assert found[0] == found[1]

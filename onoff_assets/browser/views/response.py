@@ -102,7 +102,7 @@ def thinking_of(sample: Sample) -> str:
     """What a response's thinking came to, to stand behind its number of tokens."""
     if sample.answer_start is None:
         return ""
-    cut = f", which a budget cut ({sample.num_forced} tokens put in)" if sample.num_forced else ""
+    cut = f", which a budget cut ({len(sample.forced_positions)} tokens put in)" if sample.forced_positions else ""
     return f" of which {sample.answer_start} thinking{cut}"
 
 
@@ -158,7 +158,7 @@ def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int 
     branching = branching_of(reader, responses)
     rows = [] if branching is None else branching.of_response(sample.problem_id, sample.sample_index)
     panel = token_panel.Panel(reader, responses, sample, vocabulary, distributions, branching, rows, noted)
-    content = payload(pieces, overlay, rows)
+    content = payload(pieces, overlay, rows, sample.answer_start, sample.forced_positions)
     document = f"{responses.samples.folder}/{sample.problem_id}/{sample.sample_index}/{distributions is not None}"
     if branching is not None:
         document += f"/{branching.branches.fingerprint}"

@@ -1,11 +1,13 @@
-"""Responses with their verdicts, read together a fragment at a time."""
+"""Responses with their verdicts, read together problem by problem."""
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import groupby
+from itertools import zip_longest
 from typing import Any
 
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.rl.sources import Source
+from onoff_core.store.by_problem import ByProblem, Placed
+from onoff_core.tables import SCHEMAS
 
 Row = dict[str, Any]
 
@@ -16,25 +18,19 @@ def responses_by_problem(
     """(problem id, its responses), in the store's order: the named columns of `samples` as far as they are there, and
     those of `rewards`. Raises `ExchangeError` where the two are not of the same responses.
     """
-    wanted = set(problem_ids)
-    for problem_id, rows in groupby(_responses(source, columns), key=lambda row: row["problem_id"]):
-        if problem_id in wanted:
-            yield problem_id, list(rows)
-
-
-def _responses(source: Source, columns: Sequence[str]) -> Iterator[Row]:
-    for index in sorted(source.samples.fragment_indices()):
-        there = set(source.samples.column_names(index))  # older stores lack columns that came later
-        table = source.samples.read_fragment(index, [name for name in columns if name in there])
-        samples, verdicts = table.to_pylist(), source.rewards.read_fragment(index).to_pylist()
-        if [_identity(row) for row in samples] != [_identity(row) for row in verdicts]:
+    wanted, names = set(problem_ids), SCHEMAS["rewards"].names
+    responses, verdicts = ByProblem(source.samples, columns), ByProblem(source.rewards, names)
+    nothing: list[Placed] = []
+    for of_problem, graded in zip_longest(responses.problems(), verdicts.problems(), fillvalue=nothing):
+        if [_identity(one.row) for one in of_problem] != [_identity(one.row) for one in graded]:
             raise ExchangeError(
-                f"fragment {index} of {source.rewards.folder} is not of the same responses as {source.samples.folder}; "
-                "run: onoff verify"
+                f"fragment {(of_problem or graded)[0].fragment} of {source.rewards.folder} is not of the same "
+                f"responses as {source.samples.folder}; run: onoff verify"
             )
-        absent = dict.fromkeys(name for name in columns if name not in there)
-        for sample, verdict in zip(samples, verdicts, strict=True):
-            yield {**absent, **verdict, **sample}
+        problem_id = of_problem[0].row["problem_id"]
+        if problem_id in wanted:
+            absent = dict.fromkeys(columns)  # older stores lack columns that came later
+            yield problem_id, [{**absent, **v.row, **r.row} for r, v in zip(of_problem, graded, strict=True)]
 
 
 def _identity(row: Row) -> tuple[str, int]:
