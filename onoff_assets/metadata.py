@@ -43,8 +43,19 @@ def table_metadata(study: Study, context: dg.AssetExecutionContext, made: "Made"
         "input versions": dg.MetadataValue.json(input_versions(context, made)),
         "path": dg.MetadataValue.path(str(generation.files.path(generation.folder))),
         "computed now": made.computed,
+        **_taken_over(made.manifest),
         **run_metadata(made.manifest),
     }
+
+
+def _taken_over(manifest: "Manifest") -> dict[str, Any]:
+    """What of it comes from a former generation."""
+    from onoff_core.store.provenance import TakenOver
+
+    taken = TakenOver.of(manifest)
+    if taken is None:
+        return {}
+    return {"responses taken over": taken.rows, "taken over from": f"{taken.generation}: {taken.why}"}
 
 
 def run_metadata(manifest: "Manifest") -> dict[str, Any]:
