@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.browser_tables import table_figures, write_many
 from benchmarks.figures import Figure
 from benchmarks.ports import free_port
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
@@ -41,18 +42,22 @@ _CLICK = """async (position) => {
 def run(repeats: int) -> list[Figure]:
     """All figures; the stores are made in a folder that is removed at the end."""
     with tempfile.TemporaryDirectory(prefix="onoff-bench-") as folder:
-        long, few, wide = (Store(f"{folder}/{name}") for name in ("long", "few", "wide"))
+        long, few, wide, many = (Store(f"{folder}/{name}") for name in ("long", "few", "wide", "many"))
         _write_long(long)
         _write_wide(few, 2, 5)
         _write_wide(wide, _DATASETS, _MODELS)
+        write_many(many)
         with chromium() as browser:
             clicks = _clicks(browser, long, repeats)
             floor, full = (_first_page(browser, store, repeats) for store in (few, wide))
+            with served(many) as address:
+                tables = table_figures(browser, address, repeats)
         name = "first page, 10 partitions"
         return [
             *clicks,
             Figure(name, floor, "s"),
             Figure(f"first page, {_DATASETS * _MODELS:,} partitions", full, "s", name, floor / full, "< 2 s"),
+            *tables,
         ]
 
 

@@ -160,10 +160,12 @@ def distributions_table(
         "tail_mass": pa.array(np.maximum(0, 1 - np.exp(top.astype(np.float64)).sum(axis=1)).astype(np.float32)),
         "topk_ids": pa.ListArray.from_arrays(offsets, pa.array(order.reshape(-1))),
         "topk_logprobs": pa.ListArray.from_arrays(offsets, pa.array(top.reshape(-1))),
+        "forced": pa.nulls(n, pa.bool_()),
         "mean_log_prob_vocabulary": pa.array(logprobs.mean(axis=1).astype(np.float32)),
     }
     schema = SCHEMAS["token_distributions"]
-    return pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema)
+    arrays = [pa.nulls(n, field.type) if field.name not in columns else columns[field.name] for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _sample_row(problem: MadeUpProblem, index: int, made: MadeUp) -> dict[str, object]:

@@ -1,11 +1,13 @@
 """The metadata that assets show in the Dagster UI: plain values in, metadata out."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from onoff_assets import tags
+from onoff_assets.execution import open_store
 from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
@@ -13,39 +15,74 @@ if TYPE_CHECKING:
     from onoff_core.store import Manifest
 
 
-def browser_link(study: Study, partition: Partition) -> str:
+def browser_link(study: Study, partition: Partition, page: str = "responses", **more: str) -> str:
     """The browser's page of a partition."""
     from urllib.parse import urlencode
 
-    query = urlencode({"dataset": partition.dataset, "model": partition.model})
-    return f"{study.automation.browser_url.rstrip('/')}/response?{query}"
+    query = urlencode({"dataset": partition.dataset, "model": partition.model, **more})
+    return f"{study.automation.browser_url.rstrip('/')}/{page}?{query}"
 
 
-def table_metadata(study: Study, context: dg.AssetExecutionContext, made: "Made") -> dict[str, Any]:
-    """The metadata that every asset shows: rows and columns of its table, its path, a link to the browser."""
-    from onoff_core.tables import SCHEMAS
+def asset_metadata(
+    study: Study, context: dg.AssetExecutionContext, made: "Made", numbers: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The metadata of a materialization, in the order in which the UI shows it: what one looks for first (`numbers`,
+    without those that are None), where to look closer, the settings it was made with, how the run went; paths, columns
+    and hashes last.
 
-    generation, manifest = made.generation, made.manifest
-    columns = [
-        dg.TableColumn(
-            name=field.name,
-            type=str(field.type),
-            description=field.metadata[b"comment"].decode(),
-            constraints=dg.TableColumnConstraints(nullable=field.nullable),
-        )
-        for field in SCHEMAS[generation.asset]
-    ]
+    Keys are words in small letters with the unit in brackets; those that Dagster gives a meaning begin with dagster/.
+    """
+    partition = study.partition(str(context.partition_key))
     return {
-        "dagster/row_count": manifest.num_rows,
-        "dagster/column_schema": dg.TableSchema(columns=columns),
-        "look at it": dg.MetadataValue.url(browser_link(study, study.partition(str(context.partition_key)))),
-        "generation": generation.fingerprint,
-        "input versions": dg.MetadataValue.json(input_versions(context, made)),
-        "path": dg.MetadataValue.path(str(generation.files.path(generation.folder))),
-        "computed now": made.computed,
+        **present(dict(numbers)),
+        "dagster/row_count": made.manifest.num_rows,
+        "look at it": look_at_it(study, partition),
+        "settings": dg.MetadataValue.json(settings_of(study, made)),
         **_taken_over(made.manifest),
         **run_metadata(made.manifest),
+        "computed now": made.computed,
+        "input versions": dg.MetadataValue.json(input_versions(context, made)),
+        "generation": made.generation.fingerprint,
+        "path": dg.MetadataValue.path(str(made.generation.files.path(made.generation.folder))),
+        "dagster/column_schema": column_schema(made.generation.asset),
     }
+
+
+def settings_of(study: Study, made: "Made") -> dict[str, Any]:
+    """What decides the partition's samples, as they are now, and below the asset's name its own settings."""
+    own, asset = made.manifest.settings, made.generation.asset
+    if asset == "samples":
+        return own
+    samples = open_store(study).current("samples", made.generation.partition[:2])
+    return {**(samples.manifest().settings if samples is not None else {}), **({asset: own} if own else {})}
+
+
+def look_at_it(study: Study, partition: Partition) -> dg.MarkdownMetadataValue:
+    """Links with titles, which the UI shows as such where they are short."""
+    pages: tuple[tuple[str, str, dict[str, str]], ...] = (
+        ("responses", "responses", {}),
+        ("problems, the worst first", "problems", {"sort": "pass_rate"}),
+    )
+    return dg.MetadataValue.md(
+        " · ".join(f"[{title}]({browser_link(study, partition, page, **more)})" for title, page, more in pages)
+    )
+
+
+def column_schema(asset: str) -> dg.TableSchema:
+    """The columns of an asset's table, with types and meanings."""
+    from onoff_core.tables import SCHEMAS
+
+    return dg.TableSchema(
+        columns=[
+            dg.TableColumn(
+                name=field.name,
+                type=str(field.type),
+                description=field.metadata[b"comment"].decode(),
+                constraints=dg.TableColumnConstraints(nullable=field.nullable),
+            )
+            for field in SCHEMAS[asset]
+        ]
+    )
 
 
 def _taken_over(manifest: "Manifest") -> dict[str, Any]:
@@ -66,9 +103,9 @@ def run_metadata(manifest: "Manifest") -> dict[str, Any]:
     if run is None:
         return {}
     numbers = {
-        "attempts": run.attempts,
         "tokens": run.tokens,
-        "batch_size in fact used": run.batch_size,
+        "attempts": run.attempts,
+        "batch size used": run.batch_size,
         "peak memory (MB)": run.peak_memory_bytes // 1_000_000,
         "peak GPU memory (MB)": None if run.peak_gpu_memory_bytes is None else run.peak_gpu_memory_bytes // 1_000_000,
     }
@@ -123,7 +160,11 @@ def present(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown_table(header: list[str], rows: list[list[object]]) -> dg.MarkdownMetadataValue:
-    """A table of plain values; text is shown as it is, never as Markdown."""
+    """A table of plain values; text is shown as it is, never as Markdown. A column without any value is left out."""
+    kept = (
+        [i for i in range(len(header)) if any(row[i] not in (None, "") for row in rows)] if rows else range(len(header))
+    )
+    header, rows = [header[i] for i in kept], [[row[i] for i in kept] for row in rows]
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     return dg.MetadataValue.md("\n".join(lines))

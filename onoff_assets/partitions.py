@@ -8,6 +8,8 @@ import dagster as dg
 from onoff_assets.input_versions import input_versions
 from onoff_core.study import Study
 
+GROUP = "grid"  # of all assets: Dagster folds groups where there are several, and one has to open each
+
 
 @dataclass(frozen=True)
 class Names:

@@ -115,6 +115,10 @@ class OpenStudy:
         """A row for each problem: pass rate with its interval, the entropy of its answers (nats), its majority."""
         return self.table("problem_statistics", partition, columns)
 
+    def confidence(self, partition: str, columns: Sequence[str] | None = None) -> pa.Table:
+        """A row for each response: how sure the model was while it wrote it (docs/confidence.md), where asked for."""
+        return self.table("confidence", partition, columns)
+
     def problems(self, dataset: str) -> pa.Table:
         """A row for each problem of a data set: question, gold answer, solution."""
         return self.table("problems", (dataset,))
@@ -199,11 +203,17 @@ class OpenStudy:
             return connection.execute(query, parameters).to_arrow_table()
 
     def why_stale(self, table: str, partition: str) -> str | None:
-        """Why the study's settings would make a partition's table otherwise today; None where they would not, where
-        the table is not there, or where there is no study to ask.
+        """Why the study's settings would make a partition's table otherwise today, or why that cannot be told.
+
+        None where they would not, where the table is not there, or where there is no study to ask.
         """
+        said = self.judgement(table, partition)
+        return None if said is None else said.reason
+
+    def judgement(self, table: str, partition: str) -> Judgement | None:
+        """The study's word on a partition's current table where it is not that it is as it should be; else None."""
         said = self._judgements(split_partition_key(partition)).get(table)
-        return None if said is None or said.is_stale is False else said.reason
+        return None if said is None or said.is_stale is False else said
 
     def view(self, partition: str, problem_id: str, sample_index: int, **options: Any) -> Any:
         """One response as the browser shows it, token by token, for a notebook: Jupyter and marimo show what this
@@ -287,7 +297,7 @@ class OpenStudy:
             return {}
         own = [table.name for table in TABLES.values() if table.partitioned_by == _GRID]
         found = {name: self.store.current(name, names) for name in own}
-        judged = {
+        judged: dict[tuple[str, tuple[str, ...]], Judged] = {
             (name, names): _judged(generation.manifest())
             for name, generation in found.items()
             if generation is not None
@@ -298,12 +308,12 @@ class OpenStudy:
     def _marked(self, generation: Generation, table: pa.Table) -> pa.Table:
         """The table with what it is, and whether it is stale, in its schema's metadata."""
         metadata = {PARTITION: "|".join(generation.partition), FINGERPRINT: generation.fingerprint}
-        reason = None
-        if TABLES[generation.asset].partitioned_by == _GRID:
-            reason = self.why_stale(generation.asset, "|".join(generation.partition))
-        if reason is not None:
-            metadata[STALE_BECAUSE] = reason
-            self._say(f"{generation.asset} of {'|'.join(generation.partition)} is stale: {reason}")
+        key = "|".join(generation.partition)
+        of_grid = TABLES[generation.asset].partitioned_by == _GRID
+        said = self.judgement(generation.asset, key) if of_grid else None
+        if said is not None and said.reason is not None:
+            metadata[STALE_BECAUSE] = said.reason
+            self._say(f"{generation.asset} of {key}{' is stale' if said.is_stale else ''}: {said.reason}")
         return table.replace_schema_metadata(metadata)
 
     def _say(self, sentence: str) -> None:

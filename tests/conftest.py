@@ -23,47 +23,40 @@ SHARED_DATA = Path(os.environ.get("ONOFF_TEST_DATA", ROOT.parent / "shared" / "d
 # embedded model.
 SLOW_MARKS = {"real_model", "dagster_cli", "ray_cluster"}
 SLOW_FIXTURES = {"chromium", "dev", "postgres_url", "real_loaded"}
-SLOW_PLACES = {"moto", "localbucket"}  # parameters of the store's tests: S3 servers
-SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, whole data sets, families of models
-    "tests.backends.huggingface.test_families",
+SLOW_MODULES = {  # many runs of Dagster's, many processes, limits of memory, whole data sets
     "tests.backends.huggingface.test_out_of_memory",
     "tests.backends.openai.test_partition",
     "tests.backends.replicas.test_engine",
     "tests.backends.replicas.test_partition",
-    "tests.branches.test_chain",
-    "tests.branches.test_resuming",
     "tests.cli.test_power",
     "tests.platform.test_branches",
-    "tests.platform.test_checks",
     "tests.platform.test_code_location",
-    "tests.platform.test_faults",
-    "tests.platform.test_following",
-    "tests.platform.test_plan",
-    "tests.platform.test_run_options",
     "tests.platform.test_serving",
-    "tests.platform.test_staleness",
     "tests.cross.test_dagster",
-    "tests.cross.test_resuming",
     "tests.platform.test_webserver",
     "tests.rewards.test_datasets",
     "tests.rewards.test_pool",
     "tests.store.test_killed",
     "tests.store.test_many",
-    "tests.store.test_strangers",
-    "tests.store.test_wholeness",
 }
-# Many small steps: `make check` leaves them out, and `make test` runs them on every core, as what is not slow.
+# Many small steps, or servers of their own that do little: `make check` leaves them out, and `make test` runs them on
+# every core, as what is not slow.
+SLOW_PLACES = {"moto", "localbucket"}  # parameters of the store's tests: S3 servers
 LONG_MODULES = {
     "tests.backends.huggingface.test_decoding",
     "tests.backends.huggingface.test_ends",
+    "tests.backends.huggingface.test_families",
     "tests.backends.huggingface.test_loading",
     "tests.backends.huggingface.test_many_tokens",
     "tests.backends.openai.test_hostile",
     "tests.backends.openai.test_served",
     "tests.branches.test_bad_input",
+    "tests.branches.test_chain",
+    "tests.branches.test_resuming",
     "tests.browser.test_pages",
     "tests.cross.test_materialize",
     "tests.cross.test_pairs",
+    "tests.cross.test_resuming",
     "tests.cross.test_upkeep",
     "tests.exchange.rollouts.test_importing",
     "tests.exchange.test_results",
@@ -73,14 +66,24 @@ LONG_MODULES = {
     "tests.grid.test_materialize",
     "tests.grid.test_run_record",
     "tests.grid.test_second_opinions",
+    "tests.platform.test_checks",
     "tests.platform.test_confidence",
+    "tests.platform.test_faults",
+    "tests.platform.test_following",
+    "tests.platform.test_plan",
+    "tests.platform.test_run_options",
     "tests.platform.test_second_opinions",
+    "tests.platform.test_staleness",
     "tests.series.test_series",
     "tests.statistics.test_statistics",
     "tests.store.test_bad_days",
     "tests.store.test_dropping",
     "tests.store.test_outside",
+    "tests.store.test_strangers",
     "tests.store.test_upkeep",
+    "tests.store.test_wholeness",
+    "tests.report.test_report",
+    "tests.test_frames",
     "tests.test_notebooks",
 }
 
@@ -102,9 +105,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         callspec = getattr(item, "callspec", None)  # of tests with parameters
         places = [] if callspec is None else [place for place in callspec.params.values() if isinstance(place, str)]
         module = item.module.__name__ if isinstance(item, pytest.Function) else ""
-        if marks & SLOW_MARKS or fixtures or SLOW_PLACES.intersection(places) or module in SLOW_MODULES:
+        if marks & SLOW_MARKS or fixtures or module in SLOW_MODULES:
             item.add_marker(pytest.mark.slow)
-        elif module in LONG_MODULES:
+        elif module in LONG_MODULES or SLOW_PLACES.intersection(places):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.on_every_core)
 

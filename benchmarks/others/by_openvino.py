@@ -1,6 +1,6 @@
 """The job by OpenVINO GenAI's continuous batching; `install_openvino` makes its environment.
 
-Keys and values are kept in float32, and prompts computed once, as ours are. The model is converted on first use, once
+Keys and values are kept in the type that is computed in, and prompts computed once. The model is converted on first use, once
 an environment.
 """
 
@@ -35,7 +35,7 @@ def run(job: Job) -> Done:
     scheduler.enable_prefix_caching = True
     options = {
         "INFERENCE_PRECISION_HINT": _PRECISION[job.dtype],
-        "KV_CACHE_PRECISION": "f32",
+        "KV_CACHE_PRECISION": _PRECISION[job.dtype],  # no other goes with bf16
         "INFERENCE_NUM_THREADS": int(os.environ["OMP_NUM_THREADS"]),  # which it does not read by itself
     }
     pipeline = genai.ContinuousBatchingPipeline(str(_converted(Path(job.model))), scheduler, "CPU", options)

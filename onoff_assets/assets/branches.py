@@ -5,8 +5,8 @@ from typing import Any
 import dagster as dg
 
 from onoff_assets.execution import run
-from onoff_assets.metadata import markdown_table, present, rounded, table_metadata
-from onoff_assets.partitions import Grid
+from onoff_assets.metadata import asset_metadata, markdown_table, rounded
+from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
@@ -22,7 +22,7 @@ def build_branches(
     @dg.asset(
         partitions_def=grid.partitions,
         deps=[rewards, token_distributions, branch_settings],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSIONS["branches"],
@@ -43,31 +43,37 @@ def build_branches(
         aurocs = [row["auroc"] for row in problems if row["auroc"] is not None]
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
-            metadata={
-                **table_metadata(grid.study, context, made),
-                **present(
-                    {
-                        "positions": len(positions),
-                        "tokens": facts["tokens"],
-                        "tokens expected": facts["expected_tokens"],
-                        "branches left out by max_tokens": facts["left_out_branches"],
-                        "tokens_per_second": rounded(facts["tokens_per_second"], 1),
-                        "seconds": rounded(facts["seconds"], 1),
-                        "mean AUROC of entropy for drops": rounded(sum(aurocs) / len(aurocs)) if aurocs else None,
-                        "responses lost at one token": len(lost),
-                    }
-                ),
-                "where responses were lost": markdown_table(
-                    ["problem", "sample", "position", "drop", "entropy"],
-                    [
-                        [row["problem_id"], row["sample_index"], row["position"], row["drop"], row["entropy"]]
-                        for row in sorted(lost, key=lambda row: -row["drop"])[:_SHOWN]
-                    ],
-                ),
-            },
+            metadata=asset_metadata(
+                grid.study,
+                context,
+                made,
+                {
+                    "responses lost at one token": len(lost),
+                    "positions": len(positions),
+                    "mean AUROC of entropy for drops": rounded(sum(aurocs) / len(aurocs)) if aurocs else None,
+                    "where responses were lost": _table(lost),
+                    "tokens": facts["tokens"],
+                    "tokens expected": facts["expected_tokens"],
+                    "branches left out by max_tokens": facts["left_out_branches"],
+                    "tokens per second": rounded(facts["tokens_per_second"], 1),
+                    "seconds": rounded(facts["seconds"], 1),
+                },
+            ),
         )
 
     return branches
+
+
+def _table(lost: list[dict[str, Any]]) -> dg.MarkdownMetadataValue | None:
+    if not lost:
+        return None
+    return markdown_table(
+        ["problem", "sample", "position", "drop", "entropy"],
+        [
+            [row["problem_id"], row["sample_index"], row["position"], row["drop"], row["entropy"]]
+            for row in sorted(lost, key=lambda row: -row["drop"])[:_SHOWN]
+        ],
+    )
 
 
 def _beside(grid: Grid, partition: tuple[str, ...], table: str) -> list[dict[str, Any]]:

@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 
 from onoff_assets.execution import run
-from onoff_assets.metadata import ends, markdown_table, present, table_metadata
-from onoff_assets.partitions import Grid
+from onoff_assets.metadata import asset_metadata, ends, markdown_table
+from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
@@ -21,7 +21,7 @@ def build_confidence(
     @dg.asset(
         partitions_def=grid.partitions,
         deps=[rewards, token_distributions, confidence_settings],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},
         code_version=CODE_VERSIONS["confidence"],
@@ -44,24 +44,28 @@ def build_confidence(
         voting = _beside(grid, made.generation.partition, "confidence_voting")
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
-            metadata={
-                **table_metadata(grid.study, context, made),
-                **present({name: made.manifest.facts[name] for name in ("window", "tail", "top_k")}),
-                "right from wrong": markdown_table(
-                    ["measure", "AUROC", "95 %", "within problems", "95 %", "calibration error"],
-                    [
+            metadata=asset_metadata(
+                grid.study,
+                context,
+                made,
+                {
+                    "right from wrong": markdown_table(
+                        ["measure", "AUROC", "95 %", "within problems", "95 %", "calibration error"],
                         [
-                            *(row["measure"], row["auroc"], ends((row["auroc_low"], row["auroc_high"]))),
-                            *(row["within_auroc"], ends((row["within_auroc_low"], row["within_auroc_high"]))),
-                            row["calibration_error"],
-                        ]
-                        for row in statistics
-                    ],
-                ),
-                "answers chosen, at the largest k": markdown_table(
-                    ["rule", "measure", "k", "accuracy", "minus majority", "95 %"], _at_largest_k(voting)
-                ),
-            },
+                            [
+                                *(row["measure"], row["auroc"], ends((row["auroc_low"], row["auroc_high"]))),
+                                *(row["within_auroc"], ends((row["within_auroc_low"], row["within_auroc_high"]))),
+                                row["calibration_error"],
+                            ]
+                            for row in statistics
+                        ],
+                    ),
+                    "answers chosen, at the largest k": markdown_table(
+                        ["rule", "measure", "k", "accuracy", "minus majority", "95 %"], _at_largest_k(voting)
+                    ),
+                    **{name.replace("_", " "): made.manifest.facts[name] for name in ("window", "tail", "top_k")},
+                },
+            ),
         )
 
     return confidence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from onoff_assets.execution import run
-from onoff_assets.metadata import ends, markdown_table, present, table_metadata
-from onoff_assets.partitions import Grid
+from onoff_assets.metadata import asset_metadata, ends, markdown_table
+from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
@@ -23,7 +23,7 @@ def build_cross_scores(
     @dg.asset(
         partitions_def=grid.partitions,
         deps=[samples, cross_settings, *([token_distributions] if bounds else [])],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "pytorch"},
         code_version=CODE_VERSIONS["cross_scores"],
@@ -47,7 +47,10 @@ def build_cross_scores(
         assert isinstance(made, CrossMade)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(made.version),
-            metadata={**table_metadata(grid.study, context, made), **_numbers(grid, made)},
+            metadata={
+                **asset_metadata(grid.study, context, made, _numbers(grid, made)),
+                "dagster/row_count": sum(one.manifest.num_rows for one in made.by_reference.values()),
+            },
         )
 
     return cross_scores
@@ -69,9 +72,8 @@ def _numbers(grid: Grid, made: "CrossMade") -> dict[str, Any]:
             rows.append([name, row["text"], row["level"], row["num_responses"], *numbers, *shares])
     header = ["reference", "text", "level", "texts", "KL(model‖reference)", "95 %", "KL(reference‖model)", "JS", "95 %"]
     more = ["K1", "K3", "top entropies that coincide", "effective sample size", "perplexity under it"]
-    count = sum(one.manifest.num_rows for one in made.by_reference.values())
     return {
-        "dagster/row_count": count,
         "divergences (nats a token)": markdown_table([*header, *more], rows),
-        **present({"seconds": round(seconds, 1), "tokens": tokens}),
+        "tokens": tokens,
+        "seconds": round(seconds, 1),
     }

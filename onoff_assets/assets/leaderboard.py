@@ -7,7 +7,7 @@ import dagster as dg
 from onoff_assets import metadata
 from onoff_assets.automation_conditions import follows_any_partition
 from onoff_assets.execution import open_store
-from onoff_assets.partitions import Grid
+from onoff_assets.partitions import GROUP, Grid
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ _OTHER_PROBLEMS, _SAME_PROBLEMS = "95 %, other problems like these", "95 %, thes
 def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsDefinition:
     @dg.asset(
         deps=[dg.AssetDep(statistics, partition_mapping=dg.AllPartitionMapping())],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         config_schema={},  # none: what is given all the same is an error
         kinds={"duckdb"},

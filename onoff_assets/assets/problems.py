@@ -3,7 +3,7 @@
 import dagster as dg
 
 from onoff_assets.execution import open_store
-from onoff_assets.partitions import Grid
+from onoff_assets.partitions import GROUP, Grid
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
@@ -11,7 +11,7 @@ from onoff_core.grid.fingerprints import CODE_VERSIONS
 def build_problems(grid: Grid) -> dg.SourceAsset:
     @dg.observable_source_asset(
         partitions_def=grid.datasets,
-        group_name="inputs",
+        group_name=GROUP,
         description="The normalised problems of a data set: question, gold answer, solution; "
         "versioned by their content.",
         metadata={"code_version": CODE_VERSIONS["problems"]},

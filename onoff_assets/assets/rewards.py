@@ -6,8 +6,8 @@ import dagster as dg
 
 from onoff_assets.automation_conditions import follows_its_inputs
 from onoff_assets.execution import run
-from onoff_assets.metadata import table_metadata
-from onoff_assets.partitions import Grid
+from onoff_assets.metadata import asset_metadata, rounded
+from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
@@ -16,7 +16,7 @@ def build_rewards(grid: Grid, samples: dg.AssetsDefinition, reward_settings: dg.
     @dg.asset(
         partitions_def=grid.partitions,
         deps=[samples, reward_settings],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},
         code_version=CODE_VERSIONS["rewards"],
@@ -29,13 +29,20 @@ def build_rewards(grid: Grid, samples: dg.AssetsDefinition, reward_settings: dg.
         from onoff_core.grid.materialize import materialize_rewards
 
         made = run(grid.study, context, materialize_rewards, config)
-        statuses = Counter(made.generation.read()["status"].to_pylist())
+        table = made.generation.read()
+        statuses = Counter(table["status"].to_pylist())
+        graded = [reward for reward in table["reward"].to_pylist() if reward is not None]
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
-            metadata={
-                **table_metadata(grid.study, context, made),
-                **{f"status {name}": count for name, count in sorted(statuses.items())},
-            },
+            metadata=asset_metadata(
+                grid.study,
+                context,
+                made,
+                {
+                    "mean reward": rounded(sum(graded) / len(graded)) if graded else None,
+                    **{name.replace("_", " "): statuses[name] for name in sorted(statuses)},
+                },
+            ),
         )
 
     return rewards

@@ -1,13 +1,13 @@
 """`samples`: the model's responses."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from onoff_assets.execution import Materialize, run
-from onoff_assets.metadata import markdown_table, present, rounded, table_metadata
-from onoff_assets.partitions import Grid
+from onoff_assets.metadata import asset_metadata, markdown_table, rounded
+from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import SampleOptions
 from onoff_core.errors import ExchangeError
 from onoff_core.grid.fingerprints import CODE_VERSIONS
@@ -24,7 +24,7 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
     @dg.asset(
         partitions_def=grid.partitions,
         deps=[problems, settings],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSIONS["samples"],
@@ -40,26 +40,27 @@ def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset
         how = SamplesProvenance.of(made.manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
-            metadata={
-                **table_metadata(grid.study, context, made),
-                **present(
-                    {
-                        "tokens_per_second": rounded(how.tokens_per_second, 1),
-                        "seconds": rounded(how.seconds, 1),
-                        "seed": how.seed,
-                        "model_revision": how.model_revision,
-                        "engine": how.engine,
-                        "responses drawn": how.rows_drawn,
-                        "of those taken over, gone on with": how.rows_continued or None,
-                        "stopped": how.stopped,
-                        "rounds": how.rounds,
-                        "not promised by the engine": ", ".join(how.not_promised) or None,
-                        "examples whose thinking the template drops": _numbers(how.examples_without_thinking),
-                        "token ids": "tokenized from the text" if how.ids_from_text else None,
-                    }
-                ),
-                "preview": _preview(made.generation),
-            },
+            metadata=asset_metadata(
+                grid.study,
+                context,
+                made,
+                {
+                    **_numbers(made.generation),
+                    "tokens per second": rounded(how.tokens_per_second, 1),
+                    "seconds": rounded(how.seconds, 1),
+                    "preview": _preview(made.generation),
+                    "seed": how.seed,
+                    "model revision": how.model_revision,
+                    "engine": how.engine,
+                    "responses drawn": how.rows_drawn,
+                    "of those taken over, gone on with": how.rows_continued or None,
+                    "stopped": how.stopped,
+                    "rounds": how.rounds,
+                    "not promised by the engine": ", ".join(how.not_promised) or None,
+                    "examples whose thinking the template drops": _counted(how.examples_without_thinking),
+                    "token ids": "tokenized from the text" if how.ids_from_text else None,
+                },
+            ),
         )
 
     return samples
@@ -88,7 +89,17 @@ def _materialize(study: Study) -> Materialize:
     return take
 
 
-def _numbers(examples: Sequence[int]) -> str | None:
+def _numbers(generation: "Generation") -> dict[str, Any]:
+    """Of all responses, from their plain columns."""
+    lengths, cut, count = 0, 0, 0
+    for table in generation.tables(["num_tokens", "finish_reason"]):
+        lengths += sum(table["num_tokens"].to_pylist())
+        cut += table["finish_reason"].to_pylist().count("length")
+        count += table.num_rows
+    return {"mean tokens": rounded(lengths / count, 1), "truncated share": rounded(cut / count)} if count else {}
+
+
+def _counted(examples: Sequence[int]) -> str | None:
     """Which examples, counted from 1; None: none."""
     return ", ".join(str(number + 1) for number in examples) or None
 

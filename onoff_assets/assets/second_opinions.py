@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 from onoff_assets.execution import run
-from onoff_assets.metadata import ends, present, rounded, table_metadata
-from onoff_assets.partitions import Grid
+from onoff_assets.metadata import asset_metadata, ends, rounded
+from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
@@ -19,7 +19,7 @@ def build_second_opinions(
     @dg.asset(
         partitions_def=grid.partitions,
         deps=[rewards, reward_settings, settings],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},
         code_version=CODE_VERSIONS["second_opinions"],
@@ -46,14 +46,22 @@ def build_second_opinions(
         rates = second_opinion_rates(made.generation)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
-            metadata={
-                **table_metadata(grid.study, context, made),
-                **present({name: rounded(rates[name]) for name in ("disagreement_share",)}),
-                "disagreement, 95 %, other problems like these": ends(
-                    (rates["disagreement_low"], rates["disagreement_high"])
-                ),
-                **{name: value for name, value in rates.items() if name.startswith("num_")},
-            },
+            metadata=asset_metadata(
+                grid.study,
+                context,
+                made,
+                {
+                    "disagreement share": rounded(rates["disagreement_share"]),
+                    "disagreement, 95 %, other problems like these": ends(
+                        (rates["disagreement_low"], rates["disagreement_high"])
+                    ),
+                    **{
+                        name.removeprefix("num_").replace("_", " "): value
+                        for name, value in rates.items()
+                        if name.startswith("num_")
+                    },
+                },
+            ),
         )
 
     return second_opinions

@@ -10,7 +10,7 @@ import dagster as dg
 
 from onoff_assets.execution import open_store
 from onoff_assets.input_versions import settings_versions
-from onoff_assets.partitions import Grid
+from onoff_assets.partitions import GROUP, Grid
 
 DESCRIPTIONS = {
     "settings": "What decides a partition's samples besides the problems: model and revision, task, sampling settings.",
@@ -36,7 +36,7 @@ def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
     @dg.observable_source_asset(
         name=name,
         partitions_def=grid.partitions,
-        group_name="inputs",
+        group_name=GROUP,
         description=DESCRIPTIONS[name],
         tags={"dagster/kind/yaml": ""},
         resource_defs=grid.resources,

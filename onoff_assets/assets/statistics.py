@@ -6,8 +6,8 @@ import dagster as dg
 
 from onoff_assets.automation_conditions import follows_its_inputs
 from onoff_assets.execution import run
-from onoff_assets.metadata import ends, markdown_table, present, rounded, table_metadata
-from onoff_assets.partitions import Grid
+from onoff_assets.metadata import asset_metadata, ends, markdown_table, rounded
+from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid import fingerprints
 from onoff_core.grid.fingerprints import CODE_VERSIONS
@@ -23,7 +23,7 @@ def build_statistics(
     @dg.asset(
         partitions_def=grid.partitions,
         deps=[rewards, reward_settings, *([statistics_settings] if something_set else [])],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "python"},
         code_version=CODE_VERSIONS["statistics"],
@@ -37,19 +37,29 @@ def build_statistics(
 
         made = run(grid.study, context, materialize_statistics, config)
         row = made.generation.read().to_pylist()[0]
-        numbers = ("accuracy", "standard_error", "mean_num_tokens", "truncated_share", "unanswered_share")
-        apart = ("mean_thinking_tokens", "mean_answer_tokens", "truncated_in_thinking_share", "cut_share")
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
-            metadata={
-                **table_metadata(grid.study, context, made),
-                **present({name: rounded(row[name]) for name in (*numbers, *apart)}),
-                "95 %, other problems like these": ends((row["interval_low"], row["interval_high"])),
-                "95 %, these problems drawn again": ends((row["same_problems_low"], row["same_problems_high"])),
-                "accuracy, whatever has no verdict": ends((row["accuracy_lowest"], row["accuracy_highest"])),
-                "pass@k": _estimates("pass@k", row["pass_at_k"], row["pass_at_k_intervals"]),
-                "maj@k": _estimates("maj@k", row["maj_at_k"], row["maj_at_k_intervals"]),
-            },
+            metadata=asset_metadata(
+                grid.study,
+                context,
+                made,
+                {
+                    "accuracy": rounded(row["accuracy"]),
+                    "95 %, other problems like these": ends((row["interval_low"], row["interval_high"])),
+                    "95 %, these problems drawn again": ends((row["same_problems_low"], row["same_problems_high"])),
+                    "accuracy, whatever has no verdict": ends((row["accuracy_lowest"], row["accuracy_highest"])),
+                    "pass@k": _estimates("pass@k", row["pass_at_k"], row["pass_at_k_intervals"]),
+                    "maj@k": _estimates("maj@k", row["maj_at_k"], row["maj_at_k_intervals"]),
+                    "standard error": rounded(row["standard_error"]),
+                    "mean tokens": rounded(row["mean_num_tokens"], 1),
+                    "truncated share": rounded(row["truncated_share"]),
+                    "unanswered share": rounded(row["unanswered_share"]),
+                    "mean tokens of thinking": rounded(row["mean_thinking_tokens"], 1),
+                    "mean tokens of the answer": rounded(row["mean_answer_tokens"], 1),
+                    "truncated in thinking share": rounded(row["truncated_in_thinking_share"]),
+                    "cut share": rounded(row["cut_share"]),
+                },
+            ),
         )
 
     return statistics

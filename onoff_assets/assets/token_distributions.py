@@ -3,8 +3,8 @@
 import dagster as dg
 
 from onoff_assets.execution import run
-from onoff_assets.metadata import present, rounded, table_metadata
-from onoff_assets.partitions import Grid
+from onoff_assets.metadata import asset_metadata, rounded
+from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 from onoff_core.thinking_tables import drawn_tokens
@@ -16,7 +16,7 @@ def build_token_distributions(
     @dg.asset(
         partitions_def=grid.partitions,
         deps=[samples, distribution_settings],
-        group_name="grid",
+        group_name=GROUP,
         owners=list(grid.study.automation.owners),
         kinds={"parquet", "pytorch"},
         code_version=CODE_VERSIONS["token_distributions"],
@@ -37,18 +37,18 @@ def build_token_distributions(
         how = ScoresProvenance.of(made.manifest)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
-            metadata={
-                **table_metadata(grid.study, context, made),
-                **present(
-                    {
-                        "mean_entropy (nats)": rounded(entropy.mean),
-                        "entropy by position": entropy_plot(entropy),
-                        "tokens_per_second": rounded(how.tokens_per_second, 1),
-                        "seconds": rounded(how.seconds, 1),
-                        "vocab_size": how.vocab_size,
-                    }
-                ),
-            },
+            metadata=asset_metadata(
+                grid.study,
+                context,
+                made,
+                {
+                    "mean entropy (nats)": rounded(entropy.mean),
+                    "entropy by position": entropy_plot(entropy),
+                    "tokens per second": rounded(how.tokens_per_second, 1),
+                    "seconds": rounded(how.seconds, 1),
+                    "vocabulary size": how.vocab_size,
+                },
+            ),
         )
 
     return token_distributions

@@ -29,7 +29,10 @@ st.html(Path(components.__file__).with_name("page.css"))
 GRID = st.Page(_page("grid"), title="Grid", url_path="", default=True)
 OTHERS = {
     name: st.Page(_page(name), title=name.replace("_", " ").capitalize(), url_path=name)
-    for name in ("response", "problem", "side_by_side", "compare", "tokens", "opinions", "rollouts", "notes")
+    for name in (
+        *("problems", "responses", "response", "problem", "side_by_side", "compare", "series"),
+        *("tokens", "opinions", "rollouts", "notes"),
+    )
 }
 
 

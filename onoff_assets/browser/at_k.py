@@ -30,9 +30,32 @@ class Row:
     difference: Figure | None  # the first minus the second, paired; None where it was not compared
 
 
+def figures_of(reader: Reader, responses: Responses) -> "dict[Place, Figure]":
+    """pass@k and maj@k of a partition at every k it was asked for; empty where the statistics are of other verdicts."""
+    row = statistics_row(reader, responses)
+    found: dict[Place, Figure] = {}
+    for kind in KINDS if row is not None else ():
+        assert row is not None
+        intervals = {one["k"]: one for one in row[f"{kind}_intervals"] or ()}  # null: of before they were computed
+        for estimate in row[kind]:
+            if estimate["estimate"] is not None:
+                of = intervals.get(estimate["k"], {})
+                figure = Figure(estimate["estimate"], ends(of, "other_problems"), ends(of, "same_problems"))
+                found[kind, estimate["k"]] = figure
+    return found
+
+
+def statistics_row(reader: Reader, responses: Responses) -> dict[str, Any] | None:
+    """The statistics of these very verdicts; None where there are none."""
+    made = reader.store.current("statistics", responses.samples.partition)
+    if made is None or responses.rewards is None or made.manifest().inputs["rewards"] != responses.rewards.fingerprint:
+        return None
+    return reader.kept(("statistics", made.folder), lambda: dict(made.read().to_pylist()[0]), lambda _: 10_000)
+
+
 def read_at_k(reader: Reader, pair: Sequence[Responses]) -> list[Row]:
     """Every k of either model's statistics. Statistics of other verdicts than these are left out."""
-    first, second = (_figures(reader, responses) for responses in pair)
+    first, second = (figures_of(reader, responses) for responses in pair)
     differences = _differences(reader, pair)
     places = sorted({*first, *second}, key=lambda place: (KINDS.index(place[0]), place[1]))
     return [
@@ -45,37 +68,25 @@ def read_at_k(reader: Reader, pair: Sequence[Responses]) -> list[Row]:
 Place = tuple[Kind, int]
 
 
-def _figures(reader: Reader, responses: Responses) -> dict[Place, Figure]:
-    made = reader.store.current("statistics", responses.samples.partition)
-    if made is None or responses.rewards is None or made.manifest().inputs["rewards"] != responses.rewards.fingerprint:
-        return {}
-    row = reader.kept(("statistics", made.folder), lambda: made.read().to_pylist()[0], lambda _: 10_000)
-    found: dict[Place, Figure] = {}
-    for kind in KINDS:
-        intervals = {one["k"]: one for one in row[f"{kind}_intervals"] or ()}  # null: of before they were computed
-        for estimate in row[kind]:
-            if estimate["estimate"] is not None:
-                of = intervals.get(estimate["k"], {})
-                figure = Figure(estimate["estimate"], _ends(of, "other_problems"), _ends(of, "same_problems"))
-                found[kind, estimate["k"]] = figure
-    return found
-
-
 def _differences(reader: Reader, pair: Sequence[Responses]) -> dict[Place, Figure]:
     """From the data set's table `comparisons`, where it is of these verdicts."""
     (dataset, one), (_, other) = (responses.samples.partition for responses in pair)
-    made = reader.store.current("comparisons", (dataset,))
-    if made is None or not all(_is_of_these(reader, made.manifest().facts, responses) for responses in pair):
-        return {}
-    rows = reader.kept(("comparisons", made.folder), lambda: made.read().to_pylist(), lambda read: 1000 * len(read))
     found: dict[Place, Figure] = {}
-    for row in rows:
+    for row in comparison_rows(reader, dataset, pair):
         models = (row["first_model"], row["second_model"])
         if row["statistic"] not in KINDS or set(models) != {one, other}:
             continue
-        figure = Figure(row["difference"], _ends(row, "other_problems"), _ends(row, "same_problems"))
+        figure = Figure(row["difference"], ends(row, "other_problems"), ends(row, "same_problems"))
         found[row["statistic"], row["k"]] = figure if models == (one, other) else _reversed(figure)
     return found
+
+
+def comparison_rows(reader: Reader, dataset: str, models: Sequence[Responses]) -> list[dict[str, Any]]:
+    """The data set's table `comparisons`; empty where it is not of all these models' verdicts."""
+    made = reader.store.current("comparisons", (dataset,))
+    if made is None or not all(_is_of_these(reader, made.manifest().facts, responses) for responses in models):
+        return []
+    return reader.kept(("comparisons", made.folder), lambda: made.read().to_pylist(), lambda read: 1000 * len(read))
 
 
 def _is_of_these(reader: Reader, facts: dict[str, Any], responses: Responses) -> bool:
@@ -93,6 +104,7 @@ def _reversed(figure: Figure) -> Figure:
     )
 
 
-def _ends(row: dict[str, Any], name: str) -> Ends:
+def ends(row: dict[str, Any], name: str) -> Ends:
+    """The interval of this name; None where one of its ends is not there."""
     low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
     return None if low is None or high is None else (low, high)

@@ -1,6 +1,7 @@
 """The grid at a glance: numbers, freshness and the state of each asset of every partition, in a few queries."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,13 +30,29 @@ class GridRow:
     runs: dict[str, str]  # asset -> id of the Dagster run that completed it; without assets made outside Dagster
 
 
+def in_order(models: Iterable[str], study: Study | None) -> list[str]:
+    """Models in the study's order, then the others by name, of which numbers count as numbers (7b before 14b)."""
+    known = [] if study is None else list(study.models)
+    different = dict.fromkeys(models)
+    first = [model for model in known if model in different]
+    return first + sorted(different.keys() - set(first), key=_natural)
+
+
+def _by_name(key: Key) -> tuple[list[tuple[int, str]], list[tuple[int, str]]]:
+    return _natural(key[0]), _natural(key[1])
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
+
+
 def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
     """Every partition of the study, in its order, and then the store's others by data set and model."""
     keys = {(key[0], key[1]) for asset in ("samples", "statistics") for key in store.partitions(asset)}
     partitions = {} if study is None else {(p.dataset, p.model): p for p in study.partitions.values()}
     known, updated, runs, statistics = _read_catalog(store) if keys else ({}, {}, {}, {})
     rows = []
-    for dataset, model in [*partitions, *sorted(keys - set(partitions))]:
+    for dataset, model in [*partitions, *sorted(keys - set(partitions), key=_by_name)]:
         key = (dataset, model)
         accuracy, low, high, num_samples = statistics.get(key, (None, None, None, None))
         rows.append(

@@ -1,7 +1,8 @@
 """The address of a view: what a URL's query asks for, what of it goes along to another page, and helpers for links.
 
-An address names a place (`Link`: data set, model, problem, sample, token, ...) and how one looks at it (`LOOKS`:
-filter, lens, colour, sort). Both stay while one goes from page to page, as far as they still mean something there.
+An address names a place (`Link`: data set, model, problem, sample, token, ...), and by its other names how one looks at
+it: colour and threshold of the tokens (`colour=rank`, `unsure=90%`), lens (`lens=0.6,0.95,0`: temperature, top-p and
+top-k), number of bars, filter, sort. Both stay while one goes from page to page, as far as they still mean something.
 """
 
 import difflib
@@ -45,25 +46,11 @@ _BELONGS_TO = {
     "other": ("dataset",),
     "other_sample": ("dataset", "problem"),
 }
-# How one looks at things. Each page reads those that it knows, and passes on all of them.
-LOOKS = (
-    "colour",  # of the tokens: a measure's name
-    "unsure",  # the threshold: a number, or a percentile such as 90%
-    "lens",  # temperature, top-p, top-k
-    "bars",  # how many are shown
-    "sort",
-    "status",
-    "ending",
-    "tokens",  # a range such as 10-200, 10-, -200
-    "entropy",  # the same, nats
-    "text",
-    "same",  # of Side by side: one text as two models see it
-)
 
 
 def looks_of(query: Mapping[str, str]) -> dict[str, str]:
-    """The part of a query that says how one looks at things."""
-    return {name: query[name] for name in LOOKS if query.get(name)}
+    """The part of a query that names no place but how one looks at it: each page reads what it knows of it."""
+    return {name: value for name, value in query.items() if value and name not in Link.__dataclass_fields__}
 
 
 def carried(link: Link, before: Link) -> Link:
@@ -86,16 +73,16 @@ def side_by_side(
 
 
 def parse_range(text: str) -> tuple[float | None, float | None]:
-    """The ends of `10-200`, `10-` or `-200`; an end that is missing or no number is None."""
-    low, _, high = text.partition("-")
-    return _number(low), _number(high)
+    """The ends of `10..200`, `10..` or `..200`; an end that is missing or no number is None."""
+    low, dots, high = text.partition("..")
+    return _number(low), _number(high if dots else low)
 
 
 def as_range(low: float | None, high: float | None) -> str | None:
     """The text that `parse_range` reads; None where both ends are open."""
     if low is None and high is None:
         return None
-    return f"{'' if low is None else format(low, 'g')}-{'' if high is None else format(high, 'g')}"
+    return f"{'' if low is None else format(low, '.10g')}..{'' if high is None else format(high, '.10g')}"
 
 
 def _number(text: str) -> float | None:

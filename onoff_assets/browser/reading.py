@@ -23,6 +23,7 @@ from onoff_core.commands import materialize_command
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Generation, Manifest, Store
 from onoff_core.store.provenance import ScoresProvenance
+from onoff_core.tables import SCHEMAS
 
 Value = TypeVar("Value")
 Key = tuple[str, str]  # (dataset, model)
@@ -86,6 +87,8 @@ class Sample:
     reward: int | None
     status: str | None
     answer_class: int | None  # equal answers share a number
+    answer_start: int | None = None  # position of the first token after the thinking
+    forced_positions: tuple[int, ...] = ()  # of tokens that were put in, not drawn
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,11 @@ class Reader:
             )
         return made
 
+    def confidence(self, distributions: Generation) -> Generation | None:
+        """The confidences that were made of these very token distributions; None where there are none."""
+        made = self.store.current("confidence", distributions.partition)
+        return self._made_from(made, "token_distributions", distributions)
+
     def following(self, asset: str, responses: Responses) -> Generation | None:
         """The current generation of an asset that was made from these very samples; None where there is none."""
         return self._made_from(self.store.current(asset, responses.samples.partition), "samples", responses.samples)
@@ -296,12 +304,15 @@ class Reader:
             )
         return table
 
-    def _problem(self, samples: Generation, problem_id: str) -> dict[str, Any]:
-        """The problem's row, of the version the samples were drawn for."""
+    def problems(self, samples: Generation) -> pa.Table:
+        """The problems that samples were drawn for; empty where the store does not have them."""
         generation = self.problems_of(samples)
         if generation is None:
-            return {}
-        table = self.kept(("problems", generation.folder), generation.read, lambda table: table.nbytes)
+            return SCHEMAS["problems"].empty_table()
+        return self.kept(("problems", generation.folder), generation.read, lambda table: table.nbytes)
+
+    def _problem(self, samples: Generation, problem_id: str) -> dict[str, Any]:
+        table = self.problems(samples)
         rows: list[dict[str, Any]] = table.filter(pc.equal(table["problem_id"], problem_id)).to_pylist()
         return rows[0] if rows else {}
 
@@ -365,6 +376,8 @@ def _sample(problem: dict[str, Any], text: dict[str, Any], verdict: dict[str, An
         reward=verdict["reward"],
         status=verdict["status"],
         answer_class=verdict["answer_class"],
+        answer_start=text.get("answer_start"),  # the files of an older onoff do not have the column
+        forced_positions=tuple(text.get("forced_positions") or ()),
     )
 
 

@@ -6,18 +6,19 @@ what was picked. A page that does the same needs nothing else of Streamlit's.
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from onoff_assets.browser import components
-from onoff_assets.browser.bars import Distribution, as_payload, bars_of
+from onoff_assets.browser.bars import Distribution, bars_of
 from onoff_assets.browser.colour import ramp_css
 from onoff_core.errors import ExchangeError
 
 MOST_ALTERNATIVES = 20  # of a token, as the browser shows at first
 MOST_BYTES = 4_900_000  # of a page, which has to stay below five million
+_LEAST_BYTES = 6  # of an alternative in a page
 _FEWER = (MOST_ALTERNATIVES, 10, 5, 3, 1, 0)
 
 
@@ -33,8 +34,9 @@ def component_script(name: str) -> str:
 
 
 def component_style(name: str) -> str:
-    ramps = ramp_css() if name == "token_view" else ""
-    return ramps + Path(components.__file__).with_name(f"{name}.css").read_text("utf-8")
+    """Without the button that opens the browser's list of keys, which a page of its own has not."""
+    before = f"{ramp_css()}\n.tools > button {{ display: none; }}\n" if name == "token_view" else ""
+    return before + Path(components.__file__).with_name(f"{name}.css").read_text("utf-8")
 
 
 def bundle() -> str:
@@ -48,47 +50,49 @@ def bundle() -> str:
 
 
 class Alternatives:
-    """What else the model could have said at each token, as the browser's bars, packed: what many tokens share, their
-    labels above all, is written once.
+    """What else the model could have said at each token, as the bars of the browser. Labels, which many tokens share,
+    are written once.
     """
 
-    def __init__(self, label: Callable[[int], str]) -> None:
-        self._label = label
+    def __init__(self, label: Callable[[int], str], shown: int, stored_temperature: float) -> None:
+        self._label, self._shown, self._temperature = label, shown, stored_temperature
         self._numbers: dict[tuple[str, int | None], int] = {}
         self._tokens: list[list[Any]] = []
 
-    def add(self, distribution: Distribution, title: str, note: str, shown: int) -> None:
-        """The next token: its title and note, the row that was chosen, and of each row its label's number, its rank (0:
-        the rest) and its probability in millionths.
+    def add(self, distribution: Distribution) -> None:
+        """The next token: which row was chosen, how many alternatives are stored, the mass outside of them in
+        ten-thousandths, and of each row its label's number, its rank (0: the rest) and its probability in millionths.
         """
-        payload = as_payload(bars_of(distribution, self._label, shown), title, note, None)
         rows: list[int] = []
         chosen = -1
-        for place, (label, token_id, rank, probability, is_chosen, *_) in enumerate(payload["rows"]):
-            number = self._numbers.setdefault((label, token_id), len(self._numbers))
-            rows += [number, rank or 0, round(1_000_000 * probability)]
-            chosen = place if is_chosen else chosen
-        self._tokens.append([title, note, chosen, rows])
+        for place, bar in enumerate(bars_of(distribution, self._label, self._shown)):
+            number = self._numbers.setdefault((bar.label, bar.token_id), len(self._numbers))
+            rows += [number, bar.rank or 0, round(1_000_000 * bar.probability)]
+            chosen = place if bar.chosen else chosen
+        tail = round(10_000 * distribution.tail_mass)
+        self._tokens.append([chosen, len(distribution.topk_ids), tail, rows])
 
     def packed(self) -> dict[str, Any]:
-        return {"labels": [list(one) for one in self._numbers], "tokens": self._tokens}
+        return {"labels": list(self._numbers), "tokens": self._tokens, "temperature": self._temperature}
 
 
-def fewer_until_it_fits(build: Callable[[int], str], first: int, what: str) -> tuple[str, int]:
-    """The page with as many alternatives a token as it has room for, at most `first`, and how many these are."""
-    for shown in dict.fromkeys([first, *(number for number in _FEWER if number < first)]):
+def tries(first: int, num_tokens: int = 0) -> list[int]:
+    """The numbers of alternatives a token that are tried until a page is small enough; of a response of so many tokens
+    only those that may be needed.
+    """
+    if num_tokens * (_LEAST_BYTES * 4 * first + 200) < MOST_BYTES / 2:
+        return [first]
+    numbers = [first, *(number for number in _FEWER if number < first)]
+    return [number for number in numbers if num_tokens * _LEAST_BYTES * number <= MOST_BYTES]
+
+
+def first_that_fits(build: Callable[[int], str], numbers: Sequence[int], what: str) -> tuple[str, int]:
+    """The page with the first of these numbers of alternatives a token that it has room for, and the number."""
+    for shown in numbers:
         page = build(shown)
         if len(page.encode()) <= MOST_BYTES:
             return page, shown
     raise ExchangeError(f"{what} is too long for a page of its own: even without alternatives it is over 5 MB")
-
-
-def title_and_note(at: int, distribution: Distribution, label: str, stored_temperature: float) -> tuple[str, str]:
-    """What the browser writes over and under a token's bars."""
-    at_temperature = "" if stored_temperature == 1.0 else f", stored at temperature {stored_temperature:g}"
-    outside = f"mass outside the stored top {len(distribution.topk_ids)}: {distribution.tail_mass:.4f}"
-    numbers = f"entropy {distribution.entropy:.3f} nats, surprisal {-distribution.logprob:.3f} nats"
-    return f"token {at}: {label}", f"{numbers}, rank {distribution.rank}, {outside}{at_temperature}"
 
 
 def dumps(content: Any) -> str:

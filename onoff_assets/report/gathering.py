@@ -148,13 +148,16 @@ def _notes(study: OpenStudy, key: str, manifests: dict[str, Manifest]) -> tuple[
     """What is stale, and what was not made from the samples that are current. What is stale only because something
     before it is goes without saying.
     """
-    reasons = {asset: reason for asset in _SAID if (reason := study.why_stale(asset, key)) is not None}
-    reasons = {asset: reason for asset, reason in reasons.items() if asset in manifests}
+    judged = {asset: said for asset in _SAID if (said := study.judgement(asset, key)) is not None}
+    unsure = [said.reason for said in judged.values() if not said.is_stale and said.reason is not None]
+    if unsure:  # such as of a model that is no longer in the study
+        return tuple(dict.fromkeys(unsure))
+    reasons = {asset: said.reason or "" for asset, said in judged.items()}
     causes = {asset: reason for asset, reason in reasons.items() if not reason.startswith("made from former")}
     if reasons:
         also = {"samples": " and what is made from them"} if "samples" in causes and len(reasons) > 1 else {}
-        said = causes or reasons
-        return tuple(f"{asset.replace('_', ' ')}{also.get(asset, '')} are stale: {said[asset]}" for asset in said)
+        said_of = causes or reasons
+        return tuple(f"{asset.replace('_', ' ')}{also.get(asset, '')} are stale: {said_of[asset]}" for asset in said_of)
     samples = manifests["samples"].fingerprint
     return tuple(
         f"{asset} are of earlier samples"

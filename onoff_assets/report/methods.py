@@ -12,12 +12,27 @@ from onoff_core.backends.identity import FOLDER
 from onoff_core.store.provenance import RunProvenance
 
 INTERVALS = (
-    "Accuracy is the mean over problems of the problem's mean reward, and pass@1. 95 % intervals are for other "
+    "Accuracy is the mean over problems of the problem's mean reward, and pass@1. 95\u00a0% intervals are for other "
     "problems like these (the problem is the unit): Gaffke's bound for the mean of numbers in [0, 1] (Gaffke 2005; "
     "Learned-Miller and Thomas 2019). Where intervals for these very problems, drawn again, are given, they are "
     "Clopper and Pearson's at an effective number of responses (Korn and Graubard 1998). pass@k is the unbiased "
     "estimator of Chen et al. (2021); maj@k is the majority of k responses (Wang et al. 2022), over all subsets of k, "
     "ties averaged."
+)
+_SAID_OF_SAMPLING = frozenset(
+    {"max_length", "temperature", "top_k", "top_p", "do_sample", "num_samples", "batch_size", "seed", "stop_strings"}
+)
+_SAID_OF_TASK = frozenset(
+    {
+        "template_type",
+        "format_type",
+        "reward_type",
+        "system_prompt",
+        "examples",
+        "prefill",
+        "second_opinion",
+        "thinking",
+    }
 )
 _TEMPLATES = {"model": "the model's own chat template"}
 _FORMATS = {"boxed": "the last balanced \\boxed{}", "structured": "the <answer> tags"}
@@ -88,6 +103,7 @@ def _drawn(one: Reported) -> str:
         top_k = "without top-k truncation" if sampling.top_k is None else f"top-k {sampling.top_k}"
         top_p = "without top-p truncation" if sampling.top_p >= 1 else f"top-p {sampling.top_p:g}"
         how = f"at temperature {sampling.temperature:g}, {top_p}, {top_k}"
+    others = _others(one.manifests["samples"].settings.get("sampling", {}), _SAID_OF_SAMPLING)
     stops = f", ending also at {', '.join(map(repr, sampling.stop_strings))}" if sampling.stop_strings else ""
     if sampling.until is not None:
         stops += (
@@ -95,7 +111,7 @@ def _drawn(one: Reported) -> str:
             f"{2 * sampling.until.half_width:g} wide or each problem had {sampling.until.most} ({made.stopped})"
         )
     left = made.seed if made.seed is not None else sampling.seed
-    return f"{number} drawn per problem {how}, at most {sampling.max_length:,} tokens each, seed {left}{stops}"
+    return f"{number} drawn per problem {how}, at most {sampling.max_length:,} tokens each, seed {left}{stops}{others}"
 
 
 def _prompted(one: Reported) -> str:
@@ -108,13 +124,22 @@ def _prompted(one: Reported) -> str:
     if examples:
         parts.append(f"with {_count(examples, 'worked example')}")
     if task.get("system_prompt") is not None:
-        parts.append("with a system prompt of their own")
+        parts.append(f"with the system prompt {task['system_prompt']!r}")
     if task.get("prefill"):
         parts.append(f"the response opened by {task['prefill']!r}")
-    others = task.get("chat_template") or {}
-    if others:
-        parts.append("template arguments " + ", ".join(f"{name} = {value!r}" for name, value in others.items()))
-    return ", ".join(parts)
+    return ", ".join(parts) + _others(task, _SAID_OF_TASK)
+
+
+def _others(settings: Mapping[str, Any], said: frozenset[str]) -> str:
+    """Every setting that has no words of its own here, as it stands, such as one that came later."""
+    found = {name: value for name, value in settings.items() if name not in said and value not in (None, [], {})}
+    return "".join(f", {name} {_value(value)}" for name, value in found.items())
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} = {_value(inner)}" for name, inner in value.items())
+    return str(value)
 
 
 def _engine(one: Reported) -> str:

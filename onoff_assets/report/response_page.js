@@ -14,22 +14,39 @@ function mount(id, inner, component) {
   return root;
 }
 
+const measured = (name, at) => told.content.measures.find((measure) => measure.name === name).values[at];
+
 // The bars of a token, as the browser sends them; null where the page has none.
 function barsOf(at) {
   const token = told.alternatives?.tokens[at];
   if (!token) return null;
-  const [title, note, chosen, packed] = token, rows = [];
+  const [chosen, stored, tail, packed] = token, { labels, temperature } = told.alternatives, rows = [];
   for (let i = 0; i < packed.length; i += 3) {
-    const [label, tokenId] = told.alternatives.labels[packed[i]];
+    const [label, tokenId] = labels[packed[i]];
     rows.push([label, tokenId, packed[i + 1] || null, packed[i + 2] / 1e6, i / 3 === chosen, null, null, null, false]);
   }
-  return encoder.encode(JSON.stringify({ title, note, lens: null, rows }));
+  const note = `entropy ${measured("entropy", at).toFixed(3)} nats, surprisal ${measured("surprisal", at).toFixed(3)} nats, ` +
+    `rank ${measured("rank", at)}, mass outside the stored top ${stored}: ${(tail / 1e4).toFixed(4)}` +
+    (temperature === 1 ? "" : `, stored at temperature ${temperature}`);
+  return encoder.encode(JSON.stringify({ title: `token ${at}: ${rows[chosen][0]}`, note, lens: null, rows }));
 }
 
 const tokensRoot = mount("token-view", "view", tokenView), barsRoot = mount("bar-view", "bars", barView);
-const asked = told.address && /^#token=(\d{1,9})$/.exec(window.location.hash);
+// #token=3 of this page, or ?token=3 as the view's own menu copies it
+const asked = told.address && /[#?&]token=(\d{1,9})$/.exec(window.location.search + window.location.hash);
 if (asked && Number(asked[1]) < told.content.text.length) told.opened = Number(asked[1]);
-const data = encoder.encode(JSON.stringify({ document: "one", initial: told.opened }) + "\n" + JSON.stringify(told.content));
+// All rows are here, so one block has them all: the view's tip shows the most probable tokens of each.
+const TIPS = 5, block = told.alternatives ? Math.max(1, told.content.text.length) : null;
+const head = { document: "one", initial: told.opened, peek: block, noted: [] };
+const data = encoder.encode(JSON.stringify(head) + "\n" + JSON.stringify(told.content));
+if (told.alternatives) (window.onoffPeeked ??= new Map()).set("one/0", told.alternatives.tokens.map(tipOf));
+
+function tipOf([chosen, , , packed]) {
+  const rows = [];
+  for (let i = 0; i < packed.length && rows.length < TIPS && packed[i + 1]; i += 3)
+    rows.push([told.alternatives.labels[packed[i]][0], packed[i + 2] / 1e6, i / 3 === chosen]);
+  return rows;
+}
 
 function pick(at) {
   const bars = barsOf(at);

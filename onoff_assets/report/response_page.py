@@ -3,10 +3,11 @@ opens anywhere and can be sent to somebody who has no access to the store.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from onoff_assets.browser.reading import Overlay, Reader, Responses, Sample, Vocabulary
 from onoff_assets.report import embedding
@@ -15,6 +16,7 @@ from onoff_core.errors import MissingInputError
 from onoff_core.store import Generation
 from onoff_core.store.provenance import SamplesProvenance
 
+Theme = Literal["light", "dark"]
 VERDICTS = {
     "correct": "✓ correct",
     "wrong": "✗ wrong",
@@ -26,6 +28,7 @@ VERDICTS = {
 _ENDINGS = {
     "stop": "ended by itself",
     "length": "cut off at max_length",
+    "length_in_thinking": "cut off at max_length, still thinking",
     "stop_string": "ended at a stop string",
     "unknown": "imported, so it is not known why it ended",
 }
@@ -69,7 +72,7 @@ def response_page(
     alternatives: int = embedding.MOST_ALTERNATIVES,
     token: int | None = None,
     embedded: bool = False,
-    theme: str | None = None,
+    theme: Theme | None = None,
     back: str | None = None,
 ) -> str:
     """The page, below 5 MB: where it has no room for so many alternatives a token, it has fewer and says how many.
@@ -78,51 +81,53 @@ def response_page(
     """
     key = tokens.responses.samples.partition
     title = f"{'|'.join(key)}, problem {tokens.sample.problem_id}, sample {tokens.sample.sample_index}"
+    numbers = embedding.tries(alternatives, len(tokens.sample.token_ids))
+    content, packed = _content(tokens), _packed(tokens, numbers)
 
     def build(shown: int) -> str:
-        told = _told(tokens, shown, token, theme, address=not embedded)
+        told = {
+            "content": content,
+            "opened": token if token is not None and 0 <= token < len(tokens.sample.token_ids) else None,
+            "alternatives": packed.get(shown),
+            "theme": theme,
+            "address": not embedded,
+        }
         body = joined(
             None if embedded else _heading(title, back),
             _facts(tokens),
-            _views(tokens, shown) if told is not None else _plain(tokens),
+            _plain(tokens) if content is None else _views(tokens, shown),
             None if embedded else _details(tokens),
-            _footer(tokens),
-            None if told is None else data_block("response", embedding.dumps(told)),
+            _footer(tokens, shown if shown in packed and shown < alternatives else None),
+            None if content is None else data_block("response", embedding.dumps(told)),
         )
-        script = _scripts() if told is not None else _file("theme.js")
+        script = _scripts() if content is not None else _file("theme.js")
         main = element("main", body, class_="embedded" if embedded else "response")
         return page(title, main, _file("page.css"), script)
 
-    return embedding.fewer_until_it_fits(build, alternatives, title)[0]
+    return embedding.first_that_fits(build, numbers, title)[0]
 
 
-def _told(tokens: Tokens, shown: int, token: int | None, theme: str | None, *, address: bool) -> dict[str, Any] | None:
-    """What the page's script draws; None where there are no tokens to show."""
+def _content(tokens: Tokens) -> Any:
+    """What the browser sends its token view; None where there are no tokens to show."""
     from onoff_assets.browser.components.token_view import payload  # Streamlit's, which takes long to load
 
     if tokens.vocabulary is None or tokens.overlay is None:
         return None
-    pieces = tokens.vocabulary.pieces_of(tokens.sample.token_ids)
-    opened = None if token is None or not 0 <= token < len(pieces) else token
-    return {
-        "content": json.loads(payload(pieces, tokens.overlay)),
-        "opened": opened,
-        "alternatives": _alternatives(tokens, tokens.vocabulary, shown),
-        "theme": {"light": "light", "dark": "dark"}.get(theme or ""),
-        "address": address,
-    }
+    return json.loads(payload(tokens.vocabulary.pieces_of(tokens.sample.token_ids), tokens.overlay))
 
 
-def _alternatives(tokens: Tokens, vocabulary: Vocabulary, shown: int) -> dict[str, Any] | None:
-    if tokens.distributions is None or shown == 0:
-        return None
-    packed = embedding.Alternatives(vocabulary.label)
-    temperature = tokens.reader.stored_temperature(tokens.distributions)
-    for at in range(len(tokens.sample.token_ids)):
-        found = tokens.reader.distribution(tokens.distributions, tokens.responses, tokens.sample, at)
-        title, note = embedding.title_and_note(at, found, vocabulary.label(found.token_id), temperature)
-        packed.add(found, title, note, shown)
-    return packed.packed()
+def _packed(tokens: Tokens, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The alternatives of all tokens, with so many a token each; they are read once. Without 0, which is none."""
+    vocabulary, distributions = tokens.vocabulary, tokens.distributions
+    if vocabulary is None or distributions is None:
+        return {}
+    temperature = tokens.reader.stored_temperature(distributions)
+    made = {shown: embedding.Alternatives(vocabulary.label, shown, temperature) for shown in numbers if shown}
+    for at in range(len(tokens.sample.token_ids) if made else 0):
+        found = tokens.reader.distribution(distributions, tokens.responses, tokens.sample, at)
+        for alternatives in made.values():
+            alternatives.add(found)
+    return {shown: alternatives.packed() for shown, alternatives in made.items()}
 
 
 def _heading(title: str, back: str | None) -> Markup:
@@ -188,12 +193,13 @@ def _details(tokens: Tokens) -> Markup:
     )
 
 
-def _footer(tokens: Tokens) -> Markup:
+def _footer(tokens: Tokens, fewer: int | None) -> Markup:
     made = SamplesProvenance.of(tokens.responses.samples.manifest())
     drawn = "imported" if made.sampling is None else f"temperature {made.sampling.temperature:g}, seed {made.seed}"
     fingerprint = tokens.responses.samples.fingerprint
     keys = "n and p walk to the next and previous unsure token."
-    return element("footer", f"Drawn at: {drawn}; samples {fingerprint}. {keys}")
+    room = "" if fewer is None else f" This response is long, so each token has its {fewer} most probable alternatives."
+    return element("footer", f"Drawn at: {drawn}; samples {fingerprint}. {keys}{room}")
 
 
 @cache

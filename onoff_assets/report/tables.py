@@ -147,7 +147,7 @@ def _latex_note(note: str) -> str:
 _LATEX = {
     "\\": "\\textbackslash{}", "{": "\\{", "}": "\\}", "$": "\\$", "&": "\\&", "#": "\\#", "%": "\\%", "_": "\\_",
     "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}",
-    "|": "\\textbar{}", "–": "--", "×": "$\\times$",
+    "|": "\\textbar{}", "–": "--", "×": "$\\times$", "\u00a0": "~",
 }  # fmt: skip
 
 

@@ -2,15 +2,13 @@
 
 import html
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, get_args
 
 from onoff_assets.browser.reading import Reader
-from onoff_assets.report.response_page import response_page, tokens_of
+from onoff_assets.report.response_page import Theme, response_page, tokens_of
 from onoff_core.errors import StoreError
 from onoff_core.frames import OpenStudy
 from onoff_core.study import split_partition_key
-
-Theme = Literal["light", "dark"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,8 @@ def response_view(
     """See `OpenStudy.view`."""
     if not 0 <= alternatives <= 1000:
         raise StoreError(f"alternatives={alternatives}: 0 to 1000 are wanted")
+    if theme not in (None, *get_args(Theme)):
+        raise StoreError(f"theme={theme!r}: light, dark or None is wanted")
     study.check_response(partition, problem_id, sample_index)
     reader = Reader(study.store)
     names = split_partition_key(partition)

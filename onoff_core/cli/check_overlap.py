@@ -69,7 +69,7 @@ def _problems(study: Study) -> "dict[str, Sequence[Problem]]":
 def _report(
     found: "Overlap", problems: "Mapping[str, Sequence[Problem]]", ngram: int, threshold: float, within: bool
 ) -> None:
-    from onoff_core.problems.overlap import KINDS
+    from onoff_core.problems.overlap import KINDS, MOST_CANDIDATES
 
     sizes = {name: len(of) for name, of in problems.items()}
     print(
@@ -77,7 +77,10 @@ def _report(
         f"from {threshold:g} of the n-grams of one of the two on\n"
     )
     if found.num_cut_short:
-        print(f"{found.num_cut_short:,} problems share wording with more than 20,000; not all of these were compared\n")
+        print(
+            f"{found.num_cut_short:,} problems share wording with more than {MOST_CANDIDATES:,} others; not all of "
+            "these were compared\n"
+        )
     if not found.pairs:
         print(f"no problem stands in two data sets{'' if not within else ', nor twice in one'}")
         return

@@ -216,6 +216,10 @@ def _notes(sources: Sequence["Source"], choice: "Choice", dataset: str, args: ar
             notes.append(f"The models were asked in different ways; the prompts are those of {first.model}.")
         if first.known_task.template_type == "simple":
             notes.append(f"{first.model} was given plain text; the messages say the same as a conversation.")
+        if first.known_task.chat_template:
+            notes.append(
+                f"The chat template was given {first.known_task.chat_template}; let the trainer give it the same."
+            )
         if args.what[0] == "problems" and first.known_task.prefill:
             notes.append(f"The model's turn was opened with {first.known_task.prefill!r}, which messages cannot say.")
     if args.format == "verl":

@@ -140,6 +140,7 @@ def _how(state: str) -> str:
 
 
 def _asset_table(found: "Sequence[PartitionEstimate]") -> str:
+    from onoff_core.grid.plan_estimate import WITHOUT_TOKENS
     from onoff_core.grid.plan_text import bytes_text, count_text, range_text, seconds_text
 
     rows = []
@@ -148,7 +149,7 @@ def _asset_table(found: "Sequence[PartitionEstimate]") -> str:
         if one.wrong is not None:
             rows.append([*key, "?", "?", "?", "?", "?", "?", "?"])
         for asset in one.assets:
-            has_tokens = asset.work.asset not in ("rewards", "statistics")
+            has_tokens = asset.work.asset not in WITHOUT_TOKENS
             rows.append(
                 [
                     *key,

@@ -116,9 +116,10 @@ def _reason(measures: Mapping[str, float | None]) -> str | None:
 
 def _by_response(batch: pa.RecordBatch) -> Iterator[tuple[Key, pa.RecordBatch]]:
     """The batch cut into runs of consecutive rows of one response."""
-    problems, samples = batch["problem_id"].to_pylist(), batch["sample_index"].to_pylist()
-    begin = 0
-    for end in range(1, batch.num_rows + 1):
-        if end == batch.num_rows or (problems[end], samples[end]) != (problems[begin], samples[begin]):
-            yield (problems[begin], samples[begin]), batch.slice(begin, end - begin)
-            begin = end
+    if not batch.num_rows:
+        return
+    problems, samples = batch["problem_id"].dictionary_encode(), batch["sample_index"].to_numpy()
+    others = (np.diff(problems.indices.to_numpy()) != 0) | (np.diff(samples) != 0)
+    ends = [*(np.flatnonzero(others) + 1).tolist(), batch.num_rows]
+    for begin, end in zip([0, *ends], ends, strict=False):
+        yield (problems[begin].as_py(), int(samples[begin])), batch.slice(begin, end - begin)

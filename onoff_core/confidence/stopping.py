@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from onoff_core.confidence.measures import Floats, Ints
-from onoff_core.confidence.voting import NO_VOTE, Voters, vote
+from onoff_core.confidence.voting import Voters, members_of, vote
 from onoff_core.statistics.majority import majority_share
 
 KEPT_SHARES = (0.1, 0.5, 0.9)
@@ -74,15 +74,14 @@ def _simulate(traces: Traces, kept_share: float, k: int, warm_up: int, orders: i
     )  # (n, orders)
     spared = voters.num_tokens[:, None] - np.minimum(drawn, voters.num_tokens[:, None])
     saved = spared[later, np.arange(orders)[:, None]].sum(axis=1)
-    above = lowest[order] >= threshold[:, None]
-    everyone, inside = np.zeros((orders, voters.num), dtype=bool), np.zeros((orders, voters.num), dtype=bool)
-    np.put_along_axis(everyone, order, True, axis=1)
-    np.put_along_axis(inside, order, above, axis=1)
-    answered = voters.classes != NO_VOTE
+    stopped = (lowest[later] < threshold[:, None]).mean(axis=1)
+    everyone = members_of(order, voters.num)  # (n, orders)
+    inside = everyone & (lowest[:, None] >= threshold)
+    answered = voters.answered
     classes = voters.classes[answered]
-    right = vote(inside[:, answered], classes, lowest[answered])
-    majority = vote(everyone[:, answered], classes, np.ones(len(classes)))
-    return right - majority, saved, 1 - above[:, warm_up:].mean(axis=1)
+    right = vote(inside[answered], classes, lowest[answered])
+    majority = vote(everyone[answered], classes, np.ones(len(classes)))
+    return right - majority, saved, stopped
 
 
 def tokens_until(positions: Ints, confidences: Floats, thresholds: Floats) -> Floats:

@@ -15,12 +15,13 @@ from onoff_core.confidence.measures import MEASURES, SEMANTIC_ENTROPY, Measure
 from onoff_core.confidence.responses import Key, Windows
 from onoff_core.confidence.semantic import problem_row
 from onoff_core.confidence.stopping import KEPT_SHARES, MOST_WARM_UP, Traces, stop_early
-from onoff_core.confidence.voting import NO_VOTE, RULES, Choice, Voters, choose
+from onoff_core.confidence.voting import BY_MEASURE, NO_VOTE, Choice, Voters, choose
 from onoff_core.statistics.intervals import difference_of, other_problems_interval
 from onoff_core.tables import SCHEMAS
 
 Row = dict[str, Any]
-_SAME_VOTES = {"perplexity": "mean_log_prob"}  # one is a rising function of the other, with the same weights
+_SAME_VOTES = {"perplexity": "mean_log_prob"}  # the one falls as the other rises, and the weights are the same
+_RULES = (("majority", None), *((rule, measure.name) for measure in MEASURES for rule in BY_MEASURE))
 
 
 @dataclass(frozen=True)
@@ -213,41 +214,27 @@ def _ends(name: str, interval: Interval | None) -> Row:
 def _voting(problems: Sequence[_Problem], ks: Sequence[int], subsets: int) -> Iterator[Row]:
     """A row for majority, and for each other rule by each measure, at each k."""
     fewest = min((problem.voters.num for problem in problems), default=0)
-    for k in ks:
-        known: dict[tuple[str, str], Row] = {}
-        for rule, measure in [("majority", None), *((rule, one) for one in MEASURES for rule in RULES[1:])]:
-            names = {"rule": rule, "measure": measure.name if measure else None, "k": k, "num_problems": len(problems)}
-            reason = _why_no_vote(problems, measure, k, fewest)
-            if reason is not None:
-                yield {**names, **dict.fromkeys(_COMPARED), "mean_num_tokens": None, "reason": reason}
-                continue
-            same = None if measure is None else known.get((rule, _SAME_VOTES.get(measure.name, "")))
-            found = same or _voted(rule, problems, measure, k, subsets)
-            if measure is not None:
-                known[rule, measure.name] = found
-            yield {**names, **found}
-
-
-def _why_no_vote(problems: Sequence[_Problem], measure: Measure | None, k: int, fewest: int) -> str | None:
-    if not problems:
-        return "no response has a reward"
-    if k > fewest:
-        return f"a problem has fewer than {k} responses"
-    if measure is not None:
-        without = sum(row[measure.name] is None for problem in problems for row in problem.rows)
-        if without:
-            return f"{without} responses have no {measure.name}: see reason in confidence"
-    return None
-
-
-def _voted(rule: str, problems: Sequence[_Problem], measure: Measure | None, k: int, subsets: int) -> Row:
     voters = [problem.voters for problem in problems]
-    nothing = [np.zeros(one.num) for one in voters]
-    values = nothing if measure is None else [problem.values(measure) for problem in problems]
-    weights = nothing if measure is None else [problem.weights(measure) for problem in problems]
-    found = choose(rule, voters, values, weights, k, subsets)
-    tokens = np.array([k * one.num_tokens.mean() for one in voters])
-    return {**_compared(found), "mean_num_tokens": float(tokens.mean()), "reason": _one_problem(problems)}
+    without = {one.name: sum(row[one.name] is None for of in problems for row in of.rows) for one in MEASURES}
+    by_measure = {
+        one.name: [(problem.values(one), problem.weights(one)) for problem in problems]
+        for one in MEASURES
+        if not without[one.name] and one.name not in _SAME_VOTES
+    }
+    for k in ks:
+        reason = "no response has a reward" if not problems else None
+        if problems and k > fewest:
+            reason = f"a problem has fewer than {k} responses"
+        found = {} if reason else choose(voters, by_measure, k, subsets)
+        tokens = None if reason else float(np.mean([k * one.num_tokens.mean() for one in voters]))
+        for rule, measure in _RULES:
+            names = {"rule": rule, "measure": measure, "k": k, "num_problems": len(problems)}
+            choice = found.get((rule, measure and _SAME_VOTES.get(measure, measure)))
+            if choice is not None:
+                yield {**names, **_compared(choice), "mean_num_tokens": tokens, "reason": _one_problem(problems)}
+                continue
+            why = reason or f"{measure} is null of {without[measure or '']} responses: see reason in confidence"
+            yield {**names, **dict.fromkeys(_COMPARED), "mean_num_tokens": None, "reason": why}
 
 
 _COMPARED = (

@@ -13,9 +13,9 @@ subset, which is added to the exact majority: so most of the noise of drawing go
 
 import math
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import combinations
 
 import numpy as np
@@ -28,7 +28,8 @@ Bools = NDArray[np.bool_]
 
 NO_VOTE = -1
 FILTERS = {"top_10": 0.1, "top_50": 0.5, "top_90": 0.9}
-RULES = ("majority", "weighted", *FILTERS, "best_of")
+BY_MEASURE = ("weighted", *FILTERS, "best_of")
+RULES = ("majority", *BY_MEASURE)
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,13 @@ class Voters:
         return len(self.classes)
 
     @property
+    def answered(self) -> Bools:
+        """(n,) which of them have a vote."""
+        return self.classes != NO_VOTE
+
+    @property
     def ballot(self) -> Ballot:
-        answered = self.classes[self.classes > 0]
-        others = np.bincount(answered)
+        others = np.bincount(self.classes[self.classes > 0])
         sizes = tuple(sorted(int(size) for size in others[others > 0]))
         return Ballot(int((self.classes == 0).sum()), sizes, int((self.classes == NO_VOTE).sum()))
 
@@ -56,79 +61,116 @@ class Share:
     """How often a rule is right on one problem."""
 
     right: float  # in [0, 1]
-    majority: float  # how often the majority is, over the same subsets
     variance: float  # of `right`, for drawing subsets; 0: all of them
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=64)
+def _all_subsets(n: int, k: int) -> Bools:
+    chosen = np.array(list(combinations(range(n), k)), dtype=np.int64)
+    return members_of(chosen, n)
+
+
+def members_of(chosen: Ints, n: int) -> Bools:
+    """(n, subsets) whether each response is in each subset, of (subsets, k) numbers of those that are."""
+    inside = np.zeros((n, len(chosen)), dtype=bool)
+    inside[chosen.T, np.arange(len(chosen))] = True
+    return inside
+
+
 def subsets_of(n: int, k: int, most: int, seed: int) -> Bools:
-    """(subsets, n) which responses are in each: all C(n, k) where these are at most `most`, else so many drawn."""
+    """(n, subsets) which responses are in each: all C(n, k) where these are at most `most`, else so many drawn."""
     if math.comb(n, k) <= most:
-        chosen = np.array(list(combinations(range(n), k)), dtype=np.int64)
-        inside = np.zeros((len(chosen), n), dtype=bool)
-        np.put_along_axis(inside, chosen, True, axis=1)
-        return inside
-    order = np.random.default_rng(seed).random((most, n)).argsort(axis=1).argsort(axis=1)
-    drawn: Bools = order < k
-    return drawn
+        return _all_subsets(n, k)
+    order = np.random.default_rng(seed).random((most, n)).argsort(axis=1)
+    return members_of(order[:, :k], n)
 
 
 def vote(inside: Bools, classes: Ints, weights: Floats) -> Floats:
     """(subsets,) the share that class 0 has of being chosen: 1 where its votes weigh most, 1/t where t answers tie.
 
-    inside: (subsets, n) who votes; classes: (n,) none of them NO_VOTE; weights: (n,) at least 0.
+    inside: (n, subsets) who votes; classes: (n,) none of them NO_VOTE; weights: (n,) at least 0.
     """
-    _, number = np.unique(classes, return_inverse=True)
-    of_class = np.zeros((len(classes), int(number.max(initial=-1)) + 1))
-    of_class[np.arange(len(classes)), number] = 1
-    sums = inside @ (of_class * weights[:, None])  # (subsets, classes)
-    there = (inside @ of_class) > 0
-    most = np.where(there, sums, -np.inf).max(axis=1, initial=-np.inf, keepdims=True)
-    tied = there & (sums >= most - 1e-9 * np.abs(most))
-    gold = np.flatnonzero(classes == 0)
-    if not len(gold):
-        return np.zeros(len(inside))
-    result: Floats = tied[:, number[gold[0]]] / np.maximum(1, tied.sum(axis=1))
+    different, number = np.unique(classes, return_inverse=True)
+    if not len(different) or different[0] != 0:
+        return np.zeros(inside.shape[1])
+    places, count = np.arange(len(classes)), len(different)
+    of_class = np.zeros((2 * count, len(classes)))
+    of_class[number, places] = weights
+    of_class[count + number, places] = 1
+    sums = of_class @ inside.astype(np.float64)  # (the weight of each class, then its voters; subsets)
+    there = sums[count:] > 0
+    of_each = np.where(there, sums[:count], -1.0)
+    tied = there & (of_each >= of_each.max(axis=0) * (1 - 1e-9))
+    result: Floats = tied[0] / np.maximum(1, tied.sum(axis=0))
     return result
 
 
-def kept_of(inside: Bools, values: Floats, share: float) -> Bools:
-    """Who of each subset is among its surest share: at or above the (1 - share) quantile of the subset's values, by
-    linear interpolation, as DeepConf has it; of m responses that is 1 + floor(share (m - 1)), and what ties with them.
+def surest(inside: Bools, values: Floats, shares: Sequence[float]) -> list[Bools]:
+    """Who of each subset is among its surest share, for each share: at or above the (1 - share) quantile of the
+    subset's values, by linear interpolation, as DeepConf has it; of m responses that is 1 + floor(share (m - 1)), and
+    what ties with them. inside: (n, subsets); values: (n,) falling.
     """
     if not len(values):
-        return inside
-    order = np.argsort(-values, kind="stable")
-    _, groups = np.unique(-values[order], return_inverse=True)
-    sorted_inside = inside[:, order]
-    count = 1 + np.floor(share * (inside.sum(axis=1) - 1) + 1e-9)
-    last = np.minimum((np.cumsum(sorted_inside, axis=1) < count[:, None]).sum(axis=1), len(values) - 1)
-    kept = np.zeros_like(inside)
-    kept[:, order] = sorted_inside & (groups[None, :] <= groups[last][:, None])
-    return kept
+        return [inside for _ in shares]
+    _, groups = np.unique(-values, return_inverse=True)
+    before = np.cumsum(inside, axis=0, dtype=np.int32)
+    found = []
+    for share in shares:
+        count = (1 + np.floor(share * (before[-1] - 1) + 1e-9)).astype(np.int32)
+        last = np.minimum((before < count).sum(axis=0), len(values) - 1)
+        found.append(inside & (groups[:, None] <= groups[last]))
+    return found
 
 
-def share_of(rule: str, voters: Voters, values: Floats, weights: Floats, k: int, subsets: int) -> Share:
-    """How often a rule is right on a problem, over subsets of k <= n of its responses.
+@dataclass(frozen=True)
+class Electorate:
+    """Subsets of k <= n of a problem's responses."""
 
-    `values`: (n,) higher is surer; `weights`: (n,) of the votes.
-    """
-    majority = majority_share(voters.ballot, k)
-    if rule == "majority":
-        return Share(majority, majority, 0.0)
-    if rule == "best_of":
-        return Share(best_of_share(voters, values, k), majority, 0.0)
-    answered = voters.classes != NO_VOTE
-    classes, values, weights = voters.classes[answered], values[answered], weights[answered]
-    all_inside = subsets_of(voters.num, k, subsets, zlib.crc32(voters.problem_id.encode()))
-    inside = all_inside[:, answered]
-    chosen = inside if rule == "weighted" else kept_of(inside, values, FILTERS[rule])
-    right = vote(chosen, classes, weights)
-    if math.comb(voters.num, k) <= subsets:
-        return Share(float(right.mean()), majority, 0.0)
-    differences = right - vote(inside, classes, np.ones(len(classes)))
-    found = majority + float(differences.mean())
-    return Share(min(1.0, max(0.0, found)), majority, float(differences.var(ddof=1)) / len(differences))
+    voters: Voters
+    k: int
+    most: int  # subsets
+
+    @property
+    def is_exact(self) -> bool:
+        return math.comb(self.voters.num, self.k) <= self.most
+
+    @cached_property
+    def majority(self) -> float:
+        """How often the majority is right, over all subsets."""
+        return majority_share(self.voters.ballot, self.k)
+
+    @cached_property
+    def _inside(self) -> Bools:
+        """(answered, subsets)"""
+        seed = zlib.crc32(self.voters.problem_id.encode())
+        return subsets_of(self.voters.num, self.k, self.most, seed)[self.voters.answered]
+
+    @cached_property
+    def _classes(self) -> Ints:
+        return self.voters.classes[self.voters.answered]
+
+    @cached_property
+    def _majorities(self) -> Floats:
+        """(subsets,) whether the majority is right, in these."""
+        return vote(self._inside, self._classes, np.ones(len(self._classes)))
+
+    def shares(self, values: Floats, weights: Floats) -> dict[str, Share]:
+        """How often each rule by a measure is right; `values`: (n,) higher is surer; `weights`: (n,) of the votes."""
+        answered = self.voters.answered
+        order = np.argsort(-values[answered], kind="stable")
+        falling, heavy = values[answered][order], weights[answered][order]
+        inside, classes = self._inside[order], self._classes[order]
+        kept = dict(zip(FILTERS, surest(inside, falling, list(FILTERS.values())), strict=True))
+        members = {"weighted": inside, **kept}
+        found = {rule: self._share(vote(one, classes, heavy)) for rule, one in members.items()}
+        return {**found, "best_of": Share(best_of_share(self.voters, values, self.k), 0.0)}
+
+    def _share(self, right: Floats) -> Share:
+        if self.is_exact:
+            return Share(float(right.mean()), 0.0)
+        differences = right - self._majorities
+        found = self.majority + float(differences.mean())
+        return Share(min(1.0, max(0.0, found)), float(differences.var(ddof=1)) / len(differences))
 
 
 def best_of_share(voters: Voters, values: Floats, k: int) -> float:
@@ -138,8 +180,7 @@ def best_of_share(voters: Voters, values: Floats, k: int) -> float:
     C(n - i - 1, k - 1) of the C(n, k) subsets; a group of equal ones leads those of C(n - i, k) without
     C(n - i - size, k), each of them as often.
     """
-    n = voters.num
-    answered = voters.classes != NO_VOTE
+    n, answered = voters.num, voters.answered
     levels, groups, sizes = np.unique(-values[answered], return_inverse=True, return_counts=True)
     rights = np.bincount(groups, voters.classes[answered] == 0, len(levels))
     found, before = 0.0, 0
@@ -159,16 +200,29 @@ class Choice:
     monte_carlo_error: float  # standard error of the mean of `right`
 
 
+Weighed = tuple[Floats, Floats]  # of a problem's responses by a measure: how sure they look, and their weights
+
+
 def choose(
-    rule: str, problems: Sequence[Voters], values: Sequence[Floats], weights: Sequence[Floats], k: int, subsets: int
-) -> Choice:
-    """A rule at k <= the fewest responses of a problem."""
-    shares = [
-        share_of(rule, voters, surest, weight, k, subsets)
-        for voters, surest, weight in zip(problems, values, weights, strict=True)
-    ]
-    return Choice(
-        np.array([share.right for share in shares]),
-        np.array([share.majority for share in shares]),
-        math.sqrt(sum(share.variance for share in shares)) / len(shares),
-    )
+    problems: Sequence[Voters], by_measure: Mapping[str, Sequence[Weighed]], k: int, subsets: int
+) -> dict[tuple[str, str | None], Choice]:
+    """(rule, measure) -> what comes of it at k <= the fewest responses of a problem; majority goes by no measure.
+
+    `by_measure`: of each measure, a pair for every problem.
+    """
+    shares: dict[tuple[str, str | None], list[Share]] = {("majority", None): []}
+    for number, voters in enumerate(problems):
+        electorate = Electorate(voters, k, subsets)
+        shares["majority", None].append(Share(electorate.majority, 0.0))
+        for measure, weighed in by_measure.items():
+            for rule, share in electorate.shares(*weighed[number]).items():
+                shares.setdefault((rule, measure), []).append(share)
+    majority = np.array([share.right for share in shares["majority", None]])
+    return {
+        names: Choice(
+            np.array([share.right for share in of]),
+            majority,
+            math.sqrt(sum(share.variance for share in of)) / len(of),
+        )
+        for names, of in shares.items()
+    }

@@ -21,6 +21,7 @@ from onoff_core.grid import fingerprints
 from onoff_core.grid.materialize import Log, Made, already, finish, keep_problems, keep_vocabulary
 from onoff_core.grid.thinking import partition_tags
 from onoff_core.problems import Problem, load_problems, problems_version
+from onoff_core.sampling import ThinkingPlan, facts_of_tags, resolve_tags
 from onoff_core.store import Store
 from onoff_core.study import Partition
 from onoff_core.tables import SCHEMAS, UNKNOWN
@@ -71,6 +72,7 @@ def import_results(
             "imported": True,
             "imported_from": str(path),
             "token_ids_from": "tokenizing the text",
+            **facts_of_tags(partition.task, prompts.thinking.tags),
             "prompts_from": prompts.come_from,
             "num_prompts_differing": prompts.num_differing,
             "first_prompt_differing": prompts.first_differing,
@@ -139,6 +141,7 @@ class Prompts:
 
         self.task = partition.task
         self.tokenizer: Tokenizer = open_tokenizer(partition.model, partition.model_settings, partition.base_dir)
+        self.thinking = ThinkingPlan(resolve_tags(self.task.thinking, self.tokenizer, self.task.format_type))
         self.pieces, self.special = self.tokenizer.vocabulary.pieces, self.tokenizer.vocabulary.special
         self.num_given = self.num_rendered = self.num_differing = 0
         self.first_differing: str | None = None  # problem, and from which character on
@@ -220,6 +223,7 @@ def _table(prompts: Prompts, chunk: Sequence[tuple[Problem, Result]]) -> pa.Tabl
                     "token_logprobs": [],
                     "finish_reason": UNKNOWN,
                     "num_tokens": len(token_ids),
+                    **prompts.thinking.columns(prompts.tokenizer.vocabulary, token_ids, prompt.text, UNKNOWN),
                 }
             )
     return pa.Table.from_pylist(rows, schema=SCHEMAS["samples"])

@@ -26,7 +26,7 @@ from onoff_core.tables import CONFIDENCE_TABLES, SCHEMAS
 _FEWEST, _MOST, _PER_LENGTH = 16, 2048, 16  # of a window that the settings leave open: a sixteenth of the length
 _TOKENS_AT_ONCE = 4096  # rows of token distributions in memory
 _WHOLE_AT_ONCE = 256  # the same where each is a whole vocabulary
-FORCED = "forced_positions"  # of samples: the tokens that were put in, not drawn
+_OF_SAMPLES = ("problem_id", "sample_index", "forced_positions")
 
 _info: Log = logging.getLogger("onoff").info
 
@@ -147,13 +147,11 @@ def _batches(inputs: Mapping[str, Generation], index: int, windows: Windows) -> 
 
 def _forced(samples: Generation, index: int) -> dict[Key, list[int]]:
     """The positions of tokens that were put in, of each response that has some."""
-    if FORCED not in SCHEMAS["samples"].names:
-        return {}
-    wanted = pa.schema([SCHEMAS["samples"].field(name) for name in ("problem_id", "sample_index", FORCED)])
+    wanted = pa.schema([SCHEMAS["samples"].field(name) for name in _OF_SAMPLES])
     table = conform(samples.read_fragment(index, wanted.names), wanted, samples.folder)
-    return {
-        (row["problem_id"], row["sample_index"]): row[FORCED] for row in table.to_pylist() if row[FORCED] is not None
-    }
+    problems, indices, forced = (table[name].to_pylist() for name in _OF_SAMPLES)
+    found = zip(problems, indices, forced, strict=True)
+    return {(problem, index): positions for problem, index, positions in found if positions}
 
 
 def _tables(

@@ -11,6 +11,10 @@ from onoff_core.grid.plan_measured import Measured, Measurements
 from onoff_core.grid.room import distributions_bytes
 from onoff_core.study import Partition
 
+# What runs over tokens, at a speed that is the model's; the others take some time a response.
+BY_THE_TOKEN = ("samples", "token_distributions", "cross_scores")
+WITHOUT_TOKENS = ("rewards", "statistics", "confidence")  # no model runs, so any model's runs tell how long they take
+
 
 @dataclass(frozen=True)
 class Range:
@@ -126,9 +130,9 @@ def _tokens(
     partition: Partition, work: Work, measured: Measurements, mine: Sequence[Measured], notes: _Notes
 ) -> Range | None:
     """None: not known, or an asset of which there are none."""
-    if work.asset in ("rewards", "statistics"):
+    if work.asset in WITHOUT_TOKENS:
         return None
-    if work.asset in ("samples", "token_distributions", "cross_scores"):
+    if work.asset in BY_THE_TOKEN:
         if work.tokens_known is not None:
             return Range.of(work.tokens_known)
         length = _length(partition, measured, notes)
@@ -174,7 +178,7 @@ def _seconds(
     runs: Sequence[Measured],
     notes: _Notes,
 ) -> Range | None:
-    if work.asset in ("samples", "token_distributions", "cross_scores"):
+    if work.asset in BY_THE_TOKEN:
         speeds = _known(mine, lambda one: _ratio(one.costs.tokens, one.costs.work_seconds))
         if not speeds:
             notes.unknown.append(Unknown(f"no run of {partition.model}", work.asset))
@@ -183,10 +187,10 @@ def _seconds(
         if tokens is None:
             return None
         return tokens.over(Range.across(speeds)) + _other(mine)
-    usual = mine if work.asset not in ("rewards", "statistics") else (mine or runs)
+    usual = (mine or runs) if work.asset in WITHOUT_TOKENS else mine
     each = _known(usual, lambda one: _each(one, one.costs.work_seconds))
     if not each:
-        of = "" if work.asset in ("rewards", "statistics") else f" of {partition.model}"
+        of = "" if work.asset in WITHOUT_TOKENS else f" of {partition.model}"
         notes.unknown.append(Unknown(f"no run{of}", work.asset))
         return None
     _tell(notes, work.asset, usual)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from onoff_core.store import Generation, Store
 from onoff_core.store.provenance import CostsProvenance, SamplesProvenance
-from onoff_core.tables import TABLES
+from onoff_core.tables import TABLES, TRUNCATED
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,6 @@ def _read_lengths(samples: Generation) -> Lengths:
     return Lengths(
         np.array(lengths, dtype=np.int64),
         np.unique(np.array(ids), return_inverse=True)[1].astype(np.int64),
-        np.array(reasons) == "length",
+        np.isin(np.array(reasons, dtype=str), TRUNCATED),
         None if drawn is None else drawn.max_length,
     )

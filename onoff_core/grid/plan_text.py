@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from onoff_core.grid.plan_estimate import Estimate, PartitionEstimate, Range, total
+from onoff_core.grid.plan_estimate import WITHOUT_TOKENS, Estimate, PartitionEstimate, Range, total
 from onoff_core.progress import duration
 
 _SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
@@ -91,7 +91,7 @@ def unknown_lines(found: Sequence[PartitionEstimate]) -> dict[str, list[str]]:
 
 def tokens_of(assets: Sequence[Estimate]) -> list[Range | None]:
     """Of the assets that have tokens."""
-    return [one.tokens for one in assets if one.work.asset not in ("rewards", "statistics")]
+    return [one.tokens for one in assets if one.work.asset not in WITHOUT_TOKENS]
 
 
 def log_line(found: Sequence[PartitionEstimate]) -> str:

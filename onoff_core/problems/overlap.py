@@ -42,7 +42,7 @@ _LOOKS = re.compile(
 _VARIANTS = re.compile(r"\\[dt]frac(?![a-z])", re.IGNORECASE)
 _TOKEN = re.compile(r"\\[a-z]+|[^\W\d_]+|\d+|\S")
 _BATCH = 1 << 20  # n-grams that are looked at side by side
-_MOST_CANDIDATES = 20_000  # texts that are looked at for one: a phrase of all of them makes everybody a candidate
+MOST_CANDIDATES = 2_000  # texts that are looked at for one: a phrase of all of them makes everybody a candidate
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -195,7 +195,7 @@ class _Index:
         so_far = np.cumsum(reach)
         begins = np.searchsorted(texts, texts)  # where each one's text begins
         before = so_far - reach
-        looked_at = so_far - before[begins] <= _MOST_CANDIDATES
+        looked_at = so_far - before[begins] <= MOST_CANDIDATES
         return texts[looked_at], grams[looked_at], len(np.unique(texts[~looked_at]))
 
     def _shared(self, first: Ints, second: Ints) -> Ints:

@@ -5,7 +5,7 @@ schema.
 from onoff_core.sampling.chunks import Begun, Chunk, ResponseKey, chunks_of
 from onoff_core.sampling.pieces import Piece, Pieces
 from onoff_core.sampling.sample import rewritten, sample_chunks
-from onoff_core.sampling.thinking import NO_PLAN, ThinkingPlan, resolve_tags, thinking_plan
+from onoff_core.sampling.thinking import NO_PLAN, ThinkingPlan, facts_of_tags, resolve_tags, thinking_plan
 
 __all__ = [
     "NO_PLAN",
@@ -16,6 +16,7 @@ __all__ = [
     "ResponseKey",
     "ThinkingPlan",
     "chunks_of",
+    "facts_of_tags",
     "resolve_tags",
     "rewritten",
     "sample_chunks",

@@ -11,10 +11,10 @@ from onoff_core.backends.requests import Forcing, Request, Response
 from onoff_core.errors import ModelError
 from onoff_core.problems import Problem
 from onoff_core.sampling.chunks import Begun, Chunk, ResponseKey
-from onoff_core.sampling.thinking import ThinkingPlan, ended_in, thinking_plan
+from onoff_core.sampling.thinking import ThinkingPlan, thinking_plan
 from onoff_core.study import SamplingSettings, TaskSettings
 from onoff_core.tables import LENGTH, LENGTH_IN_THINKING, SCHEMAS
-from onoff_core.tasks import parts_of, render_prompt, step_starts
+from onoff_core.tasks import render_prompt
 
 
 def sample_chunks(
@@ -144,20 +144,5 @@ def _row(tokenizer: Tokenizer, plan: ThinkingPlan, response: Response, prompt: s
         "forced_positions": response.forced_positions,
         "answer_start": None,
         "step_starts": None,
-        **_thinking(tokenizer, plan, response, prompt),
-    }
-
-
-def _thinking(tokenizer: Tokenizer, plan: ThinkingPlan, response: Response, prompt: str) -> dict[str, Any]:
-    """The columns of a response that say where it thinks; nothing where the task says nothing of thinking."""
-    vocabulary = tokenizer.vocabulary
-    if plan.tags is None:
-        return {}
-    pieces = [vocabulary.pieces[token] for token in response.token_ids]
-    special = [vocabulary.special[token] for token in response.token_ids]
-    parts = parts_of(pieces, plan.tags, prompt)
-    return {
-        "answer_start": parts.answer_start,
-        "step_starts": step_starts(pieces, special, plan.tags, prompt),
-        "finish_reason": ended_in(parts, response.finish_reason),
+        **plan.columns(tokenizer.vocabulary, response.token_ids, prompt, response.finish_reason),
     }

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onoff_core.backends.contract import Tokenizer
+from onoff_core.backends.drafts import ThinkingBudget
 from onoff_core.backends.requests import Forcing
+from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import ModelError
 from onoff_core.study import AUTO, SamplingSettings, TaskSettings, Thinking, ThinkingTags
 from onoff_core.tables import LENGTH, LENGTH_IN_THINKING
@@ -17,6 +19,7 @@ from onoff_core.tasks import (
     opened_by,
     parts_of,
     render_prompt,
+    step_starts,
     tags_of_template,
 )
 from onoff_core.tasks.thinking import USUAL_TAGS, as_bytes
@@ -63,6 +66,35 @@ class ThinkingPlan:
         known = known_tags(self.tags)
         return Forcing(self.budget, self.closing, as_bytes(known), opened_by(prompt, known) is not None)
 
+    def cut_at(self, vocabulary: Vocabulary, prompt: str, token_ids: Sequence[int]) -> int | None:
+        """How many of a response's tokens would have been drawn before the budget was used up; None: it never is.
+
+        The tokens are those of the same request, whatever budget it was drawn under, up to its first forced one.
+        """
+        forcing = self.forcing(prompt)
+        if forcing is None:
+            return None
+        budget = ThinkingBudget(forcing, vocabulary, ())
+        for count, token in enumerate(token_ids):
+            if budget.forced_token is not None:
+                return count
+            budget.take(token)
+        return None if budget.forced_token is None else len(token_ids)
+
+    def columns(
+        self, vocabulary: Vocabulary, token_ids: Sequence[int], prompt: str, finish_reason: str
+    ) -> dict[str, Any]:
+        """The columns of `samples` that say where a response thinks; none where nothing is said of thinking."""
+        if self.tags is None:
+            return {}
+        pieces = [vocabulary.pieces[token] for token in token_ids]
+        parts = parts_of(pieces, self.tags, prompt)
+        return {
+            "answer_start": parts.answer_start,
+            "step_starts": step_starts(pieces, [vocabulary.special[token] for token in token_ids], self.tags, prompt),
+            "finish_reason": ended_in(parts, finish_reason),
+        }
+
     def reason(self, finish_reason: str, pieces: Sequence[bytes], prompt: str) -> str:
         """The `finish_reason` of a response of these tokens, with what is known of its thinking."""
         return finish_reason if self.tags is None else ended_in(parts_of(pieces, self.tags, prompt), finish_reason)
@@ -82,14 +114,17 @@ def thinking_plan(tokenizer: Tokenizer, task: TaskSettings, sampling: SamplingSe
     closing = () if tags is None or sampling.thinking_budget is None else _closing(tokenizer, tags, sampling)
     dropped = tuple(_dropped(tokenizer, task, tags)) if task.examples or task.chat_template else ()
     warnings = (_warning(dropped, len(task.examples)),) if dropped else ()
-    facts: dict[str, Any] = {}
-    if tags is not None:
-        facts["thinking"] = {**tags.model_dump(mode="json"), "auto": task.thinking == AUTO}
+    facts = facts_of_tags(task, tags)
     if closing:
         facts["thinking_closing_ids"] = list(closing)
     if dropped:
         facts["examples_without_thinking"] = list(dropped)
     return ThinkingPlan(tags, sampling.thinking_budget, closing, dropped, warnings, facts)
+
+
+def facts_of_tags(task: TaskSettings, tags: ThinkingTags | None) -> dict[str, Any]:
+    """What the manifest of samples says of the tags by which thinking was looked for in them."""
+    return {} if tags is None else {"thinking": {**tags.model_dump(mode="json"), "auto": task.thinking == AUTO}}
 
 
 def _closing(tokenizer: Tokenizer, tags: ThinkingTags, sampling: SamplingSettings) -> tuple[int, ...]:

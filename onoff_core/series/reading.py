@@ -29,18 +29,20 @@ class SeriesStep:
     missing: list[dict[str, str]]
 
 
-def series_names(store: Store) -> list[str]:
-    """The series of which the catalog knows a checkpoint."""
-    with reading_catalog(store) as connection:
+def series_names(store: Store, publish: bool = True) -> list[str]:
+    """The series of which the catalog knows a checkpoint. `publish`: as of `reading_catalog`."""
+    with reading_catalog(store, publish) as connection:
         known = "SELECT series FROM checkpoints UNION SELECT facts->>'series' FROM generations WHERE asset = 'samples'"
         rows = connection.execute(f"SELECT series FROM ({known}) WHERE series IS NOT NULL ORDER BY series").fetchall()
     return [name for (name,) in rows]
 
 
-def series_steps(store: Store, name: str, dataset: str | None = None) -> list[SeriesStep]:
-    """The steps of a series, data set by data set. Raises `StatisticsError` where there is nothing of it."""
+def series_steps(store: Store, name: str, dataset: str | None = None, publish: bool = True) -> list[SeriesStep]:
+    """The steps of a series, data set by data set. Raises `StatisticsError` where there is nothing of it. `publish`: as
+    of `reading_catalog`.
+    """
     names = [field.name for field in fields(SeriesStep)]
-    with reading_catalog(store) as connection:
+    with reading_catalog(store, publish) as connection:
         rows = connection.execute(
             f"SELECT {', '.join(names)} FROM series "
             "WHERE series = $series AND ($dataset IS NULL OR dataset = $dataset) ORDER BY dataset, step",

@@ -261,9 +261,19 @@ def _with_names(generation: Generation, manifest: Manifest) -> pa.Table:
 
 
 def _columns(generation: Generation, manifest: Manifest) -> list[str]:
+    """Those that all fragments have: one that was damaged, and made again by a later version, has more than the others.
+
+    On S3, where looking at each would take long, those of the first and of the last.
+    """
     if generation.asset in schema.COPIED or not manifest.fragments:
         return list(SCHEMAS[generation.asset].names)
-    return generation.column_names(manifest.fragments[0].index)
+    fragments = manifest.fragments
+    first, *others = fragments if generation.files.locks else {fragments[0]: None, fragments[-1]: None}
+    common = generation.column_names(first.index)
+    for fragment in others:
+        there = set(generation.column_names(fragment.index))
+        common = [name for name in common if name in there]
+    return common
 
 
 def _generation_row(generation: Generation, manifest: Manifest, columns: list[str]) -> dict[str, object]:

@@ -23,7 +23,6 @@ from onoff_core.store.manifest import END_OF_TIME, NAME
 logger = logging.getLogger(__name__)
 
 FOLDER = "notes"
-VERSION = 1
 LONGEST_COMMENT, LONGEST_TAG, MOST_TAGS = 20_000, 60, 30  # characters, characters, tags
 _MOST_BYTES = 1 << 18  # of a file of ours; a larger one is somebody else's
 
@@ -55,7 +54,7 @@ class Note:
     ]
     comment: Annotated[str, Field(max_length=LONGEST_COMMENT)]
     removed: bool = False
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
 
     @property
     def is_empty(self) -> bool:
@@ -100,14 +99,17 @@ class Notes:
 
     def revise(self, note: Note, author: str, *, star: bool, tags: Iterable[str], comment: str) -> Note:
         """Write the next revision of a note, and return it."""
-        tags = tuple(tags)
-        revised = dataclasses.replace(note, author=author, star=star, tags=tags, comment=comment, **_next(note))
+        following, now = note.revision + 1, time.time()
+        revised = dataclasses.replace(
+            note, revision=following, at=now, author=author, star=star, tags=tuple(tags), comment=comment
+        )
         self.write(revised)
         return revised
 
     def remove(self, note: Note, author: str) -> None:
         """Write a revision that says that there is no such note any more; the former ones stay on the disk."""
-        self.write(dataclasses.replace(note, author=author, removed=True, **_next(note)))
+        following, now = note.revision + 1, time.time()
+        self.write(dataclasses.replace(note, revision=following, at=now, author=author, removed=True))
 
     def partitions(self) -> list[Key]:
         """(dataset, model) of which there are notes."""
@@ -130,13 +132,15 @@ class Notes:
         """Keep the notes of a data set or a model that gets another name; returns the number of files."""
         count = 0
         for key in self.partitions():
-            names = dict(zip(("dataset", "model"), key, strict=True))
+            names: dict[str, str] = {"dataset": key[0], "model": key[1]}
             if names[kind] != old:
                 continue
             for name in self._names(key):
                 note = self._read(name)
                 if note is not None:
-                    self._put(dataclasses.replace(note, **{kind: new}), name.rsplit("/", 1)[-1])
+                    renamed = {**names, kind: new}
+                    moved = dataclasses.replace(note, dataset=renamed["dataset"], model=renamed["model"])
+                    self._put(moved, name.rsplit("/", 1)[-1])
                     self._files.remove(name)
                     count += 1
         return count
@@ -184,10 +188,6 @@ def checked(note: Note) -> Note:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise StoreError(f"the note's {'.'.join(map(str, first['loc']))}: {first['msg']}; shorten it") from error
-
-
-def _next(note: Note) -> dict[str, float]:
-    return {"revision": note.revision + 1, "at": time.time()}
 
 
 def _folder(key: Key) -> str:

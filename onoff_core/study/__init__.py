@@ -10,7 +10,6 @@ from onoff_core.study.cross_settings import CrossSettings
 from onoff_core.study.files import find_config
 from onoff_core.study.reading import load_study, parse_study
 from onoff_core.study.settings import (
-    AUTO,
     AutomationSettings,
     BackCondition,
     Backend,
@@ -18,21 +17,15 @@ from onoff_core.study.settings import (
     Condition,
     DatasetSettings,
     DistributionSettings,
-    Example,
     FakeFault,
     FakeScript,
     ModelSettings,
     ResourceSettings,
     SamplingSettings,
     ScoringSettings,
-    SecondOpinion,
     StatisticsSettings,
     StoreSettings,
     SwitchSettings,
-    TaskSettings,
-    TemplateType,
-    Thinking,
-    ThinkingTags,
     UntilSettings,
 )
 from onoff_core.study.study import (
@@ -44,6 +37,15 @@ from onoff_core.study.study import (
     Study,
     partition_key,
     split_partition_key,
+)
+from onoff_core.study.task_settings import (
+    AUTO,
+    Example,
+    SecondOpinion,
+    TaskSettings,
+    TemplateType,
+    Thinking,
+    ThinkingTags,
 )
 
 __all__ = [

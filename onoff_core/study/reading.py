@@ -28,11 +28,11 @@ from onoff_core.study.settings import (
     Section,
     StatisticsSettings,
     StoreSettings,
-    TaskSettings,
     nothing_as_empty,
 )
 from onoff_core.study.study import Partition, Reference, Study, partition_key, suggestion
 from onoff_core.study.switching import with_switches
+from onoff_core.study.task_settings import TaskSettings
 from onoff_core.study.thinking import check_thinking
 
 # What may stand in a partition key: it becomes a folder name and part of a URL, and Dagster reserves | , [ ].

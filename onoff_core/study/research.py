@@ -32,9 +32,9 @@ from onoff_core.study.settings import (
     SamplingSettings,
     Section,
     StoreSettings,
-    TaskSettings,
 )
 from onoff_core.study.study import Outputs, Partition, Study
+from onoff_core.study.task_settings import TaskSettings
 from onoff_core.study.thinking import check_thinking
 
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py")

@@ -17,10 +17,8 @@ from onoff_core.study.settings import (
     ModelSettings,
     SamplingSettings,
     StatisticsSettings,
-    TaskSettings,
-    TemplateType,
-    Thinking,
 )
+from onoff_core.study.task_settings import TaskSettings, TemplateType, Thinking
 
 
 class PartitionKey(NamedTuple):

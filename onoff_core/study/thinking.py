@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from onoff_core.errors import SettingsError
-from onoff_core.study.settings import TemplateType
 from onoff_core.study.study import Partition
+from onoff_core.study.task_settings import TemplateType
 
 OWN_TEMPLATES: tuple[TemplateType, ...] = ("model", "openai")  # written by the tokenizer's own chat template
 

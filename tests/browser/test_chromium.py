@@ -65,7 +65,8 @@ def test_the_grids_name_in_the_address_opens_it(tab: Any, server: str) -> None:
     assert tab.get_by_role("dialog").count() == 0
     assert tab.url.split("/")[-1] == "?dataset=d&model=bare"
     assert tab.locator("[data-testid=stTopNavLink]").all_inner_texts() == [
-        "Grid", "Response", "Problem", "Side by side", "Compare", "Tokens", "Opinions", "Rollouts", "Notes",
+        "Grid", "Problems", "Responses", "Response", "Problem", "Side by side", "Compare", "Series", "Tokens",
+        "Opinions", "Rollouts", "Notes",
     ]  # fmt: skip
 
 
@@ -258,8 +259,9 @@ def test_other_colours_and_thresholds(tab: Any, server: str) -> None:
 def test_a_cell_of_the_grid_opens_the_partition(tab: Any, server: str) -> None:
     go(tab, server, "")
     tab.locator("#table a", has_text="%").first.click()
-    tab.locator("#tokens").wait_for()
-    assert "/response" in tab.url
+    tab.locator("#data tbody tr a").first.click()
+    tab.locator("#table").first.wait_for()
+    assert "/problem?" in tab.url
 
 
 def test_a_branch_of_the_tree_opens_its_token(tab: Any, server: str) -> None:
@@ -280,13 +282,17 @@ def test_keys_pressed_among_the_controls_leave_the_response(tab: Any, server: st
 
 
 @pytest.mark.parametrize(
-    "page", ["", "response", "problem", "side_by_side", "compare", "tokens", "opinions", "rollouts", "notes"]
+    "page",
+    [
+        *("", "problems", "responses", "response", "problem", "side_by_side", "compare", "tokens"),
+        *("opinions", "rollouts", "notes"),
+    ],
 )
 def test_a_hostile_response_is_inert(tab: Any, server: str, page: str) -> None:
     asked: list[str] = []
     tab.on("request", lambda request: asked.append(request.url))
     go(tab, server, page, dataset="d", model="m", problem=HOSTILE_ID, sample=0, token=0)
-    tab.locator("#table, #tokens, #pair").first.wait_for()
+    tab.locator("#table, #data, #tokens, #pair").first.wait_for()
     tab.wait_for_timeout(1500)
     assert tab.title() != "owned"
     assert tab.faults == []

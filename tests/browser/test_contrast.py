@@ -10,6 +10,8 @@ from tests.browser.test_chromium import OPEN, go
 AUDIT = Path(__file__).with_name("contrast.js").read_text()
 PAGES = {
     "": {"dataset": "d", "model": "bare"},
+    "problems": {"dataset": "d", "model": "m", "sort": "pass_rate"},
+    "responses": {"dataset": "d", "model": "m", "status": "wrong", "text": "answer"},
     "response": {**OPEN, "sample": 2, "token": 1},
     "problem": OPEN,
     "compare": {"dataset": "d", "model": "m", "other": "another"},
@@ -27,7 +29,7 @@ def test_every_text_is_legible(tab: Any, server: str, theme: str) -> None:
     faint = {}
     for page, query in PAGES.items():
         go(tab, server, page, **query)
-        tab.locator("#table, #bars").first.wait_for()
+        tab.locator("#table, #data, #bars").first.wait_for()
         if page == "response":  # with all that opens
             tab.get_by_text("Lens: what a sampler").click()
             tab.locator("#bars .g2").first.wait_for()
@@ -49,7 +51,7 @@ def test_nothing_is_wider_than_its_place(tab: Any, server: str, width: int) -> N
     tab.set_viewport_size({"width": width, "height": 900})
     for page, query in PAGES.items():
         go(tab, server, page, **query)
-        tab.locator("#table, #bars").first.wait_for()
+        tab.locator("#table, #data, #bars").first.wait_for()
         tab.wait_for_timeout(1000)
         wide = tab.locator(".stMain, .stMain #table, .stMain #tokens").evaluate_all(
             "all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => [e.id, e.scrollWidth])"

@@ -2,7 +2,17 @@
 
 import pytest
 
-from onoff_assets.browser.links import Link, choose, clamp_token, read_link
+from onoff_assets.browser.links import (
+    Link,
+    as_range,
+    carried,
+    choose,
+    clamp_token,
+    looks_of,
+    parse_range,
+    read_link,
+    side_by_side,
+)
 
 
 def test_a_link_round_trips() -> None:
@@ -36,3 +46,41 @@ def test_tokens_beyond_the_end_fall_back_to_the_last() -> None:
     assert position == 9
     assert message is not None
     assert "10 tokens" in message
+
+
+BEFORE = Link("d", "m", "n", "p", 3, 17, other_sample=1, branch=5)
+
+
+@pytest.mark.parametrize(
+    ("now", "kept"),
+    [
+        (Link("d", "m"), BEFORE),
+        (Link("d", "m2"), Link("d", "m2", "n", "p", 3, other_sample=1)),  # a token is of one model's response
+        (Link("d", "m", problem="q"), Link("d", "m", "n", "q")),
+        (Link("d", "m", sample=4), Link("d", "m", "n", "p", 4, other_sample=1)),
+        (Link("d", "m", token=18), Link("d", "m", "n", "p", 3, 18, other_sample=1)),
+        (Link("e", "m"), Link("e", "m")),
+    ],
+)
+def test_what_a_page_leaves_open_stays_as_far_as_it_belongs_there(now: Link, kept: Link) -> None:
+    assert carried(now, BEFORE) == kept
+
+
+def test_looks_are_what_names_no_place() -> None:
+    query = {**BEFORE.query(), "colour": "rank", "num_tokens": "10..50", "text": ""}
+    assert looks_of(query) == {"colour": "rank", "num_tokens": "10..50"}
+
+
+@pytest.mark.parametrize("ends", [(None, None), (10, None), (None, 0.25), (1, 20000)])
+def test_a_range_round_trips(ends: tuple[float | None, float | None]) -> None:
+    assert parse_range(as_range(*ends) or "") == ends
+
+
+@pytest.mark.parametrize("text", ["", "..", "x..y", "nan..inf", "-5..", "1e99.."])
+def test_ends_that_are_no_numbers_are_open(text: str) -> None:
+    assert parse_range(text) == (None, None)
+
+
+def test_side_by_side_leaves_open_what_it_is_not_told() -> None:
+    query = side_by_side(("d", "m"), "p", None, "n")
+    assert query == {"dataset": "d", "model": "m", "problem": "p", "other": "n"}

@@ -17,7 +17,10 @@ from onoff_core.study import load_study
 from tests.browser.conftest import RIGHT, RUN, Page
 from tests.conftest import ROOT, MakeProject
 
-PAGES = ("grid", "response", "problem", "compare", "tokens", "opinions", "rollouts", "side_by_side", "notes")
+PAGES = (
+    *("grid", "problems", "responses", "response", "problem", "compare", "tokens", "opinions", "rollouts"),
+    *("side_by_side", "notes"),
+)
 
 
 def texts(test: Any) -> str:

@@ -2,6 +2,7 @@
 
 import random
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -10,6 +11,8 @@ import pytest
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.filters import Filter, matching, neighbours, random_wrong
 from onoff_assets.browser.flips import flips
+from onoff_assets.browser.reading import Sample
+from onoff_assets.browser.views.response import thinking_of
 
 TABLE = pa.table(
     {
@@ -97,3 +100,11 @@ def test_the_cache_holds_among_threads() -> None:
 
 def test_flips_are_the_problems_that_change_sides() -> None:
     assert flips({"a": 1.0, "b": 0.6, "c": 0.2}, {"a": 0.9, "b": 0.0, "c": 1.0}) == [("c", 0.2, 1.0), ("b", 0.6, 0.0)]
+
+
+def test_a_responses_thinking_is_told_behind_its_tokens() -> None:
+    plain = Sample("p", 0, None, None, None, "", [], "", [1] * 40, [], "stop", None, None, None, None)
+    assert thinking_of(plain) == ""
+    assert thinking_of(replace(plain, answer_start=32)) == " of which 32 thinking"
+    cut = replace(plain, answer_start=32, forced_positions=tuple(range(24, 32)))
+    assert thinking_of(cut) == " of which 32 thinking, which a budget cut (8 tokens put in)"

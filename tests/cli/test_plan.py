@@ -9,24 +9,23 @@ import pytest
 
 from onoff_core.cli.main import main
 from onoff_core.grid.judging import open_store
-from onoff_core.grid.materialize import (
-    materialize_rewards,
-    materialize_samples,
-    materialize_statistics,
-    materialize_token_distributions,
-)
+from onoff_core.grid.materialize import materialize_samples, materialize_statistics, materialize_token_distributions
 from onoff_core.study import load_study
 from tests.conftest import MakeProject
+from tests.exchange.rl.making import grade
 
-MAKERS = (materialize_samples, materialize_rewards, materialize_statistics, materialize_token_distributions)
 DATASETS = {"arithmetic": {"num_examples": 4}, "more": {"source": "arithmetic", "num_examples": 6}}
 
 
 def make(*keys: str) -> None:
+    """Everything of these partitions; answers are graded as texts, which takes no processes."""
     study = load_study()
+    store = open_store(study)
     for key in keys:
-        for maker in MAKERS:
-            maker(study.partition(key), open_store(study), lambda line: None)
+        partition = study.partition(key)
+        grade(partition, store, materialize_samples(partition, store, lambda line: None).generation)
+        for maker in (materialize_statistics, materialize_token_distributions):
+            maker(partition, store, lambda line: None)
 
 
 def planned(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, dict[str, Any]]:

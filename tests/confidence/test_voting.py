@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from onoff_core.confidence.stopping import Traces, stop_early, tokens_until
-from onoff_core.confidence.voting import FILTERS, NO_VOTE, RULES, Voters, choose, kept_of, share_of, subsets_of
+from onoff_core.confidence.voting import FILTERS, NO_VOTE, RULES, Electorate, Share, Voters, choose, subsets_of, surest
 from onoff_core.statistics.majority import maj_at_k
 
 MANY = 10_000
@@ -20,6 +20,11 @@ def made_up(n: int, seed: int, ties: bool = False) -> tuple[Voters, np.ndarray, 
     values = draw.integers(0, 3, n).astype(float) if ties else draw.normal(0, 1, n)
     voters = Voters(f"p{seed}", draw.choice([NO_VOTE, 0, 0, 1, 2, 5], n), draw.integers(5, 50, n))
     return voters, values, np.exp(values)
+
+
+def share_of(rule: str, voters: Voters, values: np.ndarray, weights: np.ndarray, k: int, subsets: int) -> Share:
+    electorate = Electorate(voters, k, subsets)
+    return {"majority": Share(electorate.majority, 0.0), **electorate.shares(values, weights)}[rule]
 
 
 def by_hand(rule: str, classes: Sequence[int], values: Sequence[float], weights: Sequence[float]) -> float:
@@ -56,26 +61,25 @@ def test_every_rule_is_the_mean_over_all_subsets(rule: str, n: int, seed: int, t
 
 def test_of_many_subsets_some_are_drawn_and_the_error_is_said() -> None:
     """The exact numbers lie within four of the errors that it states, and these shrink as they should."""
-    problems = [made_up(12, seed) for seed in range(8)]
-    split = [list(one) for one in zip(*problems, strict=True)]
+    voters, *weighed = zip(*[made_up(12, seed) for seed in range(8)], strict=True)
+    by_measure = {"sure": list(zip(*weighed, strict=True))}
+    exact, drawn, again, more = (choose(voters, by_measure, 6, most) for most in (MANY, 200, 200, 800))
     for rule in ("weighted", *FILTERS):
-        exact = choose(rule, *split, 6, MANY)
-        drawn = choose(rule, *split, 6, 200)
-        assert exact.monte_carlo_error == 0 < drawn.monte_carlo_error
-        assert abs(drawn.right.mean() - exact.right.mean()) < 4 * drawn.monte_carlo_error
-        assert choose(rule, *split, 6, 800).monte_carlo_error < 0.7 * drawn.monte_carlo_error
-        again = choose(rule, *split, 6, 200)
-        assert np.array_equal(again.right, drawn.right)  # the seed is fixed
-    for rule in ("majority", "best_of"):
-        assert choose(rule, *split, 6, 1).monte_carlo_error == 0
+        name = (rule, "sure")
+        assert exact[name].monte_carlo_error == 0 < drawn[name].monte_carlo_error
+        off = abs(drawn[name].right.mean() - exact[name].right.mean())
+        assert off < 4 * drawn[name].monte_carlo_error
+        assert more[name].monte_carlo_error < 0.7 * drawn[name].monte_carlo_error
+        assert np.array_equal(again[name].right, drawn[name].right)  # the seed is fixed
+    for name in (("majority", None), ("best_of", "sure")):
+        assert drawn[name].monte_carlo_error == 0
 
 
 def test_majority_is_the_one_of_the_statistics() -> None:
-    problems = [made_up(9, seed) for seed in range(5)]
-    votes = [[None if one == NO_VOTE else int(one) for one in voters.classes] for voters, _, _ in problems]
-    split = [list(one) for one in zip(*problems, strict=True)]
+    problems = [made_up(9, seed)[0] for seed in range(5)]
+    votes = [[None if one == NO_VOTE else int(one) for one in voters.classes] for voters in problems]
     for k in (1, 3, 9):
-        assert choose("majority", *split, k, 1).right.mean() == pytest.approx(maj_at_k(votes, k))
+        assert choose(problems, {}, k, 1)["majority", None].right.mean() == pytest.approx(maj_at_k(votes, k))
 
 
 def test_a_weighted_vote_can_overrule_the_majority() -> None:
@@ -96,18 +100,19 @@ def test_votes_without_weight_tie() -> None:
 
 def test_how_many_a_filter_keeps() -> None:
     for count in range(1, 40):
-        values = np.random.default_rng(count).normal(0, 1, count)
-        for share in FILTERS.values():
-            kept = kept_of(np.ones((1, count), dtype=bool), values, share)[0]
+        values = -np.sort(np.random.default_rng(count).normal(0, 1, count))
+        kept = surest(np.ones((count, 1), dtype=bool), values, list(FILTERS.values()))
+        for share, found in zip(FILTERS.values(), kept, strict=True):
             wanted = values >= np.percentile(values, 100 * (1 - share)) - 1e-12
-            assert np.array_equal(kept, wanted), (count, share)
+            assert np.array_equal(found[:, 0], wanted), (count, share)
 
 
 def test_drawn_subsets_have_k_members_each_as_often() -> None:
     inside = subsets_of(20, 5, 4000, 3)
-    assert (inside.sum(axis=1) == 5).all()
-    assert inside.mean(axis=0) == pytest.approx(np.full(20, 0.25), abs=0.03)
-    assert len(subsets_of(6, 3, 20, 0)) == len({tuple(one) for one in subsets_of(6, 3, 20, 0)}) == 20
+    assert inside.shape == (20, 4000)
+    assert (inside.sum(axis=0) == 5).all()
+    assert inside.mean(axis=1) == pytest.approx(np.full(20, 0.25), abs=0.03)
+    assert len({tuple(one) for one in subsets_of(6, 3, 20, 0).T}) == 20 == subsets_of(6, 3, 20, 0).shape[1]
 
 
 def trace(rows: Sequence[tuple[int, list[tuple[int, float]], int]]) -> Traces:

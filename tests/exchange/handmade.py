@@ -48,7 +48,7 @@ def distributions_table(
         "mean_log_prob_vocabulary": logprobs.mean(1),
     }
     schema = SCHEMAS["token_distributions"]
-    return pa.Table.from_arrays([pa.array(columns[f.name], f.type) for f in schema], schema=schema)
+    return pa.Table.from_arrays([pa.array(columns.get(f.name, [None] * count), f.type) for f in schema], schema=schema)
 
 
 def handmade_store(folder: Path, top_k: int | None) -> Store:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -304,12 +305,56 @@ def test_distributions_of_before_have_no_self_certainty_and_are_not_stale(projec
     assert statistic["reason"].startswith("no response with a reward has self_certainty")
     votes = [row for row in rows_of(project, "confidence_voting") if row["measure"] == "self_certainty"]
     assert {row["accuracy"] for row in votes} == {None}
-    assert "have no self_certainty" in votes[0]["reason"]
+    assert "self_certainty is null of 96 responses" in votes[0]["reason"]
     assert wanted_fingerprints(partition, "x")["token_distributions"] == wanted
     publish_catalog(store)
     with reading_catalog(store) as connection:
         found = connection.execute("SELECT DISTINCT mean_log_prob_vocabulary FROM token_distributions").fetchall()
     assert found == [(None,)]
+
+
+def test_forced_tokens_and_the_sizes_that_imported_samples_leave_open(project: Path) -> None:
+    """Other samples: imported, so that the longest response decides; one of them with tokens that were put in."""
+    change(project, lambda content: content.update(confidence={}))
+    partition, store = opened(project)
+    was, key = store.require("samples", KEY), "d" * 16
+    rows = was.read().to_pylist()
+    rows[3] = {**rows[3], "forced_positions": [0, 2], "num_tokens": 700}
+    made = store.generation("samples", KEY, key)
+    made.write_fragment(0, [pa.Table.from_pylist(rows, schema=SCHEMAS["samples"])])
+    imported = {"imported": True, "imported_from": "results.json", "num_references_differing": 0}
+    made.complete(was.manifest().inputs, was.manifest().settings, {**was.manifest().facts, **imported})
+    store.make_current(made)
+    for name in ("rewards", "token_distributions"):
+        former = store.require(name, KEY)
+        again = store.generation(name, KEY, key)
+        again.write_fragment(0, [former.read()])
+        again.complete(
+            {**former.manifest().inputs, "samples": key}, former.manifest().settings, former.manifest().facts
+        )
+        store.make_current(again)
+    before = store.require("confidence", KEY).read().to_pylist()
+    made = materialize_confidence(partition, store)
+    assert {name: made.manifest.facts[name] for name in ("window", "tail", "top_k")} == {
+        "window": 43,
+        "tail": 43,
+        "top_k": 5,
+    }
+    after = made.generation.read().to_pylist()
+    changed = [
+        i
+        for i, (one, other) in enumerate(zip(before, after, strict=True))
+        if one["mean_entropy"] != other["mean_entropy"]
+    ]
+    assert changed == [3]
+    assert after[3]["num_tokens"] == before[3]["num_tokens"] - 2
+    tokens = [
+        row
+        for row in store.require("token_distributions", KEY).read().to_pylist()
+        if (row["problem_id"], row["sample_index"]) == (rows[3]["problem_id"], rows[3]["sample_index"])
+    ]
+    drawn = [row["entropy"] for row in tokens if row["position"] not in (0, 2)]
+    assert after[3]["mean_entropy"] == pytest.approx(np.mean(drawn))
 
 
 def test_a_change_is_stale_and_says_which(project: Path) -> None:
@@ -375,8 +420,10 @@ def test_killed_in_the_middle_it_goes_on_from_there(make_project: MakeProject) -
     assert made.manifest.facts["window"] == 16  # a sixteenth of 40 tokens would be less than is allowed
     assert partition_status(partition, None, store)["confidence"] == "complete"
     shutil.copytree("store", "other", ignore=shutil.ignore_patterns("confidence*", "catalog*"))
-    whole = materialize_confidence(partition, Store(str(folder / "other")))
-    assert made.generation.read().equals(whole.generation.read())
+    other, key = Store(str(folder / "other")), ("arithmetic", "tiny")
+    materialize_confidence(partition, other)  # in one go
+    for table in CONFIDENCE_TABLES:
+        assert store.require(table, key).read().equals(other.require(table, key).read()), table
     rows = made.generation.read().to_pylist()
     assert all(row["self_certainty"] == pytest.approx(0, abs=1e-5) for row in rows)  # uniform
     assert all(evidence.holds for evidence in check_confidence(store, ("arithmetic", "tiny")).values())

@@ -79,8 +79,8 @@ def test_it_is_asked_for_made_and_stale_by_its_own_settings(platform: Callable[.
     assert ui(there, KEY) == dict.fromkeys(ASKED, "fresh")
     event = next(e for e in result.get_asset_materialization_events() if e.asset_key.path == ["second_opinions"])
     shown = event.materialization.metadata
-    assert shown["disagreement_share"].value == 0
-    assert shown["num_responses"].value == 4
+    assert shown["disagreement share"].value == 0
+    assert shown["responses"].value == 4
 
     assert "second opinion differs" in shown_by_the_leaderboard(there)
 

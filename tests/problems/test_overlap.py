@@ -109,7 +109,7 @@ def _grams(tokens: list[str], n: int) -> set[tuple[str, ...]]:
 
 def test_a_phrase_of_everybody_does_not_make_everybody_a_pair(monkeypatch: pytest.MonkeyPatch) -> None:
     """More candidates than are looked at: it is said, and what is equal is found all the same."""
-    monkeypatch.setattr("onoff_core.problems.overlap._MOST_CANDIDATES", 5)
+    monkeypatch.setattr("onoff_core.problems.overlap.MOST_CANDIDATES", 5)
     words = "Find the value of the following expression and give your answer as a number"
     sets = {"a": problems(*(f"{words} {i}" for i in range(30))), "b": problems(*(f"{words} {i}" for i in range(30)))}
     found = find_overlap(sets, threshold=0.4)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from onoff_core.grid.confidence import materialize_confidence
 from onoff_core.grid.judging import open_store
 from onoff_core.grid.materialize import (
     materialize_rewards,
@@ -31,6 +32,7 @@ SECTIONS: dict[str, Any] = {
             "backend_specific": {"script": {"responses": [WRONG, "no", WRONG, WRONG]}},
         },
     },
+    "confidence": {},
     "sampling": {"max_length": 60, "num_samples": 4, "temperature": 0.7, "top_p": 0.95, "seed": 7},
 }
 FIRST, SECOND = "sums|first", "sums|second_one"
@@ -47,5 +49,6 @@ def make_study(folder: Path, **sections: Any) -> Study:
         materialize_rewards(partition, store)
         materialize_statistics(partition, store)
         materialize_token_distributions(partition, store)
+        materialize_confidence(partition, store)
     publish_catalog(store)
     return study

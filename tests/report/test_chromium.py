@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from onoff_assets.browser.pieces import label_of
 from onoff_core.cli.main import main
 from onoff_core.frames import open_study
 from tests.browser.conftest import chromium, tab  # noqa: F401  (fixtures)
@@ -30,7 +31,12 @@ def test_a_click_from_the_disk_and_in_a_notebooks_frame(
     tab.locator("#bars caption", has_text=re.compile(r"^token 3:")).wait_for()
     assert tab.locator("#bars tbody tr.chosen td").nth(2).inner_text() == str(ord(WRONG[3]))
     assert tab.locator("#bars tbody tr").count() == 5 + 1 + 1  # stored, the drawn one outside of them, all others
+    note = "entropy 5.553 nats, surprisal 5.553 nats, rank 1, mass outside the stored top 5: 0.9806"  # ln 258, uniform
+    assert tab.locator("#bars p").inner_text() == note
     tab.wait_for_url(re.compile(r"#token=3$"))
+    tab.locator("#t7").hover()
+    tab.locator("#tip .label5").first.wait_for()
+    assert tab.locator("#tip .label5").all_inner_texts() == [label_of(bytes([i]), False, i) for i in range(5)]
     tab.keyboard.press("ArrowRight")
     tab.locator("#bars caption", has_text=re.compile(r"^token 4:")).wait_for()
     tab.reload()  # the link names the token

@@ -3,11 +3,13 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
+from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_assets.browser.components import token_view
 from onoff_assets.report import embedding
 from onoff_assets.report.choosing import choose_two, named_responses
@@ -17,6 +19,7 @@ from onoff_core.cli.main import main
 from onoff_core.errors import ExchangeError, PartitionError
 from onoff_core.frames import open_study
 from onoff_core.store import Store
+from tests.browser.conftest import HOSTILE, HOSTILE_ID
 from tests.report.making import FIRST, SECOND, WRONG
 
 
@@ -101,6 +104,29 @@ def test_the_methods_name_every_setting_and_version(report: Path, made_study: Pa
     assert str(made_study) not in "".join(page.read_text() for page in pages(report))  # no path of this machine
 
 
+def test_calibration_is_what_the_store_has_of_confidence(report: Path, made_study: Path) -> None:
+    """The fake engine is equally unsure everywhere, so no measure tells right from wrong."""
+    study = open_study(made_study)
+    stored = {row["measure"]: row["auroc"] for row in study.table("confidence_statistics", FIRST).to_pylist()}
+    rows = [row for row in csv.DictReader((report / "calibration.csv").open()) if row["model"] == "first"]
+    assert {row["measure"]: float(row["auroc"]) if row["auroc"] else None for row in rows} == stored
+    assert stored["mean_entropy"] == 0.5
+    voting = [row for row in csv.DictReader((report / "voting.csv").open()) if row["model"] == "first"]
+    assert len(voting) == study.table("confidence_voting", FIRST).num_rows > 0
+    page = Page((report / "index.html").read_text()).text
+    assert "firstmean_entropy0.500" in page
+
+
+def test_confidence_of_other_samples_is_left_out(made_study: Path) -> None:
+    from onoff_assets.report.calibration import calibrations
+
+    gathered = gather(open_study(made_study), [FIRST])
+    assert len(calibrations(gathered)) == 1
+    manifest = gathered.there[0].manifests["rewards"]
+    gathered.there[0].manifests["rewards"] = replace(manifest, fingerprint="f" * 16)
+    assert calibrations(gathered) == []
+
+
 def test_settings_that_differ_are_said_of_whom(
     made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +135,10 @@ def test_settings_that_differ_are_said_of_whom(
     gathered = gather(open_study(made_study), [FIRST, SECOND])
     manifest = gathered.there[1].manifests["samples"]
     monkeypatch.setitem(manifest.settings["task"], "template_type", "simple")
+    later = {"effort": "high", "budget": {"tokens": 64}, "unused": None}  # settings that this code knows no words for
+    monkeypatch.setitem(manifest.settings, "sampling", {**manifest.settings["sampling"], **later})
     said = methods(gathered.there)
+    assert any(text.endswith("seed 7, effort high, budget tokens = 64.") and SECOND in text for text in said)
     assert f"Of {FIRST}: prompts follow the template chatml." in said
     assert f"Of {SECOND}: prompts follow the template simple." in said
 
@@ -155,6 +184,41 @@ def test_a_response_stays_text(report: Path, made_study: Path) -> None:
     assert "<script>alert" not in path.read_text()
 
 
+def test_hostile_text_has_no_element_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As problem id, question, gold and extracted answer, solution and response; on every page and in LaTeX."""
+    store = Store(str(tmp_path / "store"))
+    response = MadeUp([*encode(HOSTILE), STOP], 0, HOSTILE)
+    right = MadeUp([*encode(HOSTILE), STOP], 1, "2")
+    problem = MadeUpProblem(HOSTILE_ID, [response, right], question=HOSTILE, answer=HOSTILE, solution=HOSTILE)
+    write_partition(store, "d", "m", [problem])
+    monkeypatch.chdir(tmp_path)
+    assert main(["report", "--store", "store", "--output", "report"]) == 0
+    assert main(["report", "--store", "store", "--responses", f"{HOSTILE_ID}#1", "--output", "one.html"]) == 0
+    found = [*pages(tmp_path / "report"), tmp_path / "one.html"]
+    assert len(found) == 4
+    for path in found:
+        page = Page(path.read_text())
+        tags = [tag for tag, _ in page.elements]
+        assert "img" not in tags
+        assert tags.count("script") == (1 if path.name == "index.html" else 2)
+        shown = page.text.replace(page.data.get("response", ""), "")  # what the script writes by itself, as text nodes
+        assert "\u202e" not in shown  # what turns the direction of writing has a mark
+        assert "⟨U+202E⟩" in page.text
+    title = Page(found[-1].read_text()).data["title"]
+    assert HOSTILE_ID in title
+
+
+def test_what_is_no_longer_in_the_study_says_so(
+    made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (made_study / "onoff.yaml").read_text().replace("path: store", f"path: {made_study / 'store'}")
+    (tmp_path / "onoff.yaml").write_text(text.replace("  second_one:", "  other:"))
+    (tmp_path / "sums.csv").write_text((made_study / "sums.csv").read_text())
+    monkeypatch.chdir(tmp_path)
+    gathered = gather(open_study(stale="accept"), [SECOND])
+    assert gathered.there[0].notes == ("not in the study",)
+
+
 def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
     """What is packed into a page is, unpacked, what the browser's bars show of the same token."""
     from onoff_assets.browser.bars import as_payload, bars_of
@@ -170,7 +234,7 @@ def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
     for at in range(len(sample.token_ids)):
         distribution = reader.distribution(reader.distributions(responses), responses, sample, at)
         expected = as_payload(bars_of(distribution, vocabulary.label, 20), "", "", None)["rows"]
-        title, note, chosen, packed = told["alternatives"]["tokens"][at]
+        chosen, stored, tail, packed = told["alternatives"]["tokens"][at]
         rows = [packed[i : i + 3] for i in range(0, len(packed), 3)]
         labels = [told["alternatives"]["labels"][row[0]] for row in rows]
         assert [[*label, row[1] or None] for label, row in zip(labels, rows, strict=True)] == [
@@ -178,8 +242,7 @@ def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
         ]
         assert [row[2] / 1e6 for row in rows] == [row[3] for row in expected]
         assert [number == chosen for number in range(len(rows))] == [row[4] for row in expected]
-        assert title == f"token {at}: {vocabulary.label(sample.token_ids[at])}"
-        assert f"rank {distribution.rank}" in note
+        assert (stored, tail / 10_000) == (5, round(distribution.tail_mass, 4))
 
 
 def test_one_response_is_one_file(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,10 +317,14 @@ def test_a_page_has_fewer_alternatives_where_it_would_be_too_long() -> None:
         asked.append(shown)
         return "x" * (1_000_000 * (1 + shown))
 
-    page, shown = embedding.fewer_until_it_fits(build, 20, "it")
+    numbers = embedding.tries(20, 30_000)
+    assert numbers == [20, 10, 5, 3, 1, 0]
+    assert embedding.tries(20, 100) == [20]  # always small enough, so nothing else is made
+    assert embedding.tries(20, 200_000) == [3, 1, 0]
+    page, shown = embedding.first_that_fits(build, numbers, "it")
     assert (len(page), shown, asked) == (4_000_000, 3, [20, 10, 5, 3])
     with pytest.raises(ExchangeError, match="over 5 MB"):
-        embedding.fewer_until_it_fits(lambda shown: "x" * 5_000_000, 20, "it")
+        embedding.first_that_fits(lambda shown: "x" * 5_000_000, numbers, "it")
 
 
 def test_the_components_are_wrapped_whole() -> None:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from benchmarks.synthetic import MadeUp, MadeUpProblem, encode, write_partition
 from onoff_core.store import Store, publish_catalog, schema
 from onoff_core.store.reading import connect_catalog
 from onoff_core.tables import SCHEMAS
@@ -44,3 +45,23 @@ def test_types_are_named_as_duckdb_names_them(asset: str) -> None:
         connection.register("empty", SCHEMAS[asset].empty_table())
         described = connection.execute("DESCRIBE SELECT * FROM empty").fetchall()
     assert [(row[0], row[1]) for row in described] == [(f.name, schema.duckdb_type(f.type)) for f in SCHEMAS[asset]]
+
+
+@pytest.mark.parametrize("former", [0, 1, 2])
+def test_fragments_of_one_generation_by_two_versions(tmp_path: Path, former: int) -> None:
+    """A damaged fragment of before is made again with today's columns, and stands beside those that lack one."""
+    store, column = Store(str(tmp_path / "store")), "mean_log_prob_vocabulary"
+    write_partition(store, "d", "m", [MadeUpProblem("p", [MadeUp(encode(" so"), 1, "2")])])
+    made = store.require("token_distributions", ("d", "m"))
+    mixed = store.generation("token_distributions", ("d", "m"), "b" * 16)
+    for index in range(3):
+        mixed.write_fragment(index, [made.read()])
+    path = store.files.location(f"{mixed.folder}/{former:05d}.parquet")
+    pq.write_table(made.read().drop_columns([column]), path)
+    mixed = store.generation("token_distributions", ("d", "m"), "b" * 16)
+    mixed.complete(made.manifest().inputs, made.manifest().settings, made.manifest().facts)
+    store.make_current(mixed)
+    publish_catalog(store, rebuild=True)
+    with connect_catalog(store) as connection:
+        for table in ("token_distributions", "token_distributions_of('d', 'm')"):
+            assert connection.execute(f"SELECT count(*), count({column}) FROM {table}").fetchall() == [(3, 2)]

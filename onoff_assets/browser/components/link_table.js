@@ -1,17 +1,17 @@
 // A table of text with links. In: JSON bytes of {caption, columns, rows of {text, note, level, ramp, indent, mono, breaks,
-// prose, number, page, query, href}}; out: trigger `go` with {page, query} of a link into the browser. Text nodes only;
-// the links are real, so they open in a new tab too.
+// prose, number, page, query, href}, looks that go along}; out: trigger `go` with {page, query} of a link into the browser.
+// Text nodes only; the links are real, so they open in a new tab too.
 function element(tag, name, ...children) {
   const made = document.createElement(tag);
   if (name) made.className = name;
   made.append(...children);
   return made;
 }
-function content(cell, go) {
+function content(cell, go, looks) {
   if (!cell.page && !cell.href) return element("span", "text", cell.text);
   const link = element("a", "text", cell.text);
   if (cell.href) return Object.assign(link, { href: cell.href, target: "_blank", rel: "noopener" });
-  link.href = cell.page + "?" + new URLSearchParams(cell.query ?? {});
+  link.href = cell.page + "?" + new URLSearchParams({ ...looks, ...cell.query });
   link.onclick = (event) => {
     if (event.ctrlKey || event.metaKey || event.shiftKey || event.button !== 0) return;
     event.preventDefault();
@@ -25,7 +25,7 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const head = element("thead", "", element("tr", "", ...data.columns.map((text) => element("th", "", text))));
   const rows = data.rows.map((row) => element("tr", "", ...row.map((cell) => {
     const names = [cell.level && cell.ramp + cell.level, ...["mono", "breaks", "prose", "number"].filter((name) => cell[name])];
-    const made = element("td", names.filter(Boolean).join(" "), content(cell, go));
+    const made = element("td", names.filter(Boolean).join(" "), content(cell, go, data.looks));
     if (cell.note) made.append(element("span", "note text", cell.note));
     if (cell.indent) made.style.paddingLeft = 0.55 + cell.indent * 1.1 + "rem";
     return made;

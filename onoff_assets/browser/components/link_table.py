@@ -9,6 +9,7 @@ import streamlit as st
 
 from onoff_assets.browser.colour import ramp_css
 from onoff_assets.browser.components import as_bytes
+from onoff_assets.browser.links import looks_of
 from onoff_assets.browser.text import visible
 
 _HERE = Path(__file__).parent
@@ -36,12 +37,16 @@ class Cell:
     breaks: bool = False  # a long text may break at any letter, as with `mono`
     prose: bool = False  # several lines of text, which stay readable on a narrow screen
     number: bool = False
+    value: float | None = None  # of a grid's cell, what it is ordered by
+    mark: str = ""  # of a grid's cell, where there is little room
     page: str | None = None
     query: dict[str, str] = field(default_factory=dict)
     href: str | None = None
 
     def payload(self) -> dict[str, Any]:
         shown = {name: value for name, value in vars(self).items() if value not in (0, "", None, False, {})}
+        if self.value is not None:  # 0 too is a value
+            shown["value"] = self.value
         return {**shown, "text": visible(self.text), "note": visible(self.note)}
 
 
@@ -52,6 +57,7 @@ def link_table(
     data = {
         "caption": caption,
         "columns": [visible(column) for column in columns],
+        "looks": looks_of(st.query_params),
         "rows": [[cell.payload() for cell in row] for row in rows],
     }
     clicked = _MOUNT(key=key, data=as_bytes(data), on_go_change=lambda: None).go

@@ -21,6 +21,7 @@ KEYS = (
     ("Page up, Page down", "100 tokens back, on"),
     ("n p", "the next, the previous token above the threshold"),
     ("b B", "the next, the previous token with alternatives that were tried"),
+    ("a", "the first token of the answer, after the thinking"),
     ("c", "copy the response"),
     ("l", "copy a link to the token"),
     ("j k", "the next, the previous response of those the filter lets through"),

@@ -1,5 +1,5 @@
 // The tokens of one response. In: bytes, a line {document, initial, peek, noted} and then {text, mark, kind, measures,
-// branches}. Out: state `picked`, a position, and `looks`, {colour, unsure} as the address has them. The default export runs again at every change of data or theme with the same
+// branches, answer, forced}. Out: state `picked`, a position, and `looks`, {colour, unsure} as the address has them. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
 let walking = false;  // whether the keyboard was in the tokens; if so, the next response gets it too
@@ -156,11 +156,12 @@ class View {
       threshold = sorted[Math.min(sorted.length - 1, Math.floor((this.limit / 100) * sorted.length))] ?? Infinity;
     }
     this.isUnsure = measure.values.map((value) => value >= threshold);
-    const noted = new Set(this.head.noted);
+    const noted = new Set(this.head.noted), forced = new Set(this.body.forced);
     this.spans.forEach((span, i) => {
       const kind = this.body.kind[i];
       span.className = "t e" + level(measure, measure.values[i]) + (kind ? " " + kind : "") +
         (this.branchAt.has(i) ? " branch" : "") + (noted.has(i) ? " noted" : "") +
+        (i === this.body.answer && i > 0 ? " answer" : "") + (forced.has(i) ? " forced" : "") +
         (this.isUnsure[i] ? " above" : "") + (i === this.active ? " sel" : "");
     });
     this.unit.textContent = this.limitKind === "percentile" ? "%" : measure.unit;
@@ -180,7 +181,9 @@ class View {
       ...swatches.map((text, i) => element("span", { className: "swatch e" + i }, text)),
       element("span", { className: "means" }, measure.meaning),
       ...(this.branchAt.size ? [element("span", { className: "branches" },
-        `${this.branchAt.size} tokens with alternatives that were tried (b goes to the next)`)] : []));
+        `${this.branchAt.size} tokens with alternatives that were tried (b goes to the next)`)] : []),
+      ...(this.body.answer ? [element("span", {}, "a goes to the answer after the thinking")] : []),
+      ...(this.body.forced?.length ? [element("span", { className: "forced" }, `${this.body.forced.length} tokens put in, not drawn`)] : []));
   }
 
   describe(i) {
@@ -277,7 +280,7 @@ class View {
     const moves = {
       ArrowRight: () => at + 1, ArrowLeft: () => at - 1, ArrowDown: () => this.vertical(1),
       ArrowUp: () => this.vertical(-1), Home: () => 0, End: () => last, PageDown: () => at + 100,
-      PageUp: () => at - 100, n: () => this.unsure(1), p: () => this.unsure(-1), b: () => this.nextBranch(1), B: () => this.nextBranch(-1), Enter: () => at, " ": () => at,
+      PageUp: () => at - 100, n: () => this.unsure(1), p: () => this.unsure(-1), a: () => this.body.answer ?? null, b: () => this.nextBranch(1), B: () => this.nextBranch(-1), Enter: () => at, " ": () => at,
     };
     const move = moves[event.key];
     if (!move) return;
@@ -352,7 +355,7 @@ class View {
     }
     draw.stroke();
     for (const [at, one] of points) {
-      const value = one.after ?? one.value;
+      const value = one.value ?? one.after;
       if (value === null) continue;
       draw.fillStyle = at === this.active ? style.getPropertyValue("--st-primary-color") || ink : one.lost ? "#c2410c" : ink;
       draw.beginPath();

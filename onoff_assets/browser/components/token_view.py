@@ -21,23 +21,32 @@ _MOUNT = st.components.v2.component(
 )
 
 
-def payload(pieces: Sequence[Piece], overlay: Overlay, branches: Sequence[Mapping[str, Any]] = ()) -> bytes:
+def payload(
+    pieces: Sequence[Piece],
+    overlay: Overlay,
+    branches: Sequence[Mapping[str, Any]] = (),
+    answer_start: int | None = None,
+    forced: Sequence[int] = (),
+) -> bytes:
     """What the component draws, as JSON: it depends on the response alone, never on what is selected.
 
-    `branches` are rows of `branch_positions` of this response.
+    `branches` are rows of `branch_positions` of this response; `answer_start` is the first position after its thinking,
+    and `forced` are those of tokens that were put in and not drawn.
     """
     surprisal = [-value for value in overlay.logprob]
     measures: list[tuple[Measure, Sequence[float]]] = [(SURPRISAL, surprisal)]
     if overlay.entropy is not None and overlay.rank is not None:
         excess = [s - h for s, h in zip(surprisal, overlay.entropy, strict=True)]
         measures = [(ENTROPY, overlay.entropy), *measures, (RANK, overlay.rank), (EXCESS, excess)]
-    return tokens_payload(pieces, measures, branches)
+    return tokens_payload(pieces, measures, branches, answer_start, forced)
 
 
 def tokens_payload(
     pieces: Sequence[Piece],
     measures: Sequence[tuple[Measure, Sequence[float]]],
     branches: Sequence[Mapping[str, Any]] = (),
+    answer_start: int | None = None,
+    forced: Sequence[int] = (),
 ) -> bytes:
     """The same with any measures, the one that colours first in front; each has a value a token."""
     content = {
@@ -45,6 +54,8 @@ def tokens_payload(
         "mark": {str(i): piece.mark for i, piece in enumerate(pieces) if piece.mark},
         "kind": {str(i): piece.kind for i, piece in enumerate(pieces) if piece.kind != "text"},
         "measures": [_measure(measure, values) for measure, values in measures],
+        "answer": answer_start,
+        "forced": list(forced),
         "branches": [
             [
                 row["position"],

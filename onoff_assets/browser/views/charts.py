@@ -15,10 +15,20 @@ COLOURS = ["#c2410c", "#1d7ed8", "#7a7f87"]
 _INK = {"light": "#31333f", "dark": "#fafafa"}
 
 
+# Of more than three lines, told apart by colour-blind eyes too (Okabe and Ito 2008, without yellow and black).
+_MANY = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a7f87"]
+
+
+def colours(number: int) -> list[str]:
+    """As many colours as there are lines; beyond seven they come again, and the signs differ."""
+    return [_MANY[i % len(_MANY)] for i in range(number)]
+
+
 def show(chart: Any, key: str) -> None:
     """Draw an Altair chart with legible labels in either theme."""
     ink = _INK.get(st.context.theme.type or "light", _INK["light"])
-    legible = chart.configure_axis(labelColor=ink, titleColor=ink)
+    legible = chart.configure_axis(labelColor=ink, titleColor=ink).configure_title(color=ink)
+    legible = legible.configure_header(labelColor=ink, titleColor=ink)
     legible = legible.configure_legend(labelColor=ink, titleColor=ink, orient="top", labelLimit=300)
     st.altair_chart(legible, width="stretch", key=key)
 

@@ -1,4 +1,4 @@
-"""Compare: two models on the same problems."""
+"""Compare: the models of a data set on the same problems, all at once and two of them closely."""
 
 from typing import Any
 
@@ -11,11 +11,14 @@ from onoff_assets.browser.aggregates import problem_counts, token_summary
 from onoff_assets.browser.at_k import Figure, Row, read_at_k
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.flips import flips
+from onoff_assets.browser.grid_rows import in_order
 from onoff_assets.browser.links import Link, choose, side_by_side
+from onoff_assets.browser.pairs import solved_by
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import charts, common, strip
 from onoff_assets.browser.views.charts import COLOURS
+from onoff_assets.browser.views.compare_many import show_many, show_splits
 from onoff_core.errors import MissingInputError
 from onoff_core.statistics import problem_means, responses_by_problem
 from onoff_core.statistics.comparing import compare_curves
@@ -23,6 +26,7 @@ from onoff_core.statistics.estimators import pass_at_k
 from onoff_core.statistics.intervals import Interval
 
 _MOST_FLIPS = 200
+_FIRST_MODELS = 6  # that are compared where the address names none
 
 
 def show() -> None:
@@ -35,30 +39,93 @@ def show() -> None:
     if not others:
         st.info(escaped(f"{key[0]} has responses of one model only; materialize another model's partition to compare."))
         return
+    chosen = _chosen(reader, link, key, others)
     wanted = link.other
     if wanted == key[1]:  # the other one was chosen as the first: they change places
         wanted = before if before in others else None
+    if wanted is None and len(chosen) > 1:
+        wanted = next(model for model in chosen if model != key[1])
     other, message = choose("model", wanted, others)
     common.warn([message] if message else [])
     assert other is not None
     with st.sidebar:
-        common.pick("other", "Compare with", others, other)
+        _pick_models(in_order([key[1], *others], common.study()[0]), chosen)
+        common.pick("other", "Look closer at it beside", others, other)
         st.button("⇄ swap the two", on_click=common.set_link, kwargs={"model": other, "other": key[1]})
     common.keep_link(Link(*key, other=other))
-    keys = (key, (key[0], other))
-    for one in keys:
-        strip.show(reader, one, name=one[1])
+    st.title("Compare")
+    if len(chosen) > 2:
+        common.set_link(models=",".join(chosen))
+        _several(reader, key[0], chosen)
+        st.subheader(visible(f"{key[1]} beside {other}"))
+    _pair(reader, (key, (key[0], other)), is_one_of_several=len(chosen) > 2)
+
+
+def _chosen(reader: Reader, link: Link, key: Key, others: list[str]) -> list[str]:
+    """The models that the address names; without any, the two it names, or else the first ones that have responses."""
+    there = in_order([key[1], *others], common.study()[0])
+    named = [model for model in st.query_params.get("models", "").split(",") if model in there]
+    if named:
+        return list(dict.fromkeys([*named, *([] if key[1] in named else [key[1]])]))
+    if link.other in others:
+        return [key[1], link.other]
+    complete = [model for model in there if reader.store.current("samples", (key[0], model)) is not None]
+    return complete[:_FIRST_MODELS] if key[1] in complete[:_FIRST_MODELS] else [key[1], *complete[: _FIRST_MODELS - 1]]
+
+
+def _pick_models(options: list[str], chosen: list[str]) -> None:
+    st.session_state["pick-models"] = chosen
+    st.multiselect(
+        "Models", options, key="pick-models", format_func=visible,
+        on_change=lambda: common.set_link(models=",".join(st.session_state["pick-models"]) or None),
+    )  # fmt: skip
+
+
+def _several(reader: Reader, dataset: str, chosen: list[str]) -> None:
+    """All that were chosen and have responses."""
+    models, missing = {}, []
+    for model in chosen:
+        try:
+            models[model] = reader.responses((dataset, model))
+        except MissingInputError as error:
+            missing.append(str(error))
+    common.warn(missing)
+    show_many(reader, dataset, models)
+
+
+def _pair(reader: Reader, keys: tuple[Key, Key], is_one_of_several: bool) -> None:
+    for key in keys:
+        strip.show(reader, key, name=key[1])
     pair = (reader.responses(keys[0]), reader.responses(keys[1]))
     means = [problem_means(responses.table) for responses in pair]
     _difference(keys, pair, means)
-    left, right = st.columns(2)
-    with left:
-        _pass_at_k(keys, pair)
-    with right:
-        _lengths(keys, pair)
+    _solved(keys, means)
+    if not is_one_of_several:
+        left, right = st.columns(2)
+        with left:
+            _pass_at_k(keys, pair)
+        with right:
+            _lengths(keys, pair)
+        show_splits(reader, keys[0][0], {key[1]: responses for key, responses in zip(keys, pair, strict=True)})
     _at_k(keys, read_at_k(reader, pair))
     _histograms(reader, keys, pair)
     _flips(keys, means)
+
+
+def _solved(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
+    """How many problems both solve, one alone, neither."""
+    counts = solved_by(*means)
+    total = sum(counts)
+    if not total:
+        return
+    first, second = (visible(model, 40) for _, model in keys)
+    cells = [Cell(f"{count:,}", f"{100 * count / total:.0f} %", level=round(6 * count / total), number=True)
+             for count in counts]  # fmt: skip
+    rows = [[Cell(f"{first} solves it"), cells[0], cells[1]], [Cell(f"{first} does not"), cells[2], cells[3]]]
+    link_table(
+        f"Solved by which, of {total:,} problems", ["", f"{second} solves it", f"{second} does not"], rows, key="solved"
+    )
+    common.note("A problem is solved where the model's mean reward on it is at least one half.")
 
 
 def _difference(keys: tuple[Key, Key], pair: tuple[Responses, Responses], means: list[dict[str, float]]) -> None:

@@ -5,8 +5,9 @@ from urllib.parse import quote
 
 import streamlit as st
 
+from onoff_assets.browser.components.grid_table import grid_table
 from onoff_assets.browser.components.link_table import Cell, link_table
-from onoff_assets.browser.grid_rows import GridRow, grid_rows
+from onoff_assets.browser.grid_rows import GridRow, grid_rows, in_order
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common
 from onoff_core.commands import materialize_command
@@ -22,7 +23,7 @@ def show() -> None:
     place = st.empty()
     if "grid-partition" not in st.session_state:  # meanwhile a browser that is new here fetches the table's code
         with place:
-            link_table("Reading the results ...", [], [], key="reading")
+            grid_table("Reading the results ...", [], [], key="reading", address={}, on_ask=lambda change: None)
     rows = grid_rows(reader.store, study)
     place.empty()
     if not rows:
@@ -33,7 +34,7 @@ def show() -> None:
         common.note(f"Without a study ({why}), stale means: made from older results than the current ones.")
     finished = sum(all(state in ("complete", "imported") for state in row.states.values()) for row in rows)
     number = "1 partition" if len(rows) == 1 else f"{len(rows)} partitions"
-    common.note(f"{number}, {finished} complete in {reader.store.root}. A click opens the responses.")
+    common.note(f"{number}, {finished} complete in {reader.store.root}. A click opens the problems, the worst first.")
     if all(row.updated is None for row in rows):
         st.info("No partition has results yet. The command at the end of this page makes the one chosen there.")
     common.note(
@@ -52,33 +53,55 @@ def _letters(rows: list[GridRow]) -> str:
     return f"{', '.join(first)} and {last}"
 
 
+@st.fragment
 def _matrix(rows: list[GridRow]) -> None:
-    models = list(dict.fromkeys(row.model for row in rows))
+    """The table; another order or filter runs this again and nothing else of the page."""
+    models = in_order((row.model for row in rows), common.study()[0])
     by_key = {(row.dataset, row.model): row for row in rows}
     now = time.time()
     table = []
     for dataset in dict.fromkeys(row.dataset for row in rows):
         cells = [_cell(by_key.get((dataset, model)), now) for model in models]
         table.append([Cell(dataset), *cells])
-    common.go(link_table("Accuracy", ["data set", *models], table, key="grid"))
+    common.go(
+        grid_table(
+            "Accuracy",
+            ["data set", *models],
+            table,
+            key="grid",
+            address=st.query_params,
+            on_ask=lambda change: common.set_link(**change),
+        )
+    )
 
 
 def _cell(row: GridRow | None, now: float) -> Cell:
+    """Leads to the problems, the worst first; without statistics to the responses."""
     if row is None:
         return Cell("–")
     states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in _ASSETS if asset.name in row.states)
     if row.updated is None and all(state == "missing" for state in row.states.values()):
         return Cell("not run", states)
-    page = "response" if row.has_responses else None
-    query = {"dataset": row.dataset, "model": row.model}
+    query, mark = {"dataset": row.dataset, "model": row.model}, _mark(row)
     if row.accuracy is None:
-        return Cell("no accuracy yet", f"{age(row.updated, now)} {states}".strip(), page=page, query=query)
+        page = "responses" if row.has_responses else None
+        return Cell("no accuracy yet", f"{age(row.updated, now)} {states}".strip(), mark=mark, page=page, query=query)
     text = f"{100 * row.accuracy:.1f} %"
     if row.low is not None and row.high is not None:
         text += f" [{100 * row.low:.1f}, {100 * row.high:.1f}]"
     responses = "1 response" if row.num_samples == 1 else f"{row.num_samples} responses"
     note = f"{responses}, {age(row.updated, now)} · {states}"
-    return Cell(text, note, level=round(6 * row.accuracy), page=page, query=query)
+    page = "problems" if row.has_responses else None
+    worst = {**query, "sort": "pass_rate"}
+    return Cell(
+        text, note, level=round(6 * row.accuracy), value=round(row.accuracy, 6), mark=mark, page=page, query=worst
+    )
+
+
+def _mark(row: GridRow) -> str:
+    """The mark of the state that most needs a look; none where all is complete."""
+    there = set(row.states.values()) - {"complete", "imported"}
+    return next((MARKS[state] for state in ("stale", "partial", "dropped", "missing") if state in there), "")
 
 
 def age(then: float | None, now: float) -> str:
@@ -112,7 +135,15 @@ def _details(rows: list[GridRow]) -> None:
     if wanting:
         common.note("What is not complete is filled by:")
         st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
-    names = ["response", "problem", "compare", "tokens", *(["opinions"] if "second_opinions" in row.states else [])]
+    names = [
+        "problems",
+        "responses",
+        "response",
+        "problem",
+        "compare",
+        "tokens",
+        *(["opinions"] if "second_opinions" in row.states else []),
+    ]
     pages = [Cell(name.capitalize(), page=name, query=query) for name in names]
     common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
 

@@ -98,6 +98,14 @@ def _leads_to(reader: Reader, key: Key, sample: Sample) -> None:
         common.link_to("response", f"the same by {following}", query)
 
 
+def thinking_of(sample: Sample) -> str:
+    """What a response's thinking came to, to stand behind its number of tokens."""
+    if sample.answer_start is None:
+        return ""
+    cut = f", which a budget cut ({len(sample.forced_positions)} tokens put in)" if sample.forced_positions else ""
+    return f" of which {sample.answer_start} thinking{cut}"
+
+
 def _question(sample: Sample) -> None:
     left, right = st.columns([3, 2])
     with left, st.container(border=True, key="question", gap="xsmall"):
@@ -111,7 +119,7 @@ def _question(sample: Sample) -> None:
         st.markdown(f"**{escaped(VERDICTS.get(sample.status, str(sample.status)))}**")
         ending = ENDINGS.get(sample.finish_reason, sample.finish_reason)
         reward = "–" if sample.reward is None else sample.reward
-        common.note(f"reward {reward}, {len(sample.token_ids)} tokens, {ending}")
+        common.note(f"reward {reward}, {len(sample.token_ids)} tokens{thinking_of(sample)}, {ending}")
         gold, extracted = st.columns(2, gap="small")
         with gold:
             common.note("gold answer")
@@ -150,7 +158,7 @@ def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int 
     branching = branching_of(reader, responses)
     rows = [] if branching is None else branching.of_response(sample.problem_id, sample.sample_index)
     panel = token_panel.Panel(reader, responses, sample, vocabulary, distributions, branching, rows, noted)
-    content = payload(pieces, overlay, rows)
+    content = payload(pieces, overlay, rows, sample.answer_start, sample.forced_positions)
     document = f"{responses.samples.folder}/{sample.problem_id}/{sample.sample_index}/{distributions is not None}"
     if branching is not None:
         document += f"/{branching.branches.fingerprint}"

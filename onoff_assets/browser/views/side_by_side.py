@@ -73,7 +73,7 @@ def _samples(responses: Responses, others: Responses, problem: str, link: Link, 
     wanted = link.sample if link.sample in known[0] else None
     first, second = choose_samples(lists[0], lists[1], wanted, same)
     if link.other_sample in known[1]:
-        second = int(link.other_sample)  # type: ignore[arg-type]
+        second = int(link.other_sample)
     rewards = [dict(rows) for rows in lists]
     with st.sidebar:
         common.pick("sample", "Sample", known[0], first, shown=lambda i: f"{i} {_mark(rewards[0][i])}")

@@ -11,7 +11,7 @@ from onoff_assets.browser.reading import Reader, Responses, Sample
 from onoff_assets.browser.views import common
 
 STATUSES = ("correct", "wrong", "no_answer", "gold_unparsed", "timeout")
-ENDINGS = ("stop", "length", "stop_string", "unknown")
+ENDINGS = ("stop", "length", "length_in_thinking", "stop_string", "unknown")
 
 
 def buttons(reader: Reader, responses: Responses, sample: Sample) -> None:
@@ -67,11 +67,11 @@ def _filter() -> Filter:
 
 def filter_of_address() -> Filter:
     """What the address asks for; names that there are not are left out."""
-    tokens, entropy = parse_range(common.look("tokens")), parse_range(common.look("entropy"))
+    tokens, entropy = parse_range(common.look("num_tokens")), parse_range(common.look("mean_entropy"))
     low, high = (None if end is None else int(end) for end in tokens)
     return Filter(
-        tuple(name for name in common.look("status").split(",") if name in STATUSES),
-        tuple(name for name in common.look("ending").split(",") if name in ENDINGS),
+        tuple(name for name in common.look("status").split("|") if name in STATUSES),
+        tuple(name for name in common.look("finish_reason").split("|") if name in ENDINGS),
         low,
         high,
         entropy[0],
@@ -88,16 +88,16 @@ def _control(key: str, value: object) -> None:
 def _write_filter() -> None:
     state = st.session_state
     common.set_link(
-        status=",".join(state["filter-status"]) or None,
-        ending=",".join(state["filter-finish"]) or None,
-        tokens=as_range(state["filter-low"], state["filter-high"]),
-        entropy=as_range(state["filter-entropy"], state["filter-entropy-high"]),
+        status="|".join(state["filter-status"]) or None,
+        finish_reason="|".join(state["filter-finish"]) or None,
+        num_tokens=as_range(state["filter-low"], state["filter-high"]),
+        mean_entropy=as_range(state["filter-entropy"], state["filter-entropy-high"]),
         text=state["filter-text"] or None,
     )
 
 
 def _forget_filter() -> None:
-    common.set_link(status=None, ending=None, tokens=None, entropy=None, text=None)
+    common.set_link(status=None, finish_reason=None, num_tokens=None, mean_entropy=None, text=None)
 
 
 def _position_among(rows: list[int], row: int, total: int) -> str:

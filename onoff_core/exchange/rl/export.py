@@ -111,7 +111,7 @@ def _problems(order: Order, problems: Mapping[str, Mapping[str, Any]]) -> _Made:
 
 def _preferences(order: Order, problems: Mapping[str, Mapping[str, Any]]) -> _Made:
     def prompt_of(source: Source, problem_id: str) -> list[dict[str, str]]:
-        return messages_of(problems[problem_id]["question"], source.task)
+        return messages_of(problems[problem_id]["question"], source.known_task)
 
     of = PreferenceRows(order.dataset, order.sources, order.pairing, order.format == "trl", prompt_of)
     return _Made(of.schema, preferences.MEANINGS, of.rows, of.sentences)

@@ -161,7 +161,10 @@ MEANINGS = {
         for name, meaning in (
             ("sample_index", "which response of the problem it is"),
             ("num_tokens", "its length in tokens"),
-            ("finish_reason", "stop, length (cut off at max_length) or stop_string"),
+            (
+                "finish_reason",
+                "stop, stop_string; length, length_in_thinking: cut off at max_length; unknown: imported",
+            ),
             ("status", "its verdict: correct, wrong, or no_answer"),
         )
     },

@@ -33,6 +33,7 @@ SCHEMA = pa.schema(
         ("temperature", pa.float64()),
         ("input_ids", _IDS),
         ("loss_mask", pa.list_(pa.int8())),
+        ("answer_start", pa.int32()),
         ("finish_reason", pa.string()),
         ("reward", pa.float64()),
         ("status", pa.string()),
@@ -58,7 +59,8 @@ MEANINGS = {
     "temperature": "that the log-probabilities are at, 1: the model as it is; null: there are none",
     "input_ids": "prompt_token_ids, then token_ids",
     "loss_mask": "one a token of input_ids: 0 of the prompt and of what was put in, 1 of what the model drew",
-    "finish_reason": "stop, length (cut off at max_length) or stop_string; unknown: imported",
+    "answer_start": "position in token_ids of the first token after the thinking; null: none was closed",
+    "finish_reason": "stop, stop_string; length, length_in_thinking: cut off at max_length; unknown: imported",
     "reward": "1 right, 0 not; null: the gold answer cannot be read",
     "status": "correct, wrong, no_answer, gold_unparsed or timeout",
     "extracted_answer": "LaTeX; null: the response gives none",
@@ -70,7 +72,7 @@ MEANINGS = {
 }
 _OF_SAMPLES = (
     *("problem_id", "sample_index", "prompt", "response", "prompt_token_ids", "token_ids", "token_logprobs"),
-    *("finish_reason", "rollout_logprobs", "trainer_logprobs", "forced_positions"),
+    *("finish_reason", "rollout_logprobs", "trainer_logprobs", "forced_positions", "answer_start"),
 )
 
 

@@ -24,6 +24,7 @@ from onoff_core.exchange.rollouts.tokens import TEXT, Tokens
 from onoff_core.grid import fingerprints
 from onoff_core.grid.materialize import Log, already, finish, keep_problems, keep_vocabulary, series_facts
 from onoff_core.problems import Problem, load_problems, problems_version
+from onoff_core.sampling import facts_of_tags
 from onoff_core.store import Store
 from onoff_core.store.provenance import RolloutsProvenance
 from onoff_core.study import Partition
@@ -65,7 +66,8 @@ def import_rollouts(
     grouped, of_dataset = _problems(partition, read, prompts, path, options)
     grouped = [(problem, [tokens.completed(one) for one in group]) for problem, group in grouped]
     tokens.check_agreement()
-    comparison = compare(*_as_results(grouped), partition.task)
+    task = partition.task.model_copy(update={"thinking": prompts.thinking.tags})
+    comparison = compare(*_as_results(grouped), task)
     version = problems_version(of_dataset)
     temperature = _temperature([one for _, group in grouped for one in group], options)
     settings = _settings(partition, grouped, temperature)
@@ -81,6 +83,7 @@ def import_rollouts(
         keep_vocabulary(store, partition.model, prompts.tokenizer.vocabulary)
         facts = {
             **_facts(read, prompts, tokens, grouped),
+            **facts_of_tags(partition.task, prompts.thinking.tags),
             **temperature,
             **series_facts(partition),
             "imported_from": str(path),
@@ -213,7 +216,7 @@ def _table(prompts: Prompts, chunk: Grouped) -> pa.Table:
 
 def _row(prompts: Prompts, problem: Problem, index: int, rollout: Rollout) -> dict[str, Any]:
     text, prompt_ids = prompts.of_rollout(problem, rollout.prompt, rollout.prompt_token_ids)
-    token_ids = rollout.token_ids or ()
+    token_ids, end = rollout.token_ids or (), _end(prompts, rollout)
     return {
         "problem_id": problem.problem_id,
         "sample_index": index,
@@ -222,10 +225,11 @@ def _row(prompts: Prompts, problem: Problem, index: int, rollout: Rollout) -> di
         "response": rollout.response,
         "token_ids": token_ids,
         "token_logprobs": [],
-        "finish_reason": _end(prompts, rollout),
+        "finish_reason": end,
         "num_tokens": len(token_ids),
         "rollout_logprobs": rollout.rollout_logprobs,
         "trainer_logprobs": rollout.trainer_logprobs,
+        **prompts.thinking.columns(prompts.tokenizer.vocabulary, token_ids, text, end),
     }
 
 

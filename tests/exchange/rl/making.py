@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 from onoff_core.grid.fingerprints import reward_settings, rewards_fingerprint
 from onoff_core.grid.judging import open_store
 from onoff_core.grid.materialize import finish, materialize_samples, materialize_statistics
+from onoff_core.grid.run_record import RunRecord
 from onoff_core.store import Generation, Store
 from onoff_core.study import Partition, load_study
 from onoff_core.tables import SCHEMAS
@@ -56,18 +58,22 @@ def fill(folder: Path) -> None:
     store = open_store(study)
     for partition in study.partitions.values():
         made = materialize_samples(partition, store, lambda line: None)
-        _grade(partition, store, made.generation, made.manifest.inputs["problems"])
+        grade(partition, store, made.generation)
         materialize_statistics(partition, store, lambda line: None)
 
 
-def _grade(partition: Partition, store: Store, samples: Generation, problems: str) -> None:
+def grade(partition: Partition, store: Store, samples: Generation) -> None:
+    """Make the rewards of these samples current."""
+    problems = samples.manifest().inputs["problems"]
     found = store.generation("problems", (partition.dataset,), problems).read().to_pylist()
     gold = {row["problem_id"]: row["answer"] for row in found}
     rewards = store.generation("rewards", partition.names, rewards_fingerprint(partition, samples.fingerprint))
+    record, began = RunRecord(rewards), time.monotonic()
     for index in samples.fragment_indices():
         rows = [_verdict(row, gold[row["problem_id"]]) for row in samples.read_fragment(index).to_pylist()]
         rewards.write_fragment(index, [pa.Table.from_pylist(rows, schema=SCHEMAS["rewards"])])
-    finish(store, rewards, {"samples": samples.fingerprint, "problems": problems}, reward_settings(partition), {})
+    facts = {"seconds": time.monotonic() - began, **record.facts()}
+    finish(store, rewards, {"samples": samples.fingerprint, "problems": problems}, reward_settings(partition), facts)
 
 
 def _verdict(row: dict[str, Any], gold: str) -> dict[str, Any]:

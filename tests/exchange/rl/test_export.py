@@ -14,7 +14,7 @@ from onoff_core.grid.judging import open_store
 from onoff_core.problems import load_problems
 from onoff_core.store import Store
 from onoff_core.study import DatasetSettings, load_study
-from tests.exchange.rl.making import fill, make_study
+from tests.exchange.rl.making import fake, fill, make_study
 
 
 @pytest.fixture
@@ -339,3 +339,24 @@ def test_what_fails_halfway_changes_nothing(
     assert export(tmp_path, *asked, "--seed", "5", "--overwrite") == 1
     assert "No space left on device" in capsys.readouterr().err
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_what_was_put_in_is_no_part_of_the_loss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thinking is closed after ten tokens, of whatever the model had begun."""
+    thinking = {"open": "<t>", "close": "</t>"}
+    long = r"<t>this goes on and on</t>\boxed{1}"
+    make_study(
+        tmp_path,
+        num_problems=1,
+        models={"strong": fake([long, r"<t>no</t>\boxed{2}"])},
+        task={"thinking": thinking},
+        sampling={"max_length": 60, "num_samples": 2, "seed": 7, "thinking_budget": 10},
+    )
+    fill(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert export(tmp_path / "out", what="rollouts") == 0
+    put_in, drawn = rows(tmp_path / "out" / "rollouts.parquet")
+    assert 0 not in drawn["loss_mask"][len(drawn["prompt_token_ids"]) :]
+    mask = put_in["loss_mask"][len(put_in["prompt_token_ids"]) :]
+    assert bytes(token for token, loss in zip(put_in["token_ids"], mask, strict=True) if not loss).strip() == b"</t>"
+    assert put_in["answer_start"] is not None

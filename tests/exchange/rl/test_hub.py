@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from onoff_core.errors import ExchangeError
+from onoff_core.cli.main import main
 from onoff_core.exchange.rl.hub import check_hub
 from tests.conftest import ROOT
 from tests.exchange.rl.hub import READ_ONLY, TOKEN, Hub, serving
@@ -77,52 +77,66 @@ def test_it_is_sent_as_a_private_data_set_with_its_card(filled: Path, tmp_path: 
     assert card.split("# Problems of d")[1] == (tmp_path / "out" / "README.md").read_text().split("# Problems of d")[1]
 
 
-def refused(folder: Path, output: Path, hub: Hub, *arguments: str, **environment: str) -> str:
-    """The message; nothing was computed, and nothing sent."""
-    before = {name: dict(files) for name, files in hub.repositories.items()}
-    done = export(folder, output, hub, *arguments, **environment)
-    assert done.returncode == 1
-    assert not output.exists()
-    assert hub.repositories == before
-    assert not [request for request in hub.requests if request[0] != "GET"]
-    return done.stderr
-
-
-def test_without_a_token_nothing_is_asked_of_the_hub(filled: Path, tmp_path: Path, hub: Hub) -> None:
-    said = refused(filled, tmp_path / "out", hub, "--push", "lab/mid")
-    assert "there is no token of the hub" in said
-    assert "HF_TOKEN" in said
-    assert hub.requests == []
-
-
-def test_a_token_that_may_only_read_is_said_before(filled: Path, tmp_path: Path, hub: Hub) -> None:
-    assert "may only read" in refused(filled, tmp_path / "out", hub, "--push", "lab/mid", HF_TOKEN=READ_ONLY)
-
-
-def test_what_is_there_is_not_replaced_nor_shown_to_more_people(
-    filled: Path, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In this process, which has the library read its variables for good."""
+@pytest.fixture
+def here(filled: Path, hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, where the library has read its variables for good."""
+    monkeypatch.setenv("ONOFF_CONFIG", str(filled / "onoff.yaml"))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address)
+    monkeypatch.setattr("huggingface_hub.constants.HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("token", "arguments", "message"),
+    [
+        (None, ["--push", "lab/mid"], "there is no token of the hub, so nothing was computed and nothing sent"),
+        (READ_ONLY, ["--push", "lab/mid"], "the token may only read"),
+        ("hf_of_nobody", ["--push", "lab/mid"], "refuses: "),
+        (TOKEN, ["--push", "mid"], "owner/name is wanted"),
+        (TOKEN, ["--push", "lab/open"], "is there already"),
+        (TOKEN, ["--push", "lab/open", "--overwrite"], "is public, and was named without --public"),
+        (TOKEN, ["--push", "lab/closed", "--overwrite", "--public"], "is private, and was named with --public"),
+        (TOKEN, ["--push", "lab/mid", "--format", "jsonl"], "--push sends Parquet"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_computed_or_sent(
+    token: str | None,
+    arguments: list[str],
+    message: str,
+    hub: Hub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    hub.add("lab/open", private=False)
+    hub.add("lab/closed", private=True)
+    if token is not None:
+        monkeypatch.setenv("HF_TOKEN", token)
+    monkeypatch.setattr("onoff_core.exchange.rl.export.select", None)  # calling it would be an error
+    asked = ["export", "--model", "strong", "--what", "problems", "--output", str(tmp_path / "out"), *arguments]
+    assert main(asked) == 1
+    said = capsys.readouterr().err
+    assert message in said
+    assert "hf_" not in said  # no token is ever shown
+    assert not (tmp_path / "out").exists()
+    assert {method for method, _ in hub.requests} <= {"GET"}
+    assert token is not None or hub.requests == []
+
+
+@pytest.mark.usefixtures("here")
+def test_without_the_word_nothing_is_sent(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    assert main(["export", "--model", "strong", "--what", "problems", "--output", str(tmp_path / "out")]) == 0
+    assert hub.requests == []
+
+
+@pytest.mark.usefixtures("here")
+def test_a_public_one_is_asked_for(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     hub.add("lab/open", private=False)
-    for asked, message in (
-        ({"public": False, "overwrite": False}, "is there already"),
-        ({"public": False, "overwrite": True}, "is public, and was named without --public"),
-    ):
-        with pytest.raises(ExchangeError, match=message):
-            check_hub("lab/open", **asked)
     assert check_hub("lab/open", public=True, overwrite=True).private is False
+    assert check_hub("lab/new", public=True, overwrite=False).private is False
     assert check_hub("lab/new", public=False, overwrite=False).private is True
-    monkeypatch.setenv("HF_TOKEN", "hf_of_nobody")
-    with pytest.raises(ExchangeError, match=r"the hub at http://127.0.0.1:.* refuses"):
-        check_hub("lab/new", public=False, overwrite=False)
-    with pytest.raises(ExchangeError, match="owner/name is wanted"):
-        check_hub("new", public=False, overwrite=False)
-
-
-def test_without_the_word_nothing_is_sent(filled: Path, tmp_path: Path, hub: Hub) -> None:
-    done = export(filled, tmp_path / "out", hub, HF_TOKEN=TOKEN)
-    assert done.returncode == 0, done.stderr
-    assert hub.requests == []

@@ -374,3 +374,20 @@ def test_the_same_rollouts_again_are_the_same_samples(make_project: MakeProject,
     again = import_rollouts(partition, store, write_lines(path, other), log=lambda line: None)
     assert again.computed
     assert again.generation.fingerprint != first.generation.fingerprint
+
+
+def test_imported_responses_say_where_they_think(make_project: MakeProject, tmp_path: Path) -> None:
+    tags = {"open": "<r>", "close": "</r>"}
+    partition, store, problems = project(make_project, task={"thinking": tags})
+    texts = ["<r>a\n\nb</r>c", "<r>never", "none"]
+    kept = ("problem_id", "prompt_token_ids")
+    rows = [
+        {**{name: row[name] for name in kept}, "token_ids": list(text.encode()), "finish_reason": "length"}
+        for row, text in zip(plain_rows(problems), texts, strict=False)
+    ]
+    import_rollouts(partition, store, write_lines(tmp_path / "r.jsonl", rows))
+    samples = store.require("samples", partition.names)
+    found = {row["response"]: row for row in samples.read().to_pylist()}
+    told = [(found[text]["answer_start"], found[text]["step_starts"], found[text]["finish_reason"]) for text in texts]
+    assert told == [(11, [0, 6], "length"), (None, [0], "length_in_thinking"), (None, [], "length")]
+    assert samples.manifest().facts["thinking"] == {**tags, "auto": False}

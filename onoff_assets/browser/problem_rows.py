@@ -1,0 +1,89 @@
+"""The problems of a partition as one table: how often each was solved, with its interval, and its responses in numbers.
+
+The counts are those of `problem_statistics` where that was made of these very rewards; else they are computed here, by
+the same function.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from onoff_assets.browser.queries import Column
+from onoff_assets.browser.reading import Reader, Responses
+from onoff_core.statistics import responses_by_problem
+from onoff_core.statistics.problem_table import problem_statistics
+
+COLUMNS = (
+    Column("problem_id", "problem", "text", "sorted as the data set has them", width=9, in_given_order=True),
+    Column("pass_rate", "pass rate", "number", "mean reward; the line below it is its 95 % interval, were this problem "
+           "drawn again", digits=2, width=7),
+    Column("same_problems_low", "from", "number", "lower end of the pass rate's 95 % interval", digits=2, width=4.5),
+    Column("same_problems_high", "to", "number", "upper end of the pass rate's 95 % interval", digits=2, width=4.5),
+    Column("num_correct", "right", "number", "responses with reward 1", width=4.5),
+    Column("num_graded", "graded", "number", "responses with a reward", width=5),
+    Column("num_no_answer", "no answer", "number", "responses without an answer", width=6),
+    Column("num_truncated", "truncated", "number", "responses cut off at max_length", width=6),
+    Column("mean_num_tokens", "mean tokens", "number", "mean length of its responses", digits=0, width=6.5),
+    Column("mean_entropy", "mean entropy", "number", "nats, mean over the tokens of its responses", digits=3, width=7),
+    Column("answer_entropy", "answer entropy", "number", "nats, over the different answers given: 0 is always the same",
+           digits=2, width=7),
+    Column("majority_answer", "most given", "text", "the answer given most often", width=8),
+    Column("answer", "gold", "text", "the gold answer, as the data set has it", width=8),
+    Column("question", "question", "text", "as the data set has it", width=20),
+    Column("subject", "subject", "choice", "where the data set says it", width=9),
+    Column("level", "level", "choice", "where the data set says it", width=6),
+)  # fmt: skip
+_COUNTED = ("pass_rate", "same_problems_low", "same_problems_high", "num_correct", "num_graded", "num_no_answer",
+            "mean_num_tokens", "answer_entropy", "majority_answer")  # fmt: skip
+
+
+def problem_table(reader: Reader, responses: Responses) -> pa.Table:
+    """A row per problem in the data set's order, with the columns of `COLUMNS` but those over tokens."""
+    graded = responses.rewards.folder if responses.rewards else None
+    key = ("problem-rows", responses.samples.folder, graded)
+    return reader.kept(key, lambda: _made(reader, responses), lambda table: table.nbytes)
+
+
+def _made(reader: Reader, responses: Responses) -> pa.Table:
+    ids = pa.array(responses.problem_ids, pa.string())
+    counts = _counts(reader, responses)
+    table = pa.table({"problem_id": ids})
+    place = pc.index_in(ids, counts["problem_id"].combine_chunks())
+    for name in _COUNTED:
+        table = table.append_column(name, counts[name].take(place))
+    table = table.append_column("num_truncated", _truncated(responses, ids))
+    problems = reader.problems(responses.samples)
+    place = pc.index_in(ids, problems["problem_id"].combine_chunks())
+    for name in ("answer", "question", "subject", "level"):
+        table = table.append_column(name, problems[name].take(place))
+    return table.combine_chunks()
+
+
+def _counts(reader: Reader, responses: Responses) -> pa.Table:
+    made = reader.store.current("problem_statistics", responses.samples.partition)
+    is_of_these = made is not None and responses.rewards is not None and (
+        made.manifest().inputs.get("rewards") == responses.rewards.fingerprint
+    )  # fmt: skip
+    if made is not None and is_of_these:
+        return made.read()
+    return problem_statistics(responses_by_problem(responses.table), responses.table, responses.table)
+
+
+def _truncated(responses: Responses, ids: pa.Array) -> pa.Array:
+    cut = responses.table.filter(pc.equal(responses.table["finish_reason"], "length"))
+    counted = cut.group_by("problem_id", use_threads=False).aggregate([("problem_id", "count")])
+    place = pc.index_in(ids, counted["problem_id"].combine_chunks())
+    return pc.fill_null(counted["problem_id_count"].take(place).combine_chunks(), 0)
+
+
+def with_entropy(table: pa.Table, responses: Responses, mean_entropy: pa.Array) -> pa.Table:
+    """The table with each problem's mean entropy over all its tokens, from that of each response."""
+    place = pc.index_in(responses.table["problem_id"], table["problem_id"].combine_chunks()).to_numpy()
+    entropy = np.asarray(mean_entropy.to_numpy(zero_copy_only=False), dtype=np.float64)
+    lengths = responses.table["num_tokens"].to_numpy().astype(np.float64)
+    known = ~np.isnan(entropy)
+    size = table.num_rows
+    tokens = np.bincount(place[known], weights=lengths[known], minlength=size)
+    total = np.bincount(place[known], weights=(entropy * lengths)[known], minlength=size)
+    means = np.divide(total, tokens, out=np.full(size, np.nan), where=tokens > 0)
+    return table.append_column("mean_entropy", pa.array(means, from_pandas=True))

@@ -1,0 +1,202 @@
+"""Several models of one data set: their numbers, the curves with bands, who is better than whom, and how they differ in
+length and entropy."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pyarrow as pa
+import streamlit as st
+from numpy.typing import NDArray
+
+from onoff_assets.browser.at_k import figures_of, statistics_row
+from onoff_assets.browser.components.link_table import Cell, link_table
+from onoff_assets.browser.links import Link
+from onoff_assets.browser.pairs import Difference, paired_differences, shares
+from onoff_assets.browser.reading import Reader, Responses
+from onoff_assets.browser.response_rows import numbers_job, response_rows
+from onoff_assets.browser.text import visible
+from onoff_assets.browser.views import charts, common, listing
+
+Models = Mapping[str, Responses]
+_EDGES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)  # of absolute differences of accuracies, for the levels of the fill
+_BINS = 24
+
+
+def show_many(reader: Reader, dataset: str, models: Models) -> None:
+    """`models` in the order in which they are shown."""
+    _numbers(reader, dataset, models)
+    left, right = st.columns(2)
+    with left:
+        _curve(reader, models, "pass_at_k", "pass@k (k = 1 is the accuracy)")
+    with right:
+        _curve(reader, models, "maj_at_k", "maj@k")
+    _matrix(reader, dataset, models)
+    st.subheader("Right and wrong responses")
+    show_splits(reader, dataset, models)
+
+
+def _numbers(reader: Reader, dataset: str, models: Models) -> None:
+    rows = []
+    for model, responses in models.items():
+        row = statistics_row(reader, responses) or {}
+        largest = max((one["k"] for one in row.get("pass_at_k", []) if one["estimate"] is not None), default=None)
+        best = next((one["estimate"] for one in row.get("pass_at_k", []) if one["k"] == largest), None)
+        rows.append((row.get("accuracy"), [
+            Cell(model, page="problems", query={**Link(dataset, model).query(), "sort": "pass_rate"}),
+            _share(row.get("accuracy"), row.get("interval_low"), row.get("interval_high")),
+            Cell(_percent(best), "" if largest is None else f"k = {largest}", number=True),
+            Cell(f"{responses.table.num_rows:,}", number=True),
+            Cell(_number(row.get("mean_num_tokens"), 0), number=True),
+            Cell(_percent(row.get("truncated_share")), number=True),
+            Cell(_percent(row.get("unanswered_share")), number=True),
+        ]))  # fmt: skip
+    rows.sort(key=lambda row: -(row[0] if row[0] is not None else -1.0))
+    header = ["model", "accuracy", "pass@k", "responses", "mean tokens", "truncated", "no answer"]
+    common.go(link_table("The models, the best first", header, [cells for _, cells in rows], key="many-numbers"))
+
+
+def _share(value: float | None, low: float | None, high: float | None) -> Cell:
+    if value is None:
+        return Cell("no statistics")
+    interval = "" if low is None or high is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return Cell(f"{100 * value:.1f} %", interval, level=round(6 * value), number=True)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _curve(reader: Reader, models: Models, kind: str, title: str) -> None:
+    """A line with its band for each model."""
+    rows: list[dict[str, Any]] = []
+    for model, responses in models.items():
+        for (of, k), figure in figures_of(reader, responses).items():
+            if of == kind:
+                low, high = figure.other_problems or (None, None)
+                rows.append({"k": k, "estimate": figure.estimate, "low": low, "high": high, "model": visible(model)})
+    if not rows:
+        return
+    schema = pa.schema([("model", pa.string()), *((name, pa.float64()) for name in ("k", "estimate", "low", "high"))])
+    ticks = sorted({row["k"] for row in rows})
+    x = alt.X("k:Q", title="k (log)", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(values=ticks, format="d"))
+    chart = alt.Chart(pa.Table.from_pylist(rows, schema), title=title)
+    names = [visible(model) for model in models]
+    scale = alt.Scale(domain=names, range=charts.colours(len(names)))
+    colour = alt.Color("model:N", sort=names, scale=scale, legend=alt.Legend(symbolOpacity=1))
+    line = chart.mark_line(point=True).encode(
+        x=x, y=alt.Y("estimate:Q", title=title.split(" ")[0], scale=alt.Scale(domain=[0, 1])), color=colour,
+        shape=alt.Shape("model:N", sort=names), tooltip=["model", "k", "estimate", "low", "high"],
+    )  # fmt: skip
+    band = chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour)
+    charts.show(band + line, key=f"many-{kind}")
+
+
+def _matrix(reader: Reader, dataset: str, models: Models) -> None:
+    """Who is better than whom: the row's model minus the column's."""
+    differences, compared = paired_differences(reader, dataset, models)
+    if not differences:
+        st.info("No two of them have a graded problem in common; materialize their rewards.")
+        return
+    names = list(models)
+    rows = [[Cell(name), *(_difference(dataset, names, name, other, differences) for other in names)] for name in names]
+    st.subheader("Paired differences")
+    common.note(
+        "The row's accuracy minus the column's on the problems both have, in points, paired by problem. A cell has a "
+        f"fill where it stays significant (p < 0.05) after correction for all {compared} pairs compared (Holm): blue "
+        "where the row is better, orange where the column is. A click shows the two below."
+    )
+    common.go(link_table("Row minus column, points", ["", *names], rows, key="many-pairs"))
+
+
+def _difference(
+    dataset: str, names: list[str], first: str, second: str, differences: Mapping[tuple[str, str], Difference]
+) -> Cell:
+    found = differences.get((first, second))
+    if found is None:
+        return Cell("" if first == second else "–")
+    p = "" if found.holm_p_value is None else _p_value(found.holm_p_value)
+    level = 1 + sum(abs(found.difference) >= edge for edge in _EDGES[1:]) if found.is_significant else 0
+    query = {**Link(dataset, first, other=second).query(), "models": ",".join(names)}
+    return Cell(
+        f"{100 * found.difference:+.1f}", p, level=level, ramp="w" if found.difference > 0 else "e", number=True,
+        page="compare", query=query,
+    )  # fmt: skip
+
+
+def _p_value(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p {p:.3f}"
+
+
+def show_splits(reader: Reader, dataset: str, models: Models) -> None:
+    """Lengths and entropies of right and of wrong responses, as shares of each, in the same bins for all models."""
+    columns = st.columns(2)
+    lengths = {name: responses.table["num_tokens"].to_numpy().astype(float) for name, responses in models.items()}
+    with columns[0]:
+        _ridges(models, lengths, "tokens", "Length")
+    jobs = {name: numbers_job(reader, response_rows(reader, [(dataset, name)])) for name in models}
+    entropies: dict[str, NDArray[np.float64]] = {}
+    for name, work in jobs.items():
+        known = work.result(0.2)
+        if known is not None:
+            entropies[name] = np.asarray(known["mean_entropy"].to_numpy(zero_copy_only=False), dtype=float)
+    with columns[1]:
+        waiting = [work for name, work in jobs.items() if name not in entropies]
+        if waiting:
+            common.note(f"Reading the tokens of {len(waiting)} of {len(jobs)} models ...")
+        _ridges(models, entropies, "mean entropy (nats)", "Mean entropy of a response")
+        listing.wait_for(waiting)
+
+
+def _ridges(models: Models, values: Mapping[str, NDArray[np.float64]], unit: str, title: str) -> None:
+    """A ridge for each model: the shares of its right and of its wrong responses over the same bins."""
+    known = {name: of for name, of in values.items() if np.isfinite(of).any()}
+    if not known:
+        return
+    edges = np.histogram_bin_edges(np.concatenate([of[np.isfinite(of)] for of in known.values()]), bins=_BINS)
+    rows: list[dict[str, Any]] = []
+    for place, (name, of) in enumerate(reversed(known.items())):
+        rewards = np.array([np.nan if r is None else r for r in models[name].table["reward"].to_pylist()], dtype=float)
+        for label, reward in (("right", 1.0), ("wrong", 0.0)):
+            chosen = of[(rewards == reward) & np.isfinite(of)]
+            if len(chosen):
+                steps = shares(chosen.tolist(), edges.tolist())
+                rows += [
+                    {"at": edge, "share": share, "foot": float(place), "responses": label, "model": visible(name)}
+                    for edge, share in zip(edges.tolist(), [*steps, steps[-1]], strict=True)
+                ]
+    if not rows:
+        return
+    highest = max(row["share"] for row in rows)
+    for row in rows:
+        row["top"] = row["foot"] + 0.9 * row["share"] / highest
+    _draw_ridges(rows, [visible(name, 24) for name in reversed(known)], unit, title)
+
+
+def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title: str) -> None:
+    schema = pa.schema(
+        [(n, pa.string()) for n in ("model", "responses")]
+        + [(n, pa.float64()) for n in ("at", "share", "foot", "top")]
+    )  # fmt: skip
+    axis = alt.Axis(
+        values=list(range(len(names))), labelExpr=f"{json.dumps(names)}[datum.value]", grid=True, ticks=False
+    )
+    colour = alt.Scale(domain=["wrong", "right"], range=charts.COLOURS[:2])
+    chart = alt.Chart(
+        pa.Table.from_pylist(rows, schema), title=f"{title}, shares of each",
+        height=55 * len(names) + 150,
+    ).mark_line(interpolate="step-after").encode(
+        x=alt.X("at:Q", title=unit, scale=alt.Scale(nice=False, zero=False)),
+        y=alt.Y("top:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, len(names)], nice=False)),
+        color=alt.Color("responses:N", scale=colour),
+        strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "right"])),
+        detail="model:N",
+        tooltip=["model", "responses", "at", "share"],
+    )  # fmt: skip
+    charts.show(chart, key=f"many-{unit}")

@@ -1,0 +1,104 @@
+"""What the pages Responses and Problems share: a table whose order and filters live in the address, and downloads."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pyarrow as pa
+import streamlit as st
+
+from onoff_assets.browser.components.data_table import Note, Shown
+from onoff_assets.browser.computing import Job
+from onoff_assets.browser.downloads import as_csv, as_parquet
+from onoff_assets.browser.links import looks_of
+from onoff_assets.browser.queries import Column, Query, extent, names_in_address, options, read_query
+from onoff_assets.browser.views import common
+
+_WITH_BARS = ("num_tokens", "mean_num_tokens", "mean_entropy", "maximum_entropy", "mean_log_prob", "mean_confidence",
+              "lowest_window_confidence")  # fmt: skip
+
+
+# What an address says of a table, and not of how one looks at tokens.
+_OF_TABLES = ("sort", "status", "ending", "tokens", "entropy", "text")
+
+
+def query_here(columns: Sequence[Column], searches: bool = False) -> tuple[Query, list[Note]]:
+    """The query of the address, and a note for each part that cannot be read."""
+    query, messages = read_query(st.query_params, columns, searches)
+    return query, [Note(message, "warning") for message in messages]
+
+
+def ask(columns: Sequence[Column]) -> Callable[[dict[str, Any]], None]:
+    """Writes what the table asks for into the address."""
+    names = names_in_address(columns)
+
+    def asked(wanted: dict[str, Any]) -> None:
+        before = {} if wanted.get("replace") else st.query_params.to_dict()
+        changed = {**before, **{name: value or "" for name, value in dict(wanted.get("address") or {}).items()}}
+        query, _ = read_query(changed, columns, searches=True)
+        common.set_link(**{**dict.fromkeys(names), **query.address(columns)})
+        common.remember()
+
+    return asked
+
+
+def shown_columns(table: pa.Table, columns: Sequence[Column]) -> list[Shown]:
+    """The columns that hold something, with what their filters offer."""
+    found = []
+    for column in columns:
+        if column.name not in table.column_names or table[column.name].null_count == table.num_rows > 0:
+            continue
+        if column.kind == "number":
+            found.append(Shown(column, extent=extent(table, column), bar=column.name in _WITH_BARS))
+        else:
+            found.append(Shown(column, options=options(table, column) if column.kind == "choice" else ()))
+    return found
+
+
+def go(target: dict[str, Any] | None) -> None:
+    """Follow a link of a table: it says itself what is filtered and how it is ordered there."""
+    if target:
+        looks = {name: value for name, value in looks_of(st.query_params).items() if name not in _OF_TABLES}
+        st.switch_page(st.session_state["pages"][target["page"]], query_params={**looks, **target.get("query", {})})
+
+
+def cell(value: Any, column: Column) -> str | float | None:
+    """A value as it is sent: a number no longer than it is shown."""
+    return round(value, column.digits) if isinstance(value, float) else value
+
+
+def version_of(*parts: object) -> str:
+    """A name of what is shown, which changes with it."""
+    return hashlib.sha256(repr(parts).encode(errors="replace")).hexdigest()[:16]
+
+
+def wait_for(jobs: Sequence[Job[Any]]) -> None:
+    """Run the page again as soon as one of these has ended."""
+    if jobs:
+        st.fragment(_look, run_every=0.4)(jobs)
+
+
+def _look(jobs: Sequence[Job[Any]]) -> None:
+    if any(one.has_ended for one in jobs):
+        st.rerun()
+
+
+def _file(make: Callable[[pa.Table], bytes], table: Callable[[], pa.Table]) -> bytes:
+    return make(table())
+
+
+def downloads(name: str, table: Callable[[], pa.Table], more: Callable[[], object] | None = None) -> None:
+    """Buttons for what the table shows; the file is made when one is pressed. `more` draws another control beside."""
+    with st.container(horizontal=True, vertical_alignment="center"):
+        common.note("Take away what is shown:")
+        for label, ending, make, kind in (
+            ("CSV", "csv", as_csv, "text/csv"),
+            ("Parquet", "parquet", as_parquet, "application/vnd.apache.parquet"),
+        ):
+            st.download_button(
+                label, partial(_file, make, table), f"{name}.{ending}", kind, key=f"take-{ending}",
+                on_click="ignore", type="tertiary", icon=":material/download:",
+            )  # fmt: skip
+        if more is not None:
+            more()

@@ -1,0 +1,237 @@
+"""Responses: those of a partition or of several as one table, to sort, filter and search."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+import streamlit as st
+
+from onoff_assets.browser.components.data_table import Content, Note, Over, Row, Shown, View, data_table
+from onoff_assets.browser.computing import Job
+from onoff_assets.browser.downloads import taken
+from onoff_assets.browser.links import Link
+from onoff_assets.browser.queries import Query, Rows, rows_of
+from onoff_assets.browser.reading import Key, Reader
+from onoff_assets.browser.response_rows import (
+    COLUMNS,
+    CONFIDENCE,
+    NUMBERS,
+    FoundRows,
+    ResponseRows,
+    numbers_job,
+    response_rows,
+    search_job,
+    texts_of,
+)
+from onoff_assets.browser.searching import Search, excerpt
+from onoff_assets.browser.views import common, listing, strip
+
+OVER = {
+    "": "this partition",
+    "models": "all models of the data set",
+    "datasets": "all data sets of the model",
+    "all": "all partitions",
+}
+_MARKS = {"correct": "right", "wrong": "wrong", "no_answer": "wrong", "timeout": "wrong", "gold_unparsed": "open"}
+_WAIT_NUMBERS, _WAIT_SEARCH = 0.25, 0.6  # seconds that a page waits before it shows what it has
+
+
+def show() -> None:
+    reader, link = common.reader(), common.link_here()
+    key = common.choose_partition(reader, link)
+    if key is None:
+        return
+    over = st.query_params.get("over", "")
+    over = over if over in OVER else ""
+    with st.sidebar:
+        common.pick("over", "Responses of", list(OVER), over, shown=OVER.__getitem__)
+    common.keep_link(Link(*key))
+    strip.show(reader, key)
+    rows = response_rows(reader, _keys(reader, key, over))
+    st.title("Responses")
+    _table(reader, rows, key)
+
+
+def _keys(reader: Reader, key: Key, over: str) -> list[Key]:
+    matching = {
+        "": lambda other: other == key,
+        "models": lambda other: other[0] == key[0],
+        "datasets": lambda other: other[1] == key[1],
+        "all": lambda other: True,
+    }[over]
+    others = [other for other in reader.partitions() if matching(other)]
+    return sorted(others, key=lambda other: other != key) if key in others else [key]
+
+
+@st.fragment
+def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
+    """The table: another order, filter or window runs this again and nothing else of the page."""
+    numbers = numbers_job(reader, rows)
+    known = numbers.result(_WAIT_NUMBERS)
+    table = rows.table
+    if known is not None:
+        for name in known.column_names:
+            table = table.append_column(name, known[name])
+    shown = [
+        one
+        for one in listing.shown_columns(table, COLUMNS)
+        if len(rows.parts) > 1 or one.column.name not in ("of_dataset", "of_model")
+    ]
+    pending = () if known is not None else (*NUMBERS, *CONFIDENCE)
+    columns = [column for column in COLUMNS if column.name in pending or column in [one.column for one in shown]]
+    query, notes = listing.query_here(columns, searches=True)
+    search, found, searching = _search(reader, rows, query, notes)
+    notes += _notes(rows, None if known is not None else numbers, bool(query.columns & set(pending)))
+    answerable = query if known is not None else _answerable(query, set(pending))
+    mask = None if search is None else (np.zeros(len(table), dtype=bool) if found is None else found.mask)
+    order = reader.kept(
+        ("order", *rows.identity, answerable, known is None, found and found.num_searched),
+        lambda: rows_of(table, answerable, columns, mask),
+        lambda made: made.nbytes,
+    )
+    content = Content(
+        caption="Responses",
+        version=listing.version_of(rows.identity, query, known is None, found is None),
+        columns=shown,
+        all_columns=COLUMNS,
+        query=query,
+        total=len(order),
+        of=len(table),
+        read=lambda first, end: _rows(rows, table, shown, order[first:end], search, _walk(query)),
+        views=views([one.column.name for one in shown]),
+        links=[Over("Problems, worst first", "problems", {**Link(*key).query(), "sort": "pass_rate"})],
+        notes=notes,
+        named=next((i for i, one in enumerate(shown) if one.column.name == "problem_id"), 0),
+        searches=True,
+        excerpts=search is not None,
+        empty="Searching ..." if searching else "No response matches.",
+    )
+    listing.go(data_table(content, key="responses", on_ask=listing.ask(COLUMNS)))
+    waiting = [*([numbers] if known is None else []), *([searching] if searching is not None else [])]
+    listing.wait_for(waiting)
+    with_text = st.session_state.get("take-text", False)
+    listing.downloads("-".join(["responses", *key]), lambda: _taken(rows, table, order, with_text), _with_text)
+
+
+def _with_text() -> None:
+    st.checkbox("with the responses' text", key="take-text")
+
+
+def views(names: Sequence[str]) -> list[View]:
+    """The queries that are asked for most. How sure a response was is its confidence, else its entropy, else its
+    log-probability, by what is there."""
+    measure, surest_is_largest, word = next(
+        (
+            found
+            for found in (
+                ("mean_confidence", True, "highest confidence"),
+                ("mean_entropy", False, "lowest mean entropy"),
+                ("mean_log_prob", True, "highest log-probability"),
+            )
+            if found[0] in names
+        ),
+        (None, True, ""),
+    )
+    sure = [] if measure is None else [
+        View("confidently wrong", f"wrong answers, {word} first",
+             Query(measure, surest_is_largest, choices=(("status", ("wrong",)),))),
+        View("unsure and right", f"right answers, the other end of {measure.replace('_', ' ')} first",
+             Query(measure, not surest_is_largest, choices=(("status", ("correct",)),))),
+    ]  # fmt: skip
+    return [
+        View("all", "every response, as the data set has them", Query()),
+        *sure,
+        View("longest", "the most tokens first", Query("num_tokens", True)),
+        View("truncated", "cut off at max_length", Query(choices=(("finish_reason", ("length",)),))),
+    ]
+
+
+def _search(
+    reader: Reader, rows: ResponseRows, query: Query, notes: list[Note]
+) -> tuple[Search | None, FoundRows | None, Job[FoundRows] | None]:
+    """What is searched for, what was found, and the work where it is still under way."""
+    if not query.text:
+        return None, None, None
+    search = Search(query.text, query.is_regex)
+    fault = search.fault()
+    if fault is not None:
+        notes.append(Note(f"This is no regular expression that can be used: {fault}", "warning"))
+        return None, None, None
+    work = search_job(reader, rows, search)
+    found = work.result(_WAIT_SEARCH)
+    if found is None:
+        notes.append(Note(f"Searched {work.done:,} of {work.total or len(rows.table):,} responses ..."))
+        return search, None, work
+    if found.num_searched < len(rows.table):
+        notes.append(Note(
+            f"Only {found.num_searched:,} of {len(rows.table):,} responses were searched before the time was over; "
+            "choose fewer partitions.", "warning",
+        ))  # fmt: skip
+    return search, found, None
+
+
+def _answerable(query: Query, pending: set[str]) -> Query:
+    """The query without what is not known yet."""
+    return Query(
+        None if query.sort in pending else query.sort,
+        query.falling,
+        tuple(one for one in query.ranges if one[0] not in pending),
+        query.choices,
+        query.holds,
+        query.text,
+        query.is_regex,
+    )
+
+
+def _notes(rows: ResponseRows, numbers: Job[pa.Table] | None, is_waited_for: bool) -> list[Note]:
+    """`numbers`: the work where it is under way."""
+    found = []
+    if numbers is not None:
+        waiting = "; the order asked for follows" if is_waited_for else ""
+        found.append(Note(f"Reading the tokens: {numbers.done:,} of {len(rows.table):,} responses{waiting} ..."))
+    if rows.left_out:
+        names = ", ".join("|".join(key) for key in rows.left_out[:3])
+        found.append(Note(
+            f"{len(rows.left_out)} partitions are left out, as {len(rows.table):,} responses are shown already: {names}"
+            f"{' ...' if len(rows.left_out) > 3 else ''}. Choose fewer at the side.", "warning",
+        ))  # fmt: skip
+    if rows.missing:
+        found.append(Note(f"{len(rows.missing)} partitions have no responses yet: {rows.missing[0]}", "warning"))
+    return found
+
+
+def _rows(
+    rows: ResponseRows,
+    table: pa.Table,
+    shown: Sequence[Shown],
+    wanted: Rows,
+    search: Search | None,
+    walk: dict[str, str],
+) -> list[Row]:
+    """The rows of a window. `walk` goes along to the response: among which ones one walks on there."""
+    names = [one.column.name for one in shown]
+    values = table.take(pa.array(wanted)).to_pylist()
+    excerpts = [()] * len(wanted) if search is None else [excerpt(text, search) for text in texts_of(rows, wanted)]
+    place = names.index("status") if "status" in names else None
+    made = []
+    for row, hit in zip(values, excerpts, strict=True):
+        cells = [listing.cell(row[one.column.name], one.column) for one in shown]
+        mark = _MARKS.get(row["status"] or "")
+        link = Link(row["of_dataset"], row["of_model"], problem=row["problem_id"], sample=row["sample_index"])
+        marks = {place: mark} if place is not None and mark else {}
+        made.append(Row(cells, "response", {**link.query(), **walk}, marks, hit))
+    return made
+
+
+def _walk(query: Query) -> dict[str, str]:
+    """The part of the query that the page of a response knows too."""
+    address = query.address(COLUMNS)
+    known: dict[str, str] = {
+        name: address[name] for name in ("status", "ending", "tokens", "entropy") if name in address
+    }
+    return {**known, **({"text": query.text} if query.text and not query.is_regex else {})}
+
+
+def _taken(rows: ResponseRows, table: pa.Table, order: Rows, with_text: bool) -> pa.Table:
+    chosen = taken(table, order, COLUMNS)
+    return chosen.append_column("response", pa.array(texts_of(rows, order), pa.string())) if with_text else chosen

@@ -1,0 +1,143 @@
+"""Series: the checkpoints of a training run side by side, step by step."""
+
+from itertools import groupby
+from typing import Any
+
+import altair as alt
+import pyarrow as pa
+import streamlit as st
+
+from onoff_assets.browser.components.link_table import Cell, link_table
+from onoff_assets.browser.links import Link, choose
+from onoff_assets.browser.reading import Reader
+from onoff_assets.browser.text import escaped, visible
+from onoff_assets.browser.views import charts, common
+from onoff_core.series import SeriesStep, fit_entropy, series_names, series_steps
+from onoff_core.store.catalog import CATALOG_NAME
+
+_CHARTS = (  # what is drawn over the steps: (title, unit, value, lower end, upper end)
+    ("Accuracy", "accuracy", "accuracy", "interval_low", "interval_high"),
+    ("Mean entropy", "nats a token", "mean_entropy", None, None),
+    ("KL to the first step", "nats a token", "kl_to_first", None, None),
+    ("Mean length", "tokens", "mean_num_tokens", None, None),
+)
+
+
+def show() -> None:
+    reader = common.reader()
+    if not reader.partitions():
+        common.no_partitions(reader)
+        return
+    names = series_names(reader.store, publish=False)
+    if not names:
+        st.info(
+            "No model here is a checkpoint of a training run. Write `series: NAME` and `step: N` at each checkpoint in "
+            "onoff.yaml, and materialize them."
+        )
+        return
+    name, message = choose("series", st.query_params.get("series"), names)
+    common.warn([message] if message else [])
+    assert name is not None
+    with st.sidebar:
+        common.pick("series", "Series", names, name)
+    common.set_link(series=name)
+    steps = _steps(reader, name)
+    st.title("Series")
+    common.note(
+        f"{name}: {len({step.step for step in steps})} steps, {len({step.dataset for step in steps})} data sets"
+    )
+    columns = st.columns(2)
+    for i, (title, unit, value, low, high) in enumerate(_CHARTS):
+        with columns[i % 2]:
+            _chart(steps, title, unit, value, low, high)
+    for dataset, of in groupby(steps, key=lambda step: step.dataset):
+        _table(dataset, list(of))
+
+
+def _steps(reader: Reader, name: str) -> list[SeriesStep]:
+    """Read once for each published catalog, since it takes a pass over the tokens."""
+    version = reader.store.files.version(CATALOG_NAME)
+    return reader.kept(
+        ("series", version, name),
+        lambda: series_steps(reader.store, name, publish=False),
+        lambda made: 2000 * len(made),
+    )
+
+
+def _chart(steps: list[SeriesStep], title: str, unit: str, value: str, low: str | None, high: str | None) -> None:
+    rows: list[dict[str, Any]] = [
+        {"step": step.step, "value": getattr(step, value), "low": low and getattr(step, low),
+         "high": high and getattr(step, high), "model": visible(step.model), "dataset": visible(step.dataset)}
+        for step in steps
+        if getattr(step, value) is not None
+    ]  # fmt: skip
+    if not rows:
+        return
+    names = list(dict.fromkeys(visible(step.dataset) for step in steps))
+    schema = pa.schema(
+        [("step", pa.int64()), *((n, pa.float64()) for n in ("value", "low", "high")),
+         *((n, pa.string()) for n in ("model", "dataset"))]
+    )  # fmt: skip
+    chart = alt.Chart(pa.Table.from_pylist(rows, schema), title=title, height=220)
+    x = alt.X("step:Q", axis=alt.Axis(format="d", tickMinStep=1))
+    y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=value != "accuracy"))
+    colour = alt.Color(
+        "dataset:N", title="data set", sort=names, scale=alt.Scale(domain=names, range=charts.colours(len(names)))
+    )
+    line = chart.mark_line(point=True).encode(
+        x=x, y=y, color=colour, shape=alt.Shape("dataset:N", title="data set", sort=names),
+        tooltip=["dataset", "step", "model", "value", *(["low", "high"] if low else [])],
+    )  # fmt: skip
+    band = chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour)
+    charts.show(band + line if low else line, key=f"series-{value}")
+
+
+def _table(dataset: str, steps: list[SeriesStep]) -> None:
+    rows = []
+    before: SeriesStep | None = None
+    for step in steps:
+        link = Link(dataset, step.model).query()
+        beside = {} if before is None else Link(dataset, before.model, other=step.model).query()
+        rows.append([
+            Cell(str(step.step), number=True),
+            Cell(step.model, "stale" if step.is_stale else "", page="problems", query={**link, "sort": "pass_rate"}),
+            _accuracy(step),
+            _best(step),
+            _number(step.mean_entropy, 3),
+            _number(step.kl_to_first, 4),
+            _number(step.kl_to_previous, 4),
+            _number(step.mean_num_tokens, 0),
+            Cell("flips" if beside else "", page="compare" if beside else None, query=beside),
+            Cell("; ".join(one["reason"] for one in step.missing), prose=True),
+        ])  # fmt: skip
+        before = step
+    header = ["step", "model", "accuracy", "pass@k", "entropy", "KL to first", "KL to previous", "tokens",
+              "since the step before", "what is not there"]  # fmt: skip
+    common.go(link_table(dataset, header, rows, key=f"series-{dataset}"))
+    known = [(s.accuracy, s.mean_entropy) for s in steps if s.accuracy is not None and s.mean_entropy is not None]
+    fitted = fit_entropy([accuracy for accuracy, _ in known], [entropy for _, entropy in known])
+    if fitted is not None:
+        st.markdown(escaped(
+            f"accuracy = -{fitted.a:.3f} exp(entropy) + {fitted.b:.3f}; at entropy 0 it would be {fitted.ceiling:.3f}"
+            + ("" if fitted.r_squared is None else f"; R² = {fitted.r_squared:.2f}")
+        ))  # fmt: skip
+
+
+def _accuracy(step: SeriesStep) -> Cell:
+    if step.accuracy is None:
+        return Cell("–")
+    low, high = step.interval_low, step.interval_high
+    interval = "" if low is None or high is None else f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return Cell(f"{100 * step.accuracy:.1f} %", interval, level=round(6 * step.accuracy), number=True)
+
+
+def _best(step: SeriesStep) -> Cell:
+    known = [one for one in step.pass_at_k or [] if one["estimate"] is not None]
+    if not known:
+        return Cell("–")
+    largest = max(known, key=lambda one: int(one["k"]))
+    return Cell(f"{100 * largest['estimate']:.1f} %", f"k = {largest['k']}", number=True)
+
+
+def _number(value: float | None, digits: int) -> Cell:
+    return Cell("–" if value is None else f"{value:,.{digits}f}", number=True)

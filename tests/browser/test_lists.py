@@ -1,0 +1,207 @@
+"""Tables in the real app: the worst problems, a confident mistake, flips, filters, a search, each in a few clicks."""
+
+import csv
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pyarrow.compute as pc
+import pytest
+
+from benchmarks.browser import served
+from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_core.statistics import problem_means
+from onoff_core.store import Store, publish_catalog
+from tests.browser.listed import write_listed
+from tests.browser.test_chromium import go
+
+MANY = 3000  # responses
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    made = Store(str(tmp_path_factory.mktemp("listed") / "store"))
+    write_listed(made)
+    responses = [MadeUp([*encode(" so" * (i % 7)), STOP], i % 2, str(i)) for i in range(10)]
+    problems = [MadeUpProblem(f"p{i}", responses) for i in range(MANY // 10)]
+    write_partition(made, "many", "m", problems, with_distributions=False)
+    publish_catalog(made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def listed(store: Store) -> Iterator[str]:
+    with served(store) as address:
+        yield address
+
+
+def rows(tab: Any) -> list[list[str]]:
+    """The cells of the rows that are drawn."""
+    tab.locator("#data tbody td").nth(3).wait_for()
+    shown = tab.locator("#data tbody tr:not(.spacer, .excerpt)").all()
+    return [row.locator("td").all_inner_texts() for row in shown]
+
+
+def headers(tab: Any) -> list[str]:
+    return [text.split(" ")[0] if text[-1] in "↑↓●" else text for text in tab.locator("#data th").all_inner_texts()]
+
+
+def column(tab: Any, name: str) -> list[str]:
+    at = next(i for i, text in enumerate(tab.locator("#data th").all_inner_texts()) if text.startswith(name))
+    return [row[at] for row in rows(tab)]
+
+
+def query(tab: Any) -> dict[str, str]:
+    return {name: values[0] for name, values in parse_qs(urlsplit(tab.url).query).items()}
+
+
+def mean_entropies(store: Store, key: tuple[str, str]) -> dict[tuple[str, int], float]:
+    table = store.require("token_distributions", key).read()
+    means = table.group_by(["problem_id", "sample_index"]).aggregate([("entropy", "mean")]).to_pylist()
+    return {(row["problem_id"], row["sample_index"]): row["entropy_mean"] for row in means}
+
+
+def test_one_click_from_the_grid_shows_the_worst_problems(tab: Any, listed: str, store: Store) -> None:
+    go(tab, listed, "")
+    tab.locator("#table a[aria-label^='algebra, medium']").click()
+    means = problem_means(store.require("rewards", ("algebra", "medium")).read())
+    lowest = [name for name, mean in means.items() if mean == min(means.values())]
+    shown = rows(tab)
+    assert {row[0] for row in shown[: len(lowest)]} == set(lowest)
+    assert [float(row[1]) for row in shown] == sorted(round(mean, 2) for mean in means.values())
+    tab.locator("#data tbody tr", has_text=lowest[0]).first.click()  # and one more opens it
+    tab.wait_for_url(re.compile(rf"/problem\?.*problem={lowest[0]}"))
+    assert tab.faults == []
+
+
+def test_two_clicks_from_the_grid_show_a_confident_mistake(tab: Any, listed: str, store: Store) -> None:
+    go(tab, listed, "")
+    tab.locator("#table a[aria-label^='algebra, small']").click()
+    tab.locator("#data .chip", has_text="confidently wrong").click()
+    tab.wait_for_url(re.compile("/responses"))
+    tab.locator("#data .chip.on", has_text="confidently wrong").wait_for()
+    rewards = store.require("rewards", ("algebra", "small")).read()
+    wrong = rewards.filter(pc.equal(rewards["status"], "wrong")).to_pylist()
+    entropies = mean_entropies(store, ("algebra", "small"))
+    surest = min(wrong, key=lambda row: entropies[row["problem_id"], row["sample_index"]])
+    first = rows(tab)[0]
+    assert first[:2] == [surest["problem_id"], str(surest["sample_index"])]
+    assert column(tab, "mean entropy")[0] == f"{entropies[surest['problem_id'], surest['sample_index']]:.3f}"
+    tab.locator("#data tbody tr").nth(1).click()
+    tab.locator("#tokens .t").first.wait_for()
+    assert query(tab)["sample"] == str(surest["sample_index"])
+
+
+def test_models_are_compared_and_a_problem_that_flips_is_opened(tab: Any, listed: str) -> None:
+    go(tab, listed, "compare", dataset="geometry", model="small")
+    matrix = tab.locator("#table", has=tab.locator("caption", has_text="Row minus column"))
+    matrix.locator("tr", has_text="large").last.locator("a").first.wait_for()
+    assert matrix.locator("th").all_inner_texts() == ["", "large", "medium", "small"]
+    assert tab.locator("svg.marks").count() >= 3
+    matrix.locator("tbody tr").nth(0).locator("a").nth(1).click()  # large minus small
+    tab.wait_for_url(re.compile("model=large.*other=small|other=small.*model=large"))
+    flips = tab.locator("#table", has=tab.locator("caption", has_text="Problems that flip"))
+    flips.locator("a").first.click()
+    tab.wait_for_url(re.compile("/side_by_side"))
+
+
+def test_filters_go_both_ways_and_live_in_the_address(tab: Any, listed: str) -> None:
+    go(tab, listed, "responses", dataset="algebra", model="large")
+    tab.locator("#data button", has_text="Filters").click()
+    tab.get_by_label("tokens at least").fill("40")
+    tab.get_by_label("tokens at least").press("Enter")
+    tab.wait_for_url(re.compile("tokens=40-"))
+    tab.get_by_label("tokens at most").fill("90")
+    tab.get_by_label("tokens at most").press("Enter")
+    tab.wait_for_url(re.compile(r"tokens=40-90"))
+    tab.get_by_label("status", exact=True).select_option("wrong")
+    tab.wait_for_url(re.compile("status=wrong"))
+    tab.locator("#data th button", has_text="tokens").click()
+    tab.wait_for_url(re.compile("sort=-tokens"))
+
+    def are_shown() -> bool:
+        lengths = [int(text) for text in column(tab, "tokens")]
+        statuses = set(column(tab, "status"))
+        return statuses == {"wrong"} and lengths == sorted(lengths, reverse=True) and lengths[0] <= 90
+
+    tab.wait_for_timeout(600)
+    assert are_shown()
+    assert int(column(tab, "tokens")[-1]) >= 40
+    tab.reload()
+    tab.locator("#data").wait_for()
+    assert are_shown()
+
+
+@pytest.mark.parametrize(("text", "regex"), [("WAIT, let", False), (r"check \d × \d", True)])
+def test_all_responses_are_searched(tab: Any, listed: str, store: Store, text: str, regex: bool) -> None:
+    go(tab, listed, "responses", dataset="algebra", model="large", over="all")
+    if regex:
+        tab.locator("#regex").click()
+    tab.locator("#search").fill(text)
+    tab.locator("#search").press("Enter")
+    tab.locator("#data mark").first.wait_for()
+    hits = tab.locator("#data mark").all_inner_texts()
+    assert set(hits) == ({"check 3 × 4"} if regex else {"Wait, let"})
+    found = sum(
+        len(re.findall("Wait, let me check 3", response)) > 0
+        for key in store.partitions("samples")
+        for response in store.require("samples", key).read()["response"].to_pylist()
+    )
+    assert tab.locator("#count").inner_text().startswith(f"{found} of ")
+
+
+def test_a_long_table_is_drawn_where_one_looks(tab: Any, listed: str) -> None:
+    go(tab, listed, "responses", dataset="many", model="m")
+    assert len(rows(tab)) < 100
+    tab.locator("#rows").evaluate("frame => { frame.scrollTop = frame.scrollHeight * 0.5; }")
+    middle = tab.locator("#data tbody tr", has_text=re.compile("^p150"))
+    middle.first.wait_for()
+    tab.locator("#rows").focus()
+    tab.keyboard.press("End")
+    last = tab.locator(f"#data #r{MANY - 1}", has_text="p299")
+    last.wait_for()
+    tab.keyboard.press("Enter")
+    tab.wait_for_url(re.compile("/response.*problem=p299"))
+
+
+def test_what_is_shown_is_taken_away(tab: Any, listed: str) -> None:
+    go(tab, listed, "responses", dataset="many", model="m", tokens="7-", sort="-tokens")
+    rows(tab)
+    with tab.expect_download() as taken:
+        tab.get_by_role("button", name="CSV").click()
+    with open(taken.value.path()) as file:
+        lines = list(csv.DictReader(file))
+    assert len(lines) == MANY // 10
+    assert {line["num_tokens"] for line in lines} == {"7"}
+    assert {line["dataset"] for line in lines} == {"many"}
+
+
+def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str) -> None:
+    tab.set_viewport_size({"width": 390, "height": 844})
+    for page in ("", "problems", "responses", "compare"):
+        go(tab, listed, page, dataset="algebra", model="small")
+        tab.locator("#table, #data").first.wait_for()
+        tab.wait_for_timeout(700)
+        wide = tab.locator(".stMain").evaluate("e => e.scrollWidth - e.clientWidth")
+        assert wide <= 1, page
+        cut = tab.evaluate(
+            "() => [...document.querySelectorAll('*')].flatMap((e) => e.shadowRoot ? "
+            "[...e.shadowRoot.querySelectorAll('table')] : []).filter((t) => { "
+            "let e = t.parentElement; const box = t.getBoundingClientRect(); "
+            "return box.right > innerWidth + 1 && getComputedStyle(e).overflowX !== 'auto'; }).length"
+        )
+        assert cut == 0, page
+
+
+def test_the_grid_is_ordered_and_filtered_in_the_address(tab: Any, listed: str) -> None:
+    go(tab, listed, "")
+    tab.locator("#table thead th button", has_text="small").click()
+    tab.wait_for_url(re.compile("rows=-small"))
+    tab.locator("#find_dataset").fill("al")
+    tab.locator("#find_dataset").press("Enter")
+    tab.wait_for_url(re.compile("find_dataset=al"))
+    assert tab.locator("#table table").first.locator("tbody th").all_inner_texts() == ["algebra"]
+    tab.reload()
+    tab.locator("#table tbody th").first.wait_for()
+    assert tab.locator("#table table").first.locator("tbody th").all_inner_texts() == ["algebra"]
