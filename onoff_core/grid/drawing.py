@@ -22,6 +22,7 @@ from onoff_core.grid.taking_over import Parts, Source, closing_of, cut_of, find_
 from onoff_core.problems import Problem
 from onoff_core.progress import Log, Progress
 from onoff_core.sampling import (
+    Begun,
     Chunk,
     Piece,
     Pieces,
@@ -135,20 +136,15 @@ class Drawing(AbstractContextManager["Drawing"]):
 
     def fill(self, pieces: Sequence[Piece]) -> None:
         """Write the fragments of these pieces that are missing."""
-        there = self.generation.fragment_indices()
-        parts = {piece.chunk.index: self._parts(piece) for piece in pieces if not self._is_whole(piece, there)}
-        begun = [piece for piece in pieces if there.intersection(piece.indices)]
+        there, missing = self.generation.fragment_indices(), list[Chunk]()
         for piece in pieces:
-            if piece.chunk.index in parts:
-                self._take(piece, parts[piece.chunk.index], there)
-        missing = [
-            chunk
-            for piece in pieces
-            if piece.chunk.index in parts
-            for chunk in self._missing(piece, parts[piece.chunk.index])
-        ]
+            if not self._is_whole(piece, there):
+                parts = self._parts(piece)
+                self._take(piece, parts, there)
+                missing += self._missing(piece, {} if parts is None else parts.begun)
+        begun = sum(bool(there.intersection(piece.indices)) for piece in pieces)
         if begun and missing:
-            self.say(f"resuming: {len(begun)} of {len(pieces)} chunks there")
+            self.say(f"resuming: {begun} of {len(pieces)} chunks there")
         self._say_cost(pieces, missing)
         self._draw(missing)
         self._count(pieces)
@@ -213,16 +209,16 @@ class Drawing(AbstractContextManager["Drawing"]):
         source = self.source
         return source is not None and SamplesProvenance.of(source.generation.manifest()).ids_from_text
 
-    def _missing(self, piece: Piece, parts: Parts | None) -> list[Chunk]:
-        """What of a piece is to be gone on with, and what to be drawn."""
+    def _missing(self, piece: Piece, goes_on: Mapping[ResponseKey, Begun]) -> list[Chunk]:
+        """What of a piece is to be gone on with, and what to be drawn. `goes_on`: what the source has begun."""
         there, chunk = self.generation.fragment_indices(), piece.chunk
         if piece.taken is None or piece.resumed is None:
             return [chunk]
         taken, resumed = set(self._keys(piece.taken, there)), set(self._keys(piece.resumed, there))
         left = {key for key in chunk.keys if key not in taken and key not in resumed}
         found = []
-        if parts is not None and parts.begun and not resumed and self.sampler.info.resumes:
-            begun = {key: one for key, one in parts.begun.items() if key in left}
+        if goes_on and not resumed and self.sampler.info.resumes:
+            begun = {key: one for key, one in goes_on.items() if key in left}
             left -= begun.keys()
             found.append(_only(chunk, set(begun), index=piece.resumed, begun=begun))
         if left and left != set(self._keys(chunk.index, there)):
@@ -247,15 +243,15 @@ class Drawing(AbstractContextManager["Drawing"]):
         )
 
     def _draw(self, missing: Sequence[Chunk]) -> None:
+        if not missing:
+            return
+        partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
+        sampler = self.sampler  # loaded before the clock starts
         progress = Progress("sampling", sum(len(chunk.keys) for chunk in missing), self.log)
-        if missing:
-            partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
-            drawing = sample_chunks(
-                self.sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens
-            )
-            for chunk, table in drawing:
-                self.generation.write_fragment(chunk.index, [table])
-                progress.add(table.num_rows)
+        drawing = sample_chunks(sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens)
+        for chunk, table in drawing:
+            self.generation.write_fragment(chunk.index, [table])
+            progress.add(table.num_rows)
         self.tokens += progress.tokens
         self.seconds += progress.seconds
 
