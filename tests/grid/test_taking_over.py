@@ -99,7 +99,9 @@ class Project:
 
 
 @pytest.fixture
-def project(make_project: MakeProject) -> Project:
+def project(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Without a catalog, which nothing here looks into, and which would take most of the time."""
+    monkeypatch.setattr("onoff_core.grid.materialize.publish_catalog", lambda store: None)
     return Project(make_project)
 
 
@@ -263,8 +265,6 @@ def test_rewards_of_the_new_responses_alone_are_made(project: Project, monkeypat
     made = project.made("rewards")
     assert len(looked_at) == 45 - 16
     assert (made.manifest.facts["rows_graded"], made.manifest.facts["rows_taken_over"]) == (29, 16)
-    monkeypatch.undo()
-    monkeypatch.chdir(project.folder)
     fresh = project.fresh("samples", "rewards")
     assert rows(made).equals(fresh)
     assert max(filter(None, fresh["answer_class"].to_pylist())) > 2
