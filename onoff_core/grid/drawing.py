@@ -18,7 +18,7 @@ from onoff_core.backends.contract import Sampler, Tokenizer
 from onoff_core.backends.identity import model_source
 from onoff_core.grid.room import check_room, samples_bytes
 from onoff_core.grid.run_record import RUN, RunRecord
-from onoff_core.grid.taking_over import Parts, Source, find_source, keys_of, parts_of
+from onoff_core.grid.taking_over import Parts, Source, closing_of, cut_of, find_source, keys_of, parts_of
 from onoff_core.problems import Problem
 from onoff_core.progress import Log, Progress
 from onoff_core.sampling import (
@@ -61,6 +61,7 @@ class Drawing(AbstractContextManager["Drawing"]):
         self.say, self.log, self._on_open = say, log, on_open
         self.source: Source | None = None
         self.seed = 0
+        self._closing: dict[str, Any] | None = None  # how thinking is closed now
         self.counts: Counter[str] = Counter()  # rows drawn, taken over and continued, of the generation's fragments
         self.indices: list[int] = []  # of its fragments
         self.tokens = 0  # that this run drew
@@ -103,6 +104,7 @@ class Drawing(AbstractContextManager["Drawing"]):
         drawn. `settings`: as its manifest will have them; `version`: of its problems.
         """
         generation, sampling = self.generation, self.partition.sampling
+        self._closing = closing_of(settings)
         seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
         asked = {RESPONSES: None if sampling.until is not None else len(self.problems) * sampling.num_samples}
         if again:
@@ -164,7 +166,16 @@ class Drawing(AbstractContextManager["Drawing"]):
             return None
         longer = self.partition.sampling.max_length > self.source.max_length
         positions = self.sampler.info.max_positions if longer else None
-        return parts_of(self.source, piece.chunk.keys, self.partition.sampling.max_length, positions)
+        cut = self._cut if self._is_closed_otherwise and not self._ids_are_of_text else None
+        return parts_of(self.source, piece.chunk.keys, self.partition.sampling.max_length, positions, cut)
+
+    def _cut(self, row: Mapping[str, Any]) -> int | None:
+        return cut_of(row, self._plan, self._tokenizer.vocabulary)
+
+    @cached_property
+    def _is_closed_otherwise(self) -> bool:
+        """Whether the source's thinking was closed at another budget, or by other tags, than it is now."""
+        return self.source is not None and self.source.closing != self._closing
 
     def _take(self, piece: Piece, parts: Parts | None, there: set[int]) -> None:
         """Write what has ended, unless it is there."""
@@ -177,7 +188,7 @@ class Drawing(AbstractContextManager["Drawing"]):
         too_long = [count > most for count in table["num_tokens"].to_pylist()]
         if self._ids_are_of_text:
             elsewhere |= {key for key, long in zip(keys_of(table), too_long, strict=True) if long}
-        elif any(too_long) or self._are_looked_at_otherwise:
+        elif any(too_long) or self._are_looked_at_otherwise or self._is_closed_otherwise:
             table = rewritten(self._tokenizer, self._plan, table, most)
         table = table.filter(pa.array([key not in elsewhere for key in keys_of(table)], pa.bool_()))
         if table.num_rows:
@@ -232,15 +243,15 @@ class Drawing(AbstractContextManager["Drawing"]):
         )
 
     def _draw(self, missing: Sequence[Chunk]) -> None:
+        if not missing:
+            return
+        partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
+        sampler = self.sampler  # loaded before the clock starts
         progress = Progress("sampling", sum(len(chunk.keys) for chunk in missing), self.log)
-        if missing:
-            partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
-            drawing = sample_chunks(
-                self.sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens
-            )
-            for chunk, table in drawing:
-                self.generation.write_fragment(chunk.index, [table])
-                progress.add(table.num_rows)
+        drawing = sample_chunks(sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens)
+        for chunk, table in drawing:
+            self.generation.write_fragment(chunk.index, [table])
+            progress.add(table.num_rows)
         self.tokens += progress.tokens
         self.seconds += progress.seconds
 
