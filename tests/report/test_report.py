@@ -28,6 +28,8 @@ from tests.report.making import FIRST, SECOND, WRONG
 def report(made_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("out") / "report"
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("ONOFF_CONFIG", "ONOFF_STORE"):
+            patch.delenv(name, raising=False)
         patch.chdir(made_study)
         assert main(["report", "--partitions", f"{FIRST},{SECOND}", "--output", str(output)]) == 0
     return output
