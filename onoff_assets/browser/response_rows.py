@@ -28,10 +28,10 @@ NUMBERS = ("mean_entropy", "maximum_entropy", "mean_log_prob")
 CONFIDENCE = ("mean_confidence", "lowest_window_confidence")  # where `confidence` was made
 
 COLUMNS = (
-    Column("of_dataset", "data set", "choice", "the data set", width=9),
-    Column("of_model", "model", "choice", "the model", width=10),
     Column("problem_id", "problem", "text", "sorted as the data set has them", width=10, in_given_order=True),
     Column("sample_index", "sample", "number", "which of the problem's responses", width=4.5),
+    Column("of_dataset", "data set", "choice", "the data set", width=9),
+    Column("of_model", "model", "choice", "the model", width=10),
     Column("status", "status", "choice", "what the reward rests on", width=7.5),
     Column("reward", "reward", "number", "1 is right, 0 is wrong", width=4.5),
     Column("extracted_answer", "answer", "text", "as it was extracted", width=7),
