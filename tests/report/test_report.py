@@ -267,9 +267,11 @@ def test_one_response_is_one_file(made_study: Path, tmp_path: Path, monkeypatch:
 
 def test_a_second_report_replaces_the_first(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made_study)
-    output = tmp_path / "report"
+    output, store = tmp_path / "report", made_study / "store"
+    before = sorted((path, path.stat().st_mtime_ns) for path in store.rglob("*"))
     assert main(["report", "--output", str(output)]) == 0
     assert main(["report", "--partitions", FIRST, "--output", str(output)]) == 0
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in store.rglob("*"))  # it reads and writes nothing
     assert len(list((output / "responses").iterdir())) == 2
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "thesis.tex").write_text("mine")
