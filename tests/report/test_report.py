@@ -254,6 +254,19 @@ def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
         assert (stored, tail / 10_000) == (5, round(distribution.tail_mass, 4))
 
 
+def test_thinking_and_forced_tokens_are_told_apart_as_in_the_browser(made_study: Path) -> None:
+    from onoff_assets.browser.reading import Reader
+    from onoff_assets.report.response_page import response_page, tokens_of
+
+    reader = Reader(open_study(made_study).store)
+    responses = reader.responses(("sums", "first"))
+    tokens = tokens_of(reader, responses, responses.problem_ids[0], 0)
+    thinking = replace(tokens, sample=replace(tokens.sample, answer_start=4, forced_positions=(2, 3)))
+    plain, told = (json.loads(Page(response_page(one)).data["response"])["content"] for one in (tokens, thinking))
+    assert (told["answer"], told["forced"]) == (4, [2, 3])
+    assert (plain["answer"], plain["forced"]) == (None, [])
+
+
 def test_one_response_is_one_file(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made_study)
     problem = open_study().problems("sums")["problem_id"][0].as_py()
