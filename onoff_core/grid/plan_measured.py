@@ -5,9 +5,10 @@ Read once for a plan; from several stores at once, where a probe has a throw-awa
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from onoff_core.store import Generation, Store
@@ -55,6 +56,14 @@ class Measured:
     costs: CostsProvenance
     num_responses: int | None  # that it was made of, or that it holds; None: what it was made of is not there any more
     is_probe: bool
+    generation: Generation
+
+    @cached_property
+    def num_tokens(self) -> int:
+        """Of all its rows."""
+        if self.generation.asset != "samples":
+            return self.costs.num_rows  # a row a token, of those assets that are asked
+        return sum(pc.sum(table["num_tokens"]).as_py() or 0 for table in self.generation.tables(["num_tokens"]))
 
 
 class Measurements:
@@ -69,7 +78,14 @@ class Measurements:
     def _of(self, asset: str) -> tuple[Measured, ...]:
         """Of the current generations of an asset, those that were made here and not imported."""
         return tuple(
-            Measured(made.partition[0], made.partition[1], costs, _num_responses(store, made), is_probe=number > 0)
+            Measured(
+                made.partition[0],
+                made.partition[1],
+                costs,
+                _num_responses(store, made),
+                is_probe=number > 0,
+                generation=made,
+            )
             for number, store in enumerate(self._stores)
             for made in _current(store, asset)
             if (costs := CostsProvenance.of(made.manifest())) is not None

@@ -119,6 +119,13 @@ def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> 
     tab.locator("#table", has_text="-2.2000").wait_for()
 
 
+def test_walking_goes_on_in_the_order_of_the_table(tab: Any, server: str) -> None:
+    go(tab, server, "responses", dataset="d", model="m", sort="-tokens", status="correct")
+    tab.get_by_text("p3", exact=True).first.click()
+    tab.locator("#tokens .t").first.wait_for()
+    tab.get_by_text(re.compile("of 7 that match, 16 in all, by tokens, largest first")).wait_for()
+
+
 def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: str) -> None:
     go(tab, server, "response", **P0, token=1)
     wait_for_bars(tab, 1)

@@ -305,7 +305,7 @@ def test_exports_and_branches_are_those_of_a_fresh_run(project: Project, tmp_pat
     project.made("samples")
     project.set(num_samples=5, problems=5, max_length=12, **settings)
     fresh = Store(str(project.folder / "fresh"))
-    found = []
+    found: list[tuple[Any, ...]] = []
     for store in (project.store, fresh):
         for asset in ("samples", "rewards", "statistics", "token_distributions"):
             project.made(asset, store)
@@ -323,3 +323,32 @@ def test_exports_and_branches_are_those_of_a_fresh_run(project: Project, tmp_pat
     assert len(project.store.require("samples", KEY).manifest().fragments) > 2
     assert [len(one["samples"]) for one in found[0][0]] == [5] * 5
     assert found[0] == found[1]
+
+
+def test_a_real_decoder_goes_on_from_the_last_token(
+    make_torch_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onoff_core.backends.huggingface.engine import HuggingfaceModel
+
+    asked: list[tuple[int, bool]] = []
+    sample = HuggingfaceModel.sample
+
+    def counted(model: Any, requests: Sequence[Any], *rest: Any) -> Any:
+        asked.extend((one.begun, one.resumed) for one in requests)
+        return sample(model, requests, *rest)
+
+    monkeypatch.setattr(HuggingfaceModel, "sample", counted)
+    for max_length, num_samples in ((6, 2), (15, 3)):
+        folder = make_torch_project(sampling={"max_length": max_length, "num_samples": num_samples, "seed": 7})
+        study = load_study()
+        partition, store = study.partition("|".join(KEY)), Store(study.store_path)
+        asked.clear()
+        made = materialize.materialize_samples(partition, store)
+    drawn, taken, continued = counts(made)
+    assert (drawn, len(asked)) == (4, 4 + (continued or 0))
+    assert asked.count((6, True)) == continued == 8 - (taken or 0)
+    ours = rows(made)
+    fresh = rows(materialize.materialize_samples(partition, Store(str(folder / "fresh"))))
+    assert ours.drop_columns("token_logprobs").equals(fresh.drop_columns("token_logprobs"))
+    for mine, theirs in zip(ours["token_logprobs"].to_pylist(), fresh["token_logprobs"].to_pylist(), strict=True):
+        assert mine == pytest.approx(theirs, abs=1e-4)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import platform
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -101,7 +102,13 @@ def test_the_methods_name_every_setting_and_version(report: Path, made_study: Pa
     ):  # fmt: skip
         assert word in text, word
     assert "methods.tex" in (report / "index.html").read_text()
-    assert str(made_study) not in "".join(page.read_text() for page in pages(report))  # no path of this machine
+    told = json.loads((report / "settings.json").read_text())[FIRST]
+    assert told["samples"]["settings"]["sampling"]["top_p"] == 0.95
+    assert told["rewards"]["inputs"]["samples"] == told["samples"]["fingerprint"]
+    assert told["rewards"]["versions"]["math-verify"] == run["math-verify"]
+    everything = "".join(path.read_text() for path in report.rglob("*") if path.is_file())
+    assert str(made_study) not in everything  # no path of this machine, nor its name
+    assert platform.node() not in everything.split()
 
 
 def test_calibration_is_what_the_store_has_of_confidence(report: Path, made_study: Path) -> None:

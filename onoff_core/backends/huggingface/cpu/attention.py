@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import AttentionInterface, PreTrainedModel
 
 from onoff_core.backends.huggingface.cpu import kernels
-from onoff_core.backends.huggingface.cpu.slots import SlotLayer, Step
+from onoff_core.backends.huggingface.cpu.slots import SlotLayer, Step, for_kernels
 
 ATTENTION_NAME = "onoff_slots"
 _UNLIMITED = 2**62  # more tokens than any sequence has
@@ -57,16 +57,17 @@ def slot_attention(
     scale = scaling if scaling is not None else head_dim**-0.5
     if layer.is_compiled and softcap is None:
         return _compiled(query.float(), layer, step, scale, sliding_window).to(query.dtype), None
-    q = (query * scale).to(layer.keys.dtype).view(rows, kv_heads, heads // kv_heads, head_dim)
+    q = (query * scale).to(layer.prefix_keys.dtype).view(rows, kv_heads, heads // kv_heads, head_dim)
     scores = torch.cat([_over_prompts(q, layer, step), _over_own(q, layer, step)], -1)
     if softcap is not None:
         scores = torch.tanh(scores / softcap) * softcap
     scores += _mask(step, sliding_window, scores.dtype)
-    weights = torch.softmax(scores, -1, dtype=torch.float32).to(layer.values.dtype)
+    weights = torch.softmax(scores, -1, dtype=torch.float32).to(layer.prefix_values.dtype)
     columns = step.sharing.prompt_columns
     output = _from_prompts(weights[..., :columns], layer, step)
     for begin, end, own in step.blocks:
-        output[begin:end] += weights[begin:end, ..., columns : columns + own] @ layer.values[begin:end, :, :own]
+        values = layer.values[begin:end, :, :own].to(weights.dtype)
+        output[begin:end] += weights[begin:end, ..., columns : columns + own] @ values
     return output.reshape(rows, 1, heads, -1).to(query.dtype), None
 
 
@@ -75,8 +76,8 @@ def _compiled(query: Tensor, layer: SlotLayer, step: Step, scale: float, window:
     rows, heads = query.shape[:2]
     output = query.new_empty((rows, 1, heads, layer.values.shape[-1]))
     kept = kernels.Kept(
-        layer.keys.numpy(),
-        layer.values.numpy(),
+        for_kernels(layer.keys),
+        for_kernels(layer.values),
         step.own_index.numpy(),
         layer.prefix_keys.numpy(),
         layer.prefix_values.numpy(),
@@ -105,10 +106,11 @@ def _from_prompts(weights: Tensor, layer: SlotLayer, step: Step) -> Tensor:
 def _over_own(q: Tensor, layer: SlotLayer, step: Step) -> Tensor:
     """Scores of each row over its own tokens: (rows, kv_heads, shared, own_columns)."""
     if len(step.blocks) == 1:
-        return q @ layer.keys[: step.rows, :, : step.own_columns].transpose(-1, -2)
+        return q @ layer.keys[: step.rows, :, : step.own_columns].to(q.dtype).transpose(-1, -2)
     scores = q.new_zeros((*q.shape[:3], step.own_columns))
     for begin, end, columns in step.blocks:
-        scores[begin:end, ..., :columns] = q[begin:end] @ layer.keys[begin:end, :, :columns].transpose(-1, -2)
+        keys = layer.keys[begin:end, :, :columns].to(q.dtype)
+        scores[begin:end, ..., :columns] = q[begin:end] @ keys.transpose(-1, -2)
     return scores
 
 

@@ -1,8 +1,10 @@
 """Attention of one decode step on a CPU, compiled: each row's keys and values are read once, and nothing else is.
 
 In separate tensor operations a step's attention is a dozen passes over the scores and copies of them. Here the scores
-of one row and one head stay in the processor's cache from the first product to the last. Everything is float32, as
-the model is; sums are taken in the order that suits the processor, so results equal PyTorch's up to rounding.
+of one row and one head stay in the processor's cache from the first product to the last. All is computed in float32;
+sums are taken in the order that suits the processor, so results equal PyTorch's up to rounding. Rows' own keys and
+values are most of what a step reads from memory, so those of a bfloat16 model are kept as such, and made float32, which
+is exact, a few tokens at a time.
 
 The functions take NumPy arrays that share the tensors' memory. numba compiles them on first use, for some seconds, and
 keeps them on disk beside this file or in the user's cache folder. Two cores took 70 ms for what PyTorch's operations
@@ -14,7 +16,8 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import config, njit, prange, set_num_threads
+from numba import config, njit, prange, set_num_threads, types
+from numba.extending import overload
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +39,13 @@ _PER_LN2, _LN2_HIGH, _LN2_LOW = np.float32(1 / math.log(2)), np.float32(0.693359
 _C3, _C4, _C5, _C6, _C7 = (np.float32(1 / math.factorial(power)) for power in range(3, 8))
 
 
+_CHUNK = 64  # of a row's own tokens at a time, so that what is made of bfloat16 stays in the fastest cache
+
+
 class Kept(NamedTuple):
-    """What is kept of the rows. Keys and values are float32, the rest int64."""
+    """What is kept of the rows. Keys and values are float32, a row's own ones also uint16: the bits of bfloat16. The
+    rest is int64.
+    """
 
     keys: Any  # (rows or more, kv_heads, columns, head_dim), of which a row's first own_index + 1 are its own tokens
     values: Any  # (rows or more, kv_heads, columns, value_dim)
@@ -46,6 +54,29 @@ class Kept(NamedTuple):
     prefix_values: Any  # (slots, kv_heads, columns, value_dim)
     slot: Any  # (rows,) of each row's prompt
     prompt_length: Any  # (rows,)
+
+
+def _as_float32(block: Any, bits: Any) -> Any:
+    """A block (tokens, dim) as float32: itself, or made of bfloat16 in the memory of `bits` (_CHUNK, dim) uint32."""
+    raise NotImplementedError  # compiled code has one of those below
+
+
+@overload(_as_float32)
+def _as_float32_compiled(block: Any, bits: Any) -> Any:
+    if block.dtype == types.float32:
+
+        def as_it_is(block: Any, bits: Any) -> Any:
+            return block
+
+        return as_it_is
+
+    def widened(block: Any, bits: Any) -> Any:
+        for at in range(block.shape[0]):
+            for i in range(block.shape[1]):
+                bits[at, i] = np.uint32(block[at, i]) << np.uint32(16)
+        return bits[: block.shape[0]].view(np.float32)
+
+    return widened
 
 
 @njit(nogil=True, fastmath=_ANY_ORDER)
@@ -130,6 +161,7 @@ def _attend_rows(query: Any, kept: Kept, scale: Any, window: int, output: Any, b
     scores, exponent = np.empty((shared, columns), np.float32), np.empty(columns, np.int32)
     power = exponent.view(np.float32)
     scaled = np.empty((shared, head_dim), np.float32)
+    key_bits, value_bits = np.empty((_CHUNK, head_dim), np.uint32), np.empty((_CHUNK, values.shape[3]), np.uint32)
     for row in range(begin, end):
         length, own_end, prompt = prompt_length[row], own_index[row] + 1, slot[row]
         first = max(0, length + own_end - window)  # of the tokens this one may see
@@ -141,13 +173,17 @@ def _attend_rows(query: Any, kept: Kept, scale: Any, window: int, output: Any, b
                 for i in range(head_dim):
                     scaled[j, i] = query[row, head * shared + j, i] * scale
             _scores(scaled, prefix_keys[prompt, head, prompt_begin:length], scores)
-            _scores(scaled, keys[row, head, own_begin:own_end], over_own)
+            for at in range(own_begin, own_end, _CHUNK):
+                chunk = keys[row, head, at : min(at + _CHUNK, own_end)]
+                _scores(scaled, _as_float32(chunk, key_bits), over_own[:, at - own_begin :])
             for j in range(shared):
                 _softmax(scores[j, : seen + own_end - own_begin], exponent, power)
             result = output[row, head * shared : (head + 1) * shared]
             result[:] = _zero
             _take(scores, prefix_values[prompt, head, prompt_begin:length], result)
-            _take(over_own, values[row, head, own_begin:own_end], result)
+            for at in range(own_begin, own_end, _CHUNK):
+                chunk = values[row, head, at : min(at + _CHUNK, own_end)]
+                _take(over_own[:, at - own_begin :], _as_float32(chunk, value_bits), result)
 
 
 @njit(nogil=True)
@@ -180,7 +216,7 @@ def attend(query: Any, kept: Kept, scale: Any, window: int, output: Any, parts: 
 
 @njit(nogil=True)
 def put(into: Any, columns: Any, tokens: Any) -> None:
-    """into[row, :, columns[row]] = tokens[row]; tokens (rows, kv_heads, dim)"""
+    """into[row, :, columns[row]] = tokens[row]; tokens (rows, kv_heads, dim), of the same type"""
     for row in range(columns.shape[0]):
         for head in range(tokens.shape[1]):
             for i in range(tokens.shape[2]):

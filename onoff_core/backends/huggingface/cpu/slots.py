@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import Cache, CacheLayerMixin
@@ -67,11 +68,11 @@ class SlotLayer(CacheLayerMixin):
         super().__init__()
         self.cache = cache
         self.is_compiled = _can_be_compiled(keys) and _can_be_compiled(values)
-        if self.is_compiled:  # bfloat16 as well is kept in float32, which the kernels know
-            keys, values = keys.float(), values.float()
         self.keys = keys.new_zeros((cache.rows, keys.shape[0], 0, keys.shape[2]))
         self.values = values.new_zeros((cache.rows, values.shape[0], 0, values.shape[2]))
         self.prefix_keys, self.prefix_values = self.keys[:0], self.values[:0]
+        if self.is_compiled:  # a prompt is read by all its rows, and so is float32, as the kernels compute
+            self.prefix_keys, self.prefix_values = self.prefix_keys.float(), self.prefix_values.float()
         self.is_initialized = True
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -82,7 +83,8 @@ class SlotLayer(CacheLayerMixin):
         step = self.cache.current_step
         for kept, states in ((self.keys, key_states), (self.values, value_states)):
             if self.is_compiled:
-                kernels.put(kept.numpy(), step.own_index.numpy(), states[:, :, 0].float().contiguous().numpy())
+                token = states[:, :, 0].to(kept.dtype).contiguous()
+                kernels.put(for_kernels(kept), step.own_index.numpy(), for_kernels(token))
             else:
                 kept[self.cache.row_range[: step.rows], :, step.own_index] = states[:, :, 0]
         return self, self
@@ -116,6 +118,12 @@ class SlotLayer(CacheLayerMixin):
 
 def _can_be_compiled(tensor: Tensor) -> bool:
     return tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.bfloat16)
+
+
+def for_kernels(tensor: Tensor) -> NDArray[Any]:
+    """The tensor's memory as the kernels know it: bfloat16 by its bits."""
+    array: NDArray[Any] = (tensor.view(torch.uint16) if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    return array
 
 
 def _grown(tensor: Tensor, dim: int, size: int) -> Tensor:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from onoff_core.backends.huggingface.cpu import kernels
 
@@ -13,13 +14,15 @@ UNLIMITED = 2**62
 class Step:
     """Rows of uneven length over prompts of uneven length; columns that hold nothing are NaN."""
 
-    def __init__(self, shared: int = 3, head_dim: int = 64, value_dim: int = 64, rows: int = 7) -> None:
+    def __init__(
+        self, shared: int = 3, head_dim: int = 64, value_dim: int = 64, rows: int = 7, columns: int = 40
+    ) -> None:
         draw = np.random.default_rng(0)
         self.prompt_length = np.array([1, 9, 4, 13, 9, 1, 6][:rows])
         self.slot = np.array([0, 2, 1, 3, 2, 0, 4][:rows])
-        self.own_index = np.array([0, 3, 17, 4, 8, 30, 1][:rows])
+        self.own_index = np.array([0, 3, 17, 4, 8, columns - 10, 1][:rows])
         self.query = draw.standard_normal((rows, 2 * shared, head_dim), dtype=np.float32)
-        self.keys, self.values = self._kept(draw, rows + 2, 40, head_dim), self._kept(draw, rows + 2, 40, value_dim)
+        self.keys, self.values = (self._kept(draw, rows + 2, columns, dim) for dim in (head_dim, value_dim))
         self.prefix_keys, self.prefix_values = self._kept(draw, 5, 16, head_dim), self._kept(draw, 5, 16, value_dim)
         for row in range(rows):
             for own in (self.keys, self.values):
@@ -68,6 +71,23 @@ class Step:
 def test_attention_is_the_formula(shared: int, head_dim: int, value_dim: int, window: int) -> None:
     step = Step(shared, head_dim, value_dim)
     assert np.abs(step.attend(window=window) - step.formula(window=window)).max() < 2e-6
+
+
+@pytest.mark.parametrize("window", [UNLIMITED, 3])
+@pytest.mark.parametrize("columns", [40, 200])
+def test_bits_of_bfloat16_are_the_numbers_that_they_stand_for(columns: int, window: int) -> None:
+    """Equal to the last bit, over rows longer than a chunk too."""
+    step = Step(columns=columns)
+    halves = [torch.from_numpy(own).bfloat16() for own in (step.keys, step.values)]
+    step.keys, step.values = (half.float().numpy() for half in halves)
+    wanted = step.attend(window=window)
+    step.keys, step.values = (half.view(torch.uint16).numpy() for half in halves)
+    assert np.array_equal(step.attend(window=window), wanted)
+
+
+def test_rows_longer_than_a_chunk_are_the_formula() -> None:
+    step = Step(columns=200)
+    assert np.abs(step.attend() - step.formula()).max() < 2e-6
 
 
 @pytest.mark.parametrize("parts", [1, 2, 3, 50])
