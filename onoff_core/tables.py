@@ -201,6 +201,12 @@ _STATISTICS = pa.schema(
         _column("cut_share", pa.float64(), "responses that sampling.thinking_budget cut", nullable=True),
     ]
 )
+# Columns of `statistics` that tell of what settings ask for; elsewhere they are null, and no exported file has them.
+STATISTICS_IF_ASKED = (
+    *("until_stopped", "until_num_samples", "until_low", "until_high"),
+    *("thinking_share", "mean_thinking_tokens", "median_thinking_tokens", "mean_answer_tokens", "median_answer_tokens"),
+    *("truncated_in_thinking_share", "cut_share"),
+)
 _PROBLEM_STATISTICS = pa.schema(
     [
         _PROBLEM,

@@ -117,6 +117,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the caller's study or store."""
+    _forget_the_callers_study(monkeypatch)
+
+
+def _forget_the_callers_study(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ONOFF_CONFIG", "ONOFF_STORE", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
 
@@ -164,7 +168,9 @@ def made_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.report.making import make_study
 
     folder = tmp_path_factory.mktemp("made-study")
-    make_study(folder)
+    with pytest.MonkeyPatch.context() as patch:  # before any test's own environment
+        _forget_the_callers_study(patch)
+        make_study(folder)
     return folder
 
 
