@@ -333,11 +333,11 @@ def confidence_windows(manifest: Manifest) -> dict[str, int]:
     return {name: int(_needed(manifest, manifest.facts, name)) for name in ("window", "tail", "top_k")}
 
 
-def compared_statistics(manifest: Manifest) -> Mapping[str, str]:
+def compared_statistics(manifest: Manifest) -> dict[str, str]:
     """Of a generation of comparisons: of each model, the fingerprint of the `problem_statistics` that were compared;
     empty: it does not say.
     """
-    found: Mapping[str, str] = manifest.facts.get("problem_statistics", {})
+    found: dict[str, str] = manifest.facts.get("problem_statistics", {})
     return found
 
 
