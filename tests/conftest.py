@@ -66,6 +66,8 @@ LONG_MODULES = {
     "tests.grid.test_materialize",
     "tests.grid.test_run_record",
     "tests.grid.test_second_opinions",
+    "tests.grid.test_taking_over",
+    "tests.grid.test_until",
     "tests.platform.test_checks",
     "tests.platform.test_confidence",
     "tests.platform.test_faults",

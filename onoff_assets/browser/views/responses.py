@@ -25,6 +25,7 @@ from onoff_assets.browser.response_rows import (
 )
 from onoff_assets.browser.searching import Search, excerpt
 from onoff_assets.browser.views import common, listing, strip
+from onoff_core.tables import LENGTH, LENGTH_IN_THINKING
 
 OVER = {
     "": "this partition",
@@ -141,7 +142,7 @@ def views(names: Sequence[str]) -> list[View]:
         View("all", "every response, as the data set has them", Query()),
         *sure,
         View("longest", "the most tokens first", Query("num_tokens", True)),
-        View("truncated", "cut off at max_length", Query(choices=(("finish_reason", ("length",)),))),
+        View("truncated", "cut off at max_length", Query(choices=(("finish_reason", (LENGTH, LENGTH_IN_THINKING)),))),
     ]
 
 
