@@ -38,6 +38,7 @@ def asset_metadata(
         "dagster/row_count": made.manifest.num_rows,
         "look at it": look_at_it(study, partition),
         "settings": dg.MetadataValue.json(settings_of(study, made)),
+        **_taken_over(made.manifest),
         **run_metadata(made.manifest),
         "computed now": made.computed,
         "input versions": dg.MetadataValue.json(input_versions(context, made)),
@@ -82,6 +83,16 @@ def column_schema(asset: str) -> dg.TableSchema:
             for field in SCHEMAS[asset]
         ]
     )
+
+
+def _taken_over(manifest: "Manifest") -> dict[str, Any]:
+    """What of it comes from a former generation."""
+    from onoff_core.store.provenance import TakenOver
+
+    taken = TakenOver.of(manifest)
+    if taken is None:
+        return {}
+    return {"responses taken over": taken.rows, "taken over from": f"{taken.generation}: {taken.why}"}
 
 
 def run_metadata(manifest: "Manifest") -> dict[str, Any]:

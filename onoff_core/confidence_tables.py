@@ -65,8 +65,10 @@ CONFIDENCE_STATISTICS = pa.schema(
         _number("intercept", "of the logistic calibration on all responses: logit p = intercept + slope * measure"),
         _number("slope", "of the logistic calibration on all responses"),
         _number("calibration_error", "expected calibration error of the probabilities from other problems, 10 bins"),
-        _number("calibration_error_low", f"95 % interval of it, {_OTHER_PROBLEMS}; corrected for its upward bias"),
-        _number("calibration_error_high", f"95 % interval of it, {_OTHER_PROBLEMS}; corrected for its upward bias"),
+        _number("calibration_error_low", f"95 % interval of it, {_OTHER_PROBLEMS}; the calibration is not fitted anew"),
+        _number(
+            "calibration_error_high", f"95 % interval of it, {_OTHER_PROBLEMS}; the calibration is not fitted anew"
+        ),
         _number("calibration_error_by_chance", "what perfectly calibrated probabilities would show on average"),
         _number("brier_score", "mean squared difference of these probabilities and the reward"),
         column("window", pa.int32(), "tokens of a window"),
@@ -78,7 +80,7 @@ CONFIDENCE_STATISTICS = pa.schema(
 CONFIDENCE_BINS = pa.schema(
     [
         _MEASURE,
-        column("bin", pa.int32(), "0 has the lowest probabilities; bins of equally many responses, ties together"),
+        column("bin", pa.int32(), "0 has the least sure responses; equally many in each, ties together"),
         column("num_responses", pa.int32(), "responses in it"),
         column("num_problems", pa.int32(), "problems that these are of"),
         column("mean_measure", pa.float64(), "of these responses"),

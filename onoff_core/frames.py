@@ -153,9 +153,10 @@ class OpenStudy:
         """The tokens of one response in order: position, token_id, `token` (its text; bytes that are no text are
         U+FFFD), is_special, and entropy (nats), logprob (nats), rank and the other numbers of its distribution.
         """
-        rows = self.distributions(partition, problem_id, sample_index)
+        plain = [name for name in SCHEMAS["token_distributions"].names if name not in LISTS]
+        rows = self.distributions(partition, problem_id, sample_index, plain)
         model = split_partition_key(partition).model
-        columns = {name: rows[name] for name in rows.column_names if name not in (*_RESPONSE, *LISTS)}
+        columns = {name: rows[name] for name in rows.column_names if name not in _RESPONSE}
         position, token_id = columns.pop("position"), columns.pop("token_id")
         named = {"position": position, "token_id": token_id, **self._named(model, token_id)}
         return pa.table({**named, **columns}, metadata=rows.schema.metadata)
@@ -166,12 +167,15 @@ class OpenStudy:
         A row each: rank, token_id, token, is_special, logprob (nats), probability, and is_sampled. Nothing is
         renormalised. A token that was sampled from outside the stored ones has the last row, at its own rank.
         """
-        rows = self.distributions(partition, problem_id, sample_index)
-        row = rows.filter(pc.equal(rows["position"], position)).to_pylist()
+        generation = self._current("token_distributions", split_partition_key(partition))
+        where = {"problem_id": problem_id, "sample_index": sample_index, "position": position}
+        rows = self._marked(generation, _read(generation, SCHEMAS["token_distributions"].names, where))
+        row = rows.to_pylist()
         if not row:
+            number = self.distributions(partition, problem_id, sample_index, ["position"]).num_rows
             raise StoreError(
-                f"sample {sample_index} of problem {problem_id!r} of {partition} has {rows.num_rows} tokens: positions "
-                f"0 to {rows.num_rows - 1}, so there is no {position}"
+                f"sample {sample_index} of problem {problem_id!r} of {partition} has {number} tokens: positions 0 to "
+                f"{number - 1}, so there is no {position}"
             )
         found = row[0]
         logprobs = np.array(found["topk_logprobs"], dtype=np.float64)
@@ -207,13 +211,13 @@ class OpenStudy:
 
         None where they would not, where the table is not there, or where there is no study to ask.
         """
-        said = self.judgement(table, partition)
+        said = self.judgements(partition).get(table)
         return None if said is None else said.reason
 
-    def judgement(self, table: str, partition: str) -> Judgement | None:
-        """The study's word on a partition's current table where it is not that it is as it should be; else None."""
-        said = self._judgements(split_partition_key(partition)).get(table)
-        return None if said is None or said.is_stale is False else said
+    def judgements(self, partition: str) -> dict[str, Judgement]:
+        """The study's word on each current table of a partition that is not as it should be, or not known to be."""
+        found = self._judgements(split_partition_key(partition))
+        return {name: said for name, said in found.items() if said.is_stale is not False}
 
     def view(self, partition: str, problem_id: str, sample_index: int, **options: Any) -> Any:
         """One response as the browser shows it, token by token, for a notebook: Jupyter and marimo show what this
@@ -296,12 +300,10 @@ class OpenStudy:
         if self.study is None:
             return {}
         own = [table.name for table in TABLES.values() if table.partitioned_by == _GRID]
-        found = {name: self.store.current(name, names) for name in own}
-        judged: dict[tuple[str, tuple[str, ...]], Judged] = {
-            (name, names): _judged(generation.manifest())
-            for name, generation in found.items()
-            if generation is not None
-        }
+        found = {name: made for name in own if (made := self.store.current(name, names)) is not None}
+        judged: dict[tuple[str, tuple[str, ...]], Judged] = {}
+        for name, made in found.items():
+            judged[name, names] = _judged(made.manifest())
         said = StudyJudge(self.study, self.store).judge(judged)
         return {asset: judgement for (asset, _), judgement in said.items()}
 
@@ -310,7 +312,7 @@ class OpenStudy:
         metadata = {PARTITION: "|".join(generation.partition), FINGERPRINT: generation.fingerprint}
         key = "|".join(generation.partition)
         of_grid = TABLES[generation.asset].partitioned_by == _GRID
-        said = self.judgement(generation.asset, key) if of_grid else None
+        said = self.judgements(key).get(generation.asset) if of_grid else None
         if said is not None and said.reason is not None:
             metadata[STALE_BECAUSE] = said.reason
             self._say(f"{generation.asset} of {key}{' is stale' if said.is_stale else ''}: {said.reason}")

@@ -25,6 +25,10 @@ class Progress:
         self.done, self.tokens = 0, 0
         self.began = self.shown = time.monotonic()
 
+    def begin_now(self) -> None:
+        """Count seconds from now on: what was before, such as loading a model, is no part of a rate."""
+        self.began = self.shown = time.monotonic()
+
     def add_tokens(self, count: int) -> None:
         self.tokens += count
         self._show()

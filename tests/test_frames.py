@@ -13,6 +13,7 @@ from onoff_core.errors import MissingInputError, PartitionError, SettingsError, 
 from onoff_core.frames import LISTS, STALE_BECAUSE, OpenStudy, StaleResultsWarning
 from onoff_core.store import Store
 from onoff_core.study import load_study
+from tests.conftest import ROOT
 from tests.report.making import FIRST, GOLD, RIGHT
 
 
@@ -160,6 +161,16 @@ def test_a_column_that_an_older_store_lacks_is_null(study: OpenStudy, monkeypatc
     later = schema.append(pa.field("later", pa.float32()))
     monkeypatch.setitem(frames.SCHEMAS, "rewards", later)
     assert study.rewards(FIRST, ["later"])["later"].null_count == 12
+
+
+def test_the_documents_lines_run(folder: Path, study: OpenStudy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of docs/report.md, with this study's names."""
+    page = (ROOT / "docs" / "report.md").read_text("utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    monkeypatch.chdir(folder)
+    names: dict[str, object] = {}
+    exec(lines.replace("gsm8k|qwen3-8b", FIRST).replace("test-3", problem(study)), names)
+    assert isinstance(names["frame"], pd.DataFrame)
 
 
 def test_the_gold_answer_is_among_the_problems(study: OpenStudy) -> None:

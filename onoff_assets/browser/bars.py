@@ -23,6 +23,9 @@ class Distribution:
     topk_logprobs: Sequence[float]
 
 
+_WITHOUT_LENS = 5  # the first fields of a bar
+
+
 @dataclass(frozen=True)
 class Bar:
     """A bar; `token_id` None: the mass of many tokens. `drawn` is the probability under the lens, None without one."""
@@ -92,6 +95,9 @@ def _rest_bar(rest: float, distribution: Distribution, stored: int, shown: int, 
 
 
 def as_payload(bars: Sequence[Bar], title: str, note: str, lens_label: str | None) -> dict[str, Any]:
-    """What the component draws: a bar's fields in their order, with six digits, since every click sends them."""
-    rows = [[round(value, 6) if isinstance(value, float) else value for value in astuple(bar)] for bar in bars]
+    """What the component draws: a bar's fields in their order, with six digits, since every click sends them; without a
+    lens, those that it has nothing to do with.
+    """
+    shown = None if lens_label is not None else _WITHOUT_LENS
+    rows = [[round(value, 6) if isinstance(value, float) else value for value in astuple(bar)[:shown]] for bar in bars]
     return {"title": title, "note": note, "lens": lens_label, "rows": rows}

@@ -1,66 +1,61 @@
-"""Choose the responses to walk through: by status, ending, length, entropy, text; or a random wrong one."""
+"""The responses to walk through, in the order and with the filters that the table of responses has in the address."""
 
 import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numpy.typing import NDArray
+
+from onoff_assets.browser.queries import Query, rows_of
+from onoff_assets.browser.reading import Reader, Responses
+from onoff_assets.browser.response_rows import COLUMNS, CONFIDENCE, NUMBERS, numbers_job, response_rows, search_job
+from onoff_assets.browser.searching import Search
+
+_LONGEST_WAIT = 30.0  # seconds, for numbers over all tokens, or a search
 
 
-@dataclass(frozen=True)
-class Filter:
-    """What a response has to match; a field that is empty or None matches all."""
+def matching(reader: Reader, responses: Responses, query: Query) -> list[int]:
+    """Row numbers of the responses that the query lets through, in its order.
 
-    statuses: tuple[str, ...] = ()
-    finish_reasons: tuple[str, ...] = ()
-    min_tokens: int | None = None
-    max_tokens: int | None = None
-    min_entropy: float | None = None  # nats, the response's mean
-    max_entropy: float | None = None
-    text: str = ""
-
-    @property
-    def is_empty(self) -> bool:
-        return self == Filter()
-
-
-def matching(
-    table: pa.Table,
-    wanted: Filter,
-    mean_entropy: Callable[[], NDArray[np.float64]],
-    holds_text: Callable[[str], NDArray[np.bool_]],
-) -> list[int]:
-    """Row numbers of the matching responses, in order. The two functions read files: they are called only if needed."""
-    keep = np.ones(table.num_rows, dtype=bool)
-    for name, values in (("status", wanted.statuses), ("finish_reason", wanted.finish_reasons)):
-        if values:
-            keep &= _true(pc.is_in(table[name], pa.array(values, pa.string())))
-    lengths = table["num_tokens"].to_numpy()
-    if wanted.min_tokens is not None:
-        keep &= lengths >= wanted.min_tokens
-    if wanted.max_tokens is not None:
-        keep &= lengths <= wanted.max_tokens
-    if wanted.min_entropy is not None:
-        keep &= mean_entropy() >= wanted.min_entropy
-    if wanted.max_entropy is not None:
-        keep &= mean_entropy() <= wanted.max_entropy
-    if wanted.text:
-        keep &= holds_text(wanted.text)
-    return [int(row) for row in np.flatnonzero(keep)]
+    Numbers over tokens and texts are read only if the query needs them. What the query asks of a column that is not
+    there, or not known in time, counts as not asked.
+    """
+    key = responses.samples.partition
+    rows = response_rows(reader, [(key[0], key[1])])
+    table = rows.table
+    if query.columns & {*NUMBERS, *CONFIDENCE}:
+        known = numbers_job(reader, rows).result(_LONGEST_WAIT)
+        if known is not None:
+            for name in known.column_names:
+                table = table.append_column(name, known[name])
+    mask = None
+    search = Search(query.text, query.is_regex)
+    if query.text and search.fault() is None:
+        found = search_job(reader, rows, search).result(_LONGEST_WAIT)
+        mask = None if found is None else found.mask
+    return [int(row) for row in rows_of(table, answerable(query, table), COLUMNS, mask)]
 
 
-def _true(mask: pa.ChunkedArray) -> NDArray[np.bool_]:
-    return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
+def answerable(query: Query, table: pa.Table) -> Query:
+    """The query without what it asks of columns that the table has not."""
+    there = set(table.column_names)
+    return replace(
+        query,
+        sort=query.sort if query.sort in there else None,
+        ranges=tuple(one for one in query.ranges if one[0] in there),
+        choices=tuple(one for one in query.choices if one[0] in there),
+        holds=tuple(one for one in query.holds if one[0] in there),
+    )
 
 
 def neighbours(rows: Sequence[int], row: int) -> tuple[int | None, int | None]:
-    """The matching rows before and after this one, which need not match itself."""
+    """The rows before and after this one in their order. Of one that is not among them: those around its number."""
+    if row in rows:
+        at = rows.index(row)
+        return (rows[at - 1] if at else None), (rows[at + 1] if at + 1 < len(rows) else None)
     before = [other for other in rows if other < row]
     after = [other for other in rows if other > row]
-    return (before[-1] if before else None), (after[0] if after else None)
+    return max(before, default=None), min(after, default=None)
 
 
 def random_wrong(table: pa.Table, rows: Sequence[int], row: int, chance: random.Random) -> int | None:

@@ -72,27 +72,6 @@ def side_by_side(
     return Link(*key, other=other, problem=problem, sample=sample, other_sample=other_sample).query()
 
 
-def parse_range(text: str) -> tuple[float | None, float | None]:
-    """The ends of `10..200`, `10..` or `..200`; an end that is missing or no number is None."""
-    low, dots, high = text.partition("..")
-    return _number(low), _number(high if dots else low)
-
-
-def as_range(low: float | None, high: float | None) -> str | None:
-    """The text that `parse_range` reads; None where both ends are open."""
-    if low is None and high is None:
-        return None
-    return f"{'' if low is None else format(low, '.10g')}..{'' if high is None else format(high, '.10g')}"
-
-
-def _number(text: str) -> float | None:
-    try:
-        found = float(text)
-    except ValueError:
-        return None
-    return found if 0 <= found < 1e9 else None
-
-
 def read_link(query: Mapping[str, str]) -> tuple[Link, list[str]]:
     """The link, and a message for each value that cannot be read."""
     values: dict[str, str | int] = {}

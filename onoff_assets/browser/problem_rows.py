@@ -17,8 +17,6 @@ COLUMNS = (
     Column("problem_id", "problem", "text", "sorted as the data set has them", width=9, in_given_order=True),
     Column("pass_rate", "pass rate", "number", "mean reward; the line below it is its 95 % interval, were this problem "
            "drawn again", digits=2, width=7),
-    Column("same_problems_low", "from", "number", "lower end of the pass rate's 95 % interval", digits=2, width=4.5),
-    Column("same_problems_high", "to", "number", "upper end of the pass rate's 95 % interval", digits=2, width=4.5),
     Column("num_correct", "right", "number", "responses with reward 1", width=4.5),
     Column("num_graded", "graded", "number", "responses with a reward", width=5),
     Column("num_no_answer", "no answer", "number", "responses without an answer", width=6),
@@ -27,6 +25,8 @@ COLUMNS = (
     Column("mean_entropy", "mean entropy", "number", "nats, mean over the tokens of its responses", digits=3, width=7),
     Column("answer_entropy", "answer entropy", "number", "nats, over the different answers given: 0 is always the same",
            digits=2, width=7),
+    Column("same_problems_low", "from", "number", "lower end of the pass rate's 95 % interval", digits=2, width=4.5),
+    Column("same_problems_high", "to", "number", "upper end of the pass rate's 95 % interval", digits=2, width=4.5),
     Column("majority_answer", "most given", "text", "the answer given most often", width=8),
     Column("answer", "gold", "text", "the gold answer, as the data set has it", width=8),
     Column("question", "question", "text", "as the data set has it", width=20),
@@ -70,7 +70,7 @@ def _counts(reader: Reader, responses: Responses) -> pa.Table:
 
 
 def _truncated(responses: Responses, ids: pa.Array) -> pa.Array:
-    cut = responses.table.filter(pc.equal(responses.table["finish_reason"], "length"))
+    cut = responses.table.filter(pc.starts_with(responses.table["finish_reason"], "length"))  # also in its thinking
     counted = cut.group_by("problem_id", use_threads=False).aggregate([("problem_id", "count")])
     place = pc.index_in(ids, counted["problem_id"].combine_chunks())
     return pc.fill_null(counted["problem_id_count"].take(place).combine_chunks(), 0)

@@ -113,7 +113,7 @@ def read_query(
 
 
 def _ends(value: str) -> tuple[float | None, float | None] | None:
-    """Of `10-50`, as `links.parse_range` has it, of `-3.5..-2` where a number may be negative, and of one number."""
+    """Of `10-50`, of `-3.5..-2` where a number may be negative, and of one number."""
     low, dash, high = value.partition(".." if ".." in value else "-")
     try:
         ends = tuple(float(end) if end.strip() else None for end in (low, high if dash else low))

@@ -148,7 +148,8 @@ def _notes(study: OpenStudy, key: str, manifests: dict[str, Manifest]) -> tuple[
     """What is stale, and what was not made from the samples that are current. What is stale only because something
     before it is goes without saying.
     """
-    judged = {asset: said for asset in _SAID if (said := study.judgement(asset, key)) is not None}
+    found = study.judgements(key)
+    judged = {asset: found[asset] for asset in _SAID if asset in found}
     unsure = [said.reason for said in judged.values() if not said.is_stale and said.reason is not None]
     if unsure:  # such as of a model that is no longer in the study
         return tuple(dict.fromkeys(unsure))

@@ -21,6 +21,7 @@ TEXT_FILES = (
     ("at_k.csv", "pass@k and maj@k"),
     ("methods.txt", "methods"),
     ("methods.tex", "methods, LaTeX"),
+    ("settings.json", "every setting, fingerprint and version"),
 )
 
 

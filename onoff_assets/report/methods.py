@@ -3,6 +3,7 @@
 Each clause is written for every partition; what is the same for all is said once, what differs is said of whom.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
@@ -45,6 +46,34 @@ def methods(there: Sequence[Reported]) -> list[str]:
     for clause in clauses:
         sentences += _said(there, clause)
     return [*sentences, INTERVALS]
+
+
+def settings_json(there: Sequence[Reported]) -> str:
+    """Of each partition and asset: its fingerprint, what it was made from, the settings that decided it, and the code's
+    versions. Without paths and names of machines.
+    """
+    told = {one.key: {asset: _as_told(one, asset) for asset in one.manifests} for one in there}
+    return json.dumps(told, indent=1, ensure_ascii=False) + "\n"
+
+
+def _as_told(one: Reported, asset: str) -> dict[str, Any]:
+    manifest, run = one.manifests[asset], one.run(asset)
+    versions = {} if run is None else {"onoff": run.onoff_version, "commit": run.onoff_commit, **run.packages}
+    return {
+        "fingerprint": manifest.fingerprint,
+        "inputs": manifest.inputs,
+        "settings": _without_places(manifest.settings),
+        "versions": versions,
+    }
+
+
+def _without_places(settings: Any) -> Any:
+    if not isinstance(settings, dict):
+        return settings
+    return {
+        name: _name(value) if name == "model_name" and isinstance(value, str) else _without_places(value)
+        for name, value in settings.items()
+    }
 
 
 def _said(there: Sequence[Reported], clause: Callable[[Reported], str]) -> list[str]:

@@ -66,6 +66,8 @@ function draw() {
   });
 }
 
+// Inside a notebook a token that is open at first must not move the page around the frame; its list scrolls by itself.
+if (!told.address) Element.prototype.scrollIntoView = () => {};
 if (told.theme) setTheme(told.theme);
 draw();
 if (Number.isInteger(told.opened)) pick(told.opened);

@@ -36,9 +36,19 @@ def columns_of(there: Sequence[Reported]) -> list[Column]:
         *(_at_k("pass_at_k", "pass", k) for k in ks),
         *(_at_k("maj_at_k", "maj", k) for k in ks[-1:]),
         Column("mean tokens", lambda one: (_number(one.row["mean_num_tokens"]), ""), short="tokens"),
+        *([Column("of thinking", _thinking, short="think.")] if any(map(_thinks, there)) else []),
         Column("truncated", lambda one: (percent(one.row["truncated_share"]), ""), short="trunc."),
         Column("no answer", lambda one: (percent(one.row["unanswered_share"]), "")),
     ]
+
+
+def _thinks(one: Reported) -> bool:
+    return one.row["mean_thinking_tokens"] is not None
+
+
+def _thinking(one: Reported) -> tuple[str, str]:
+    """Tokens of the thinking; none where the settings tell no thinking apart."""
+    return _number(one.row["mean_thinking_tokens"]), ""
 
 
 def _size(one: Reported) -> str:
@@ -165,7 +175,8 @@ _OF_STATISTICS = (
     "num_problems", "num_samples", "accuracy", "standard_error", "interval_low", "interval_high", "same_problems_low",
     "same_problems_high", "accuracy_lowest", "accuracy_highest", "mean_num_tokens", "median_num_tokens",
     "num_tokens_q05", "num_tokens_q25", "num_tokens_q75", "num_tokens_q95", "truncated_share", "unanswered_share",
-    "timeout_share", "num_gold_unparsed",
+    "timeout_share", "num_gold_unparsed", "thinking_share", "mean_thinking_tokens", "truncated_in_thinking_share",
+    "cut_share",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from onoff_assets.report.differences import csv_differences, differences
 from onoff_assets.report.figures import Box, Series
 from onoff_assets.report.gathering import Gathered, Reported
 from onoff_assets.report.index_page import Card, Content, Drawing, index_page
-from onoff_assets.report.methods import methods
+from onoff_assets.report.methods import methods, settings_json
 from onoff_assets.report.response_page import response_page, tokens_of
 from onoff_assets.report.tables import csv_at_k, csv_table, latex, latex_table
 from onoff_core import atomic
@@ -58,6 +58,7 @@ def write_report(
         "table.tex": latex_table(there),
         "methods.txt": "\n".join(content.sentences) + "\n",
         "methods.tex": "\n".join(map(latex, content.sentences)) + "\n",
+        "settings.json": settings_json(there),
         **{f"figures/{one.file}.svg": one.figure.file(one.names) for one in content.drawings},
         **{f"figures/{one.file}.tex": one.tex for one in content.drawings if one.tex is not None},
         **({"differences.csv": csv_differences(compared)} if compared else {}),

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from onoff_core.confidence.clustered import TAIL, Interval, problem_weights, share_interval
+from onoff_core.confidence.clustered import TAIL, Interval, share_interval
 from onoff_core.confidence.discrimination import Scored
 from onoff_core.confidence.measures import Floats, Ints
 
 BINS = 10
 _FOLDS = 10
 _STEPS = 50
-_DRAWS, _SEED = 1000, 1
+_DRAWS, _SEED = 2000, 1
 
 
 @dataclass(frozen=True)
 class Bin:
-    """Responses of about the same probability."""
+    """Responses of about the same measure."""
 
     number: int
     num_responses: int
@@ -104,30 +104,27 @@ def calibrate(scored: Scored) -> Calibration | None:
 
     The expected calibration error is the mean over bins, weighted by their responses, of the distance of accuracy and
     mean probability (Naeini, Cooper and Hauskrecht 2015, "Obtaining Well Calibrated Probabilities Using Bayesian
-    Binning", AAAI), in bins of equally many responses (Nguyen and O'Connor 2015, arXiv:1508.05154). It errs upwards, as
-    chance alone parts the two in every bin: `error_by_chance` is what it would be on average if nothing else did, by a
-    wild bootstrap clustered by problem (Cameron, Gelbach and Miller 2008, "Bootstrap-Based Improvements for Inference
-    with Clustered Errors"). The interval is the reflected bootstrap's, 2 t - t* (Davison and Hinkley 1997, "Bootstrap
-    Methods and Their Application"), which takes that off.
+    Binning", AAAI), in bins of equally many responses (Nguyen and O'Connor 2015, arXiv:1508.05154) of about the same
+    *measure*: by probability, a fold whose others did badly would be put where it does well. It errs upwards, as chance
+    alone parts the two in every bin: `error_by_chance` is what it would be on average if nothing else did.
     """
     if scored.num_problems < 2:
         return None
     probabilities = probabilities_from_others(scored)
-    bins = bins_of(probabilities)
+    bins = bins_of(scored.values)
     gaps = scored.right - probabilities
     numbers = np.unique(bins)
     by_bin = np.stack([scored.by_problem(gaps * (bins == number)) for number in numbers], axis=1)  # (m, bins)
     counts = np.stack([scored.by_problem((bins == number).astype(float)) for number in numbers], axis=1)
-    n = len(gaps)
-    error = float(np.abs(by_bin.sum(axis=0)).sum() / n)
+    error, interval, by_chance = _error(by_bin, counts)
     intercept, slope = fit_logistic(scored.values, scored.right)
     return Calibration(
         intercept,
         slope,
         tuple(_bin(scored, probabilities, bins, int(number)) for number in numbers),
         error,
-        _error_interval(error, by_bin, counts),
-        _error_by_chance(by_bin, counts),
+        interval,
+        by_chance,
         float((gaps**2).mean()),
     )
 
@@ -146,15 +143,18 @@ def _bin(scored: Scored, probabilities: Floats, bins: Ints, number: int) -> Bin:
     )
 
 
-def _error_interval(error: float, by_bin: Floats, counts: Floats) -> Interval:
-    weights, _ = problem_weights(len(by_bin))
-    drawn = np.abs(weights @ by_bin).sum(axis=1) / (weights @ counts.sum(axis=1))
-    low, high = np.quantile(drawn, [TAIL, 1 - TAIL])
-    return max(0.0, 2 * error - float(high)), min(1.0, max(0.0, 2 * error - float(low)))
+def _error(by_bin: Floats, counts: Floats) -> tuple[float, Interval, float]:
+    """The calibration error, its interval and what chance makes of it, of (m, bins) sums of gaps and responses.
 
-
-def _error_by_chance(by_bin: Floats, counts: Floats) -> float:
-    """Each problem's gaps, less the bin's mean gap, with a random sign."""
-    centered = by_bin - counts * (by_bin.sum(axis=0) / counts.sum(axis=0))
-    signs = np.random.default_rng(_SEED).choice([-1.0, 1.0], (_DRAWS, len(by_bin)))
-    return float((np.abs(signs @ centered).sum(axis=1) / counts.sum()).mean())
+    The noise of the bins' gaps is drawn by a wild bootstrap clustered by problem (Cameron, Gelbach and Miller 2008,
+    "Bootstrap-Based Improvements for Inference with Clustered Errors"): each problem's gaps, less the bin's own, with a
+    random sign. With true gaps g and noise e the error sum |g + e| is at most sum |g| + sum |e|, and at least sum |g| +
+    sum sign(g) e: the one bounds the true error from below, the other from above. Probabilities are not fitted anew.
+    """
+    problems, gaps, n = len(by_bin), by_bin.sum(axis=0), counts.sum()
+    centered = (by_bin - counts * (gaps / counts.sum(axis=0))) * math.sqrt(problems / (problems - 1))
+    noise = np.random.default_rng(_SEED).choice([-1.0, 1.0], (_DRAWS, problems)) @ centered / n
+    error, apart = float(np.abs(gaps).sum() / n), np.abs(noise).sum(axis=1)
+    low = error - float(np.quantile(apart, 1 - TAIL))
+    high = error + float(np.quantile(noise @ np.sign(gaps), 1 - TAIL))
+    return error, (max(0.0, low), min(1.0, high)), float(apart.mean())

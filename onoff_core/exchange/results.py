@@ -12,7 +12,7 @@ from onoff_core.exchange.options import ExportOptions
 from onoff_core.exchange.scripts_shape import ResultsStatistics, result_entry
 from onoff_core.store import Generation, Store
 from onoff_core.store.by_problem import ByProblem, Placed
-from onoff_core.tables import SCHEMAS
+from onoff_core.tables import SCHEMAS, STATISTICS_IF_ASKED
 
 RESULTS_NAME, STATISTICS_NAME = "results.json", "statistics.json"
 
@@ -102,13 +102,16 @@ def _result(problem: Row, rows: list[Row]) -> Row:
 
 
 def _statistics(row: Row, counts: list[int]) -> Row:
-    """The research scripts' four numbers, then ours under the names of the `statistics` table."""
+    """The research scripts' four numbers, then ours under the names of the `statistics` table, as far as somebody asked
+    for what they tell.
+    """
+    left_out = {"accuracy", *(name for name in STATISTICS_IF_ASKED if row[name] is None)}
     return {
         "accuracy": row["accuracy"],
         "avg_sampling_length": row["mean_num_tokens"],
         "num_questions": len(counts),
         "num_samples_per_question": counts[0] if len(set(counts)) == 1 else None,
-        **{name: value for name, value in row.items() if name != "accuracy"},
+        **{name: value for name, value in row.items() if name not in left_out},
     }
 
 

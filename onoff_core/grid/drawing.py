@@ -18,10 +18,11 @@ from onoff_core.backends.contract import Sampler, Tokenizer
 from onoff_core.backends.identity import model_source
 from onoff_core.grid.room import check_room, samples_bytes
 from onoff_core.grid.run_record import RUN, RunRecord
-from onoff_core.grid.taking_over import Parts, Source, find_source, keys_of, parts_of
+from onoff_core.grid.taking_over import Parts, Source, closing_of, cut_of, find_source, keys_of, parts_of
 from onoff_core.problems import Problem
 from onoff_core.progress import Log, Progress
 from onoff_core.sampling import (
+    Begun,
     Chunk,
     Piece,
     Pieces,
@@ -60,6 +61,7 @@ class Drawing(AbstractContextManager["Drawing"]):
         self.say, self.log, self._on_open = say, log, on_open
         self.source: Source | None = None
         self.seed = 0
+        self._closing: dict[str, Any] | None = None  # how thinking is closed now
         self.counts: Counter[str] = Counter()  # rows drawn, taken over and continued, of the generation's fragments
         self.indices: list[int] = []  # of its fragments
         self.tokens = 0  # that this run drew
@@ -102,6 +104,7 @@ class Drawing(AbstractContextManager["Drawing"]):
         drawn. `settings`: as its manifest will have them; `version`: of its problems.
         """
         generation, sampling = self.generation, self.partition.sampling
+        self._closing = closing_of(settings)
         seed = secrets.randbits(62) if sampling.seed is None else sampling.seed
         asked = {RESPONSES: None if sampling.until is not None else len(self.problems) * sampling.num_samples}
         if again:
@@ -133,20 +136,15 @@ class Drawing(AbstractContextManager["Drawing"]):
 
     def fill(self, pieces: Sequence[Piece]) -> None:
         """Write the fragments of these pieces that are missing."""
-        there = self.generation.fragment_indices()
-        parts = {piece.chunk.index: self._parts(piece) for piece in pieces if not self._is_whole(piece, there)}
-        begun = [piece for piece in pieces if there.intersection(piece.indices)]
+        there, missing = self.generation.fragment_indices(), list[Chunk]()
         for piece in pieces:
-            if piece.chunk.index in parts:
-                self._take(piece, parts[piece.chunk.index], there)
-        missing = [
-            chunk
-            for piece in pieces
-            if piece.chunk.index in parts
-            for chunk in self._missing(piece, parts[piece.chunk.index])
-        ]
+            if not self._is_whole(piece, there):
+                parts = self._parts(piece)
+                self._take(piece, parts, there)
+                missing += self._missing(piece, {} if parts is None else parts.begun)
+        begun = sum(bool(there.intersection(piece.indices)) for piece in pieces)
         if begun and missing:
-            self.say(f"resuming: {len(begun)} of {len(pieces)} chunks there")
+            self.say(f"resuming: {begun} of {len(pieces)} chunks there")
         self._say_cost(pieces, missing)
         self._draw(missing)
         self._count(pieces)
@@ -168,7 +166,16 @@ class Drawing(AbstractContextManager["Drawing"]):
             return None
         longer = self.partition.sampling.max_length > self.source.max_length
         positions = self.sampler.info.max_positions if longer else None
-        return parts_of(self.source, piece.chunk.keys, self.partition.sampling.max_length, positions)
+        cut = self._cut if self._is_closed_otherwise and not self._ids_are_of_text else None
+        return parts_of(self.source, piece.chunk.keys, self.partition.sampling.max_length, positions, cut)
+
+    def _cut(self, row: Mapping[str, Any]) -> int | None:
+        return cut_of(row, self._plan, self._tokenizer.vocabulary)
+
+    @cached_property
+    def _is_closed_otherwise(self) -> bool:
+        """Whether the source's thinking was closed at another budget, or by other tags, than it is now."""
+        return self.source is not None and self.source.closing != self._closing
 
     def _take(self, piece: Piece, parts: Parts | None, there: set[int]) -> None:
         """Write what has ended, unless it is there."""
@@ -181,7 +188,7 @@ class Drawing(AbstractContextManager["Drawing"]):
         too_long = [count > most for count in table["num_tokens"].to_pylist()]
         if self._ids_are_of_text:
             elsewhere |= {key for key, long in zip(keys_of(table), too_long, strict=True) if long}
-        elif any(too_long) or self._are_looked_at_otherwise:
+        elif any(too_long) or self._are_looked_at_otherwise or self._is_closed_otherwise:
             table = rewritten(self._tokenizer, self._plan, table, most)
         table = table.filter(pa.array([key not in elsewhere for key in keys_of(table)], pa.bool_()))
         if table.num_rows:
@@ -202,16 +209,16 @@ class Drawing(AbstractContextManager["Drawing"]):
         source = self.source
         return source is not None and SamplesProvenance.of(source.generation.manifest()).ids_from_text
 
-    def _missing(self, piece: Piece, parts: Parts | None) -> list[Chunk]:
-        """What of a piece is to be gone on with, and what to be drawn."""
+    def _missing(self, piece: Piece, goes_on: Mapping[ResponseKey, Begun]) -> list[Chunk]:
+        """What of a piece is to be gone on with, and what to be drawn. `goes_on`: what the source has begun."""
         there, chunk = self.generation.fragment_indices(), piece.chunk
         if piece.taken is None or piece.resumed is None:
             return [chunk]
         taken, resumed = set(self._keys(piece.taken, there)), set(self._keys(piece.resumed, there))
         left = {key for key in chunk.keys if key not in taken and key not in resumed}
         found = []
-        if parts is not None and parts.begun and not resumed and self.sampler.info.resumes:
-            begun = {key: one for key, one in parts.begun.items() if key in left}
+        if goes_on and not resumed and self.sampler.info.resumes:
+            begun = {key: one for key, one in goes_on.items() if key in left}
             left -= begun.keys()
             found.append(_only(chunk, set(begun), index=piece.resumed, begun=begun))
         if left and left != set(self._keys(chunk.index, there)):
@@ -236,15 +243,15 @@ class Drawing(AbstractContextManager["Drawing"]):
         )
 
     def _draw(self, missing: Sequence[Chunk]) -> None:
+        if not missing:
+            return
+        partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
+        sampler = self.sampler  # loaded before the clock starts
         progress = Progress("sampling", sum(len(chunk.keys) for chunk in missing), self.log)
-        if missing:
-            partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
-            drawing = sample_chunks(
-                self.sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens
-            )
-            for chunk, table in drawing:
-                self.generation.write_fragment(chunk.index, [table])
-                progress.add(table.num_rows)
+        drawing = sample_chunks(sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens)
+        for chunk, table in drawing:
+            self.generation.write_fragment(chunk.index, [table])
+            progress.add(table.num_rows)
         self.tokens += progress.tokens
         self.seconds += progress.seconds
 

@@ -48,8 +48,16 @@ class Work:
 
     asset: str
     state: str  # missing, stale, partial
-    responses: int  # left to make
+    responses: int  # left to make; with sampling.until, at most
     tokens_known: int | None = None  # to score, where the responses are there; None: they are to be drawn first
+    at_least: int | None = None  # responses left to make, with sampling.until; None: just as many as `responses`
+    taken_over: int = 0  # responses that are there already and are written again
+    tokens_taken_over: int | None = None  # None: not known
+
+    @property
+    def range(self) -> "Range":
+        """How many responses are left to make."""
+        return Range(self.responses if self.at_least is None else self.at_least, self.responses)
 
 
 @dataclass(frozen=True)
@@ -108,8 +116,6 @@ def total(ranges: Iterable[Range | None]) -> Range:
 
 def _estimate(partition: Partition, work: Work, measured: Measurements) -> Estimate:
     notes = _Notes()
-    if work.responses == 0:
-        return Estimate(work, tokens=Range(0, 0), seconds=Range(0, 0), num_bytes=Range(0, 0))
     runs = measured.of(work.asset)
     mine = [one for one in runs if one.model == partition.model]
     tokens = _tokens(partition, work, measured, mine, notes)
@@ -136,10 +142,10 @@ def _tokens(
         if work.tokens_known is not None:
             return Range.of(work.tokens_known)
         length = _length(partition, measured, notes)
-        return None if length is None else length * Range.of(work.responses)
+        return None if length is None else length * work.range
     rates = [_each(one, one.costs.tokens) for one in mine if one.costs.tokens]
     found = [rate for rate in rates if rate is not None]
-    return Range.across(found) * Range.of(work.responses) if found else None
+    return Range.across(found) * work.range if found else None
 
 
 def _length(partition: Partition, measured: Measurements, notes: _Notes) -> Range | None:
@@ -178,8 +184,10 @@ def _seconds(
     runs: Sequence[Measured],
     notes: _Notes,
 ) -> Range | None:
+    if work.responses == 0:
+        return Range(0, 0)  # no model is loaded to take over what is there
     if work.asset in BY_THE_TOKEN:
-        speeds = _known(mine, lambda one: _ratio(one.costs.tokens, one.costs.work_seconds))
+        speeds = [one for one in _known(mine, lambda one: _ratio(one.costs.tokens, one.costs.work_seconds)) if one > 0]
         if not speeds:
             notes.unknown.append(Unknown(f"no run of {partition.model}", work.asset))
             return None
@@ -194,7 +202,7 @@ def _seconds(
         notes.unknown.append(Unknown(f"no run{of}", work.asset))
         return None
     _tell(notes, work.asset, usual)
-    return Range.across(each) * Range.of(work.responses) + _other(usual)
+    return Range.across(each) * work.range + _other(usual)
 
 
 def _tell(notes: _Notes, asset: str, runs: Sequence[Measured]) -> None:
@@ -215,36 +223,46 @@ def _other(runs: Sequence[Measured]) -> Range:
 def _bytes(
     partition: Partition, work: Work, tokens: Range | None, mine: Sequence[Measured], runs: Sequence[Measured]
 ) -> Range | None:
-    if work.asset == "token_distributions":
+    """What is taken over is written again, too."""
+    if work.asset in BY_THE_TOKEN:
         if tokens is None:
             return None
-        top_k = partition.distribution.top_k
-        alike = [one for one in mine if one.costs.top_k == top_k]
-        if top_k is not None and not alike:  # a row of so many alternatives takes about as much for any model
-            alike = [one for one in runs if one.costs.top_k == top_k]
-        rates = _known(alike, lambda one: _ratio(one.costs.num_bytes, one.costs.num_rows))
-        if rates:
-            return tokens * Range.across(rates)
-        # Before compression; it is known only where the size of the vocabulary does not matter.
-        return None if top_k is None else Range(0, distributions_bytes(round(tokens.high), top_k, 0))
-    if tokens is not None:
-        rates = _known(mine or runs, lambda one: _ratio(one.costs.num_bytes, _all_tokens(one)))
-        if rates:
-            return tokens * Range.across(rates)
-    each = _known(mine or runs, lambda one: _each(one, one.costs.num_bytes, whole=True))
-    return Range.across(each) * Range.of(work.responses) if each else None
+        every = tokens + _taken_over(work, tokens)
+        if work.asset == "token_distributions":
+            return _distributions_bytes(partition, every, mine, runs)
+        rates = _known(mine or runs, lambda one: _ratio(one.costs.num_bytes, one.num_tokens))
+        return every * Range.across(rates) if rates else None
+    each = _known(mine or runs, lambda one: _ratio(one.costs.num_bytes, one.num_responses))
+    return Range.across(each) * (work.range + Range.of(work.taken_over)) if each else None
 
 
-def _all_tokens(one: Measured) -> int | None:
-    """Of the whole generation; None where its last attempt made a part of it."""
-    return one.costs.tokens if one.costs.whole else None
+def _taken_over(work: Work, tokens: Range) -> Range:
+    """Tokens of the responses that are taken over; where they are not counted, as long as the others."""
+    if work.tokens_taken_over is not None or not work.responses:
+        return Range.of(work.tokens_taken_over or 0)
+    share = work.taken_over / work.responses
+    return Range(tokens.low * share, tokens.high * share)
 
 
-def _each(one: Measured, value: float | None, *, whole: bool = False) -> float | None:
-    """A response's share of what the whole took; None where a part alone was made in the time that was measured."""
-    if not whole and not one.costs.whole:
+def _distributions_bytes(
+    partition: Partition, tokens: Range, mine: Sequence[Measured], runs: Sequence[Measured]
+) -> Range | None:
+    top_k = partition.distribution.top_k
+    alike = [one for one in mine if one.costs.top_k == top_k]
+    if top_k is not None and not alike:  # a row of so many alternatives takes about as much for any model
+        alike = [one for one in runs if one.costs.top_k == top_k]
+    rates = _known(alike, lambda one: _ratio(one.costs.num_bytes, one.costs.num_rows))
+    if rates:
+        return tokens * Range.across(rates)
+    # Before compression; it is known only where the size of the vocabulary does not matter.
+    return None if top_k is None else Range(0, distributions_bytes(round(tokens.high), top_k, 0))
+
+
+def _each(one: Measured, value: float | None) -> float | None:
+    """A response's share of what making the whole took; None where a part alone was made in what was measured."""
+    if not one.costs.whole or one.num_responses is None:
         return None
-    return _ratio(value, one.num_responses)
+    return _ratio(value, one.num_responses - one.costs.responses_taken_over)
 
 
 def _ratio(value: float | None, count: float | None) -> float | None:
@@ -252,4 +270,4 @@ def _ratio(value: float | None, count: float | None) -> float | None:
 
 
 def _known(runs: Iterable[Measured], of: Callable[[Measured], float | None]) -> list[float]:
-    return [value for one in runs if (value := of(one)) is not None and value > 0]
+    return [value for one in runs if (value := of(one)) is not None and value >= 0]

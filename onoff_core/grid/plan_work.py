@@ -7,6 +7,7 @@ from onoff_core.grid.plan_estimate import PartitionEstimate, Work, estimate
 from onoff_core.grid.plan_measured import Measurements
 from onoff_core.grid.plan_text import log_line
 from onoff_core.grid.problem_versions import kept_problems_version
+from onoff_core.grid.scoring import is_scored_alike
 from onoff_core.grid.status import CurrentGenerations, partition_status, wanted_cross, wanted_now
 from onoff_core.grid.taking_over import Source, expected
 from onoff_core.problems import load_problems, problems_version
@@ -28,7 +29,7 @@ def estimate_line(partitions: Iterable[Partition], store: Store) -> str:
     mend: a night goes on without it.
     """
     try:
-        return log_line(estimates(partitions, store, Measurements([store])))
+        return log_line(estimates(partitions, store, Measurements(store)))
     except OnoffError as error:
         return f"not estimated: {error}"
 
@@ -69,6 +70,8 @@ def works_of(
     wanted = wanted_now(partition, version, store, known.get(("samples", partition.names)))
     there = store.current("samples", partition.names) if states["samples"] in ("complete", "imported") else None
     asked = num_problems * partition.sampling.most_samples
+    until = partition.sampling.until
+    least = asked if until is None else num_problems * until.least
     taken_over = None
     if states["samples"] in ("stale", "missing"):
         taken_over = expected(partition, store, version)
@@ -81,7 +84,13 @@ def works_of(
             continue
         made = store.generation(asset, partition.names, wanted[asset])
         taken = taken_over.taken if taken_over is not None and _has_rows(store, asset, taken_over.source) else 0
-        works.append(_work(asset, state, made, there, asked - taken))
+        if there is not None and asset != "samples":
+            works.append(_work_on(partition, store, asset, state, made, there))
+        else:
+            done = _num_rows(made) if asset == "samples" else 0
+            left = max(0, asked - taken - done)
+            at_least = max(0, left - asked + least) if least < asked else None
+            works.append(Work(asset, state, left, at_least=at_least, taken_over=taken))
     return works
 
 
@@ -93,17 +102,25 @@ def _has_rows(store: Store, asset: str, source: Source) -> bool:
     return current is not None and current.manifest().inputs["samples"] == source.generation.fingerprint
 
 
-def _work(asset: str, state: str, made: Generation, samples: Generation | None, asked: int) -> Work:
-    """`made`: the generation that is wanted, of which a part may be there; `samples`: the current ones, where they are
-    the wanted ones.
-    """
-    if asset == "samples" or samples is None:
-        done = _num_rows(made) if asset == "samples" else 0
-        return Work(asset, state, max(0, asked - done))
+def _work_on(partition: Partition, store: Store, asset: str, state: str, made: Generation, samples: Generation) -> Work:
+    """Of samples that are there. `made`: the generation that is wanted, of which a part may be there."""
     left = sorted(samples.fragment_indices() - made.fragment_indices())
     tables = [samples.read_fragment(index, ["num_tokens"]) for index in left]
     tokens = sum(sum(table["num_tokens"].to_pylist()) for table in tables)
-    return Work(asset, state, sum(table.num_rows for table in tables), tokens)
+    responses = sum(table.num_rows for table in tables)
+    if asset == "token_distributions" and _is_scored(partition, store, made, samples):
+        return Work(asset, state, 0, 0, taken_over=responses, tokens_taken_over=tokens)
+    return Work(asset, state, responses, tokens)
+
+
+def _is_scored(partition: Partition, store: Store, made: Generation, samples: Generation) -> bool:
+    """Whether these samples were scored before under settings that differ in nothing but a larger top-k."""
+    formers = (one for one in store.generations(made.asset, made.partition) if one.is_complete)
+    return any(
+        manifest.inputs["samples"] == samples.fingerprint and is_scored_alike(partition, manifest)
+        for manifest in (one.manifest() for one in formers)
+        if manifest.fingerprint != made.fingerprint
+    )
 
 
 def _num_rows(made: Generation) -> int:

@@ -44,6 +44,18 @@ def fill_distributions(
     return _Work(partition, store, samples, generation, say, log, again).run()
 
 
+def is_scored_alike(partition: Partition, manifest: Manifest) -> bool:
+    """Whether today's code would give the samples of these token distributions the same fingerprint under the
+    partition's settings, but for a top-k that is no smaller; then their rows are taken over.
+    """
+    wanted = fingerprints.distribution_settings(partition)
+    there = ScoresProvenance.of(manifest).top_k
+    if there != wanted["top_k"] and (there is None or wanted["top_k"] is None or there < wanted["top_k"]):
+        return False  # of a whole vocabulary, whose values are rounded, it cannot be told which were the largest
+    settings = {**wanted, "top_k": there}
+    return manifest.fingerprint == fingerprints.distributions_fingerprint_of(settings, manifest.inputs["samples"])
+
+
 class _Work:
     """One run over one generation."""
 
@@ -59,17 +71,10 @@ class _Work:
     ) -> None:
         self.partition, self.store, self.samples, self.generation = partition, store, samples, generation
         self.say, self.record = say, RunRecord(generation)
-        self.former = None if again else find_former(store, generation, samples, self._is_scored_alike)
+        self.former = (
+            None if again else find_former(store, generation, samples, lambda m: is_scored_alike(partition, m))
+        )
         self.progress = Progress("scoring", samples.manifest().num_rows, log)
-
-    def _is_scored_alike(self, manifest: Manifest) -> bool:
-        """Whether today's code would give those samples this fingerprint, but for a top-k that is no smaller."""
-        wanted = fingerprints.distribution_settings(self.partition)
-        there = ScoresProvenance.of(manifest).top_k
-        if there != wanted["top_k"] and (there is None or wanted["top_k"] is None or there < wanted["top_k"]):
-            return False  # of a whole vocabulary, whose values are rounded, it cannot be told which were the largest
-        settings = {**wanted, "top_k": there}
-        return manifest.fingerprint == fingerprints.distributions_fingerprint_of(settings, manifest.inputs["samples"])
 
     def run(self) -> dict[str, Any]:
         chunks = sorted(self.samples.fragment_indices())
@@ -113,6 +118,7 @@ class _Work:
             return {"vocab_size": how.vocab_size, "device": how.device, **self._facts(None)}
         partition = self.partition
         with closing(open_scorer(partition.model, partition.model_settings, partition.base_dir)) as scorer:
+            self.progress.begin_now()
             begun = ((index, self._begin(scorer, index, known)) for index in missing)
             for index, scored in _begun_ahead(begun):
                 self.generation.write_fragment(index, self._tables(index, scored, known))

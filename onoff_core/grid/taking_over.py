@@ -1,25 +1,28 @@
 """Which former generation of a partition's samples has responses that the settings as they are now would draw again.
 
 A response depends on the model, the prompt, the seed, the problem's id and the sample's index, and on how tokens are
-drawn. How many others there are decides nothing, and `max_length` only where it ends. So a generation that was made
-under settings that differ in nothing but these holds the very rows. Its settings are those in its manifest; that
-they and today's code made it is seen by its fingerprint, which they give again.
+drawn. How many others there are decides nothing, `max_length` only where it ends, and `thinking_budget` only what comes
+after so many tokens of thinking. So a generation that was made under settings that differ in nothing but these holds
+the very rows, or how they begin. Its settings are those in its manifest; that they and today's code made it is seen by
+its fingerprint, which they give again.
 """
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
+from onoff_core.backends.vocabulary import Vocabulary
 from onoff_core.errors import StoreError
 from onoff_core.grid import fingerprints
 from onoff_core.grid.recorded import as_recorded
 from onoff_core.problems import Problem
-from onoff_core.sampling import Begun, ResponseKey
+from onoff_core.sampling import Begun, ResponseKey, ThinkingPlan
 from onoff_core.store import Generation, Manifest, Store
 from onoff_core.store.parquet import conform
 from onoff_core.store.provenance import SamplesProvenance, hashed_settings, is_imported
@@ -29,11 +32,12 @@ from onoff_core.tables import SCHEMAS, TRUNCATED
 logger = logging.getLogger(__name__)
 
 # Settings of `sampling` that decide which responses there are and where they end, and nothing else of them.
-HOW_MANY = ("num_samples", "until", "max_length")
+HOW_MANY = ("num_samples", "until", "max_length", "thinking_budget")
 # Promises of a server without which a response may depend on more than its seed.
 _NEEDED_PROMISES = frozenset({"seeds_repeat", "seeds_differ"})
 _KEY = ["problem_id", "sample_index"]
-_OF_TOKENS = ["prompt_token_ids", "token_ids", "token_logprobs", "forced_positions"]
+_OF_TOKENS = ["prompt", "num_tokens", "finish_reason"]
+_OF_TOKENS += ["prompt_token_ids", "token_ids", "token_logprobs", "forced_positions"]
 _SCHEMA = SCHEMAS["samples"]
 
 
@@ -47,6 +51,7 @@ class Source:
     max_length: int
     problem_ids: frozenset[str]  # of problems that are asked now with the same question
     why: str  # what is otherwise now, in words
+    closing: Mapping[str, Any] | None = None  # how it closed thinking, as `closing_of` has it
 
     @cached_property
     def fragments(self) -> dict[ResponseKey, int]:
@@ -88,6 +93,7 @@ class Source:
             "max_length": self.max_length,
             "problems": ranges,
             "why": self.why,
+            "closing": self.closing,
         }
 
     @staticmethod
@@ -100,6 +106,7 @@ class Source:
             record["max_length"],
             frozenset(known),
             record["why"],
+            record.get("closing"),  # a generation that was begun by an earlier release has none
         )
 
 
@@ -115,32 +122,61 @@ class Parts:
     begun: Mapping[ResponseKey, Begun]  # they ended at a smaller max_length, and would go on
 
 
-def parts_of(source: Source, keys: Sequence[ResponseKey], max_length: int, max_positions: int | None) -> Parts:
+Row = Mapping[str, Any]  # of `samples`
+
+
+def closing_of(settings: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What decides where thinking is closed that the model does not close itself; None: nothing closes it."""
+    budget = settings["sampling"].get("thinking_budget")
+    return None if budget is None else {"thinking_budget": budget, "thinking": settings["task"].get("thinking")}
+
+
+def cut_of(row: Row, plan: ThinkingPlan, vocabulary: Vocabulary) -> int | None:
+    """How many of a row's first tokens are drawn by this plan too, where it is drawn under another budget than the row
+    was; None: all of them.
+    """
+    forced = row["forced_positions"] or ()
+    drawn = row["token_ids"][: forced[0]] if forced else row["token_ids"]
+    cut = plan.cut_at(vocabulary, row["prompt"], drawn)
+    return len(drawn) if cut is None and forced else cut
+
+
+def parts_of(
+    source: Source,
+    keys: Sequence[ResponseKey],
+    max_length: int,
+    max_positions: int | None,
+    cut: Callable[[Row], int | None] | None = None,
+) -> Parts:
     """Which of the source's responses have ended. `max_positions`: what the model takes; a response that it has no room
-    for has ended.
+    for has ended. `cut`: how many tokens of a row stay as they are (None: all); without it, all of every row.
     """
     rows = source.rows(keys)
-    if source.max_length >= max_length:
+    if source.max_length >= max_length and cut is None:
         return Parts(rows, {})
-    goes_on = pa.array(
-        [
-            row["finish_reason"] in TRUNCATED
-            and row["num_tokens"] == source.max_length
-            and (max_positions is None or len(row["prompt_token_ids"]) + row["num_tokens"] < max_positions)
-            for row in rows.select(["finish_reason", "num_tokens", "prompt_token_ids"]).to_pylist()
-        ],
-        pa.bool_(),
-    )
-    begun = {
-        (row["problem_id"], row["sample_index"]): Begun(
-            tuple(row["prompt_token_ids"]),
-            tuple(row["token_ids"]),
-            tuple(row["token_logprobs"]),
-            tuple(row["forced_positions"] or ()),
-        )
-        for row in rows.select([*_KEY, *_OF_TOKENS]).filter(goes_on).to_pylist()
-    }
-    return Parts(rows.filter(pa.array([not on for on in goes_on.to_pylist()], pa.bool_())), begun)
+    begun: dict[ResponseKey, Begun] = {}
+    whole: list[bool] = []
+    for row in rows.select([*_KEY, *_OF_TOKENS]).to_pylist():
+        count = _goes_on_after(row, source, max_length, max_positions, None if cut is None else cut(row))
+        whole.append(count is None)
+        if count is not None:
+            begun[row["problem_id"], row["sample_index"]] = Begun(
+                tuple(row["prompt_token_ids"]),
+                tuple(row["token_ids"][:count]),
+                tuple(row["token_logprobs"][:count]),
+                tuple(position for position in row["forced_positions"] or () if position < count),
+            )
+    return Parts(rows.filter(pa.array(whole, pa.bool_())), begun)
+
+
+def _goes_on_after(row: Row, source: Source, max_length: int, max_positions: int | None, cut: int | None) -> int | None:
+    """The number of a row's tokens after which it goes on; None: it has ended."""
+    count: int = row["num_tokens"]
+    if cut is not None and cut < count:
+        return cut if cut < max_length else None
+    truncated = row["finish_reason"] in TRUNCATED and count == source.max_length < max_length
+    has_room = max_positions is None or len(row["prompt_token_ids"]) + count < max_positions
+    return count if truncated and has_room else None
 
 
 def find_source(
@@ -162,11 +198,13 @@ def find_source(
         how, known = SamplesProvenance.of(manifest), _same_problems(store, manifest, problems)
         if known and how.num_samples is not None and how.sampling is not None and how.seed is not None:
             why = _why(manifest, settings, version, len(known))
-            found.append(Source(former, how.seed, how.num_samples, how.sampling.max_length, known, why))
+            closing = closing_of(hashed_settings(manifest))
+            found.append(Source(former, how.seed, how.num_samples, how.sampling.max_length, known, why, closing))
 
-    def gives(source: Source) -> tuple[int, int]:
+    def gives(source: Source) -> tuple[float, ...]:
         responses = len(source.problem_ids) * min(source.num_samples, sampling.most_samples)
-        return responses, min(source.max_length, sampling.max_length)
+        budget = math.inf if source.closing is None else source.closing["thinking_budget"]
+        return responses, min(source.max_length, sampling.max_length), source.closing == closing_of(settings), budget
 
     return max(found, key=gives, default=None)
 
@@ -186,9 +224,10 @@ def others(store: Store, generation: Generation) -> Iterator[tuple[Generation, M
 
 
 def _base(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings without those that decide how many responses there are and how long they may be."""
+    """The settings without those that decide how many responses there are, and how long they and their thoughts are."""
     plain: dict[str, Any] = json.loads(json.dumps(settings))
     plain["sampling"] = {name: value for name, value in plain["sampling"].items() if name not in HOW_MANY}
+    plain["task"].pop("thinking", None)  # there with a budget alone, which closes by it
     return {name: value for name, value in plain.items() if name != fingerprints.STOPPED_BY}
 
 

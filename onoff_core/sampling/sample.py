@@ -91,15 +91,15 @@ def rewritten(tokenizer: Tokenizer, plan: ThinkingPlan, samples: pa.Table, max_l
     """
     rows = samples.to_pylist()
     return pa.Table.from_pylist(
-        [{**row, **_row(tokenizer, plan, _cut(row, max_length), row["prompt"])} for row in rows],
+        [{**row, **_row(tokenizer, plan, _cut(row, max_length, plan), row["prompt"])} for row in rows],
         schema=SCHEMAS["samples"],
     )
 
 
-def _cut(row: Mapping[str, Any], max_length: int) -> Response:
-    """The response of a row, of so many tokens at most."""
+def _cut(row: Mapping[str, Any], max_length: int, plan: ThinkingPlan) -> Response:
+    """The response of a row, of so many tokens at most. Without a thinking budget no token can have been put in."""
     ended = row["finish_reason"] if row["num_tokens"] <= max_length else LENGTH
-    forced, drawn_by = row["forced_positions"], row["drawn_by"]
+    forced, drawn_by = None if plan.budget is None else row["forced_positions"] or [], row["drawn_by"]
     return Response(
         Request(row["problem_id"], row["sample_index"], tuple(row["prompt_token_ids"])),
         row["token_ids"][:max_length],

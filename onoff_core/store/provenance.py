@@ -292,7 +292,8 @@ class CostsProvenance:
     tokens: int | None  # sampled or scored in these seconds; None: an asset of which there are none, or not recorded
     peak_memory_bytes: int | None  # of the process, or of the largest one that it started; None: not recorded
     peak_gpu_memory_bytes: int | None  # None: no GPU, or not recorded
-    whole: bool  # made in one attempt, so that all of it was made in these seconds
+    whole: bool  # made in one attempt, so that all that was not taken over was made in these seconds
+    responses_taken_over: int  # that were there already
     place: str  # the machine and the device, in words
     top_k: int | None  # of token distributions, by the settings; None: of something else, or the whole vocabulary
 
@@ -315,6 +316,7 @@ class CostsProvenance:
             peak_memory_bytes=max(peaks, default=None),
             peak_gpu_memory_bytes=None if run is None else run.peak_gpu_memory_bytes,
             whole=run is not None and run.attempts == 1,
+            responses_taken_over=int(facts.get("rows_taken_over") or 0),
             place=", ".join(one for one in named if one) or "a machine that was not recorded",
             top_k=manifest.settings.get("top_k") if manifest.asset == "token_distributions" else None,
         )

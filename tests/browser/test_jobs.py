@@ -46,6 +46,8 @@ def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, serv
     wait_for_bars(tab, 3)
     assert tab.locator("#measure").input_value() == "rank"
     assert tab.locator("#bars .g2").count() > 0  # the lens is on
+    tab.get_by_text("Lens: what a sampler").click()  # looking otherwise is no step to go back by
+    tab.wait_for_url(lambda url: "lens" not in url)
     tab.locator("#tokens").focus()
     tab.keyboard.press("ArrowRight")
     wait_for_bars(tab, 4)
@@ -117,6 +119,13 @@ def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> 
     assert tab.locator("#tokens .above").count() == 1
     tab.locator(f"#t{PARTING}").click()
     tab.locator("#table", has_text="-2.2000").wait_for()
+
+
+def test_walking_goes_on_in_the_order_of_the_table(tab: Any, server: str) -> None:
+    go(tab, server, "responses", dataset="d", model="m", sort="-tokens", status="correct")
+    tab.get_by_text("p3", exact=True).first.click()
+    tab.locator("#tokens .t").first.wait_for()
+    tab.get_by_text(re.compile("of 7 that match, 16 in all, by tokens, largest first")).wait_for()
 
 
 def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: str) -> None:

@@ -4,12 +4,10 @@ import pytest
 
 from onoff_assets.browser.links import (
     Link,
-    as_range,
     carried,
     choose,
     clamp_token,
     looks_of,
-    parse_range,
     read_link,
     side_by_side,
 )
@@ -69,16 +67,6 @@ def test_what_a_page_leaves_open_stays_as_far_as_it_belongs_there(now: Link, kep
 def test_looks_are_what_names_no_place() -> None:
     query = {**BEFORE.query(), "colour": "rank", "num_tokens": "10..50", "text": ""}
     assert looks_of(query) == {"colour": "rank", "num_tokens": "10..50"}
-
-
-@pytest.mark.parametrize("ends", [(None, None), (10, None), (None, 0.25), (1, 20000)])
-def test_a_range_round_trips(ends: tuple[float | None, float | None]) -> None:
-    assert parse_range(as_range(*ends) or "") == ends
-
-
-@pytest.mark.parametrize("text", ["", "..", "x..y", "nan..inf", "-5..", "1e99.."])
-def test_ends_that_are_no_numbers_are_open(text: str) -> None:
-    assert parse_range(text) == (None, None)
 
 
 def test_side_by_side_leaves_open_what_it_is_not_told() -> None:

@@ -26,6 +26,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     responses = [MadeUp([*encode(" so" * (i % 7)), STOP], i % 2, str(i)) for i in range(10)]
     problems = [MadeUpProblem(f"p{i}", responses) for i in range(MANY // 10)]
     write_partition(made, "many", "m", problems, with_distributions=False)
+    for i in range(40):
+        write_partition(made, "many", f"m-{i}b", problems[:1], with_distributions=False)
     publish_catalog(made)
     return made
 
@@ -192,6 +194,23 @@ def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str) -> No
             "return box.right > innerWidth + 1 && getComputedStyle(e).overflowX !== 'auto'; }).length"
         )
         assert cut == 0, page
+
+
+def test_a_grid_of_many_models_fits_the_window(tab: Any, listed: str) -> None:
+    tab.set_viewport_size({"width": 1440, "height": 500})
+    go(tab, listed, "")
+    tab.locator("#table tbody td a").first.wait_for()
+    models = tab.locator("#table thead").first.locator("th.model").all_inner_texts()
+    assert [model for model in models if model.startswith("m-")] == [f"m-{i}b" for i in range(40)]
+    frame = tab.locator("#table .frame").first
+    assert frame.evaluate("e => e.scrollWidth - e.clientWidth") <= 1
+    frame.evaluate("e => { e.scrollTop = e.scrollHeight; }")
+    top, head = (
+        frame.evaluate(f"e => {of}.getBoundingClientRect().top") for of in ("e", "e.querySelector('thead th')")
+    )
+    assert abs(top - head) < 2  # the header stays
+    tab.locator("#table a[aria-label^='many, m-3b']").hover()
+    assert "many | m-3b" in tab.locator("#table .about").first.inner_text()
 
 
 def test_the_grid_is_ordered_and_filtered_in_the_address(tab: Any, listed: str) -> None:

@@ -2,13 +2,18 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from benchmarks.synthetic import encode
+from onoff_assets.browser import filters
 from onoff_assets.browser.branching import as_payload, branching_of
 from onoff_assets.browser.components.token_view import payload
+from onoff_assets.browser.filters import matching
 from onoff_assets.browser.pieces import Piece
+from onoff_assets.browser.queries import read_query
 from onoff_assets.browser.reading import Overlay, Reader
+from onoff_assets.browser.response_rows import COLUMNS, numbers_job
 from onoff_assets.browser.side import Side, choose_samples, common_tokens, pair_payload, references_of, same_text
 from onoff_core.store import Store
 from tests.browser import jobs_store
@@ -117,3 +122,34 @@ def test_the_tokens_tell_thinking_and_what_was_put_in() -> None:
     overlay = Overlay([-0.1] * len(ids), None, None)
     content = json.loads(payload([Piece(" so"), Piece(" x")], overlay, (), 1, (0,)))
     assert (content["answer"], content["forced"], content["branches"]) == (1, [0], [])
+
+
+@pytest.mark.parametrize(
+    ("address", "rows"),
+    [
+        ({}, list(range(16))),
+        ({"status": "correct", "tokens": "10-", "problem_id": "p0"}, [3]),
+        ({"ending": "length"}, []),
+        ({"text": "LET x", "problem_id": "p3"}, [13, 15]),
+        ({"text": "l.t", "regex": "1", "problem_id": "p3"}, [13, 15]),
+        ({"sort": "-tokens", "problem_id": "p0"}, [3, 0, 1, 2]),
+        ({"sort": "-pass_rate", "level": "5"}, []),  # sorted by what another page has: as they come
+    ],
+)
+def test_walking_follows_the_address_as_the_table_does(
+    reader: Reader, address: dict[str, str], rows: list[int]
+) -> None:
+    query, _ = read_query(address, COLUMNS, searches=True)
+    assert matching(reader, reader.responses(("d", "m")), query) == rows
+
+
+def test_walking_reads_tokens_only_where_they_are_asked_for(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(filters, "numbers_job", lambda *of: asked.append(of) or numbers_job(*of))
+    responses = reader.responses(("d", "m"))
+    matching(reader, responses, read_query({"status": "wrong"}, COLUMNS)[0])
+    assert asked == []
+    found = matching(reader, responses, read_query({"sort": "-entropy"}, COLUMNS)[0])
+    assert len(asked) == 1
+    entropies = [float(np.mean(side(reader, "m", i).overlay.entropy or [])) for i in range(4)]
+    assert [row for row in found if row < 4] == sorted(range(4), key=lambda i: -entropies[i])

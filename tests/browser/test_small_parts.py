@@ -4,12 +4,10 @@ import random
 import threading
 from dataclasses import replace
 
-import numpy as np
 import pyarrow as pa
-import pytest
 
 from onoff_assets.browser.cache import BoundedCache
-from onoff_assets.browser.filters import Filter, matching, neighbours, random_wrong
+from onoff_assets.browser.filters import neighbours, random_wrong
 from onoff_assets.browser.flips import flips
 from onoff_assets.browser.reading import Sample
 from onoff_assets.browser.views.response import thinking_of
@@ -24,39 +22,10 @@ TABLE = pa.table(
 )
 
 
-def rows_of(wanted: Filter) -> list[int]:
-    return matching(
-        TABLE,
-        wanted,
-        lambda: np.array([0.1, 0.9, 0.5, np.nan]),
-        lambda text: np.array([False, True, True, False]),
-    )
-
-
-@pytest.mark.parametrize(
-    ("wanted", "rows"),
-    [
-        (Filter(), [0, 1, 2, 3]),
-        (Filter(statuses=("wrong", "no_answer")), [1, 3]),
-        (Filter(finish_reasons=("length",)), [2, 3]),
-        (Filter(min_tokens=6, max_tokens=15), [1]),
-        (Filter(min_entropy=0.5), [1, 2]),
-        (Filter(text="x", finish_reasons=("length",)), [2]),
-    ],
-)
-def test_filters(wanted: Filter, rows: list[int]) -> None:
-    assert rows_of(wanted) == rows
-
-
-def test_what_costs_reading_is_not_asked_for_without_need() -> None:
-    def never(*_: object) -> np.ndarray:
-        raise AssertionError("read without need")
-
-    assert matching(TABLE, Filter(statuses=("correct",)), never, never) == [0]
-
-
 def test_walking() -> None:
     assert neighbours([1, 3, 7], 3) == (1, 7)
+    assert neighbours([7, 1, 3], 1) == (7, 3)  # in another order
+    assert neighbours([7, 1, 3], 2) == (1, 3)
     assert neighbours([1, 3, 7], 2) == (1, 3)
     assert neighbours([], 2) == (None, None)
     assert random_wrong(TABLE, [0, 1, 2, 3], 1, random.Random(0)) == 3

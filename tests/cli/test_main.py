@@ -181,7 +181,7 @@ def test_a_settings_mistake_reaches_the_user_without_a_traceback(
     assert capsys.readouterr().err == (
         f"onoff status: {folder / 'onoff.yaml'}: sampling.temprature: unknown key; did you mean 'temperature'? "
         "There are: max_length, temperature, top_k, top_p, do_sample, num_samples, batch_size, seed, stop_strings, "
-        "generation_defaults\n"
+        "thinking_budget, generation_defaults, until\n"
     )
 
 

@@ -80,14 +80,18 @@ def test_what_is_there_is_not_counted(make_project: MakeProject, capsys: pytest.
     make("arithmetic|tiny", "more|tiny")
     assert main(["plan"]) == 0
     assert "nothing is missing or stale of 2 partitions" in capsys.readouterr().out
-    make_project(datasets=DATASETS, distribution={"top_k": 3})
+    make_project(datasets=DATASETS, distribution={"top_k": 7})
     found = planned(capsys, "--dataset", "more")
     assert {name for name in found["more|tiny"] if name != "unknown"} == {"token_distributions"}
     scores = found["more|tiny"]["token_distributions"]
     tokens = open_store(load_study()).require("samples", ("more", "tiny")).read()["num_tokens"].to_pylist()
     assert scores["state"] == "stale"
     assert scores["tokens"] == [sum(tokens), sum(tokens)]  # they are there, so it is exact
-    assert scores["bytes"][0] == 0  # no run with three alternatives yet: at most what they take uncompressed
+    assert scores["bytes"][0] == 0  # no run with seven alternatives yet: at most what they take uncompressed
+    assert scores["bytes"][1] == sum(tokens) * (32 + 7 * 8)
+    make_project(datasets=DATASETS, distribution={"top_k": 3})  # fewer are cut from those that are there
+    scores = planned(capsys, "--dataset", "more")["more|tiny"]["token_distributions"]
+    assert (scores["responses"], scores["tokens"], scores["seconds"]) == (0, [0, 0], [0, 0])
     assert scores["bytes"][1] == sum(tokens) * (32 + 3 * 8)
 
 
@@ -145,3 +149,23 @@ def test_what_cannot_be_read_does_not_hide_the_others(
     shown = capsys.readouterr().out
     assert "unknown: the data set cannot be read" in shown
     assert "gone.jsonl" in shown
+
+
+def test_more_responses_cost_those_that_are_new(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    sampling = {"max_length": 12, "batch_size": 8, "seed": 7}
+    make_project(sampling={**sampling, "num_samples": 3})
+    make("arithmetic|tiny")
+    make_project(sampling={**sampling, "num_samples": 8})
+    found = planned(capsys)["arithmetic|tiny"]
+    for asset in ("samples", "rewards", "token_distributions"):
+        assert (found[asset]["responses"], found[asset]["responses_taken_over"]) == (4 * 5, 4 * 3), asset
+    there = open_store(load_study()).require("samples", ("arithmetic", "tiny"))
+    num_bytes = sum(one.num_bytes for one in there.manifest().fragments)
+    assert found["samples"]["bytes"] == pytest.approx([num_bytes * 8 / 3] * 2)  # all have the same length
+
+
+def test_rounds_take_from_the_least_to_the_most(make_project: MakeProject, capsys: pytest.CaptureFixture[str]) -> None:
+    until = {"half_width": 0.05, "least": 2, "most": 10}
+    make_project(sampling={"max_length": 12, "batch_size": 8, "seed": 7, "until": until})
+    found = planned(capsys)["arithmetic|tiny"]["samples"]
+    assert (found["responses_at_least"], found["responses"]) == (4 * 2, 4 * 10)

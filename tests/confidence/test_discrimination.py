@@ -145,7 +145,7 @@ def test_the_calibration_error_is_its_definition() -> None:
     found = calibrate(scored)
     assert found is not None
     probabilities = probabilities_from_others(scored)
-    bins = bins_of(probabilities)
+    bins = bins_of(scored.values)
     assert {int((bins == number).sum()) for number in range(10)} <= {len(bins) // 10, len(bins) // 10 + 1}
     gaps = [
         (bins == number).mean() * abs(scored.right[bins == number].mean() - probabilities[bins == number].mean())
@@ -155,7 +155,7 @@ def test_the_calibration_error_is_its_definition() -> None:
     assert found.brier_score == pytest.approx(((probabilities - scored.right) ** 2).mean())
     assert [one.number for one in found.bins] == list(range(10))
     assert sum(one.num_responses for one in found.bins) == len(bins)
-    assert found.interval[0] <= found.interval[1]
+    assert found.interval[0] < found.error < found.interval[1]
     assert calibrate(made_up(m=1)) is None
 
 
@@ -164,12 +164,41 @@ def test_what_chance_alone_shows_is_told_from_what_is_wrong() -> None:
     fair = [calibrate(made_up(m=60, seed=seed)) for seed in range(20)]
     errors, by_chance = (np.mean([getattr(one, name) for one in fair]) for name in ("error", "error_by_chance"))
     assert abs(errors - by_chance) < 0.35 * by_chance
-    assert np.mean([one.interval[0] <= 0.02 for one in fair if one]) > 0.8
+    assert np.mean([one.interval[0] <= 0.01 for one in fair if one]) > 0.9
     values = np.random.default_rng(0).normal(0, 1, 3000)
     bent = Scored(values, (np.abs(values) < 0.7).astype(float), np.arange(3000) % 100, 100)  # right in the middle alone
     found = calibrate(bent)
     assert found is not None
     assert found.interval[0] > 5 * found.error_by_chance
+
+
+def steep(m: int, seed: int) -> Scored:
+    """Right by a step of the values, which no logistic function is, and by a difficulty of each problem."""
+    draw = np.random.default_rng(seed)
+    problems = np.repeat(np.arange(m), 8)
+    values = draw.normal(0, 1, 8 * m)
+    chance = logistic(np.where(values > 1, 3.0, -1.0) + draw.normal(0, 0.7, m)[problems])
+    return Scored(values, (draw.random(8 * m) < chance).astype(float), problems, m)
+
+
+def test_the_interval_of_the_calibration_error_holds_that_of_the_same_probabilities() -> None:
+    """The truth: what the fitted functions come to on very many responses, in the same bins."""
+    great, held = steep(4000, 1), []
+    for seed in range(60):
+        scored = steep(20, 100 + seed)
+        found = calibrate(scored)
+        assert found is not None
+        bins = bins_of(scored.values)
+        edges = [scored.values[bins == number].min() for number in range(1, 10)]
+        gaps = np.zeros(10)
+        for fold in range(10):
+            others = scored.problems % 10 != fold
+            intercept, slope = fit_logistic(scored.values[others], scored.right[others])
+            apart = great.right - logistic(intercept + slope * great.values)
+            gaps += (~others).mean() * np.bincount(np.searchsorted(edges, great.values, "right"), apart, 10)
+        truth = np.abs(gaps).sum() / len(great.values)
+        held.append(found.interval[0] <= truth <= found.interval[1])
+    assert np.mean(held) >= 0.92
 
 
 def test_equal_probabilities_share_a_bin() -> None:

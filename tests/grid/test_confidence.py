@@ -427,3 +427,9 @@ def test_killed_in_the_middle_it_goes_on_from_there(make_project: MakeProject) -
     rows = made.generation.read().to_pylist()
     assert all(row["self_certainty"] == pytest.approx(0, abs=1e-5) for row in rows)  # uniform
     assert all(evidence.holds for evidence in check_confidence(store, ("arithmetic", "tiny")).values())
+    change(folder, lambda content: content.update(confidence={"window": 5}))
+    store = open_store(load_study())
+    publish_catalog(store)
+    with reading_catalog(store) as connection:
+        said = connection.execute("SELECT DISTINCT asset LIKE 'confidence%', stale_because FROM generations").fetchall()
+    assert set(said) == {(False, None), (True, "window is 5, was None")}

@@ -1,5 +1,6 @@
 """Thinking through the whole grid, over the fake engine: columns, statistics, budgets, parts, staleness."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -266,6 +267,14 @@ def test_show_tells_them_apart(
     assert re.search(r"thinking, answer +33\.5, ", said)
     assert re.search(r"cut off thinking +25\.0% of the responses", said)
     assert re.search(r"thinking, answer +5\.553, 5\.553", said)
+
+
+def test_exported_statistics_tell_them_apart_too(thinking: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(thinking.folder)
+    assert main(["export", "--output", "out", "--what", "samples"]) == 0
+    exported = json.loads((thinking.folder / "out" / "statistics.json").read_text("utf-8"))
+    assert (exported["mean_thinking_tokens"], exported["truncated_in_thinking_share"]) == (33.5, 0.25)
+    assert "until_stopped" not in exported
 
 
 def thought(length: int, forced: int = 0) -> Thought:

@@ -20,6 +20,12 @@ def script(name: str) -> str:
     return "\n".join(Path(__file__).with_name(f"{part}.js").read_text("utf-8") for part in _PARTS.get(name, (name,)))
 
 
+def shortened(source: str) -> str:
+    """A script or a style sheet without indents and lines of comments, for what every click sends."""
+    lines = (line.strip() for line in source.splitlines())
+    return "\n".join(line for line in lines if line and not line.startswith("//"))
+
+
 def as_bytes(data: dict[str, Any]) -> bytes:
     """A component's data as JSON bytes: Streamlit would search a dict for tables, and load pandas for that."""
     return json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")

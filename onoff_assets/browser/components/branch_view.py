@@ -5,14 +5,14 @@ from typing import Any
 
 import streamlit as st
 
-from onoff_assets.browser.components import as_bytes
+from onoff_assets.browser.components import as_bytes, shortened
 
 _HERE = Path(__file__).parent
 _MOUNT = st.components.v2.component(
     "onoff_branch_view",
     html='<div id="branches"></div>',
-    css=(_HERE / "branch_view.css").read_text(),
-    js=(_HERE / "branch_view.js").read_text(),
+    css=shortened((_HERE / "branch_view.css").read_text()),
+    js=shortened((_HERE / "branch_view.js").read_text()),
 )
 
 

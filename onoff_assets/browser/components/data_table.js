@@ -10,6 +10,7 @@ function element(tag, name, ...children) {
   made.append(...children);
   return made;
 }
+const widthOf = (column) => `min(${column.width}rem, 34vw)`;  // on a phone there is room for others beside it
 function addressOf(link) { return link.page + "?" + new URLSearchParams(link.query ?? {}); }
 function isPlainClick(event) { return !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) && event.button === 0; }
 
@@ -118,8 +119,8 @@ class DataTable {
   showHead() {
     const { columns, sort, falling, filters } = this.data, filtering = this.isFiltering();
     this.once(this.head, { columns, sort, falling, filters, filtering }, () => {
-      this.columns.replaceChildren(...columns.map((column) => Object.assign(element("col"), { style: `width:min(${column.width}rem, 34vw)` })));
-      this.table.style.minWidth = columns.reduce((sum, column) => sum + column.width, 0) + "rem";
+      this.columns.replaceChildren(...columns.map((column) => Object.assign(element("col"), { style: `width:${widthOf(column)}` })));
+      this.table.style.minWidth = `calc(${columns.map((column) => widthOf(column)).join(" + ")})`;
       const names = element("tr", "", ...columns.map((column) => this.title(column, sort === column.name, falling, column.name in filters)));
       const fields = filtering ? [element("tr", "filters", ...columns.map((column) => element("td", "", ...this.fields(column, filters[column.name] ?? ""))))] : [];
       this.head.replaceChildren(names, ...fields);

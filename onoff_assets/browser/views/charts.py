@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from onoff_assets.browser.aggregates import ENTROPY_EDGES, REWARDS
 
-COLOURS = ["#c2410c", "#1d7ed8", "#7a7f87"]
+GREY = "#7a7f87"
+COLOURS = ["#c2410c", "#1d7ed8", GREY]
 _INK = {"light": "#31333f", "dark": "#fafafa"}
 
 
 # Of more than three lines, told apart by colour-blind eyes too (Okabe and Ito 2008, without yellow and black).
-_MANY = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#7a7f87"]
+_MANY = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", GREY]
 
 
 def colours(number: int) -> list[str]:
@@ -29,7 +30,7 @@ def show(chart: Any, key: str) -> None:
     ink = _INK.get(st.context.theme.type or "light", _INK["light"])
     legible = chart.configure_axis(labelColor=ink, titleColor=ink).configure_title(color=ink)
     legible = legible.configure_header(labelColor=ink, titleColor=ink)
-    legible = legible.configure_legend(labelColor=ink, titleColor=ink, orient="top", labelLimit=300)
+    legible = legible.configure_legend(labelColor=ink, titleColor=ink, orient="top", labelLimit=300, columns=3)
     st.altair_chart(legible, width="stretch", key=key)
 
 
@@ -77,3 +78,35 @@ def _bins(counts: NDArray[Any], last: int) -> list[dict[str, Any]]:
         if counts[r].sum() > 0
         for i in range(last + 1)
     ]
+
+
+def lines(
+    rows: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    x: alt.X,
+    y: alt.Y,
+    title: str,
+    label: str = "model",
+    kinds: Sequence[str] = (),
+) -> Any:
+    """A line with its band for each name, or without bands another dash for each of the `kinds`.
+
+    Each row has x, y, low, high (None: no band there), name and kind. `label`: what the names are of.
+    """
+    fields = [*((field, pa.float64()) for field in ("x", "y", "low", "high")), ("name", pa.string())]
+    chart = alt.Chart(pa.Table.from_pylist(list(rows), pa.schema([*fields, ("kind", pa.string())])), title=title)
+    scale = alt.Scale(domain=list(names), range=colours(len(names)))
+    colour = alt.Color("name:N", title=label, sort=list(names), scale=scale, legend=alt.Legend(symbolOpacity=1))
+    if kinds:
+        dash = alt.StrokeDash("kind:N", title="by", sort=list(kinds), legend=alt.Legend(symbolStrokeColor=GREY))
+        tooltip = ["name", "kind", "x", "y"]
+        return chart.mark_line().encode(x=x, y=y, color=colour, strokeDash=dash, detail="kind:N", tooltip=tooltip)
+    shape = alt.Shape("name:N", title=label, sort=list(names))
+    tooltip = ["name", "x", "y", "low", "high"]
+    line = chart.mark_line(point=True).encode(x=x, y=y, color=colour, shape=shape, tooltip=tooltip)
+    return chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour) + line
+
+
+def fraction(title: str) -> alt.Y:
+    """The axis of `lines` for an accuracy and its like."""
+    return alt.Y("y:Q", title=title, scale=alt.Scale(domain=[0, 1]))

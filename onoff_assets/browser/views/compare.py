@@ -18,6 +18,7 @@ from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import charts, common, strip
 from onoff_assets.browser.views.charts import COLOURS
+from onoff_assets.browser.views.compare_confidence import show_confidence
 from onoff_assets.browser.views.compare_many import show_many, show_splits
 from onoff_core.errors import MissingInputError
 from onoff_core.statistics import problem_means, responses_by_problem
@@ -106,7 +107,9 @@ def _pair(reader: Reader, keys: tuple[Key, Key], is_one_of_several: bool) -> Non
             _pass_at_k(keys, pair)
         with right:
             _lengths(keys, pair)
-        show_splits(reader, keys[0][0], {key[1]: responses for key, responses in zip(keys, pair, strict=True)})
+        models = {key[1]: responses for key, responses in zip(keys, pair, strict=True)}
+        show_splits(reader, keys[0][0], models)
+        show_confidence(reader, models)
     _at_k(keys, read_at_k(reader, pair))
     _histograms(reader, keys, pair)
     _flips(keys, means)

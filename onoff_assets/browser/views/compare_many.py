@@ -19,6 +19,7 @@ from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.response_rows import numbers_job, response_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import charts, common, listing
+from onoff_assets.browser.views.compare_confidence import show_confidence
 
 Models = Mapping[str, Responses]
 _EDGES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)  # of absolute differences of accuracies, for the levels of the fill
@@ -36,6 +37,7 @@ def show_many(reader: Reader, dataset: str, models: Models) -> None:
     _matrix(reader, dataset, models)
     st.subheader("Right and wrong responses")
     show_splits(reader, dataset, models)
+    show_confidence(reader, models)
 
 
 def _numbers(reader: Reader, dataset: str, models: Models) -> None:
@@ -80,22 +82,12 @@ def _curve(reader: Reader, models: Models, kind: str, title: str) -> None:
         for (of, k), figure in figures_of(reader, responses).items():
             if of == kind:
                 low, high = figure.other_problems or (None, None)
-                rows.append({"k": k, "estimate": figure.estimate, "low": low, "high": high, "model": visible(model)})
-    if not rows:
-        return
-    schema = pa.schema([("model", pa.string()), *((name, pa.float64()) for name in ("k", "estimate", "low", "high"))])
-    ticks = sorted({row["k"] for row in rows})
-    x = alt.X("k:Q", title="k (log)", scale=alt.Scale(type="log", nice=False), axis=alt.Axis(values=ticks, format="d"))
-    chart = alt.Chart(pa.Table.from_pylist(rows, schema), title=title)
-    names = [visible(model) for model in models]
-    scale = alt.Scale(domain=names, range=charts.colours(len(names)))
-    colour = alt.Color("model:N", sort=names, scale=scale, legend=alt.Legend(symbolOpacity=1))
-    line = chart.mark_line(point=True).encode(
-        x=x, y=alt.Y("estimate:Q", title=title.split(" ")[0], scale=alt.Scale(domain=[0, 1])), color=colour,
-        shape=alt.Shape("model:N", sort=names), tooltip=["model", "k", "estimate", "low", "high"],
-    )  # fmt: skip
-    band = chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour)
-    charts.show(band + line, key=f"many-{kind}")
+                rows.append({"x": k, "y": figure.estimate, "low": low, "high": high, "name": visible(model)})
+    if rows:
+        ticks = alt.Axis(values=sorted({row["x"] for row in rows}), format="d")
+        x = alt.X("x:Q", title="k (log)", scale=alt.Scale(type="log", nice=False), axis=ticks)
+        names = [visible(model) for model in models]
+        charts.show(charts.lines(rows, names, x, charts.fraction(title.split(" ")[0]), title), key=f"many-{kind}")
 
 
 def _matrix(reader: Reader, dataset: str, models: Models) -> None:

@@ -9,7 +9,7 @@ from onoff_assets.browser.components.grid_table import grid_table
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import GridRow, grid_rows, in_order
 from onoff_assets.browser.text import visible
-from onoff_assets.browser.views import common
+from onoff_assets.browser.views import common, strip
 from onoff_core.commands import materialize_command
 from onoff_core.tables import ASSETS, OPTIONAL_ASSETS
 
@@ -130,6 +130,8 @@ def _details(rows: list[GridRow]) -> None:
         ]
         for asset, state in row.states.items()
     ]
+    common.remember()
+    strip.show(common.reader(), (row.dataset, row.model))
     link_table("State of each asset", ["asset", "state", "made by run", "in Dagster"], cells, key="states")
     wanting = [asset for asset, state in row.states.items() if state not in ("complete", "imported")]
     if wanting:

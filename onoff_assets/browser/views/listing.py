@@ -57,7 +57,11 @@ def shown_columns(table: pa.Table, columns: Sequence[Column]) -> list[Shown]:
 
 
 def go(target: dict[str, Any] | None) -> None:
-    """Follow a link of a table: it says itself what is filtered and how it is ordered there."""
+    """Follow a link of a table: it says itself what is filtered and how it is ordered there. Only to one of its
+    responses its own filter and order go along, and one walks on in them.
+    """
+    if target and target["page"] == "response":
+        common.go(target)
     if target:
         looks = {name: value for name, value in looks_of(st.query_params).items() if name not in _OF_TABLES}
         st.switch_page(st.session_state["pages"][target["page"]], query_params={**looks, **target.get("query", {})})

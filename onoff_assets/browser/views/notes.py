@@ -34,7 +34,7 @@ def show() -> None:
         return
     shown = _filtered(notes)
     common.note(
-        f"{len(shown)} of {len(notes)} notes, the latest first; `onoff export --what notes` writes a partition's."
+        f"{len(shown)} of {len(notes)} notes, the latest first; onoff export --what notes writes a partition's."
     )
     current = {key: _samples_now(reader, key) for key in {(note.dataset, note.model) for note in shown}}
     rows = [_row(note, current[note.dataset, note.model]) for note in shown[:_MOST_ROWS]]

@@ -25,6 +25,7 @@ from onoff_assets.browser.response_rows import (
 )
 from onoff_assets.browser.searching import Search, excerpt
 from onoff_assets.browser.views import common, listing, strip
+from onoff_core.tables import LENGTH, LENGTH_IN_THINKING
 
 OVER = {
     "": "this partition",
@@ -75,7 +76,7 @@ def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
     shown = [
         one
         for one in listing.shown_columns(table, COLUMNS)
-        if len(rows.parts) > 1 or one.column.name not in ("of_dataset", "of_model")
+        if one.column.name not in ("of_dataset", "of_model") or len(one.options) > 1
     ]
     pending = () if known is not None else (*NUMBERS, *CONFIDENCE)
     columns = [column for column in COLUMNS if column.name in pending or column in [one.column for one in shown]]
@@ -101,7 +102,6 @@ def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
         views=views([one.column.name for one in shown]),
         links=[Over("Problems, worst first", "problems", {**Link(*key).query(), "sort": "pass_rate"})],
         notes=notes,
-        named=next((i for i, one in enumerate(shown) if one.column.name == "problem_id"), 0),
         searches=True,
         excerpts=search is not None,
         empty="Searching ..." if searching else "No response matches.",
@@ -142,7 +142,7 @@ def views(names: Sequence[str]) -> list[View]:
         View("all", "every response, as the data set has them", Query()),
         *sure,
         View("longest", "the most tokens first", Query("num_tokens", True)),
-        View("truncated", "cut off at max_length", Query(choices=(("finish_reason", ("length",)),))),
+        View("truncated", "cut off at max_length", Query(choices=(("finish_reason", (LENGTH, LENGTH_IN_THINKING)),))),
     ]
 
 

@@ -1,10 +1,8 @@
 """Series: the checkpoints of a training run side by side, step by step."""
 
 from itertools import groupby
-from typing import Any
 
 import altair as alt
-import pyarrow as pa
 import streamlit as st
 
 from onoff_assets.browser.components.link_table import Cell, link_table
@@ -46,10 +44,11 @@ def show() -> None:
     common.note(
         f"{name}: {len({step.step for step in steps})} steps, {len({step.dataset for step in steps})} data sets"
     )
-    columns = st.columns(2)
-    for i, (title, unit, value, low, high) in enumerate(_CHARTS):
-        with columns[i % 2]:
-            _chart(steps, title, unit, value, low, high)
+    drawn = [chart for chart in _CHARTS if any(getattr(step, chart[2]) is not None for step in steps)]
+    for i in range(0, len(drawn), 2):
+        for place, chart in zip(st.columns(2), drawn[i : i + 2], strict=False):
+            with place:
+                _chart(steps, *chart)
     for dataset, of in groupby(steps, key=lambda step: step.dataset):
         _table(dataset, list(of))
 
@@ -65,31 +64,17 @@ def _steps(reader: Reader, name: str) -> list[SeriesStep]:
 
 
 def _chart(steps: list[SeriesStep], title: str, unit: str, value: str, low: str | None, high: str | None) -> None:
-    rows: list[dict[str, Any]] = [
-        {"step": step.step, "value": getattr(step, value), "low": low and getattr(step, low),
-         "high": high and getattr(step, high), "model": visible(step.model), "dataset": visible(step.dataset)}
+    """A line over the steps for each data set, with a band where there is an interval."""
+    rows = [
+        {"x": step.step, "y": getattr(step, value), "low": low and getattr(step, low),
+         "high": high and getattr(step, high), "name": visible(step.dataset)}
         for step in steps
         if getattr(step, value) is not None
     ]  # fmt: skip
-    if not rows:
-        return
     names = list(dict.fromkeys(visible(step.dataset) for step in steps))
-    schema = pa.schema(
-        [("step", pa.int64()), *((n, pa.float64()) for n in ("value", "low", "high")),
-         *((n, pa.string()) for n in ("model", "dataset"))]
-    )  # fmt: skip
-    chart = alt.Chart(pa.Table.from_pylist(rows, schema), title=title, height=220)
-    x = alt.X("step:Q", axis=alt.Axis(format="d", tickMinStep=1))
-    y = alt.Y("value:Q", title=unit, scale=alt.Scale(zero=value != "accuracy"))
-    colour = alt.Color(
-        "dataset:N", title="data set", sort=names, scale=alt.Scale(domain=names, range=charts.colours(len(names)))
-    )
-    line = chart.mark_line(point=True).encode(
-        x=x, y=y, color=colour, shape=alt.Shape("dataset:N", title="data set", sort=names),
-        tooltip=["dataset", "step", "model", "value", *(["low", "high"] if low else [])],
-    )  # fmt: skip
-    band = chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour)
-    charts.show(band + line if low else line, key=f"series-{value}")
+    x = alt.X("x:Q", title="step", axis=alt.Axis(format="d", tickMinStep=1))
+    y = charts.fraction(unit) if low else alt.Y("y:Q", title=unit, scale=alt.Scale(zero=False))
+    charts.show(charts.lines(rows, names, x, y, title, "data set"), key=f"series-{value}")
 
 
 def _table(dataset: str, steps: list[SeriesStep]) -> None:
@@ -118,7 +103,7 @@ def _table(dataset: str, steps: list[SeriesStep]) -> None:
     fitted = fit_entropy([accuracy for accuracy, _ in known], [entropy for _, entropy in known])
     if fitted is not None:
         st.markdown(escaped(
-            f"accuracy = -{fitted.a:.3f} exp(entropy) + {fitted.b:.3f}; at entropy 0 it would be {fitted.ceiling:.3f}"
+            f"accuracy = {-fitted.a:.3f} exp(entropy) {fitted.b:+.3f}; at entropy 0 it would be {fitted.ceiling:.3f}"
             + ("" if fitted.r_squared is None else f"; R² = {fitted.r_squared:.2f}")
         ))  # fmt: skip
 

@@ -3,6 +3,7 @@
 A click runs this fragment again and nothing else of the page. What a click sends is small: the tokens are not in it.
 """
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,7 @@ class Panel:
 
 def show(panel: Panel, content: bytes, document: str, token: int | None) -> None:
     """The tokens and what belongs to the picked one."""
-    opened = _opening(document, token)
+    opened = _opening(hashlib.sha256(document.encode()).hexdigest()[:16], token)  # it is part of every message
     _fragment(panel, content, opened)
     if panel.distributions is not None and panel.sample.token_ids:
         _peeked(panel, f"{opened['document']}#{opened['count']}")

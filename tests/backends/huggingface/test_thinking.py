@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -191,6 +192,21 @@ def test_tokens_are_put_in_and_others_are_drawn_by_their_own_numbers(tiny_loaded
         own = logits.log_softmax(-1).gather(-1, torch.tensor(tokens)[:, None])[:, 0]
         assert torch.allclose(own, torch.tensor(response.logprobs), atol=1e-4)
     assert cut >= 4
+
+
+def test_a_response_that_another_budget_began_goes_on_as_if_drawn_at_once(tiny_loaded: LoadedModel) -> None:
+    """Its first six tokens were drawn without a budget; each engine puts the rest of a budget of six behind them."""
+    asked = requests(tiny_loaded, 6)[:6]
+    whole = {_name(one): one for one in by_loop(tiny_loaded, asked, SAMPLING) if one.forced_positions}
+    begun = [
+        replace(one.request, prompt_ids=(*one.request.prompt_ids, *one.token_ids[:6]), begun=6, resumed=True)
+        for one in whole.values()
+    ]
+    assert len(begun) >= 4
+    for decoder in (by_loop, by_generate):
+        for rest in decoder(tiny_loaded, begun, SAMPLING):
+            assert rest.token_ids == whole[_name(rest)].token_ids[6:]
+            assert rest.forced_positions == list(range(len(rest.request.forcing.closing)))  # type: ignore[union-attr]
 
 
 def test_the_scorer_agrees_with_the_sampler_on_forced_tokens_too(tiny_loaded: LoadedModel) -> None:

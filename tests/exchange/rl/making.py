@@ -84,7 +84,13 @@ def _verdict(row: dict[str, Any], gold: str) -> dict[str, Any]:
         "sample_index": row["sample_index"],
         "extracted_answer": answer,
         "reward": int(answer == gold),
-        "status": "no_answer" if answer is None else "correct" if answer == gold else "wrong",
+        "status": _status(row["response"], answer, gold),
         "answer_class": None if answer is None else 0 if answer == gold else int(answer),
         "reason": None,
     }
+
+
+def _status(response: str, answer: str | None, gold: str) -> str:
+    if response == "never":
+        return "timeout"
+    return "no_answer" if answer is None else "correct" if answer == gold else "wrong"

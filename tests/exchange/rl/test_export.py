@@ -174,6 +174,14 @@ def test_pairs_are_of_a_right_and_a_wrong_response_of_one_problem(tmp_path: Path
 
 
 @pytest.mark.usefixtures("project")
+def test_what_nobody_knows_to_be_wrong_is_not_rejected(tmp_path: Path) -> None:
+    """Of weak's responses to q1 four are right, three are wrong, and the grading of one ran out of time."""
+    assert export(tmp_path, "--model", "weak", "--pairs", "8", what="preferences") == 0
+    found = [row for row in rows(tmp_path / "preferences.parquet") if row["problem_id"] == "q1"]
+    assert sorted(row["rejected"] for row in found) == [r"\boxed{1}", "no", "no"]
+
+
+@pytest.mark.usefixtures("project")
 def test_pairs_can_be_nearly_as_long(tmp_path: Path) -> None:
     r"""`\boxed{1}` has 10 tokens with its end, as `\boxed{2}` has; longer right ones have no wrong one as long."""
     assert export(tmp_path, "--model", "strong", "--pairs", "8", "--match-length", "0", what="preferences") == 0

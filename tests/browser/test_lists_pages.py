@@ -1,0 +1,135 @@
+"""The pages of tables, of several models and of a series by themselves, with Streamlit's own test runner."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.synthetic import MadeUpProblem, write_partition
+from onoff_core.grid.confidence import materialize_confidence
+from onoff_core.grid.judging import open_store
+from onoff_core.store import Store, publish_catalog
+from onoff_core.study import load_study
+from tests.browser.conftest import Page
+from tests.browser.listed import problems_of
+from tests.browser.test_pages import cells, components, texts
+from tests.conftest import write_study
+
+MODELS = {"a": 0.2, "b": 0.5, "c": 0.9}  # how often each is right; they are steps of a series too
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "d.jsonl").write_text(json.dumps({"question": "1 + 1?", "answer": "2"}))
+    models = {
+        name: {"model_name": "fake", "backend_type": "fake", "series": "run", "step": at}
+        for at, name in enumerate(MODELS)
+    }
+    confidence = {"window": 4, "tail": 3, "top_k": 4, "warm_up": 2}
+    write_study(folder, None, datasets={"d": {"path": "d.jsonl"}}, models=models, confidence=confidence)
+    study = load_study(folder / "onoff.yaml")
+    made = open_store(study)
+    for at, (name, skill) in enumerate(MODELS.items()):
+        write_partition(made, "d", name, problems_of("d", skill, 8, 6), seed=at, fingerprint=f"{at}" * 16)
+        if name != "b":
+            materialize_confidence(study.partition(f"d|{name}"), made)
+    publish_catalog(made)
+    return made
+
+
+def table(test: Any) -> dict[str, Any]:
+    [shown] = [e for e in test.get("bidi_component") if e.proto.component_name == "onoff_data_table"]
+    return dict(json.loads(shown.proto.bytes))
+
+
+def test_responses_go_by_confidence_where_it_is_there(page: Page, store: Store) -> None:
+    shown = table(page("responses", store=store, dataset="d", model="a", status="wrong", sort="-mean_confidence"))
+    names = [column["name"] for column in shown["columns"]]
+    assert {"mean_confidence", "lowest_window_confidence", "mean_entropy"} <= set(names)
+    assert [view["label"] for view in shown["views"] if view["active"]] == ["confidently wrong"]
+    stored = store.require("confidence", ("d", "a")).read().to_pylist()
+    wrong = {
+        (r["problem_id"], r["sample_index"])
+        for r in store.require("rewards", ("d", "a")).read().to_pylist()
+        if r["status"] == "wrong"
+    }
+    surest = max(
+        (r for r in stored if (r["problem_id"], r["sample_index"]) in wrong), key=lambda r: r["mean_confidence"]
+    )
+    first = shown["rows"][0]["link"]["query"]
+    assert (first["problem"], first["sample"]) == (surest["problem_id"], str(surest["sample_index"]))
+    assert first["status"] == "wrong"  # so that one walks on there among the wrong ones
+
+
+def test_an_expression_that_cannot_be_used_is_said(page: Page, store: Store) -> None:
+    test = page("responses", store=store, dataset="d", model="a", text="(", regex="1")
+    assert not test.exception
+    [note] = [note for note in table(test)["notes"] if note["kind"] == "warning"]
+    assert "no regular expression" in note["text"]
+    assert table(test)["total"] == 48
+
+
+def test_a_bad_range_is_said_and_left_out(page: Page, store: Store) -> None:
+    shown = table(page("problems", store=store, dataset="d", model="a", pass_rate="many", sort="-pass_rate"))
+    assert "no range" in shown["notes"][0]["text"]
+    assert shown["total"] == 8
+    rates = [row["cells"][1] for row in shown["rows"]]
+    assert rates == sorted(rates, reverse=True)
+
+
+def test_responses_that_are_there_already_are_listed(page: Page, tmp_path: Path, store: Store) -> None:
+    """Of a partition that is being sampled: no verdicts yet, and no problems' version in a manifest."""
+    begun = Store(str(tmp_path / "begun"))
+    write_partition(begun, "d", "done", [MadeUpProblem("p0", problems_of("d", 0.5, 1, 3)[0].responses)])
+    half = begun.generation("samples", ("d", "half"), "e" * 16)
+    half.begin({"seed": 0})
+    half.write_fragment(0, [begun.require("samples", ("d", "done")).read()])
+    for name in ("responses", "problems"):
+        test = page(name, store=begun, dataset="d", model="half")
+        assert not test.exception, name
+        assert table(test)["total"] == (3 if name == "responses" else 1)
+
+
+def test_several_models_are_compared_with_the_correction(page: Page, store: Store) -> None:
+    test = page("compare", store=store, dataset="d", model="a")
+    assert not test.exception
+    assert test.query_params["models"] == "a,b,c"
+    matrix = cells(test, "Row minus column, points")
+    assert [row[0]["text"] for row in matrix] == ["a", "b", "c"]
+    assert matrix[2][1]["text"].startswith("+")
+    assert matrix[0][3]["text"] == matrix[2][1]["text"].replace("+", "-")
+    assert matrix[2][1]["ramp"] == "w"  # significant: blue where the row is better
+    assert matrix[2][1]["query"] == {"dataset": "d", "model": "c", "other": "a", "models": "a,b,c"}
+    assert "all 3 pairs compared" in texts(test).replace("\\", "")
+    [both, first], [second, neither] = (
+        [int(cell["text"]) for cell in row[1:]] for row in cells(test, "Solved by which, of 8 problems")
+    )
+    assert both + first + second + neither == 8
+
+
+def test_what_confidence_tells_is_drawn_where_it_is_there(page: Page, store: Store) -> None:
+    test = page("compare", store=store, dataset="d", model="a")
+    assert "How sure they are" in [heading.value for heading in test.subheader]
+    measures = next(box for box in test.selectbox if box.label == "Confidence by")
+    assert measures.value == "mean_confidence"
+    assert "mean_entropy" in measures.options
+    pair = page("compare", store=store, dataset="d", model="b", other="b", models="b")
+    assert not pair.exception
+
+
+def test_a_series_is_shown_step_by_step(page: Page, store: Store) -> None:
+    test = page("series", store=store)
+    assert not test.exception
+    rows = cells(test, "d")
+    assert [(row[0]["text"], row[1]["text"]) for row in rows] == [("0", "a"), ("1", "b"), ("2", "c")]
+    assert rows[1][8]["query"] == {"dataset": "d", "model": "a", "other": "b"}
+    assert rows[0][8].get("page") is None
+    assert "R²" in texts(test)
+    assert components(test) == ["onoff_link_table"]
+
+
+def test_without_a_series_the_page_says_how_to_have_one(page: Page) -> None:
+    test = page("series", dataset="d", model="m")
+    assert "series: NAME" in test.info[0].value
