@@ -18,7 +18,7 @@ from onoff_core.checks.samples import check_samples
 from onoff_core.checks.token_distributions import check_token_distributions
 from onoff_core.grid import materialize
 from onoff_core.grid.materialize import Made
-from onoff_core.grid.taking_over import keys_of
+from onoff_core.grid.taking_over import expected, keys_of
 from onoff_core.store import Store
 from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.store.upkeep import prune, removable
@@ -124,6 +124,9 @@ def test_more_samples_cost_the_difference(project: Project, engine: Counted) -> 
     first = project.made("samples")
     engine.drawn.clear()
     project.set(num_samples=8)
+    promised = expected(load_study().partition("|".join(KEY)), project.store, first.manifest.inputs["problems"])
+    assert promised is not None
+    assert promised.sentence.startswith("24 of 32 responses to draw, 8 taken over from ")
     made = project.made("samples")
     assert sorted(engine.drawn) == [(f"test-{problem}", sample, 0) for problem in range(4) for sample in range(2, 8)]
     assert counts(made) == (24, 8, 0)
