@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import streamlit as st
 from streamlit import runtime
@@ -45,11 +46,10 @@ def _forward(page: StreamlitPage, address: str) -> StreamlitPage:
 
 
 # Streamlit serves the default page at / alone and calls /grid not found, and a page's title is no address to it either.
-TYPED = [
-    _forward(GRID, "grid"),
-    _forward(GRID, "Grid"),
-    *(_forward(page, name.capitalize()) for name, page in OTHERS.items()),
-]
+# Only the one that was typed is named: every click sends the list of pages.
+TYPED = {"grid": GRID, "Grid": GRID, **{name.capitalize(): page for name, page in OTHERS.items()}}
+typed = urlsplit(st.context.url or "").path.rstrip("/").rpartition("/")[2]
+forwards = [_forward(TYPED[typed], typed)] if typed in TYPED else []
 st.session_state["pages"] = {"grid": GRID, **OTHERS}
 shell()
-st.navigation([GRID, *OTHERS.values(), *TYPED], position="top").run()
+st.navigation([GRID, *OTHERS.values(), *forwards], position="top").run()
