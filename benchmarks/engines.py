@@ -4,8 +4,8 @@ The job: 16 GSM8K-like prompts x 8 samples, up to 256 tokens, temperature 1, 128
 model in float32 and in bfloat16, as many threads for each. Ours is a whole run: samples with log-probabilities,
 rewards and statistics, written; the others draw tokens and write nothing. Each is run once with few tokens first,
 which converts the model, compiles and fills caches. Beside other busy processes the figures by the clock mean nothing,
-those by seconds of processor something. Limit L is the matrix products of our own row-steps, by PyTorch's usual
-product, in that type.
+those by seconds of processor something. Limit L is the matrix products of our own row-steps and nothing else, by
+PyTorch's usual product in that type; packed products are the same as we pack them.
 """
 
 import json
@@ -19,8 +19,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-import torch
 
 from benchmarks.figures import Figure
 from benchmarks.others.job import Done, Job, read_done
@@ -104,19 +102,22 @@ def run(repeats: int, found: Mapping[str, Path], say: Callable[[str], None], job
                     f"{engine.title}, {dtype}: {one.tokens} tokens, {one.done.seconds:.1f} s of decoding, "
                     f"{one.wall:.1f} s in all, {one.cpu:.1f} s of processor (run {number + 1} of {repeats})"
                 )
-        limits = [limit(getattr(torch, dtype), one.done.lengths) for one in runs[OURS.title]]
-        figures += _figures(dtype, runs, statistics.median(limits))
+        limits = products([one.done.lengths for one in runs[OURS.title]], dtype)
+        figures += _figures(dtype, runs, limits)
     return figures
 
 
-def limit(dtype: torch.dtype, lengths: Sequence[int]) -> float:
-    """Tokens a second of the matrix products alone, for responses of these lengths side by side."""
-    steps = Counter(sum(length > step for length in lengths) for step in range(max(lengths)))
-    loaded = embedded_model(str(dtype).removeprefix("torch."))
-    return products_alone(loaded, steps)
+def products(lengths: Sequence[Sequence[int]], dtype: str) -> dict[str, float]:
+    """Tokens a second of the matrix products alone, medians over runs of responses of these lengths side by side."""
+    loaded = embedded_model(dtype)
+    steps = [Counter(sum(one > step for one in run) for step in range(max(run))) for run in lengths]
+    return {
+        name: statistics.median([products_alone(loaded, one, packed) for one in steps])
+        for name, packed in (("limit L", False), ("packed products", True))
+    }
 
 
-def _figures(dtype: str, runs: Mapping[str, Sequence[Run]], products: float) -> list[Figure]:
+def _figures(dtype: str, runs: Mapping[str, Sequence[Run]], limits: Mapping[str, float]) -> list[Figure]:
     kinds: dict[str, Callable[[Run], float]] = {
         "decoding": lambda one: one.tokens / one.done.seconds,
         "imports to exit": lambda one: one.tokens / one.wall,
@@ -127,12 +128,15 @@ def _figures(dtype: str, runs: Mapping[str, Sequence[Run]], products: float) -> 
         for title, ones in runs.items()
         for kind, value in kinds.items()
     }
-    figures = [Figure(f"limit L, {dtype}, matrix products alone", products, "tokens/s")]
+    figures = [Figure(f"{name}, {dtype}", limit, "tokens/s") for name, limit in limits.items()]
     others = [engine for engine in OTHERS.values() if engine.title in runs]
     for kind in kinds:
         ours = medians[OURS.title, kind]
         if kind == "decoding":
-            figures.append(Figure(f"onoff, {dtype}, of the limit", ours, "tokens/s", "limit L", ours / products))
+            figures += [
+                Figure(f"onoff, {dtype}, {kind}", ours, "tokens/s", name, ours / limit)
+                for name, limit in limits.items()
+            ]
         figures += [Figure(f"{e.title}, {dtype}, {kind}", medians[e.title, kind], "tokens/s") for e in others]
         figures += [
             Figure(

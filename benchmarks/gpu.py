@@ -294,7 +294,7 @@ def _parts(tiny: bool) -> dict[str, Part]:
         "agreement_float32": (30, lambda: agreement(torch.float32)),
         "agreement_bfloat16": (30, lambda: agreement(torch.bfloat16)),
         "cross_agreement": (30, lambda: _of_two(Qwen3Config(**SMALL), torch.float32, 0.3, cross_agreement)),
-        "switch": (30, lambda: _of_two(Qwen3Config(**SMALL), torch.float32, 0.3, _switched)),
+        "switch": (50, lambda: _of_two(Qwen3Config(**SMALL), torch.float32, 0.3, _switched)),
     }
     if tiny:
         return parts

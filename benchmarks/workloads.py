@@ -3,12 +3,14 @@
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from torch import nn
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from onoff_core.backends.huggingface.cpu.packing import packed_linears
 from onoff_core.backends.huggingface.loading import LoadedModel, load_model
 from onoff_core.backends.requests import Request
 from onoff_core.problems import Problem, load_problems
@@ -58,18 +60,19 @@ def random_llama(vocab_size: int, **changes: int) -> LoadedModel:
 
 
 @torch.inference_mode()
-def products_alone(loaded: LoadedModel, steps: Mapping[int, int]) -> float:
-    """Tokens a second if a step were its matrix products, by PyTorch's usual product, and nothing else; `steps`: how
-    many had so many rows.
+def products_alone(loaded: LoadedModel, steps: Mapping[int, int], packed: bool = False) -> float:
+    """Tokens a second if a step were its matrix products and nothing else, by PyTorch's usual product or as we pack
+    them; `steps`: how many had so many rows.
     """
-    weights = [module.weight for module in loaded.model.modules() if isinstance(module, nn.Linear)]
+    linears = [module for module in loaded.model.modules() if isinstance(module, nn.Linear)]
     total = 0.0
-    for rows, count in steps.items():
-        inputs = {w.shape[1]: torch.randn(rows, w.shape[1]).to(w.dtype) for w in weights}
-        began = time.perf_counter()
-        for weight in weights:
-            nn.functional.linear(inputs[weight.shape[1]], weight)
-        total += (time.perf_counter() - began) * count
+    with packed_linears(loaded) if packed else nullcontext():
+        for rows, count in steps.items():
+            inputs = {w.shape[1]: torch.randn(rows, w.shape[1]).to(w.dtype) for w in (one.weight for one in linears)}
+            began = time.perf_counter()
+            for linear in linears:
+                linear.forward(inputs[linear.in_features])
+            total += (time.perf_counter() - began) * count
     return sum(rows * count for rows, count in steps.items()) / total
 
 

@@ -66,6 +66,8 @@ LONG_MODULES = {
     "tests.grid.test_materialize",
     "tests.grid.test_run_record",
     "tests.grid.test_second_opinions",
+    "tests.grid.test_taking_over",
+    "tests.grid.test_until",
     "tests.platform.test_checks",
     "tests.platform.test_confidence",
     "tests.platform.test_faults",
@@ -115,6 +117,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test sees the caller's study or store."""
+    _forget_the_callers_study(monkeypatch)
+
+
+def _forget_the_callers_study(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("ONOFF_CONFIG", "ONOFF_STORE", "DAGSTER_HOME"):
         monkeypatch.delenv(name, raising=False)
 
@@ -162,7 +168,9 @@ def made_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tests.report.making import make_study
 
     folder = tmp_path_factory.mktemp("made-study")
-    make_study(folder)
+    with pytest.MonkeyPatch.context() as patch:  # before any test's own environment
+        _forget_the_callers_study(patch)
+        make_study(folder)
     return folder
 
 

@@ -14,7 +14,7 @@ LAYERS: list[set[str]] = [
     {"errors"},
     {"columns"},
     {"branch_tables", "confidence_tables"},
-    {"cross_tables", "rollout_tables", "thinking_tables"},
+    {"cross_tables", "grid_tables", "rollout_tables", "thinking_tables"},
     {"atomic", "boxes", "commands", "growth", "tables", "progress"},
     {"study"},
     {"problems"},

@@ -1,7 +1,7 @@
 """The job by OpenVINO GenAI's continuous batching; `install_openvino` makes its environment.
 
-Keys and values are kept in the type that is computed in, and prompts computed once. The model is converted on first use, once
-an environment.
+Keys and values are kept in the type that is computed in, and prompts computed once. The model is converted on first
+use, once an environment.
 """
 
 import importlib

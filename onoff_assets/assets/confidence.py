@@ -10,6 +10,7 @@ from onoff_assets.metadata import asset_metadata, ends, markdown_table
 from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
+from onoff_core.store.provenance import confidence_windows
 
 
 def build_confidence(
@@ -63,7 +64,7 @@ def build_confidence(
                     "answers chosen, at the largest k": markdown_table(
                         ["rule", "measure", "k", "accuracy", "minus majority", "95 %"], _at_largest_k(voting)
                     ),
-                    **{name.replace("_", " "): made.manifest.facts[name] for name in ("window", "tail", "top_k")},
+                    **{name.replace("_", " "): size for name, size in confidence_windows(made.manifest).items()},
                 },
             ),
         )

@@ -17,6 +17,8 @@ from onoff_core.store.provenance import RunProvenance, SamplesProvenance, dagste
 from onoff_core.study import SamplingSettings, Study
 from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
 
+# Assets whose parts have the responses of the samples' parts of the same number.
+_BY_RESPONSES = ("samples", "rewards", "token_distributions", "second_opinions")
 _COMMIT = 10  # characters shown of a revision, which is a hash
 
 
@@ -34,9 +36,10 @@ class Underway:
     """An asset that was begun and is not complete."""
 
     asset: str
-    done: int  # responses
+    done: int  # of the unit
     total: int | None  # None: not known yet
     is_written: bool | None  # whether a process is at it now; None: it cannot be told, as on S3
+    unit: str = "responses"
 
 
 @dataclass(frozen=True)
@@ -193,7 +196,10 @@ def underway(reader: Reader, key: Key) -> tuple[Underway, ...]:
         newest = max(begun, key=lambda one: len(one.fragment_indices()), default=None)
         if newest is None or (current is not None and written is False):
             continue  # what an interrupted run of other settings left says nothing about what is shown
-        found.append(Underway(asset, *_counted(reader, newest), written))
+        if asset in _BY_RESPONSES:
+            found.append(Underway(asset, *_counted(reader, newest), written))
+        else:
+            found.append(Underway(asset, len(newest.fragment_indices()), None, written, "parts"))
     return tuple(found)
 
 

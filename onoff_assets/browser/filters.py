@@ -25,8 +25,9 @@ def matching(reader: Reader, responses: Responses, query: Query) -> list[int]:
     table = rows.table
     if query.columns & {*NUMBERS, *CONFIDENCE}:
         known = numbers_job(reader, rows).result(_LONGEST_WAIT)
-        for name in () if known is None else known.column_names:
-            table = table.append_column(name, known[name])
+        if known is not None:
+            for name in known.column_names:
+                table = table.append_column(name, known[name])
     mask = None
     search = Search(query.text, query.is_regex)
     if query.text and search.fault() is None:

@@ -70,7 +70,7 @@ def _counts(reader: Reader, responses: Responses) -> pa.Table:
 
 
 def _truncated(responses: Responses, ids: pa.Array) -> pa.Array:
-    cut = responses.table.filter(pc.equal(responses.table["finish_reason"], "length"))
+    cut = responses.table.filter(pc.starts_with(responses.table["finish_reason"], "length"))  # also in its thinking
     counted = cut.group_by("problem_id", use_threads=False).aggregate([("problem_id", "count")])
     place = pc.index_in(ids, counted["problem_id"].combine_chunks())
     return pc.fill_null(counted["problem_id_count"].take(place).combine_chunks(), 0)

@@ -8,6 +8,7 @@ from onoff_assets.report.gathering import Gathered, Reported
 from onoff_assets.report.markup import Markup, element
 from onoff_assets.report.tables import NONE, csv_text, percent
 from onoff_core.store import Store
+from onoff_core.store.provenance import compared_statistics
 
 Ends = tuple[float, float] | None
 
@@ -34,7 +35,7 @@ def differences(gathered: Gathered) -> list[Difference]:
         made = gathered.reader.store.current("comparisons", (dataset,))
         if made is None or len(of) < 2:
             continue
-        compared = made.manifest().facts.get("problem_statistics", {})
+        compared = compared_statistics(made.manifest())
         for row in made.read().to_pylist():
             pair = (row["first_model"], row["second_model"])
             if row["statistic"] != "accuracy" or not of.keys() >= set(pair):

@@ -9,6 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+from onoff_assets.browser.branching import branching_of
 from onoff_assets.browser.reading import Overlay, Reader, Responses, Sample, Vocabulary
 from onoff_assets.report import embedding
 from onoff_assets.report.markup import Markup, data_block, element, joined, page
@@ -113,7 +114,10 @@ def _content(tokens: Tokens) -> Any:
 
     if tokens.vocabulary is None or tokens.overlay is None:
         return None
-    return json.loads(payload(tokens.vocabulary.pieces_of(tokens.sample.token_ids), tokens.overlay))
+    sample, branching = tokens.sample, branching_of(tokens.reader, tokens.responses)
+    rows = [] if branching is None else branching.of_response(sample.problem_id, sample.sample_index)
+    pieces = tokens.vocabulary.pieces_of(sample.token_ids)
+    return json.loads(payload(pieces, tokens.overlay, rows, sample.answer_start, sample.forced_positions))
 
 
 def _packed(tokens: Tokens, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:

@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     study = load_study()
     partitions = _named(study, args)
     store = Store(study.store_path)
-    found = estimates(partitions, store, Measurements([store]))
+    found = estimates(partitions, store, Measurements(store))
     if args.probe is not None:
         with tempfile.TemporaryDirectory(prefix="onoff-probe-") as folder:
             measured = _probed(found, store, args.probe, Path(folder))
@@ -74,14 +74,16 @@ def _probed(found: "Sequence[PartitionEstimate]", store: "Store", num_problems: 
     """Measurements with probes of the partitions of which something is unknown, one after another: what one tells of
     its model need not be probed again.
     """
-    from onoff_core.grid.plan_measured import Measurements
+    from onoff_core.grid.plan_measured import Measurements, Probe
     from onoff_core.grid.plan_probe import probe
     from onoff_core.grid.plan_work import estimates
 
-    stores = [store]
+    probes: list[Probe] = []
     for one in found:
         partition = one.partition
-        if one.wrong is not None or not any(now.unknown for now in estimates([partition], store, Measurements(stores))):
+        if one.wrong is not None or not any(
+            now.unknown for now in estimates([partition], store, Measurements(store, probes))
+        ):
             continue
         drawn = num_problems * partition.sampling.most_samples
         print(f"probe: {num_problems} problems, {drawn} responses of {partition.key}, kept nowhere", file=sys.stderr)
@@ -91,8 +93,8 @@ def _probed(found: "Sequence[PartitionEstimate]", store: "Store", num_problems: 
                 "faster than this probe",
                 file=sys.stderr,
             )
-        stores.append(probe(partition, num_problems, folder, lambda line: print(f"  {line}", file=sys.stderr)))
-    return Measurements(stores)
+        probes.append(probe(partition, num_problems, folder, lambda line: print(f"  {line}", file=sys.stderr)))
+    return Measurements(store, probes)
 
 
 def _report(study: Study, partitions: Sequence[Partition], found: "Sequence[PartitionEstimate]", args: Any) -> None:

@@ -10,9 +10,10 @@ from onoff_core.errors import StoreError
 from onoff_core.exchange.files import WRITTEN_BY, Say, info, mark_of_now, replacing
 from onoff_core.exchange.options import ExportOptions
 from onoff_core.exchange.scripts_shape import ResultsStatistics, result_entry
+from onoff_core.grid_tables import STATISTICS_IF_ASKED
 from onoff_core.store import Generation, Store
 from onoff_core.store.by_problem import ByProblem, Placed
-from onoff_core.tables import SCHEMAS, STATISTICS_IF_ASKED
+from onoff_core.tables import SCHEMAS
 
 RESULTS_NAME, STATISTICS_NAME = "results.json", "statistics.json"
 

@@ -187,7 +187,7 @@ def _seconds(
     if work.responses == 0:
         return Range(0, 0)  # no model is loaded to take over what is there
     if work.asset in BY_THE_TOKEN:
-        speeds = _known(mine, lambda one: _ratio(one.costs.tokens, one.costs.work_seconds))
+        speeds = [one for one in _known(mine, lambda one: _ratio(one.costs.tokens, one.costs.work_seconds)) if one > 0]
         if not speeds:
             notes.unknown.append(Unknown(f"no run of {partition.model}", work.asset))
             return None
@@ -270,4 +270,4 @@ def _ratio(value: float | None, count: float | None) -> float | None:
 
 
 def _known(runs: Iterable[Measured], of: Callable[[Measured], float | None]) -> list[float]:
-    return [value for one in runs if (value := of(one)) is not None and value > 0]
+    return [value for one in runs if (value := of(one)) is not None and value >= 0]

@@ -4,7 +4,7 @@ Read once for a plan; from several stores at once, where a probe has a throw-awa
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 
 import numpy as np
@@ -66,11 +66,20 @@ class Measured:
         return sum(pc.sum(table["num_tokens"]).as_py() or 0 for table in self.generation.tables(["num_tokens"]))
 
 
-class Measurements:
-    """Everything that was measured in these stores; the first one is the study's, the others are probes'."""
+@dataclass(frozen=True)
+class Probe:
+    """A few problems of a partition, made to be measured."""
 
-    def __init__(self, stores: Sequence[Store]) -> None:
-        self._stores = stores
+    store: Store
+    warm: Store  # with one response, that was made before
+
+
+class Measurements:
+    """Everything that was measured in the study's store, and in probes."""
+
+    def __init__(self, store: Store, probes: Sequence[Probe] = ()) -> None:
+        self._stores = [store, *(probe.store for probe in probes)]
+        self._warm = [None, *(probe.warm for probe in probes)]
         self.of = cache(self._of)
         self.lengths = cache(self._lengths)
         self.sampled = cache(self._sampled)
@@ -88,7 +97,7 @@ class Measurements:
             )
             for number, store in enumerate(self._stores)
             for made in _current(store, asset)
-            if (costs := CostsProvenance.of(made.manifest())) is not None
+            if (costs := _costs(made, self._warm[number])) is not None
         )
 
     def _sampled(self) -> tuple[tuple[str, str], ...]:
@@ -107,6 +116,20 @@ class Measurements:
             if samples is not None and samples.manifest().num_rows:
                 return _read_lengths(samples)
         return None
+
+
+def _costs(made: Generation, warm: Store | None) -> CostsProvenance | None:
+    """What it took; of grading in a probe, without what the first response takes, which is to start processes: that
+    comes once, however many responses follow.
+    """
+    costs = CostsProvenance.of(made.manifest())
+    before = None if warm is None or made.asset != "rewards" else warm.current(made.asset, made.partition)
+    first = None if before is None else CostsProvenance.of(before.manifest())
+    if costs is None or first is None or costs.work_seconds is None or first.work_seconds is None:
+        return costs
+    start = min(costs.work_seconds, first.work_seconds)
+    other = start + (costs.other_seconds or 0.0)
+    return replace(costs, work_seconds=costs.work_seconds - start, other_seconds=other)
 
 
 def _current(store: Store, asset: str) -> Iterator[Generation]:

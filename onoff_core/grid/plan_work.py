@@ -29,7 +29,7 @@ def estimate_line(partitions: Iterable[Partition], store: Store) -> str:
     mend: a night goes on without it.
     """
     try:
-        return log_line(estimates(partitions, store, Measurements([store])))
+        return log_line(estimates(partitions, store, Measurements(store)))
     except OnoffError as error:
         return f"not estimated: {error}"
 

@@ -328,6 +328,19 @@ def dagster_run_of(manifest: Manifest) -> str | None:
     return None if run is None else str(run)
 
 
+def confidence_windows(manifest: Manifest) -> dict[str, int]:
+    """By which `window`, `tail` and `top_k` a generation of confidence was measured."""
+    return {name: int(_needed(manifest, manifest.facts, name)) for name in ("window", "tail", "top_k")}
+
+
+def compared_statistics(manifest: Manifest) -> dict[str, str]:
+    """Of a generation of comparisons: of each model, the fingerprint of the `problem_statistics` that were compared;
+    empty: it does not say.
+    """
+    found: dict[str, str] = manifest.facts.get("problem_statistics", {})
+    return found
+
+
 def is_imported(manifest: Manifest) -> bool:
     """Whether a generation was brought in by `onoff import`."""
     return bool(manifest.facts.get("imported"))

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from onoff_core.study.settings import Count, Name, Real, Section, nothing_as_empty
+from onoff_core.study.values import Count, Name, Real, Section, nothing_as_empty
 
 _ALL = 2**31 - 1
 

@@ -8,9 +8,9 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 
 from onoff_core.errors import SettingsError
-from onoff_core.study.settings import Section
 from onoff_core.study.study import suggestion
 from onoff_core.study.task_settings import AUTO
+from onoff_core.study.values import Section
 
 S = TypeVar("S", bound=Section)
 _NUMBERS = ("int_type", "int_from_float", "float_type", "bool_type")

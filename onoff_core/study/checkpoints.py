@@ -13,7 +13,8 @@ from typing import Any
 from onoff_core.errors import SettingsError
 from onoff_core.study.checking import validate
 from onoff_core.study.files import expanded
-from onoff_core.study.settings import ModelSettings, Name, Section
+from onoff_core.study.settings import ModelSettings
+from onoff_core.study.values import Name, Section
 
 _STEP = "{step}"
 _PATTERN_KEYS = ("model_name", "adapter")

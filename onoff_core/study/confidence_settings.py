@@ -1,6 +1,6 @@
 """The section `confidence`: how sure the model was of each response, and what comes of choosing by it."""
 
-from onoff_core.study.settings import Count, Section
+from onoff_core.study.values import Count, Section
 
 
 class ConfidenceSettings(Section):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, model_validator
 
-from onoff_core.study.settings import Count, Name, Section, list_as_tuple
+from onoff_core.study.values import Count, Name, Section, list_as_tuple
 
 
 class CrossSettings(Section):

@@ -25,15 +25,14 @@ from onoff_core.study.settings import (
     DistributionSettings,
     ModelSettings,
     SamplingSettings,
-    Section,
     StatisticsSettings,
     StoreSettings,
-    nothing_as_empty,
 )
 from onoff_core.study.study import Partition, Reference, Study, partition_key, suggestion
 from onoff_core.study.switching import with_switches
 from onoff_core.study.task_settings import TaskSettings
 from onoff_core.study.thinking import check_thinking
+from onoff_core.study.values import Section, nothing_as_empty
 
 # What may stand in a partition key: it becomes a folder name and part of a URL, and Dagster reserves | , [ ].
 NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")

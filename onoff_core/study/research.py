@@ -24,18 +24,16 @@ from onoff_core.study.research_readings import (
     task_in_our_words,
 )
 from onoff_core.study.settings import (
-    Count,
     DatasetSettings,
     DistributionSettings,
     ModelSettings,
-    Name,
     SamplingSettings,
-    Section,
     StoreSettings,
 )
 from onoff_core.study.study import Outputs, Partition, Study
 from onoff_core.study.task_settings import TaskSettings
 from onoff_core.study.thinking import check_thinking
+from onoff_core.study.values import Count, Name, Section
 
 _ROOT_MARKS = (".git", "pyproject.toml", "setup.py")
 _FOLDER_KEYS = (

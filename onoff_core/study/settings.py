@@ -4,112 +4,35 @@ research scripts' own.
 A field's comment is its documentation for users too: units, range, and what null means. No settings file is known here.
 """
 
-import codecs
-import re
-import zoneinfo
-from collections.abc import Collection
 from typing import Annotated, Any, ClassVar, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
     AliasChoices,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     model_validator,
 )
 
-
-class Section(BaseModel):
-    """A part of the settings: frozen, and without room for unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, protected_namespaces=())
-
-    # Fields that came after results had been made without them: at their default they are no part of what decides a
-    # result, so that those results keep their fingerprints. A field that is added to a section belongs in here.
-    ADDED_LATER: ClassVar[frozenset[str]] = frozenset()
-
-    def deciding(self, exclude: Collection[str] = ()) -> dict[str, Any]:
-        """The settings as a fingerprint takes them, without those of `exclude`."""
-        unchanged = {
-            name for name in self.ADDED_LATER if getattr(self, name) == type(self).model_fields[name].get_default()
-        }
-        return self.model_dump(mode="json", exclude={*exclude, *unchanged})
-
-
-def _whole_number_as_float(value: Any) -> Any:
-    """YAML writes 1 where a person means 1.0; true is not a number, though Python says it is."""
-    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def list_as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
-
-
-def nothing_as_empty(value: Any) -> Any:
-    """A heading with all its lines commented out reads as null in YAML."""
-    return {} if value is None else value
-
-
-_CRON_FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day", 1, 31), ("month", 1, 12), ("weekday", 0, 7))
-
-
-def _known_cron(value: str) -> str:
-    """Five fields with numbers that there are; a wrong one would stop the platform from loading."""
-    fields = value.split()
-    if len(fields) != len(_CRON_FIELDS):
-        raise ValueError(f"five fields are wanted, minute hour day month weekday, such as '0 2 * * *', not {value!r}")
-    for field, (name, low, high) in zip(fields, _CRON_FIELDS, strict=True):
-        for number in re.findall(r"(?<![/#\w])\d+", field):
-            if not low <= int(number) <= high:
-                raise ValueError(f"{name} should be {low} to {high}, not {number}")
-    return value
-
-
-def _known_timezone(value: str) -> str:
-    try:
-        zoneinfo.ZoneInfo(value)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"a time zone such as Europe/Zurich is wanted, not {value!r}") from error
-    return value
-
-
-def _known_encoding(value: str) -> str:
-    try:
-        codecs.lookup(value)
-    except LookupError as error:
-        raise ValueError(f"an encoding such as utf-8, utf-16, latin-1 or cp1252 is wanted, not {value!r}") from error
-    return value
-
-
-def _web_address(value: str) -> str:
-    """What becomes a link on a page; `javascript:` and its like would run there."""
-    if not re.fullmatch(r"https?://[^\s\"'<>]+", value):
-        raise ValueError(f"an address that begins with http:// or https:// is wanted, not {value!r}")
-    return value
-
-
-def _known_endpoint(value: str) -> str:
-    """The address of a server, which is written into logs and so must hold no secret."""
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"an address such as http://127.0.0.1:8000/v1 is wanted, not {value!r}")
-    if parts.username or parts.password or parts.query:
-        raise ValueError("an address holds no key and no password; name the variable that does in api_key_env")
-    return value.rstrip("/")
-
+from onoff_core.study.values import (
+    Count,
+    Name,
+    Owner,
+    Real,
+    Section,
+    WebAddress,
+    known_cron,
+    known_encoding,
+    known_endpoint,
+    known_timezone,
+    list_as_tuple,
+    nothing_as_empty,
+)
 
 Promise = Literal["seeds_repeat", "seeds_differ", "raw_logprobs"]
 PROMISES: tuple[Promise, ...] = get_args(Promise)
 _OF_SERVERS = ("api_key_env", "endpoints", "engine", "max_concurrency", "require", "served_model_name")
 
-Count = Annotated[int, Field(ge=1, lt=2**31)]  # what is counted is numbered in 32 bits
-Real = Annotated[float, BeforeValidator(_whole_number_as_float), Field(allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1)]
-WebAddress = Annotated[str, AfterValidator(_web_address)]
-Owner = Annotated[str, Field(pattern=r"^(team:[A-Za-z0-9_-]+|[^@\s]+@[^@\s]+\.[^@\s]+)$")]
 NO_TRUNCATION = 2**31 - 1  # a top_k that leaves every vocabulary whole
 MODEL_DEFAULTS = ("do_sample", "temperature", "top_k", "top_p")  # what a generation_config.json decides
 
@@ -215,7 +138,7 @@ class DatasetSettings(Section):
     answer_column: Name | None = None
     solution_column: Name | None = None
     id_column: Name | None = None
-    encoding: Annotated[Name, AfterValidator(_known_encoding)] | None = None  # of a text file; null: UTF-8
+    encoding: Annotated[Name, AfterValidator(known_encoding)] | None = None  # of a text file; null: UTF-8
     separator: Annotated[str, Field(min_length=1, max_length=1)] | None = None  # of CSV; null: , (.tsv: a tab)
     task: dict[str, Any] | None = None  # overrides the study's task for this data set, key by key
     task_config: Name | None = None  # the same, from a file
@@ -271,7 +194,7 @@ class BackendOptions(Section):
     script: FakeScript | None = None  # of backend_type fake
     # of backend_type openai
     endpoints: Annotated[
-        tuple[Annotated[Name, AfterValidator(_known_endpoint)], ...], BeforeValidator(list_as_tuple)
+        tuple[Annotated[Name, AfterValidator(known_endpoint)], ...], BeforeValidator(list_as_tuple)
     ] = ()  # http://host:8000/v1, ...
     served_model_name: Name | None = None  # the name the servers know the model by; null: model_name
     api_key_env: Name | None = None  # the environment variable that holds the key; null: no key is sent
@@ -440,8 +363,8 @@ class AutomationSettings(Section):
     """What the platform does by itself. The schedule and the sensor request partitions that are missing or stale."""
 
     enabled: bool = False  # true: the schedule runs from the start; false: it is turned on in the Dagster UI
-    cron: Annotated[str, AfterValidator(_known_cron)] = "0 2 * * *"  # minute hour day month weekday
-    timezone: Annotated[Name, AfterValidator(_known_timezone)] | None = None  # such as Europe/Zurich; null: UTC
+    cron: Annotated[str, AfterValidator(known_cron)] = "0 2 * * *"  # minute hour day month weekday
+    timezone: Annotated[Name, AfterValidator(known_timezone)] | None = None  # such as Europe/Zurich; null: UTC
     max_partitions: Count = 50  # requested a tick, the oldest first
     max_failures: Annotated[int, Field(ge=0)] = 2  # a partition that failed more often with unchanged inputs is left
     max_truncated_share: Annotated[Real, Field(ge=0, le=1)] = 0.2  # of responses ended by max_length; more warns

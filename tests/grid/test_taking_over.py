@@ -13,10 +13,12 @@ import pytest
 
 from onoff_core.backends import open_sampler
 from onoff_core.backends.fake import FakeModel
+from onoff_core.checks.cross_scores import check_cross_scores
 from onoff_core.checks.samples import check_samples
 from onoff_core.checks.token_distributions import check_token_distributions
 from onoff_core.grid import materialize
 from onoff_core.grid.materialize import Made
+from onoff_core.grid.taking_over import expected, keys_of
 from onoff_core.store import Store
 from onoff_core.store.provenance import SamplesProvenance
 from onoff_core.store.upkeep import prune, removable
@@ -70,6 +72,7 @@ class Project:
         top_k: int = 5,
         model: dict[str, Any] | None = None,
         branches: dict[str, Any] | None = None,
+        task: dict[str, Any] | None = None,
         **sampling: Any,
     ) -> None:
         entry = tiny_model(None) if model is None else {**tiny_model(None), "backend_specific": model}
@@ -80,6 +83,7 @@ class Project:
             sampling={name: value for name, value in given.items() if value is not None or name == "seed"},
             distribution={"top_k": top_k},
             branches=branches,
+            task=task or {},
         )
 
     @property
@@ -99,7 +103,9 @@ class Project:
 
 
 @pytest.fixture
-def project(make_project: MakeProject) -> Project:
+def project(make_project: MakeProject, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """Without a catalog, which nothing here looks into, and which would take most of the time."""
+    monkeypatch.setattr("onoff_core.grid.materialize.publish_catalog", lambda store: None)
     return Project(make_project)
 
 
@@ -118,6 +124,9 @@ def test_more_samples_cost_the_difference(project: Project, engine: Counted) -> 
     first = project.made("samples")
     engine.drawn.clear()
     project.set(num_samples=8)
+    promised = expected(load_study().partition("|".join(KEY)), project.store, first.manifest.inputs["problems"])
+    assert promised is not None
+    assert promised.sentence.startswith("24 of 32 responses to draw, 8 taken over from ")
     made = project.made("samples")
     assert sorted(engine.drawn) == [(f"test-{problem}", sample, 0) for problem in range(4) for sample in range(2, 8)]
     assert counts(made) == (24, 8, 0)
@@ -263,8 +272,6 @@ def test_rewards_of_the_new_responses_alone_are_made(project: Project, monkeypat
     made = project.made("rewards")
     assert len(looked_at) == 45 - 16
     assert (made.manifest.facts["rows_graded"], made.manifest.facts["rows_taken_over"]) == (29, 16)
-    monkeypatch.undo()
-    monkeypatch.chdir(project.folder)
     fresh = project.fresh("samples", "rewards")
     assert rows(made).equals(fresh)
     assert max(filter(None, fresh["answer_class"].to_pylist())) > 2
@@ -352,3 +359,40 @@ def test_a_real_decoder_goes_on_from_the_last_token(
     assert ours.drop_columns("token_logprobs").equals(fresh.drop_columns("token_logprobs"))
     for mine, theirs in zip(ours["token_logprobs"].to_pylist(), fresh["token_logprobs"].to_pylist(), strict=True):
         assert mine == pytest.approx(theirs, abs=1e-4)
+
+
+def test_where_a_response_thinks_is_that_of_a_fresh_run(project: Project) -> None:
+    """Taken over, cut or gone on with: by the tags of now."""
+    thinks = {"script": {"responses": [r"<think>one two three four</think>\boxed{1}", r"<think>a</think>\boxed{2}"]}}
+    tags = {"open": "<think>", "close": "</think>"}
+    settings: dict[str, Any] = {"model": thinks, "problems": 2}
+    project.set(num_samples=2, max_length=24, **settings)
+    project.made("samples")
+    for num_samples, max_length, drawn in ((3, 24, 2), (3, 60, 0), (2, 14, 0)):  # named after the first were drawn
+        project.set(num_samples=num_samples, max_length=max_length, task={"thinking": tags}, **settings)
+        made = project.made("samples")
+        assert counts(made)[0] == drawn
+        assert rows(made).equals(project.fresh("samples"))
+
+
+def test_a_solution_is_scored_once_though_its_problem_is_in_two_fragments(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from onoff_core.grid.cross_scores import materialize_cross_scores
+
+    monkeypatch.setattr("onoff_core.grid.materialize.publish_catalog", lambda store: None)
+    fake = tiny_model(None)
+    for num_samples in (2, 4):
+        make_project(
+            models={"tiny": {**fake, "scored_by": ["other"]}, "other": fake},
+            sampling={"max_length": 4, "num_samples": num_samples},
+            cross={"solutions": True},
+        )
+        study = load_study()
+        partition, store = study.partition("|".join(KEY)), Store(study.store_path)
+        assert len(materialize.materialize_samples(partition, store).manifest.fragments) == num_samples // 2
+    materialize_cross_scores(partition, store)
+    found = store.require("cross_responses", (*KEY, "other")).read()
+    solved = [problem for problem, sample in keys_of(found) if sample is None]
+    assert sorted(solved) == sorted(set(solved)) != []
+    assert all(one.holds for one in check_cross_scores(store, KEY).values())

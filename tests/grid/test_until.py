@@ -83,14 +83,6 @@ def test_rounds_stop_where_it_is_narrow_enough(project: Project, engine: Counted
     assert project.made("samples").manifest.facts.get("until") is None
 
 
-def test_most_stops_it_and_is_said(project: Project) -> None:
-    project.set(until={"half_width": 0.01, "least": 2, "most": 5}, num_samples=None, model=ANSWERS, max_length=30)
-    made = project.made("samples")
-    assert (made.manifest.facts["until"]["stopped"], made.manifest.num_rows) == ("most reached", 20)
-    assert [fragment.num_rows for fragment in made.manifest.fragments] == [8, 8, 4]
-    assert any("most reached" in line for line in project.said)
-
-
 def test_without_verdicts_it_stops_at_once(make_project: MakeProject, project: Project) -> None:
     project.set(until=UNTIL, num_samples=None, model=ANSWERS, max_length=30)
     problem = {"question": "What?", "answer": r"\frac{1}{"}
@@ -101,10 +93,14 @@ def test_without_verdicts_it_stops_at_once(make_project: MakeProject, project: P
     assert (made.manifest.facts["until"]["stopped"], made.manifest.num_rows) == ("no verdicts", 4)
 
 
-def test_killed_it_goes_on_with_the_same_rounds(project: Project, engine: Counted) -> None:
-    project.set(until=UNTIL, num_samples=None, model=ANSWERS, max_length=30)
+def test_killed_it_goes_on_with_the_same_rounds_and_most_stops_it(project: Project, engine: Counted) -> None:
+    until = {"half_width": 0.01, "least": 4, "most": 9}
+    project.set(until=until, num_samples=None, model=ANSWERS, max_length=30)
     run_until_killed(project.folder, "samples", after=4)  # problems, vocabulary, the first round, then in the second
     made = project.made("samples")
-    assert len(engine.drawn) == made.manifest.num_rows - 16
-    assert [one["num_samples"] for one in made.manifest.facts["until"]["rounds"]][:2] == [4, 8]
+    assert len(engine.drawn) == 36 - 16
+    found = made.manifest.facts["until"]
+    assert ([one["num_samples"] for one in found["rounds"]], found["stopped"]) == ([4, 8, 9], "most reached")
+    assert [fragment.num_rows for fragment in made.manifest.fragments] == [16, 16, 4]
+    assert any("most reached" in line for line in project.said)
     assert rows(made).equals(project.fresh("samples"))

@@ -28,6 +28,8 @@ from tests.report.making import FIRST, SECOND, WRONG
 def report(made_study: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     output = tmp_path_factory.mktemp("out") / "report"
     with pytest.MonkeyPatch.context() as patch:
+        for name in ("ONOFF_CONFIG", "ONOFF_STORE"):
+            patch.delenv(name, raising=False)
         patch.chdir(made_study)
         assert main(["report", "--partitions", f"{FIRST},{SECOND}", "--output", str(output)]) == 0
     return output
@@ -252,6 +254,19 @@ def test_the_bars_are_the_browsers(report: Path, made_study: Path) -> None:
         assert (stored, tail / 10_000) == (5, round(distribution.tail_mass, 4))
 
 
+def test_thinking_and_forced_tokens_are_told_apart_as_in_the_browser(made_study: Path) -> None:
+    from onoff_assets.browser.reading import Reader
+    from onoff_assets.report.response_page import response_page, tokens_of
+
+    reader = Reader(open_study(made_study).store)
+    responses = reader.responses(("sums", "first"))
+    tokens = tokens_of(reader, responses, responses.problem_ids[0], 0)
+    thinking = replace(tokens, sample=replace(tokens.sample, answer_start=4, forced_positions=(2, 3)))
+    plain, told = (json.loads(Page(response_page(one)).data["response"])["content"] for one in (tokens, thinking))
+    assert (told["answer"], told["forced"]) == (4, [2, 3])
+    assert (plain["answer"], plain["forced"]) == (None, [])
+
+
 def test_one_response_is_one_file(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made_study)
     problem = open_study().problems("sums")["problem_id"][0].as_py()
@@ -265,9 +280,11 @@ def test_one_response_is_one_file(made_study: Path, tmp_path: Path, monkeypatch:
 
 def test_a_second_report_replaces_the_first(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(made_study)
-    output = tmp_path / "report"
+    output, store = tmp_path / "report", made_study / "store"
+    before = sorted((path, path.stat().st_mtime_ns) for path in store.rglob("*"))
     assert main(["report", "--output", str(output)]) == 0
     assert main(["report", "--partitions", FIRST, "--output", str(output)]) == 0
+    assert before == sorted((path, path.stat().st_mtime_ns) for path in store.rglob("*"))  # it reads and writes nothing
     assert len(list((output / "responses").iterdir())) == 2
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "thesis.tex").write_text("mine")

@@ -8,7 +8,7 @@ import streamlit as st
 from onoff_assets.browser.components.grid_table import grid_table
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import GridRow, grid_rows, in_order
-from onoff_assets.browser.text import visible
+from onoff_assets.browser.text import age, visible
 from onoff_assets.browser.views import common, strip
 from onoff_core.commands import materialize_command
 from onoff_core.tables import ASSETS, OPTIONAL_ASSETS
@@ -85,12 +85,12 @@ def _cell(row: GridRow | None, now: float) -> Cell:
     query, mark = {"dataset": row.dataset, "model": row.model}, _mark(row)
     if row.accuracy is None:
         page = "responses" if row.has_responses else None
-        return Cell("no accuracy yet", f"{age(row.updated, now)} {states}".strip(), mark=mark, page=page, query=query)
+        return Cell("no accuracy yet", f"{_age(row.updated, now)} {states}".strip(), mark=mark, page=page, query=query)
     text = f"{100 * row.accuracy:.1f} %"
     if row.low is not None and row.high is not None:
         text += f" [{100 * row.low:.1f}, {100 * row.high:.1f}]"
     responses = "1 response" if row.num_samples == 1 else f"{row.num_samples} responses"
-    note = f"{responses}, {age(row.updated, now)} · {states}"
+    note = f"{responses}, {_age(row.updated, now)} · {states}"
     page = "problems" if row.has_responses else None
     worst = {**query, "sort": "pass_rate"}
     return Cell(
@@ -104,16 +104,9 @@ def _mark(row: GridRow) -> str:
     return next((MARKS[state] for state in ("stale", "partial", "dropped", "missing") if state in there), "")
 
 
-def age(then: float | None, now: float) -> str:
+def _age(then: float | None, now: float) -> str:
     """`3 hours ago`; empty without a time."""
-    if then is None:
-        return ""
-    seconds = max(0.0, now - then)
-    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
-        if seconds >= length:
-            count = int(seconds // length)
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
-    return "just now"
+    return "" if then is None else age(then, now)
 
 
 def _details(rows: list[GridRow]) -> None:

@@ -12,15 +12,16 @@ from onoff_assets.browser.components.data_table import Note, Shown
 from onoff_assets.browser.computing import Job
 from onoff_assets.browser.downloads import as_csv, as_parquet
 from onoff_assets.browser.links import looks_of
+from onoff_assets.browser.problem_rows import COLUMNS as OF_PROBLEMS
 from onoff_assets.browser.queries import Column, Query, extent, names_in_address, options, read_query
+from onoff_assets.browser.response_rows import COLUMNS as OF_RESPONSES
 from onoff_assets.browser.views import common
 
 _WITH_BARS = ("num_tokens", "mean_num_tokens", "mean_entropy", "maximum_entropy", "mean_log_prob", "mean_confidence",
               "lowest_window_confidence")  # fmt: skip
 
 
-# What an address says of a table, and not of how one looks at tokens.
-_OF_TABLES = ("sort", "status", "ending", "tokens", "entropy", "text")
+_TABLES = ("problems", "responses")  # pages, whose own links say themselves what is filtered there
 
 
 def query_here(columns: Sequence[Column], searches: bool = False) -> tuple[Query, list[Note]]:
@@ -57,14 +58,14 @@ def shown_columns(table: pa.Table, columns: Sequence[Column]) -> list[Shown]:
 
 
 def go(target: dict[str, Any] | None) -> None:
-    """Follow a link of a table: it says itself what is filtered and how it is ordered there. Only to one of its
-    responses its own filter and order go along, and one walks on in them.
+    """Follow a link of a table. One to a table says itself what is filtered and how it is ordered there; to a row's
+    response or problem all goes along, so that one walks on in the same filter and order.
     """
-    if target and target["page"] == "response":
-        common.go(target)
-    if target:
-        looks = {name: value for name, value in looks_of(st.query_params).items() if name not in _OF_TABLES}
+    if target and target["page"] in _TABLES:
+        own = {*names_in_address(OF_RESPONSES), *names_in_address(OF_PROBLEMS)}
+        looks = {name: value for name, value in looks_of(st.query_params).items() if name not in own}
         st.switch_page(st.session_state["pages"][target["page"]], query_params={**looks, **target.get("query", {})})
+    common.go(target)
 
 
 def cell(value: Any, column: Column) -> str | float | None:

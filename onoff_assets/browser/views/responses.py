@@ -25,6 +25,7 @@ from onoff_assets.browser.response_rows import (
 )
 from onoff_assets.browser.searching import Search, excerpt
 from onoff_assets.browser.views import common, listing, strip
+from onoff_core.tables import LENGTH, LENGTH_IN_THINKING
 
 OVER = {
     "": "this partition",
@@ -97,7 +98,7 @@ def _table(reader: Reader, rows: ResponseRows, key: Key) -> None:
         query=query,
         total=len(order),
         of=len(table),
-        read=lambda first, end: _rows(rows, table, shown, order[first:end], search, _walk(query)),
+        read=lambda first, end: _rows(rows, table, shown, order[first:end], search, query.address(COLUMNS)),
         views=views([one.column.name for one in shown]),
         links=[Over("Problems, worst first", "problems", {**Link(*key).query(), "sort": "pass_rate"})],
         notes=notes,
@@ -141,7 +142,7 @@ def views(names: Sequence[str]) -> list[View]:
         View("all", "every response, as the data set has them", Query()),
         *sure,
         View("longest", "the most tokens first", Query("num_tokens", True)),
-        View("truncated", "cut off at max_length", Query(choices=(("finish_reason", ("length",)),))),
+        View("truncated", "cut off at max_length", Query(choices=(("finish_reason", (LENGTH, LENGTH_IN_THINKING)),))),
     ]
 
 
@@ -207,7 +208,7 @@ def _rows(
     search: Search | None,
     walk: dict[str, str],
 ) -> list[Row]:
-    """The rows of a window. `walk` goes along to the response: among which ones one walks on there."""
+    """The rows of a window. `walk` goes along to the response: in which filter and order one walks on there."""
     names = [one.column.name for one in shown]
     values = table.take(pa.array(wanted)).to_pylist()
     excerpts = [()] * len(wanted) if search is None else [excerpt(text, search) for text in texts_of(rows, wanted)]
@@ -220,15 +221,6 @@ def _rows(
         marks = {place: mark} if place is not None and mark else {}
         made.append(Row(cells, "response", {**link.query(), **walk}, marks, hit))
     return made
-
-
-def _walk(query: Query) -> dict[str, str]:
-    """The part of the query that the page of a response knows too."""
-    address = query.address(COLUMNS)
-    known: dict[str, str] = {
-        name: address[name] for name in ("status", "ending", "tokens", "entropy") if name in address
-    }
-    return {**known, **({"text": query.text} if query.text and not query.is_regex else {})}
 
 
 def _taken(rows: ResponseRows, table: pa.Table, order: Rows, with_text: bool) -> pa.Table:

@@ -71,9 +71,9 @@ def _states(facts: Facts) -> list[State]:
 def _underway(one: Underway) -> State:
     count = f"{one.done:,}" + ("" if one.total is None else f" of {one.total:,}")
     if one.is_written:
-        return State("running", f"{_words(one.asset)} running: {count} responses")
+        return State("running", f"{_words(one.asset)} running: {count} {one.unit}")
     stands = "begun" if one.is_written is None else "interrupted"
-    return State("stale", f"{_words(one.asset)} {stands}: {count} responses")
+    return State("stale", f"{_words(one.asset)} {stands}: {count} {one.unit}")
 
 
 def _words(asset: str) -> str:
