@@ -73,17 +73,6 @@ def summarise_tokens(distributions: Generation, responses: Responses, num_tokens
     return TokenSummary(number, mean, histogram, count, means, tokens.top(num_tokens_shown, responses))
 
 
-def mean_entropies(distributions: Generation, responses: Responses) -> NDArray[np.float64]:
-    """Each response's mean entropy in nats, in the order of the table; nan for one without tokens."""
-    size = responses.table.num_rows
-    count, total = np.zeros(size), np.zeros(size)
-    for part in _fragments(distributions, responses):
-        count += np.bincount(part.row, minlength=size)
-        total += np.bincount(part.row, weights=part.entropy, minlength=size)
-    with np.errstate(invalid="ignore"):
-        return np.asarray(total / count)
-
-
 def _fragments(distributions: Generation, responses: Responses) -> Iterator[_Fragment]:
     """Each fragment's tokens. It has the responses of the samples' fragment of the same number, in the same order."""
     fragment_of = responses.table["fragment"].to_numpy()

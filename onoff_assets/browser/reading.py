@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from onoff_assets.browser.bars import Distribution
 from onoff_assets.browser.cache import BoundedCache
@@ -200,14 +198,6 @@ class Reader:
         rows = responses.of_problem(problem_id)
         verdict = rows.filter(pc.equal(rows["sample_index"], sample_index)).to_pylist()[0]
         return _sample(self._problem(responses.samples, problem_id), text, verdict)
-
-    def holding_text(self, responses: Responses, text: str) -> NDArray[np.bool_]:
-        """Which responses hold the text, whatever its case; reads only the responses' text, a fragment at a time."""
-        found = [
-            pc.match_substring(table["response"], text, ignore_case=True).to_numpy(zero_copy_only=False)
-            for table in responses.samples.tables(["response"])
-        ]
-        return np.concatenate(found) if found else np.zeros(0, dtype=bool)
 
     def distributions(self, responses: Responses) -> Generation:
         """The token distributions of these very samples; else a `MissingInputError` that says what to run."""

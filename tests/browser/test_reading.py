@@ -17,9 +17,12 @@ from benchmarks.synthetic import (
     encode,
     write_partition,
 )
-from onoff_assets.browser.aggregates import UNSURE, mean_entropies, summarise_tokens
+from onoff_assets.browser.aggregates import UNSURE, summarise_tokens
+from onoff_assets.browser.filters import matching
 from onoff_assets.browser.grid_rows import grid_rows
+from onoff_assets.browser.queries import read_query
 from onoff_assets.browser.reading import Reader
+from onoff_assets.browser.response_rows import COLUMNS
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Store
 from onoff_core.tables import GRID_ASSETS
@@ -146,17 +149,16 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
             assert row["entropy"] >= UNSURE
 
 
-def test_mean_entropies_are_the_responses_own(reader: Reader) -> None:
+def test_walking_sorts_by_the_responses_own_mean_entropy_and_finds_text_whatever_its_case(reader: Reader) -> None:
     responses = reader.responses(KEY)
-    means = mean_entropies(reader.distributions(responses), responses)
-    own = [row["entropy"] for row in rows_of(reader.store, "p0", 2)]
-    assert means[2] == pytest.approx(sum(own) / len(own))
-    assert means[3] != means[3]  # the empty response has none
-
-
-def test_text_is_found_whatever_its_case(reader: Reader) -> None:
-    responses = reader.responses(KEY)
-    assert reader.holding_text(responses, "ANSWER IS 2").tolist()[:4] == [True, False, False, False]
+    query, _ = read_query({"sort": "-entropy"}, COLUMNS)
+    own = [[row["entropy"] for row in rows_of(reader.store, "p0", sample)] for sample in range(3)]
+    wanted = sorted(range(3), key=lambda sample: -sum(own[sample]) / len(own[sample]))
+    found = matching(reader, responses, query)
+    assert [row for row in found if row < 3] == wanted
+    assert found[-1] == 3  # the empty response has none
+    query, _ = read_query({"text": "ANSWER IS 2"}, COLUMNS, searches=True)
+    assert [row for row in matching(reader, responses, query) if row < 4] == [0]
 
 
 def test_the_vocabulary_is_the_stored_bytes(reader: Reader) -> None:
