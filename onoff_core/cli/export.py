@@ -2,13 +2,16 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli import export_rl
 from onoff_core.cli.partition import add_partition_arguments, named_or_stored, require
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.options import SHAPES
-from onoff_core.study import load_study
+from onoff_core.study import Study, load_study
+
+if TYPE_CHECKING:
+    from onoff_core.store import Store
 
 # kind of file: the asset it is made from
 WHAT = {"samples": "statistics", "distributions": "token_distributions", "process-rewards": "branches"}
@@ -67,6 +70,12 @@ def _what(text: str) -> tuple[str, ...]:
     return names
 
 
+def _for_training(args: argparse.Namespace, study: Study, store: "Store") -> int:
+    if args.dense or args.legacy_token_strings or args.shape != "described":
+        raise ExchangeError(f"--shape, --dense and --legacy-token-strings go with {', '.join(_USUAL)}")
+    return export_rl.run(args, args.what[0], study, store)
+
+
 def run(args: argparse.Namespace) -> int:
     from onoff_core.exchange import (
         ExportOptions,
@@ -80,9 +89,7 @@ def run(args: argparse.Namespace) -> int:
     study = load_study()
     store = Store(study.store_path)
     if args.what[0] in export_rl.RL:
-        if args.dense or args.legacy_token_strings or args.shape != "described":
-            raise ExchangeError(f"--shape, --dense and --legacy-token-strings go with {', '.join(_USUAL)}")
-        return export_rl.run(args, args.what[0], study, store)
+        return _for_training(args, study, store)
     if given := export_rl.given(args):
         raise ExchangeError(f"{given[0]} goes with --what {', '.join(export_rl.RL)}")
     key = named_or_stored(study, store, args)

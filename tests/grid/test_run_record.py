@@ -166,4 +166,4 @@ def test_dagster_shows_it(make_project: MakeProject) -> None:
         assert shown["attempts"] == 1
         assert shown["peak memory (MB)"] > 10
         assert shown["made by"]["packages"]
-        assert ("batch_size in fact used" in shown) == (name == "samples")
+        assert ("batch size used" in shown) == (name == "samples")
