@@ -16,8 +16,9 @@ COLOURS = ["#c2410c", "#1d7ed8", GREY]
 _INK = {"light": "#31333f", "dark": "#fafafa"}
 
 
-# Of more than three lines, told apart by colour-blind eyes too (Okabe and Ito 2008, without yellow and black).
-_MANY = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", GREY]
+# Of more than three lines, told apart by colour-blind eyes too (Okabe and Ito 2008, without yellow and black, and with
+# a grey that is darker than ours: beside ours the green is the same to deuteranopes).
+_MANY = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#6f6f6f"]
 
 
 def colours(number: int) -> list[str]:
