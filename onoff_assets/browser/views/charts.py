@@ -31,7 +31,7 @@ def show(chart: Any, key: str) -> None:
     ink = _INK.get(st.context.theme.type or "light", _INK["light"])
     legible = chart.configure_axis(labelColor=ink, titleColor=ink).configure_title(color=ink)
     legible = legible.configure_header(labelColor=ink, titleColor=ink)
-    legible = legible.configure_legend(labelColor=ink, titleColor=ink, orient="top", labelLimit=300, columns=3)
+    legible = legible.configure_legend(labelColor=ink, titleColor=ink, orient="top", labelLimit=300, columns=2)
     st.altair_chart(legible, width="stretch", key=key)
 
 
