@@ -188,6 +188,7 @@ def test_a_note_is_kept_listed_and_taken_away(tab: Any, server: str, store: Stor
     tab.get_by_text("the token that is picked").click()
     tab.get_by_label("Comment").fill("here it goes wrong <b>")
     tab.get_by_text("keep the note").click()
+    tab.get_by_text("The note is kept.").wait_for()
     tab.locator(f"#t{PARTING}.noted").wait_for()
     kept = {note.position: note for note in Notes(store.files).of_partition(("d", "m"))}
     assert kept[None].star

@@ -103,7 +103,8 @@ def _keep(reader: Reader, responses: Responses, sample: Sample) -> None:
     if made.is_empty:
         state["note-error"] = "The note is empty: give it a tag or a comment."
         return
-    _told(lambda: notes_in(reader).write(checked(made)))
+    if _told(lambda: notes_in(reader).write(checked(made))):
+        st.toast("The note is kept.")
 
 
 def _fresh(responses: Responses, sample: Sample, position: int | None, excerpt: str) -> Note:
@@ -123,12 +124,14 @@ def _with(note: Note, star: bool = False, tags: tuple[str, ...] = (), comment: s
     return dataclasses.replace(note, star=star, tags=tags, comment=comment)
 
 
-def _told(change: Callable[[], None]) -> None:
-    """Change something; an error is shown on the page."""
+def _told(change: Callable[[], None]) -> bool:
+    """Change something, and whether that went well; an error is shown on the page."""
     try:
         change()
     except OnoffError as error:
         st.session_state["note-error"] = str(error)
+        return False
+    return True
 
 
 def show(notes: Sequence[Note]) -> None:
