@@ -93,12 +93,12 @@ def write_cross_scores(store: Store) -> None:
     write(store, "cross_scores", ("d", "m", "other"), "f" * 16, [filled("cross_scores", rows)], inputs, {})
 
 
-def write_unfinished(store: Store, done: int = DONE) -> None:
-    """d|going: samples of which `done` problems of PARTS are there."""
+def write_unfinished(store: Store, done: int = DONE, model: str = "going") -> None:
+    """Of d and the model, samples of which `done` problems of PARTS are there."""
     keep_vocabulary(store)
+    generation = store.generation("samples", ("d", model), "9" * 16)
+    generation.begin({"seed": 0})
     for index, problem in enumerate(problems(False)[:done]):
-        generation = store.generation("samples", ("d", "going"), "9" * 16)
-        generation.begin({"seed": 0})
         rows = [sample_row(problem, i, made) for i, made in enumerate(problem.responses)]
         generation.write_fragment(index, [pa.Table.from_pylist(rows, schema=SCHEMAS["samples"])])
 

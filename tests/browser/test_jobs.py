@@ -84,6 +84,17 @@ def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: St
     tab.get_by_text("16 in all").wait_for()
 
 
+def test_a_page_that_is_empty_fills_when_the_first_responses_are_there(tab: Any, server: str, store: Store) -> None:
+    jobs_store.write_unfinished(store, 0, "starting")
+    with store.writing(store.generation("samples", ("d", "starting"), "9" * 16)):
+        go(tab, server, "responses", dataset="d", model="starting")
+        tab.get_by_text("samples running: 0").wait_for()
+        assert tab.get_by_text("8 of 8").count() == 0
+        jobs_store.write_unfinished(store, 2, "starting")
+        tab.get_by_text("samples running: 8 of 16 responses").wait_for()
+        tab.get_by_text("8 of 8").wait_for()
+
+
 def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) -> None:
     go(tab, server, "response", **P0)
     tab.locator(f"#t{PARTING}.branch").click()

@@ -28,12 +28,17 @@ def show(reader: Reader, key: Key, blocks: Sequence[Block] = (), name: str = "")
 
     def again() -> None:
         now = facts_of(reader, key, common.study()[0])
-        if not _is_running(now):
-            st.rerun()  # it is complete: the whole page reads it
+        if _stage(now) != _stage(facts):
+            st.rerun()  # the whole page has something else to read
         _draw(now, blocks, name)
 
     seldom = not any(one.is_written for one in facts.underway)
     st.fragment(again, run_every=_REFRESHED_SELDOM if seldom else _REFRESHED_EVERY)()
+
+
+def _stage(facts: Facts) -> list[tuple[str, bool]]:
+    """What is being made, and whether some of it is there; nothing where no run is at it."""
+    return [(one.asset, one.done > 0) for one in facts.underway] if _is_running(facts) else []
 
 
 def _is_running(facts: Facts) -> bool:
