@@ -117,6 +117,7 @@ def test_one_and_two_replicas_of_a_real_model_agree(make_torch_project: MakeProj
                 "entropy",
                 "varentropy",
                 "logsumexp",
+                "mean_log_prob_vocabulary",
                 "tail_mass",
                 "topk_logprobs",
             ):
