@@ -63,6 +63,9 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+_INTERRUPTED_QUERY = "Query interrupted"  # what DuckDB raises, as a RuntimeError, where Ctrl-C comes in a query
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 an error that the message tells how to mend, 2 wrong usage, 130 interrupted."""
     _print_what_there_is_no_character_for()
@@ -74,17 +77,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(red(f"{name}: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        return 130
+        return _interrupted(name)
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         return 0
     except Exception as error:
+        if isinstance(error, RuntimeError) and str(error) == _INTERRUPTED_QUERY:
+            return _interrupted(name)
         lacked = what_it_lacked(error)
         if lacked is None:
             raise
         print(red(f"{name}: {lacked} ({_first_line(error)})"), file=sys.stderr)
         return 1
+
+
+def _interrupted(name: str) -> int:
+    print(f"{name}: interrupted", file=sys.stderr)
+    return 130
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -1,10 +1,13 @@
 """`onoff check`, `status`, `show`: what they print, and how a mistake ends."""
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from onoff_core.cli.main import main
@@ -209,6 +212,25 @@ def test_an_interrupted_command_leaves_no_traceback(
     make_project()
     monkeypatch.setattr("onoff_core.cli.check.load_study", interrupted)
     assert main(["check"]) == 130
+    assert capsys.readouterr().err == "onoff check: interrupted\n"
+
+
+def test_a_query_that_is_interrupted_leaves_none_either(
+    make_project: MakeProject, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """DuckDB makes another error of Ctrl-C."""
+
+    def interrupted() -> None:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        duckdb.sql("SELECT max(a.range * b.range) FROM range(1000000) a, range(1000000) b").fetchall()
+
+    make_project()
+    monkeypatch.setattr("onoff_core.cli.check.load_study", interrupted)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a test run may ignore it
+    try:
+        assert main(["check"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().err == "onoff check: interrupted\n"
 
 
