@@ -14,7 +14,7 @@ from onoff_assets import tags
 from onoff_assets.run_options import RunOptions, SampleOptions, adapted
 from onoff_core.backends.memory import is_out_of_memory
 from onoff_core.errors import DatasetError, MissingInputError, OnoffError, PartitionError, SettingsError, causes
-from onoff_core.machine import what_it_lacked
+from onoff_core.machine import interruption_of, what_it_lacked
 from onoff_core.study import Outputs, Partition, Study
 
 if TYPE_CHECKING:
@@ -73,6 +73,9 @@ def run(study: Study, context: dg.AssetExecutionContext, materialize: Materializ
         _write_outputs(study, partition, store, made.generation.asset, context.log.info)
         return made
     except Exception as error:
+        interruption = interruption_of(error)
+        if interruption is not None:  # else a run that is stopped would have failed, and be tried again
+            raise interruption from error
         if is_transient(error):
             wait = FIRST_WAIT_SECONDS * 2**context.retry_number
             context.log.warning(f"{where}: {error}. This may pass; trying again in {wait:.0f} s")

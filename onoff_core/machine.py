@@ -1,5 +1,5 @@
 """What a machine lacked when an error was raised: memory, open files, room, threads, rights. Such an error is no fault
-of the program, and the user can mend it, so it is told as a sentence.
+of the program, and the user can mend it, so it is told as a sentence. And what a signal stopped.
 """
 
 import errno
@@ -26,6 +26,17 @@ _TEXTS = {
     "can't allocate lock": "out of memory",
 }
 _MEMORY = "out of memory; close some programs, or raise the limit (ulimit -v), and run the same again"
+
+
+_INTERRUPTED_QUERY = "Query interrupted"
+
+
+def interruption_of(error: BaseException) -> BaseException | None:
+    """What a signal raised in a query of DuckDB's, of which that makes a `RuntimeError`; None: no signal came."""
+    for one in causes(error):
+        if isinstance(one, RuntimeError) and str(one) == _INTERRUPTED_QUERY:
+            return one.__cause__ or KeyboardInterrupt()
+    return None
 
 
 def what_it_lacked(error: BaseException) -> str | None:

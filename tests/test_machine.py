@@ -2,7 +2,10 @@
 
 import errno
 import io
+import os
+import signal
 import sys
+import threading
 from pathlib import Path
 
 import duckdb
@@ -12,7 +15,7 @@ import pytest
 from onoff_core.cli import status
 from onoff_core.cli.main import main
 from onoff_core.errors import StoreError
-from onoff_core.machine import what_it_lacked
+from onoff_core.machine import interruption_of, what_it_lacked
 from onoff_core.store import Store, reading, reading_catalog
 from onoff_core.store.files import open_files
 from tests.conftest import MakeProject
@@ -99,3 +102,26 @@ def test_a_folder_whose_name_was_not_understood_is_a_clear_error() -> None:
     """As Python reads `ü` where the locale is not UTF-8."""
     with pytest.raises(StoreError, match=r"is not UTF-8, .*; set LC_ALL=C.UTF-8"):
         open_files("/tmp/\udcc3\udcbc/store")
+
+
+def test_a_signal_in_a_query_is_what_it_was_and_not_an_error_of_the_query() -> None:
+    """DuckDB makes a `RuntimeError` of whatever a signal's handler raises, such as Dagster's own interruption."""
+
+    class Stopped(BaseException):
+        pass
+
+    def stop(*_: object) -> None:
+        raise Stopped
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    try:
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(RuntimeError) as raised:
+            duckdb.sql("SELECT max(a.range * b.range) FROM range(1000000) a, range(1000000) b").fetchall()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert isinstance(interruption_of(raised.value), Stopped)
+    wrapped = StoreError("the catalog cannot be read")
+    wrapped.__cause__ = raised.value
+    assert isinstance(interruption_of(wrapped), Stopped)
+    assert interruption_of(RuntimeError("something else")) is None

@@ -28,7 +28,7 @@ from onoff_core.cli import (
 from onoff_core.cli.extensions import extensions
 from onoff_core.cli.printing import red
 from onoff_core.errors import OnoffError
-from onoff_core.machine import what_it_lacked
+from onoff_core.machine import interruption_of, what_it_lacked
 
 _COMMANDS = (
     status,
@@ -63,9 +63,6 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-_INTERRUPTED_QUERY = "Query interrupted"  # what DuckDB raises, as a RuntimeError, where Ctrl-C comes in a query
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status: 0 done, 1 an error that the message tells how to mend, 2 wrong usage, 130 interrupted."""
     _print_what_there_is_no_character_for()
@@ -74,6 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     except OnoffError as error:
+        if interruption_of(error) is not None:
+            return _interrupted(name)
         print(red(f"{name}: {error}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -82,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return 0
     except Exception as error:
-        if isinstance(error, RuntimeError) and str(error) == _INTERRUPTED_QUERY:
+        if interruption_of(error) is not None:
             return _interrupted(name)
         lacked = what_it_lacked(error)
         if lacked is None:

@@ -34,7 +34,7 @@ from onoff_core.distributions import load_distributions
 from onoff_core.errors import OnoffError
 from onoff_core.grid import materialize
 from onoff_core.grid.judging import open_store
-from onoff_core.machine import what_it_lacked
+from onoff_core.machine import interruption_of, what_it_lacked
 from onoff_core.store import reading_catalog
 from onoff_core.store.schema import TABLES_IN_CATALOG, VIEWS
 from onoff_core.study import load_study
@@ -79,6 +79,9 @@ def make(key: str = KEY, *assets: str) -> int:
         print("interrupted", file=sys.stderr)
         return 130
     except Exception as error:
+        if interruption_of(error) is not None:
+            print("interrupted", file=sys.stderr)
+            return 130
         if not isinstance(error, OnoffError) and what_it_lacked(error) is None:
             raise
         print(f"error: {error}", file=sys.stderr)
