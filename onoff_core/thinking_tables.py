@@ -1,5 +1,8 @@
 """The tables of what is told of thinking and answer apart, and which tokens statistics count."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import pyarrow as pa
 
 from onoff_core.columns import PROBLEM, SAMPLE, column
@@ -44,6 +47,15 @@ PART_STATISTICS = pa.schema(
         *_MEANS,
     ]
 )
+
+
+def forced_column(positions: Sequence[int] | None, count: int) -> pa.Array:
+    """The column `forced` of a response of so many tokens: whether each was put in; null where none of them was."""
+    if not positions:
+        return pa.nulls(count, pa.bool_())
+    mask = np.zeros(count, bool)
+    mask[list(positions)] = True
+    return pa.array(mask)
 
 
 def drawn_tokens(table: pa.Table) -> pa.Table:

@@ -12,6 +12,7 @@ from onoff_core.cross.agreement import Differences
 from onoff_core.cross.texts import Text
 from onoff_core.errors import ModelError
 from onoff_core.tables import SCHEMAS
+from onoff_core.thinking_tables import forced_column
 
 _SCHEMA = SCHEMAS["cross_scores"]
 Kept = Mapping[tuple[str, int], KeptDistributions]  # by problem_id and sample_index
@@ -58,14 +59,6 @@ def _kept_of(text: Text, kept: Kept) -> KeptDistributions:
     return found
 
 
-def _forced(positions: Sequence[int] | None, count: int) -> pa.Array:
-    if not positions:
-        return pa.nulls(count, pa.bool_())
-    mask = np.zeros(count, bool)
-    mask[list(positions)] = True
-    return pa.array(mask)
-
-
 def _table(text: Text, scores: PairScores, divergence: str) -> pa.Table:
     """The columns of the schema in its order: the text's own, and the scorer's; null where the scorer gives none."""
     count = len(text.token_ids)
@@ -76,7 +69,7 @@ def _table(text: Text, scores: PairScores, divergence: str) -> pa.Table:
         "position": pa.array(np.arange(count, dtype=np.int32)),
         "token_id": pa.array(text.token_ids, pa.int32()),
         "divergence": pa.array([divergence] * count, pa.string()),
-        "forced": _forced(text.forced, count),
+        "forced": forced_column(text.forced, count),
     }
     arrays = []
     for field in _SCHEMA:

@@ -14,6 +14,7 @@ from onoff_core.backends.requests import TokenScores
 from onoff_core.errors import ModelError
 from onoff_core.study import DistributionSettings
 from onoff_core.tables import SCHEMAS
+from onoff_core.thinking_tables import forced_column
 
 _SCHEMA = SCHEMAS["token_distributions"]
 _KEPT_MANTISSA_BITS = 10
@@ -91,19 +92,10 @@ def _table(row: dict[str, Any], scores: TokenScores) -> pa.Table:
         "sample_index": pa.array([row["sample_index"]] * count, pa.int32()),
         "position": pa.array(np.arange(count, dtype=np.int32)),
         "token_id": pa.array(row["token_ids"], pa.int32()),
-        "forced": _forced(row.get("forced_positions"), count),
+        "forced": forced_column(row.get("forced_positions"), count),
     }
     arrays = [own[field.name] if field.name in own else _array(field, scores, count) for field in _SCHEMA]
     return pa.Table.from_arrays(arrays, schema=_SCHEMA)
-
-
-def _forced(positions: Sequence[int] | None, count: int) -> pa.Array:
-    """Whether each token was put in; null where none of them was."""
-    if not positions:
-        return pa.nulls(count, pa.bool_())
-    mask = np.zeros(count, bool)
-    mask[list(positions)] = True
-    return pa.array(mask)
 
 
 def _array(field: pa.Field, scores: TokenScores, count: int) -> pa.Array:

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from onoff_core.cross.responses import SCORE_COLUMNS, responses_of_scores
-from onoff_core.cross.scoring import _forced
 from onoff_core.cross.statistics import cross_statistics
 from onoff_core.cross.texts import Text, texts_of
 from onoff_core.tables import SCHEMAS
+from onoff_core.thinking_tables import forced_column
 
 FORCED = (2, 3)
 COUNT = 6
@@ -28,7 +28,7 @@ def scores(of: Text) -> pa.Table:
         "token_id": pa.array(of.token_ids, pa.int32()),
         "divergence": ["exact"] * COUNT,
         "text": ["response"] * COUNT,
-        "forced": _forced(of.forced, COUNT),
+        "forced": forced_column(of.forced, COUNT),
     }
     usual = {"logprob": -1.0, "reference_logprob": -2.0, "log_ratio": -1.0}
     for name in SCHEMAS["cross_scores"].names:
