@@ -6,7 +6,7 @@ lasting (settings, data, model, memory: the same run would fail again, so the st
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -51,6 +51,17 @@ def open_store(study: Study, run_id: str | None = None) -> "Store":
     from onoff_core.grid.judging import open_store as open_judged
 
     return open_judged(study, {} if run_id is None else {"dagster_run_id": run_id})
+
+
+def partition_of(study: Study, context: dg.AssetExecutionContext) -> Partition | None:
+    """The study's partition that a run is for; None where it is for none, or for one that the study does not have."""
+    return study.partitions.get(str(context.partition_key)) if context.has_partition_key else None
+
+
+def rows_beside(study: Study, made: "Made", table: str) -> list[dict[str, Any]]:
+    """The rows of another table of the partition that was made, as they are current."""
+    rows: list[dict[str, Any]] = open_store(study).require(table, made.generation.partition).read().to_pylist()
+    return rows
 
 
 def run(study: Study, context: dg.AssetExecutionContext, materialize: Materialize, options: RunOptions) -> "Made":

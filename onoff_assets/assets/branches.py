@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from onoff_assets.execution import run
+from onoff_assets.execution import rows_beside, run
 from onoff_assets.metadata import asset_metadata, markdown_table, rounded
 from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
@@ -37,8 +37,8 @@ def build_branches(
         from onoff_core.grid.branches import materialize_branches
 
         made = run(grid.study, context, materialize_branches, config)
-        facts, positions = made.manifest.facts, _beside(grid, made.generation.partition, "branch_positions")
-        problems = _beside(grid, made.generation.partition, "branch_problems")
+        facts, positions = made.manifest.facts, rows_beside(grid.study, made, "branch_positions")
+        problems = rows_beside(grid.study, made, "branch_problems")
         lost = [row for row in positions if row["is_lost_here"]]
         aurocs = [row["auroc"] for row in problems if row["auroc"] is not None]
         return dg.MaterializeResult(
@@ -74,11 +74,3 @@ def _table(lost: list[dict[str, Any]]) -> dg.MarkdownMetadataValue | None:
             for row in sorted(lost, key=lambda row: -row["drop"])[:_SHOWN]
         ],
     )
-
-
-def _beside(grid: Grid, partition: tuple[str, ...], table: str) -> list[dict[str, Any]]:
-    """The rows of a table that was made with the branches."""
-    from onoff_assets.execution import open_store
-
-    rows: list[dict[str, Any]] = open_store(grid.study).require(table, partition).read().to_pylist()
-    return rows

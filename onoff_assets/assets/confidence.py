@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from onoff_assets.execution import run
+from onoff_assets.execution import partition_of, rows_beside, run
 from onoff_assets.metadata import asset_metadata, ends, markdown_table
 from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
@@ -36,13 +36,13 @@ def build_confidence(
         """
         from onoff_core.grid.confidence import materialize_confidence, none_asked_for
 
-        partition = grid.study.partitions.get(str(context.partition_key)) if context.has_partition_key else None
+        partition = partition_of(grid.study, context)
         if partition is not None and partition.confidence is None:
             context.log.info(none_asked_for(partition))
             return
         made = run(grid.study, context, materialize_confidence, config)
-        statistics = _beside(grid, made.generation.partition, "confidence_statistics")
-        voting = _beside(grid, made.generation.partition, "confidence_voting")
+        statistics = rows_beside(grid.study, made, "confidence_statistics")
+        voting = rows_beside(grid.study, made, "confidence_voting")
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
             metadata=asset_metadata(
@@ -83,11 +83,3 @@ def _at_largest_k(voting: Sequence[dict[str, Any]]) -> list[list[object]]:
         for row in there
         if row["k"] == largest
     ]
-
-
-def _beside(grid: Grid, partition: tuple[str, ...], table: str) -> list[dict[str, Any]]:
-    """The rows of a table that was made with the responses' confidence."""
-    from onoff_assets.execution import open_store
-
-    rows: list[dict[str, Any]] = open_store(grid.study).require(table, partition).read().to_pylist()
-    return rows

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from onoff_assets.execution import run
+from onoff_assets.execution import partition_of, run
 from onoff_assets.metadata import asset_metadata, ends, markdown_table
 from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
@@ -38,7 +38,7 @@ def build_cross_scores(
         """
         from onoff_core.grid.cross_scores import CrossMade, materialize_cross_scores
 
-        partition = grid.study.partitions.get(str(context.partition_key)) if context.has_partition_key else None
+        partition = partition_of(grid.study, context)
         others = {node.name for node in context.job_def.nodes} - {"cross_scores", "cross_scores_checks"}
         if partition is not None and not partition.references and others:  # else it was asked for, and is told why not
             context.log.info(f"no reference scores the texts of {partition.key}, so there are no cross-scores to make")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from onoff_assets.execution import run
+from onoff_assets.execution import partition_of, run
 from onoff_assets.metadata import asset_metadata, ends, rounded
 from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
@@ -38,7 +38,7 @@ def build_second_opinions(
             second_opinion_rates,
         )
 
-        partition = grid.study.partitions.get(str(context.partition_key)) if context.has_partition_key else None
+        partition = partition_of(grid.study, context)
         if partition is not None and partition.task.second_opinion is None:
             context.log.info(none_asked_for(partition))
             return
