@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from onoff_core.cli.numbers import number, whole_number
 from onoff_core.cli.printing import table
 from onoff_core.errors import DatasetError
 from onoff_core.study import Study
@@ -26,9 +27,14 @@ def add_arguments(command: Any) -> None:
         help="instead, look for problems that several data sets have: equal, nearly equal, or one inside another; "
         "exit status 1 where there are any",
     )
-    group.add_argument("--ngram", type=_tokens, metavar="N", help="tokens in a row that count as shared (default 8)")
     group.add_argument(
-        "--threshold", type=_share, metavar="SHARE", help="of shared n-grams, from which on (default 0.5)"
+        "--ngram", type=whole_number(2, 1000), metavar="N", help="tokens in a row that count as shared (default 8)"
+    )
+    group.add_argument(
+        "--threshold",
+        type=number(lambda share: 0 < share <= 1, "a share above 0 and up to 1 is wanted"),
+        metavar="SHARE",
+        help="of shared n-grams, from which on (default 0.5)",
     )
     group.add_argument("--within", action="store_true", help="also pairs of one data set")
     group.add_argument("--json", action="store_true", help="print JSON instead of tables, with every pair")
@@ -136,19 +142,3 @@ def _as_json(found: "Overlap", ngram: int, threshold: float) -> dict[str, Any]:
             for pair in found.pairs
         ],
     }
-
-
-def _tokens(text: str) -> int:
-    if not text.isdecimal() or not 2 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"a whole number from 2 to 1000 is wanted, not {text!r}")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 < number <= 1:
-        raise argparse.ArgumentTypeError(f"a share above 0 and up to 1 is wanted, not {text!r}")
-    return number

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from onoff_core.cli.numbers import number, whole_number
 from onoff_core.cli.partition import require
 from onoff_core.cli.printing import table
 from onoff_core.commands import materialize_command
@@ -58,10 +59,12 @@ def add_arguments(command: Any) -> None:
     group.add_argument("--seed", type=int, help="of the control, and of pairs that are drawn (default 0)")
     group.add_argument("--format", choices=_FORMATS, help="verl, trl: the columns that these read (default: parquet)")
     group.add_argument("--data-source", metavar="NAME", help="verl's name for the data set (default: ours)")
-    group.add_argument("--pairs", type=_count, metavar="N", help="preferences: at most so many a problem (default 1)")
+    group.add_argument(
+        "--pairs", type=whole_number(1), metavar="N", help="preferences: at most so many a problem (default 1)"
+    )
     group.add_argument(
         "--match-length",
-        type=_share,
+        type=number(lambda share: 0 <= share < 1, "a share from 0 to below 1 is wanted, such as 0.2"),
         nargs="?",
         const=_NEAR,
         metavar="SHARE",
@@ -283,19 +286,3 @@ def _names(text: str) -> tuple[str, ...]:
     if not all(names) or len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(f"names with commas between them are wanted, each once, not {text!r}")
     return names
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is wanted, not {text!r}")
-    return int(text)
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 <= number < 1:
-        raise argparse.ArgumentTypeError(f"a share from 0 to below 1 is wanted, such as 0.2, not {text!r}")
-    return number

@@ -70,11 +70,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = " ".join(["onoff", *arguments[:1]])
     try:
         return _run(arguments)
-    except OnoffError as error:
-        if interruption_of(error) is not None:
-            return _interrupted(name)
-        print(red(f"{name}: {error}"), file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return _interrupted(name)
     except BrokenPipeError:  # the reader of our output has seen enough
@@ -83,6 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if interruption_of(error) is not None:
             return _interrupted(name)
+        if isinstance(error, OnoffError):
+            print(red(f"{name}: {error}"), file=sys.stderr)
+            return 1
         lacked = what_it_lacked(error)
         if lacked is None:
             raise

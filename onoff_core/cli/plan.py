@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from onoff_core.cli.numbers import whole_number
 from onoff_core.cli.printing import table
 from onoff_core.study import Partition, Study, load_study
 
@@ -30,7 +31,7 @@ def add(commands: Any) -> None:
     command.add_argument("--assets", action="store_true", help="a row for each asset")
     command.add_argument(
         "--probe",
-        type=_count,
+        type=whole_number(1),
         metavar="N",
         help="where something is unknown, make the first N problems in a store that is thrown away, and measure that",
     )
@@ -205,9 +206,3 @@ def _as_json(found: "Sequence[PartitionEstimate]") -> list[dict[str, Any]]:
         }
         for one in found
     ]
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"a whole number of at least 1 is wanted, not {text!r}")
-    return int(text)

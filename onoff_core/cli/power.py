@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from onoff_core.cli.numbers import number
 from onoff_core.cli.partition import add_partition_arguments, named_partition, require
 from onoff_core.cli.printing import table
 from onoff_core.errors import StatisticsError
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from onoff_core.store import Store
 
 _NUM_SAMPLES = (1, 2, 4, 8, 16, 32, 64)
+
+_SHARE = number(lambda value: 0 < value < 1, "a number between 0 and 1 is wanted")
 
 
 def add(commands: Any) -> None:
@@ -25,10 +28,10 @@ def add(commands: Any) -> None:
         ),
     )
     add_partition_arguments(command)
-    command.add_argument("--difference", type=_share, required=True, help="of the two accuracies, such as 0.02")
+    command.add_argument("--difference", type=_SHARE, required=True, help="of the two accuracies, such as 0.02")
     command.add_argument("--against", metavar="MODEL", help="measure how this model's problems differ from --model's")
-    command.add_argument("--power", type=_share, default=0.8, help="chance to tell the difference (default 0.8)")
-    command.add_argument("--alpha", type=_share, default=0.05, help="chance to tell one that is none (default 0.05)")
+    command.add_argument("--power", type=_SHARE, default=0.8, help="chance to tell the difference (default 0.8)")
+    command.add_argument("--alpha", type=_SHARE, default=0.05, help="chance to tell one that is none (default 0.05)")
     command.set_defaults(run=run)
 
 
@@ -101,13 +104,3 @@ def _problems(store: "Store", dataset: str, model: str) -> "dict[str, ProblemRes
 
     require(store, (dataset, model), "rewards")
     return responses_by_problem(store.require("rewards", (dataset, model)).read())
-
-
-def _share(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1
-    if not 0 < number < 1:
-        raise argparse.ArgumentTypeError(f"a number between 0 and 1 is wanted, not {text!r}")
-    return number
