@@ -1,12 +1,8 @@
 """`confidence`: every table of it from a store's results, resumed, judged and checked, and in no other fingerprint."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,6 +35,7 @@ from onoff_core.store.dropping import drop, droppable
 from onoff_core.study import Partition, load_study, parse_study
 from onoff_core.tables import CONFIDENCE_TABLES, SCHEMAS
 from tests.conftest import ROOT, MakeProject, write_study
+from tests.grid.killed import killed_at_the_third_fragment
 
 KEY = ("d", "m")
 PROBLEMS, SAMPLES = 12, 8
@@ -376,23 +373,6 @@ def test_a_change_is_stale_and_says_which(project: Path) -> None:
     assert said == [("the settings ask for none any more",)]
 
 
-KILLED = """
-import os, signal
-from onoff_core.grid.confidence import materialize_confidence
-from onoff_core.store import Generation, Store
-from onoff_core.study import load_study
-study, write, count = load_study(), Generation.write_fragment, 0
-def counting(self, *arguments):
-    global count
-    count += 1
-    if count > 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(self, *arguments)
-Generation.write_fragment = counting
-materialize_confidence(study.partition("arithmetic|tiny"), Store(study.store_path))
-"""
-
-
 def test_killed_in_the_middle_it_goes_on_from_there(make_project: MakeProject) -> None:
     script = {"script": {"responses": [r"\boxed{1}", "nothing", r"it is \boxed{2}"]}}
     folder = make_project(
@@ -409,9 +389,7 @@ def test_killed_in_the_middle_it_goes_on_from_there(make_project: MakeProject) -
     for materialize in chain:
         materialize(partition, store)
     assert partition_status(partition, None, store)["confidence"] == "missing"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", KILLED], cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed_at_the_third_fragment(folder, "onoff_core.grid.confidence", "materialize_confidence", "arithmetic|tiny")
     assert partition_status(partition, None, store)["confidence"] == "partial"
     said: list[str] = []
     made = materialize_confidence(partition, store, said.append)

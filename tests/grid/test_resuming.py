@@ -18,6 +18,7 @@ from onoff_core.grid.materialize import materialize_samples, materialize_token_d
 from onoff_core.store import Generation, Store
 from onoff_core.study import Study, load_study
 from tests.conftest import ROOT, MakeProject
+from tests.numbers import NUMBERS
 
 KEY = "arithmetic|smollm2-135m"
 WORK = """
@@ -90,18 +91,6 @@ def test_killed_and_started_again_is_as_if_never_killed(make_project: MakeProjec
         _, log = process.communicate(timeout=300)
         assert process.returncode == 0, log
         compare(finished(study, killed, asset), finished(study, whole, asset))
-
-
-NUMBERS = {
-    "token_logprobs",
-    "logprob",
-    "entropy",
-    "varentropy",
-    "logsumexp",
-    "mean_log_prob_vocabulary",
-    "tail_mass",
-    "topk_logprobs",
-}
 
 
 def compare(resumed: Generation, uninterrupted: Generation) -> None:

@@ -1,12 +1,8 @@
 """`second_opinions`: both verdicts of every response, resumed and recorded, and in no other asset's fingerprint."""
 
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,7 @@ from onoff_core.store import Store, reading_catalog
 from onoff_core.store.provenance import RunProvenance
 from onoff_core.study import Partition, Study, load_study
 from tests.conftest import ROOT, MakeProject, write_study
+from tests.grid.killed import killed_at_the_third_fragment
 
 KEY = ("hard", "m")
 PROBLEMS = [
@@ -171,23 +168,6 @@ def change(folder: Path, edit: Any) -> None:
     (folder / "onoff.yaml").write_text(yaml.safe_dump(content))
 
 
-KILLED = """
-import os, signal
-from onoff_core.grid.second_opinions import materialize_second_opinions
-from onoff_core.store import Generation, Store
-from onoff_core.study import load_study
-study, write, count = load_study(), Generation.write_fragment, 0
-def counting(self, *arguments):
-    global count
-    count += 1
-    if count > 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    write(self, *arguments)
-Generation.write_fragment = counting
-materialize_second_opinions(study.partition("arithmetic|m"), Store(study.store_path))
-"""
-
-
 def test_killed_in_the_middle_it_goes_on_from_there(make_project: MakeProject) -> None:
     folder = make_project(
         datasets={"arithmetic": {"num_examples": 9}},
@@ -199,9 +179,9 @@ def test_killed_in_the_middle_it_goes_on_from_there(make_project: MakeProject) -
     partition, store = study.partition("arithmetic|m"), Store(study.store_path)
     materialize_samples(partition, store)
     materialize_rewards(partition, store)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([sys.executable, "-c", KILLED], cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    killed_at_the_third_fragment(
+        folder, "onoff_core.grid.second_opinions", "materialize_second_opinions", "arithmetic|m"
+    )
     assert store.current("second_opinions", ("arithmetic", "m")) is None
     assert partition_status(partition, None, store)["second_opinions"] == "partial"
     said: list[str] = []

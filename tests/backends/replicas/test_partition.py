@@ -17,6 +17,7 @@ from onoff_core.grid.materialize import materialize_samples, materialize_token_d
 from onoff_core.store import Store
 from onoff_core.study import load_study
 from tests.conftest import ROOT, MakeProject
+from tests.numbers import NUMBERS
 
 KEY = ("arithmetic", "tiny")
 WORK = """
@@ -111,16 +112,7 @@ def test_one_and_two_replicas_of_a_real_model_agree(make_torch_project: MakeProj
     for left, right in zip(alone, shared, strict=True):
         a, b = left.generation.read(), right.generation.read()
         for name in a.column_names:
-            if name in (
-                "token_logprobs",
-                "logprob",
-                "entropy",
-                "varentropy",
-                "logsumexp",
-                "mean_log_prob_vocabulary",
-                "tail_mass",
-                "topk_logprobs",
-            ):
+            if name in NUMBERS:
                 numbers = [np.array(np.concatenate([np.atleast_1d(x) for x in t[name].to_pylist()])) for t in (a, b)]
                 np.testing.assert_allclose(*numbers, atol=2e-3)
             elif name != "topk_ids":  # near ties may change places
