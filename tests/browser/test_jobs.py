@@ -31,7 +31,7 @@ def server(store: Store) -> Iterator[str]:
 
 def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, server: str) -> None:
     go(tab, server, "problem", **P0)
-    tab.get_by_text("a right and a wrong one").wait_for()
+    tab.get_by_text("a correct and a wrong one").wait_for()
     go(tab, server, "response", **P0, status="wrong")
     tab.locator("#t3").click()
     wait_for_bars(tab, 3)
@@ -100,7 +100,7 @@ def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) ->
     tab.locator(f"#t{PARTING}.branch").click()
     wait_for_bars(tab, PARTING)
     row = tab.locator("#branches tr", has_text="then")
-    assert f"{GOOD} of {TRIED} right" in row.inner_text()
+    assert f"{GOOD} of {TRIED} correct" in row.inner_text()
     assert "26 % to 62 %" in row.inner_text()
     row.locator("button").click()
     tab.locator("#branches details").first.wait_for()

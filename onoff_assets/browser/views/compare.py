@@ -259,7 +259,7 @@ def _histograms(reader: Reader, keys: tuple[Key, Key], pair: tuple[Responses, Re
 def _flips(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
     apart = flips(*means)
     st.subheader("1 problem flips" if len(apart) == 1 else f"{len(apart)} problems flip")
-    common.note("One model's mean reward is at least one half, the other's below; the widest apart first.")
+    common.note("One model's pass rate is at least one half, the other's below; the widest apart first.")
     rows = []
     for problem, first, second in apart[:_MOST_FLIPS]:
         cells = [

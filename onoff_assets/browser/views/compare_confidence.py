@@ -66,10 +66,10 @@ def _points(of: Rows, measure: str, x: str) -> list[dict[str, Any]]:
 
 
 def _calibration(bins: Rows, measure: str) -> None:
-    """The accuracy of responses that are right with about this probability; on the grey line it is as promised."""
+    """The accuracy of responses that are correct with about this probability; on the grey line it is as promised."""
     rows, names = _points(bins, measure, "mean_probability"), [visible(name) for name in bins]
     if rows:
-        axis = alt.X("x:Q", title="probability of being right", scale=alt.Scale(domain=[0, 1]))
+        axis = alt.X("x:Q", title="probability of being correct", scale=alt.Scale(domain=[0, 1]))
         ends = alt.Chart(pa.table({"x": [0.0, 1.0], "y": [0.0, 1.0]})).mark_line(color=charts.GREY, strokeDash=[4, 3])
         chart = charts.lines(rows, names, axis, charts.fraction("accuracy"), "Calibration, on other problems")
         charts.show(ends.encode(x="x:Q", y="y:Q") + chart, key="calibration")

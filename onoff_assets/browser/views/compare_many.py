@@ -35,7 +35,7 @@ def show_many(reader: Reader, dataset: str, models: Models) -> None:
     with right:
         _curve(reader, models, "maj_at_k", "maj@k")
     _matrix(reader, dataset, models)
-    st.subheader("Right and wrong responses")
+    st.subheader("Correct and wrong responses")
     show_splits(reader, dataset, models)
     show_confidence(reader, models)
 
@@ -127,7 +127,7 @@ def _p_value(p: float) -> str:
 
 
 def show_splits(reader: Reader, dataset: str, models: Models) -> None:
-    """Lengths and entropies of right and of wrong responses, as shares of each, in the same bins for all models."""
+    """Lengths and entropies of correct and of wrong responses, as shares of each, in the same bins for all models."""
     columns = st.columns(2)
     lengths = {name: responses.table["num_tokens"].to_numpy().astype(float) for name, responses in models.items()}
     with columns[0]:
@@ -147,7 +147,7 @@ def show_splits(reader: Reader, dataset: str, models: Models) -> None:
 
 
 def _ridges(models: Models, values: Mapping[str, NDArray[np.float64]], unit: str, title: str) -> None:
-    """A ridge for each model: the shares of its right and of its wrong responses over the same bins."""
+    """A ridge for each model: the shares of its correct and of its wrong responses over the same bins."""
     known = {name: of for name, of in values.items() if np.isfinite(of).any()}
     if not known:
         return
@@ -155,7 +155,7 @@ def _ridges(models: Models, values: Mapping[str, NDArray[np.float64]], unit: str
     rows: list[dict[str, Any]] = []
     for place, (name, of) in enumerate(reversed(known.items())):
         rewards = np.array([np.nan if r is None else r for r in models[name].table["reward"].to_pylist()], dtype=float)
-        for label, reward in (("right", 1.0), ("wrong", 0.0)):
+        for label, reward in (("correct", 1.0), ("wrong", 0.0)):
             chosen = of[(rewards == reward) & np.isfinite(of)]
             if len(chosen):
                 steps = shares(chosen.tolist(), edges.tolist())
@@ -179,7 +179,7 @@ def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title:
     axis = alt.Axis(
         values=list(range(len(names))), labelExpr=f"{json.dumps(names)}[datum.value]", grid=True, ticks=False
     )
-    colour = alt.Scale(domain=["wrong", "right"], range=charts.COLOURS[:2])
+    colour = alt.Scale(domain=["wrong", "correct"], range=charts.COLOURS[:2])
     chart = alt.Chart(
         pa.Table.from_pylist(rows, schema), title=f"{title}, shares of each",
         height=55 * len(names) + 150,
@@ -187,7 +187,7 @@ def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title:
         x=alt.X("at:Q", title=unit, scale=alt.Scale(nice=False, zero=False)),
         y=alt.Y("top:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, len(names)], nice=False)),
         color=alt.Color("responses:N", scale=colour),
-        strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "right"])),
+        strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "correct"])),
         detail="model:N",
         tooltip=["model", "responses", "at", "share"],
     )  # fmt: skip
