@@ -330,7 +330,7 @@ class View {
     }
   }
 
-  // The value along the response: the probability of a right answer, from 0 below to 1 above, with its 95 % interval.
+  // The value along the response: the probability of a correct answer, from 0 below to 1 above, with its 95 % interval.
   drawValues() {
     const width = this.values.clientWidth, height = this.values.clientHeight, n = this.spans.length;
     if (!width || !n || !this.branchAt?.size) return;
@@ -342,7 +342,7 @@ class View {
     const points = [...this.branchAt].sort((a, b) => a[0] - b[0]);
     draw.strokeStyle = draw.fillStyle = ink;
     draw.font = "11px " + (style.getPropertyValue("--st-font") || "sans-serif");
-    draw.fillText("value: share of continuations that are right, 0 to 1", 2, points[0][1].value > 0.5 ? height - 4 : 10);
+    draw.fillText("value: share of continuations that are correct, 0 to 1", 2, points[0][1].value > 0.5 ? height - 4 : 10);
     draw.globalAlpha = 0.35;
     for (const [at, one] of points)
       if (one.low !== null) draw.fillRect(x(at) - 1, y(one.high), 2, Math.max(1, y(one.low) - y(one.high)));
