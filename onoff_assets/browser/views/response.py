@@ -9,7 +9,7 @@ from onoff_assets.browser.components.facts_strip import Block
 from onoff_assets.browser.components.token_view import Source, Verdict, payload
 from onoff_assets.browser.conditions import conditions_of
 from onoff_assets.browser.latex import as_answer, as_markdown
-from onoff_assets.browser.links import Link, choose, clamp_token
+from onoff_assets.browser.links import Link, choose, clamp_token, former_samples, identity_of
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample, Vocabulary
 from onoff_assets.browser.text import escaped, plain, visible
 from onoff_assets.browser.views import common, noting, strip, token_panel, walking
@@ -47,8 +47,10 @@ def show() -> None:
         return
     sample = reader.sample(responses, *chosen)
     token, message = clamp_token(link.token, len(sample.token_ids))
-    common.warn([message] if message else [])
-    common.keep_link(Link(*key, problem=chosen[0], sample=chosen[1], token=token))
+    fingerprint = responses.samples.fingerprint
+    common.warn([said for said in (former_samples(link.samples, fingerprint), message) if said])
+    here = Link(*key, problem=chosen[0], sample=chosen[1], token=token, samples=identity_of(fingerprint))
+    common.keep_link(here)
     strip.show(reader, key, prompt_blocks(sample, reader.vocabulary(key[1])))
     notes = noting.notes_of(reader, key, sample)
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -56,7 +58,7 @@ def show() -> None:
         noting.controls(reader, responses, sample, notes)
         _leads_to(reader, key, sample)
     _question(sample)
-    noting.show(notes, responses.samples.fingerprint)
+    noting.show(notes, fingerprint)
     _tokens_of(reader, responses, sample, token, notes)
 
 
