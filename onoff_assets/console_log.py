@@ -1,7 +1,7 @@
 """What a run prints on a terminal: a line is the time, the partition, the step, and what there is to say.
 
-Dagster's own console logger begins each line with the date, the job and the run's id, a hundred characters in all. It is
-the one that prints where a run's config does not name the logger `console`.
+Dagster's own console logger begins each line with the date, the job and the run's id, a hundred characters in all. It
+prints where a run's config does not name the logger `console`.
 """
 
 import logging
@@ -22,7 +22,7 @@ class Lines(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(message)s", "%H:%M:%S")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802
+    def formatMessage(self, record: logging.LogRecord) -> str:
         about = getattr(record, "dagster_meta", None) or {}
         # An event's message is whole only with what Dagster puts before it; a failure's has its cause.
         if about.get("dagster_event") is None and "orig_message" in about:
