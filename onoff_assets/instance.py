@@ -1,6 +1,5 @@
 """Open the Dagster instance that a command works with."""
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +32,5 @@ def open_instance() -> "Iterator[dg.DagsterInstance]":
     import dagster as dg
 
     home_folder()
-    logging.getLogger("alembic").setLevel(logging.WARNING)  # which tells every step of making a new database
     with dg.DagsterInstance.get() as instance:
         yield instance
