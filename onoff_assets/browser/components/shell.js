@@ -48,6 +48,13 @@ function keepScroll() {
   for (const kind of ["wheel", "pointerdown", "keydown", "touchstart"]) document.addEventListener(kind, stop, true);
 }
 
+// The arrows that open the menu on a phone, and what one chooses by elsewhere, say so to those who hear the page, as
+// page.css does to those who see it.
+function nameMenu() {
+  const button = document.querySelector("[data-testid=stExpandSidebarButton]");
+  button?.setAttribute("aria-label", window.matchMedia("(max-width: 768px)").matches ? "Menu" : "Choices");
+}
+
 // The links of the menu have no query: a new tab opened from one would show another place.
 function completeMenu(event) {
   const link = event.target.closest?.("[data-testid=stTopNavLink], [data-testid=stSidebarNavLink]");
@@ -105,12 +112,14 @@ export default function ({ data: bytes, parentElement }) {
   };
   window.addEventListener("keydown", onKey);
   window.addEventListener("onoff-keys", toggle);
+  nameMenu();
   if (!window.onoffShell) {
     window.onoffShell = true;
     keepScroll();
     keepHistoryShort();
     addSkipLink();
     for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
+    document.addEventListener("click", () => setTimeout(nameMenu, 500));
   }
   return () => {
     window.removeEventListener("keydown", onKey);

@@ -2,7 +2,7 @@
 length and entropy."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onoff_assets.browser.at_k import figures_of, statistics_row
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
-from onoff_assets.browser.pairs import Difference, paired_differences, shares
+from onoff_assets.browser.pairs import Difference, paired_differences, pairs_job, shares
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.response_rows import numbers_job, response_rows
 from onoff_assets.browser.text import visible
@@ -26,16 +26,18 @@ _EDGES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)  # of absolute differences of accurac
 _BINS = 24
 
 
-def show_many(reader: Reader, dataset: str, models: Models) -> None:
-    """The curves, what sets correct from wrong responses apart, and what confidence tells."""
+def show_many(reader: Reader, dataset: str, models: Models, chosen: tuple[str, str]) -> None:
+    """The curves, what sets correct from wrong responses apart, and what confidence tells. Of very many models the two
+    that are chosen stand out."""
+    marked = [visible(name) for name in chosen]
     left, right = st.columns(2)
     with left:
-        _curve(reader, models, "pass_at_k", "pass@k (k = 1 is the accuracy)")
+        _curve(reader, models, "pass_at_k", "pass@k (k = 1 is the accuracy)", marked)
     with right:
-        _curve(reader, models, "maj_at_k", "maj@k")
+        _curve(reader, models, "maj_at_k", "maj@k", marked)
     st.subheader("Correct and wrong responses")
     show_splits(reader, dataset, models)
-    show_confidence(reader, models)
+    show_confidence(reader, models, marked)
 
 
 def show_numbers(reader: Reader, dataset: str, models: Models) -> None:
@@ -56,7 +58,9 @@ def show_numbers(reader: Reader, dataset: str, models: Models) -> None:
         ]))  # fmt: skip
     rows.sort(key=lambda row: -(row[0] if row[0] is not None else -1.0))
     header = ["model", "accuracy", "pass@k", "responses", "mean tokens", "truncated", "no answer"]
-    common.go(link_table("The models, the best first", header, [cells for _, cells in rows], key="many-numbers"))
+    common.go(
+        link_table("The models, the best first", header, [cells for _, cells in rows], key="many-numbers", scrolls=True)
+    )
 
 
 def _share(value: float | None, low: float | None, high: float | None) -> Cell:
@@ -74,7 +78,7 @@ def _number(value: float | None, digits: int) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
-def _curve(reader: Reader, models: Models, kind: str, title: str) -> None:
+def _curve(reader: Reader, models: Models, kind: str, title: str, marked: Sequence[str]) -> None:
     """A line with its band for each model."""
     rows: list[dict[str, Any]] = []
     for model, responses in models.items():
@@ -86,12 +90,18 @@ def _curve(reader: Reader, models: Models, kind: str, title: str) -> None:
         ticks = alt.Axis(values=sorted({row["x"] for row in rows}), format="d")
         x = alt.X("x:Q", title="k (log)", scale=alt.Scale(type="log", nice=False), axis=ticks)
         names = [visible(model) for model in models]
-        charts.show(charts.lines(rows, names, x, charts.fraction(title.split(" ")[0]), title), key=f"many-{kind}")
+        y = charts.fraction(title.split(" ")[0])
+        charts.show(charts.lines(rows, names, x, y, title, marked=marked), key=f"many-{kind}")
 
 
 def show_matrix(reader: Reader, dataset: str, models: Models, chosen: tuple[str, str]) -> None:
     """Who is better than whom: the row's model minus the column's. The cell of the two that are chosen is marked."""
     st.subheader("Paired differences")
+    work = pairs_job(reader, dataset, models)
+    if work.result(3.0) is None:
+        common.note(f"Comparing {len(models) * (len(models) - 1) // 2:,} pairs ...")
+        listing.wait_for([work])
+        return
     differences, compared = paired_differences(reader, dataset, models)
     if not differences:
         st.info("No two of them have a graded problem in common; materialize their rewards.")
@@ -109,9 +119,8 @@ def show_matrix(reader: Reader, dataset: str, models: Models, chosen: tuple[str,
     ]
     common.go(link_table("Row minus column, points", ["", *names], rows, key="many-pairs", scrolls=True))
     common.note(
-        "The row's accuracy minus the column's on the problems both have, in points, paired by problem. A cell has a "
-        f"fill where it stays significant (p < 0.05) after correction for all {compared} pairs compared (Holm): blue "
-        "where the row is better, orange where the column is. A click shows these two, and the problems that flip."
+        f"Accuracies paired by problem; p is corrected for all {compared} pairs compared (Holm); a fill is p < 0.05, "
+        "blue where the row is better, orange where the column is. A click shows the two."
     )
 
 
@@ -150,7 +159,7 @@ def show_splits(reader: Reader, dataset: str, models: Models) -> None:
         waiting = [work for name, work in jobs.items() if name not in entropies]
         if waiting:
             common.note(f"Reading the tokens of {len(waiting)} of {len(jobs)} models ...")
-        _ridges(models, entropies, "mean entropy (nats)", "Mean entropy of a response")
+        _ridges(models, entropies, "mean entropy (nats)", "Mean entropy")
         listing.wait_for(waiting)
 
 
@@ -190,7 +199,7 @@ def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title:
     colour = alt.Scale(domain=["wrong", "correct"], range=charts.COLOURS[:2])
     chart = alt.Chart(
         pa.Table.from_pylist(rows, schema), title=f"{title}, shares of each",
-        height=55 * len(names) + 150,
+        height=190 + len(names) * max(45, 120 - 10 * len(names)),
     ).mark_line(interpolate="step-after").encode(
         x=alt.X("at:Q", title=unit, scale=alt.Scale(nice=False, zero=False)),
         y=alt.Y("top:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, len(names)], nice=False)),

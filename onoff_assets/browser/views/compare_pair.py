@@ -85,6 +85,8 @@ def _solved(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
 def _flips(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
     apart = flips(*means)
     st.subheader("1 problem flips" if len(apart) == 1 else f"{len(apart)} problems flip")
+    if not apart:
+        return
     common.note("One model's pass rate is at least one half, the other's below; the widest apart first.")
     rows = []
     for problem, first, second in apart[:_MOST_FLIPS]:

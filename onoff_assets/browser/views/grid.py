@@ -9,6 +9,7 @@ from onoff_assets.browser.components.grid_now import grid_now
 from onoff_assets.browser.components.grid_table import grid_table
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import GridRow, Key, Underways, grid_rows, grid_underway, in_order, is_running
+from onoff_assets.browser.menu import pages_with_content
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common, strip
@@ -42,7 +43,7 @@ def show() -> None:
     underway = grid_underway(reader, rows)
     _now(reader, rows, underway)
     _matrix(rows, underway)
-    _details(rows)
+    _details(reader, rows)
 
 
 def _now(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
@@ -93,7 +94,7 @@ def _matrix(rows: list[GridRow], underway: Underways) -> None:
     )
 
 
-def _details(rows: list[GridRow]) -> None:
+def _details(reader: Reader, rows: list[GridRow]) -> None:
     """One partition in words, with links: the one of the URL, else looked at last, else the first with results."""
     st.subheader("One partition")
     row = _choose(rows)
@@ -108,23 +109,18 @@ def _details(rows: list[GridRow]) -> None:
         for asset, state in row.states.items()
     ]
     common.remember()
-    strip.show(common.reader(), (row.dataset, row.model))
+    strip.show(reader, (row.dataset, row.model))
     link_table("State of each asset", ["asset", "state", "made by run", "in Dagster"], cells, key="states")
     wanting = [asset for asset, state in row.states.items() if state not in ("complete", "imported")]
     if wanting:
         common.note("What is not complete is filled by:")
         st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
-    names = [
-        "problems",
-        "responses",
-        "response",
-        "problem",
-        "compare",
-        "tokens",
-        *(["opinions"] if "second_opinions" in row.states else []),
-    ]
+    shown = pages_with_content(reader, common.is_read_only())
+    names = [name for name in ("problems", "responses", "response", "problem", "compare", "tokens") if name in shown]
+    names += ["opinions"] if "second_opinions" in row.states else []
     pages = [Cell(name.capitalize(), page=name, query=query) for name in names]
-    common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
+    if pages:
+        common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
 
 
 def _choose(rows: list[GridRow]) -> GridRow:

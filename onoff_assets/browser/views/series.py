@@ -19,6 +19,8 @@ _CHARTS = (  # what is drawn over the steps: (title, unit, value, lower end, upp
     ("KL to the first step", "nats a token", "kl_to_first", None, None),
     ("Mean length", "tokens", "mean_num_tokens", None, None),
 )
+# Of what the first step cannot have, and no reader misses.
+_AS_IT_SHOULD = ("it is the first step", "there is no step before it")
 
 
 def show() -> None:
@@ -78,6 +80,7 @@ def _chart(steps: list[SeriesStep], title: str, unit: str, value: str, low: str 
 
 
 def _table(dataset: str, steps: list[SeriesStep]) -> None:
+    """A row for each step; what they lack, and why, is said below."""
     rows = []
     before: SeriesStep | None = None
     for step in steps:
@@ -93,12 +96,17 @@ def _table(dataset: str, steps: list[SeriesStep]) -> None:
             _number(step.kl_to_previous, 4),
             _number(step.mean_num_tokens, 0),
             Cell("flips" if beside else "", page="compare" if beside else None, query=beside),
-            Cell("; ".join(one["reason"] for one in step.missing), prose=True),
         ])  # fmt: skip
         before = step
     header = ["step", "model", "accuracy", "pass@k", "entropy", "KL to first", "KL to previous", "tokens",
-              "since the step before", "what is not there"]  # fmt: skip
+              "since the step before"]  # fmt: skip
     common.go(link_table(dataset, header, rows, key=f"series-{dataset}"))
+    missing = [
+        (step.step, one["reason"]) for step in steps for one in step.missing if one["reason"] not in _AS_IT_SHOULD
+    ]
+    if missing:
+        with st.expander(escaped(f"What is not there of {visible(dataset)}: {len(missing)} values")):
+            st.markdown("\n".join(f"- step {step}: {escaped(visible(reason))}" for step, reason in missing))
     known = [(s.accuracy, s.mean_entropy) for s in steps if s.accuracy is not None and s.mean_entropy is not None]
     fitted = fit_entropy([accuracy for accuracy, _ in known], [entropy for _, entropy in known])
     if fitted is not None:
