@@ -169,7 +169,7 @@ def lines(
     scale = alt.Scale(domain=list(names), range=[by_name.get(name, _OTHERS) for name in names])
     key = legend(told_apart, symbolOpacity=1, values=told_apart, symbolLimit=0)
     colour = alt.Color("name:N", title=label, sort=list(names), scale=scale, legend=key)
-    places = [alt.Tooltip(field, title=axis.to_dict()["title"], format=".4~g") for field, axis in (("x", x), ("y", y))]
+    places = [alt.Tooltip(field, title=_title_of(axis), format=".4~g") for field, axis in (("x", x), ("y", y))]
     if kinds:  # a legend of its own below the chart: beside the other it would be cut off
         below = legend(kinds, symbolStrokeColor=GREY, orient="bottom")
         dash = alt.StrokeDash("kind:N", title=None, sort=list(kinds), legend=below)
@@ -180,6 +180,11 @@ def lines(
     told = [alt.Tooltip("name", title=label), *places, *(band if any(row["low"] is not None for row in rows) else ())]
     line = chart.mark_line(point=True).encode(x=x, y=y, color=colour, shape=shape, tooltip=told)
     return chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour) + line
+
+
+def _title_of(axis: alt.X | alt.Y) -> str:
+    described: Any = axis.to_dict()
+    return str(described["title"])
 
 
 def fraction(title: str) -> alt.Y:

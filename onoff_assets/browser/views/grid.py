@@ -116,8 +116,8 @@ def _details(reader: Reader, rows: list[GridRow]) -> None:
         common.note("What is not complete is filled by:")
         st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
     shown = pages_with_content(reader, common.is_read_only())
-    names = [name for name in ("problems", "responses", "response", "problem", "compare", "tokens") if name in shown]
-    names += ["opinions"] if "second_opinions" in row.states else []
+    asked = ("problems", "responses", "response", "problem", "compare", "tokens")
+    names = [*(name for name in asked if name in shown), *(["opinions"] if "second_opinions" in row.states else [])]
     pages = [Cell(name.capitalize(), page=name, query=query) for name in names]
     if pages:
         common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
