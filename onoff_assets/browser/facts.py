@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from onoff_assets.browser.reading import Key, Reader
 from onoff_core.errors import OnoffError, StoreError
 from onoff_core.store import Generation, Judged, Manifest, Store
-from onoff_core.store.provenance import RunProvenance, SamplesProvenance, dagster_run_of, is_imported
+from onoff_core.store.provenance import RunProvenance, SamplesProvenance, ScoresProvenance, dagster_run_of, is_imported
 from onoff_core.study import SamplingSettings, Study
 from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
 
@@ -84,6 +84,9 @@ def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:
     if samples is not None:
         provenance = SamplesProvenance.of(samples)
         short, more = _short(provenance), _more(provenance, samples)
+        if "token_distributions" in manifests:
+            scores = ScoresProvenance.of(manifests["token_distributions"])
+            short, more = (*short, *_numbers_at(provenance, scores)), (*_stored(scores), *more)
     elif partition is not None:
         sampling = partition.sampling
         short = (
@@ -122,6 +125,23 @@ def _short(made: SamplesProvenance) -> tuple[Fact, ...]:
     if made.sampling is None:
         return (model, *revision, *template, Fact("imported from", str(made.imported_from)))
     return (model, *revision, *template, *_drawing(made.sampling, made.seed))
+
+
+def _numbers_at(made: SamplesProvenance, scores: ScoresProvenance) -> tuple[Fact, ...]:
+    """That entropies and probabilities are at another temperature than the responses, where they are."""
+    if made.sampling is None:
+        drawn = None
+    else:
+        drawn = made.sampling.temperature if made.sampling.do_sample else 0.0
+    if drawn == scores.temperature:
+        return ()
+    why = f"{scores.temperature:g}: entropies, log-probabilities and alternatives are the model's at it, not truncated"
+    return (Fact("token numbers at temperature", f"{scores.temperature:g}", why),)
+
+
+def _stored(scores: ScoresProvenance) -> tuple[Fact, ...]:
+    top_k = "the whole vocabulary" if scores.top_k is None else str(scores.top_k)
+    return Fact("distribution.temperature", f"{scores.temperature:g}"), Fact("distribution.top_k", top_k)
 
 
 def _drawing(sampling: SamplingSettings, seed: int | None) -> tuple[Fact, ...]:

@@ -1,5 +1,5 @@
 // What every page has: a link that skips to the tokens, a sheet with all keys, and an address that keeps its place.
-// In: JSON bytes of {keys of [key, meaning]}. It is set up once for the window; the sheet is this component's own.
+// And a place on the page that stays when a part of it changes. In: JSON bytes of {keys of [key, meaning]}. It is set up once for the window; the sheet is this component's own.
 function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
@@ -15,6 +15,7 @@ function keepHistoryShort() {
     const from = new URL(window.location.href), to = new URL(address, from);
     const same = from.pathname === to.pathname &&
       PLACE.every((name) => [null, to.searchParams.get(name)].includes(from.searchParams.get(name)));
+    if (from.pathname !== to.pathname) letScroll();
     if (same) window.history.replaceState(state, unused, address);
     else push(state, unused, address);
   };
@@ -89,6 +90,23 @@ function addSkipLink() {
   document.body.prepend(link);
 }
 
+// While a part of the page is drawn anew it is gone for a moment, and a page that is shorter for a moment stands elsewhere
+// afterwards. So a page never gets shorter than what one has scrolled to, until one leaves it or scrolls back up.
+function keepScroll() {
+  document.addEventListener("scroll", ({ target }) => {
+    const block = target.matches?.(".stMain") && target.querySelector(".stMainBlockContainer");
+    if (!block) return;
+    const reached = target.getBoundingClientRect().bottom - block.getBoundingClientRect().top;
+    block.style.minHeight = target.scrollTop > 0 ? reached + "px" : "";
+  }, { capture: true, passive: true });
+  window.addEventListener("popstate", letScroll);
+}
+
+function letScroll() {
+  const block = document.querySelector(".stMainBlockContainer");
+  if (block) block.style.minHeight = "";
+}
+
 const typing = (event) => {
   const at = event.composedPath()[0];
   return at?.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(at?.tagName);
@@ -118,6 +136,7 @@ export default function ({ data: bytes, parentElement }) {
     keepScroll();
     keepHistoryShort();
     addSkipLink();
+    keepScroll();
     for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
     document.addEventListener("click", () => setTimeout(nameMenu, 500));
   }
