@@ -20,6 +20,7 @@ from onoff_assets.browser.response_rows import numbers_job, response_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import charts, common, listing
 from onoff_assets.browser.views.compare_confidence import show_confidence
+from onoff_assets.browser.views.taking import csv_button, with_ends
 
 Models = Mapping[str, Responses]
 _EDGES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)  # of absolute differences of accuracies, for the levels of the fill
@@ -42,25 +43,33 @@ def show_many(reader: Reader, dataset: str, models: Models, chosen: tuple[str, s
 
 def show_numbers(reader: Reader, dataset: str, models: Models) -> None:
     """A row for each model, in words and numbers."""
-    rows = []
-    for model, responses in models.items():
-        row = statistics_row(reader, responses) or {}
-        largest = max((one["k"] for one in row.get("pass_at_k", []) if one["estimate"] is not None), default=None)
-        best = next((one["estimate"] for one in row.get("pass_at_k", []) if one["k"] == largest), None)
-        rows.append((row.get("accuracy"), [
-            Cell(model, page="problems", query={**Link(dataset, model).query(), "sort": "pass_rate"}),
-            _share(row.get("accuracy"), row.get("interval_low"), row.get("interval_high")),
-            Cell(_percent(best), "" if largest is None else f"k = {largest}", number=True),
-            Cell(f"{responses.table.num_rows:,}", number=True),
-            Cell(_number(row.get("mean_num_tokens"), 0), number=True),
-            Cell(_percent(row.get("truncated_share")), number=True),
-            Cell(_percent(row.get("unanswered_share")), number=True),
-        ]))  # fmt: skip
-    rows.sort(key=lambda row: -(row[0] if row[0] is not None else -1.0))
+    numbers = [_numbers_of(reader, model, responses) for model, responses in models.items()]
+    numbers.sort(key=lambda row: -(row["accuracy"] if row["accuracy"] is not None else -1.0))
+    rows = [
+        [
+            Cell(row["model"], page="problems", query={**Link(dataset, row["model"]).query(), "sort": "pass_rate"}),
+            _share(row["accuracy"], row["interval_low"], row["interval_high"]),
+            Cell(_percent(row["pass_at_k"]), "" if row["k"] is None else f"k = {row['k']}", number=True),
+            Cell(f"{row['responses']:,}", number=True),
+            Cell(_number(row["mean_num_tokens"], 0), number=True),
+            Cell(_percent(row["truncated_share"]), number=True),
+            Cell(_percent(row["unanswered_share"]), number=True),
+        ]
+        for row in numbers
+    ]
     header = ["model", "accuracy", "pass@k", "responses", "mean tokens", "truncated", "no answer"]
-    common.go(
-        link_table("The models, the best first", header, [cells for _, cells in rows], key="many-numbers", scrolls=True)
-    )
+    common.go(link_table("The models, the best first", header, rows, key="many-numbers", scrolls=True))
+    csv_button("the models as CSV", f"models-{dataset}", lambda: numbers)
+
+
+def _numbers_of(reader: Reader, model: str, responses: Responses) -> dict[str, Any]:
+    """Of the model's statistics, with pass@k at the largest k that has an estimate; None where they have no value."""
+    row = statistics_row(reader, responses) or {}
+    estimates = [(one["k"], one["estimate"]) for one in row.get("pass_at_k", []) if one["estimate"] is not None]
+    k, best = max(estimates, default=(None, None))
+    names = ("accuracy", "interval_low", "interval_high", "mean_num_tokens", "truncated_share", "unanswered_share")
+    values = {name: row.get(name) for name in names}
+    return {"model": model, **values, "k": k, "pass_at_k": best, "responses": responses.table.num_rows}
 
 
 def _share(value: float | None, low: float | None, high: float | None) -> Cell:
@@ -118,6 +127,7 @@ def show_matrix(reader: Reader, dataset: str, models: Models, chosen: tuple[str,
         for name in names
     ]
     common.go(link_table("Row minus column, points", ["", *names], rows, key="many-pairs", scrolls=True))
+    csv_button("the differences as CSV", f"differences-{dataset}", lambda: _as_rows(differences))
     common.note(
         f"Accuracies paired by problem; p is corrected for all {compared} pairs compared (Holm); a fill is p < 0.05, "
         "blue where the row is better, orange where the column is. A click shows the two."
@@ -137,6 +147,14 @@ def _difference(
         f"{100 * found.difference:+.1f}", p, level=level, ramp="w" if found.difference > 0 else "e", number=True,
         chosen=is_chosen, page="compare", query=query,
     )  # fmt: skip
+
+
+def _as_rows(differences: Mapping[tuple[str, str], Difference]) -> list[dict[str, Any]]:
+    return [
+        {"model": first, "other": second, "difference": found.difference, **with_ends("interval", found.interval),
+         "holm_p_value": found.holm_p_value, "num_problems": found.num_problems, "num_compared": found.num_compared}
+        for (first, second), found in differences.items()
+    ]  # fmt: skip
 
 
 def _p_value(p: float) -> str:

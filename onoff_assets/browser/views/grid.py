@@ -13,7 +13,8 @@ from onoff_assets.browser.menu import pages_with_content
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common, strip
-from onoff_assets.browser.views.grid_cells import MARKS, grid_cell, hints, running_lines
+from onoff_assets.browser.views.grid_cells import MARKS, csv_rows, grid_cell, hints, running_lines
+from onoff_assets.browser.views.taking import csv_button
 from onoff_core.commands import materialize_command
 
 # Seconds: of what is running its count, where that can be told; and the whole grid, since other partitions may begin.
@@ -43,6 +44,7 @@ def show() -> None:
     underway = grid_underway(reader, rows)
     _now(reader, rows, underway)
     _matrix(rows, underway)
+    csv_button("the grid as CSV", "grid", lambda: csv_rows(rows))
     _details(reader, rows)
 
 
@@ -104,7 +106,7 @@ def _details(reader: Reader, rows: list[GridRow]) -> None:
             Cell(asset),
             Cell(f"{MARKS[state]} {state}"),
             _run_cell(row.runs.get(asset)),
-            Cell("runs and versions", href=dagster_link(asset, key)),
+            Cell("runs and versions", href=common.dagster_link(asset, key)),
         ]
         for asset, state in row.states.items()
     ]
@@ -149,8 +151,3 @@ def _run_cell(run: str | None) -> Cell:
     if run is None:
         return Cell("–")
     return Cell(run[:8], mono=True, href=f"{common.DAGSTER_URL}/runs/{quote(run, safe='')}")
-
-
-def dagster_link(asset: str, key: str) -> str:
-    """The asset's partition in the Dagster UI, with all the runs that made it."""
-    return f"{common.DAGSTER_URL}/assets/{asset}?view=partitions&partition={quote(key, safe='')}"

@@ -1,6 +1,7 @@
 """Series: the checkpoints of a training run side by side, step by step."""
 
 from itertools import groupby
+from typing import Any
 
 import altair as alt
 import streamlit as st
@@ -10,6 +11,7 @@ from onoff_assets.browser.links import Link, choose
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import charts, common
+from onoff_assets.browser.views.taking import csv_button
 from onoff_core.series import SeriesStep, fit_entropy, series_names, series_steps
 from onoff_core.store.catalog import CATALOG_NAME
 
@@ -52,7 +54,7 @@ def show() -> None:
             with place:
                 _chart(steps, *chart)
     for dataset, of in groupby(steps, key=lambda step: step.dataset):
-        _table(dataset, list(of))
+        _table(name, dataset, list(of))
 
 
 def _steps(reader: Reader, name: str) -> list[SeriesStep]:
@@ -79,7 +81,11 @@ def _chart(steps: list[SeriesStep], title: str, unit: str, value: str, low: str 
     charts.show(charts.lines(rows, names, x, y, title, "data set"), key=f"series-{value}")
 
 
-def _table(dataset: str, steps: list[SeriesStep]) -> None:
+def _as_row(step: SeriesStep) -> dict[str, Any]:
+    return {field: value for field, value in vars(step).items() if not isinstance(value, list)}
+
+
+def _table(name: str, dataset: str, steps: list[SeriesStep]) -> None:
     """A row for each step; what they lack, and why, is said below."""
     rows = []
     before: SeriesStep | None = None
@@ -101,6 +107,7 @@ def _table(dataset: str, steps: list[SeriesStep]) -> None:
     header = ["step", "model", "accuracy", "pass@k", "entropy", "KL to first", "KL to previous", "tokens",
               "since the step before"]  # fmt: skip
     common.go(link_table(dataset, header, rows, key=f"series-{dataset}"))
+    csv_button("the steps as CSV", f"{name}-{dataset}", lambda: [_as_row(step) for step in steps])
     missing = [
         (step.step, one["reason"]) for step in steps for one in step.missing if one["reason"] not in _AS_IT_SHOULD
     ]
