@@ -130,15 +130,16 @@ export default function ({ data: bytes, parentElement }) {
   };
   window.addEventListener("keydown", onKey);
   window.addEventListener("onoff-keys", toggle);
-  nameMenu();
   if (!window.onoffShell) {
     window.onoffShell = true;
+    nameMenu();
     keepScroll();
     keepHistoryShort();
     addSkipLink();
+    nameMenu();
     keepScroll();
     for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
-    document.addEventListener("click", () => setTimeout(nameMenu, 500));
+    setInterval(nameMenu, 1000);  // Streamlit makes the button anew as the window's width and the page change
   }
   return () => {
     window.removeEventListener("keydown", onKey);
