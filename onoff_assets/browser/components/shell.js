@@ -49,6 +49,13 @@ function keepScroll() {
   for (const kind of ["wheel", "pointerdown", "keydown", "touchstart"]) document.addEventListener(kind, stop, true);
 }
 
+// The arrows that open the menu on a phone, and what one chooses by elsewhere, say so to those who hear the page, as
+// page.css does to those who see it.
+function nameMenu() {
+  const button = document.querySelector("[data-testid=stExpandSidebarButton]");
+  button?.setAttribute("aria-label", window.matchMedia("(max-width: 768px)").matches ? "Menu" : "Choices");
+}
+
 // The links of the menu have no query: a new tab opened from one would show another place.
 function completeMenu(event) {
   const link = event.target.closest?.("[data-testid=stTopNavLink], [data-testid=stSidebarNavLink]");
@@ -125,11 +132,14 @@ export default function ({ data: bytes, parentElement }) {
   window.addEventListener("onoff-keys", toggle);
   if (!window.onoffShell) {
     window.onoffShell = true;
+    nameMenu();
     keepScroll();
     keepHistoryShort();
     addSkipLink();
+    nameMenu();
     keepScroll();
     for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
+    setInterval(nameMenu, 1000);  // Streamlit makes the button anew as the window's width and the page change
   }
   return () => {
     window.removeEventListener("keydown", onKey);

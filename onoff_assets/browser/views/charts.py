@@ -13,10 +13,12 @@ from onoff_assets.browser.aggregates import ENTROPY_EDGES, POSITION_EDGES, REWAR
 
 GREY = "#7a7f87"
 COLOURS = ["#c2410c", "#1d7ed8", GREY]
+_OTHERS = "#a9adb5"  # of lines that no legend names
+_MOST_NAMED = 12  # lines that a legend names
 _INK = {"light": "#31333f", "dark": "#fafafa"}
 # Pixels: of a chart without its legend, of a row of the legend, of a letter in it and what stands beside its text; and
 # what a legend may take, which is the width of a chart on a phone.
-_PLOT, _ROW, _LETTER, _SYMBOL, _NARROW = 330, 19, 6.4, 30, 300
+_PLOT, _ROW, _LETTER, _SYMBOL, _NARROW = 330, 19, 7.0, 32, 250
 
 
 # Of more than three lines, told apart by colour-blind eyes too (Okabe and Ito 2008, without yellow and black, and with
@@ -147,19 +149,27 @@ def lines(
     title: str,
     label: str = "model",
     kinds: Sequence[str] = (),
+    marked: Sequence[str] = (),
 ) -> Any:
     """A line with its band for each name, or without bands another dash for each of the `kinds`.
 
-    Each row has x, y, low, high (None: no band there), name and kind. `label`: what the names are of.
+    Each row has x, y, low, high (None: no band there), name and kind. `label`: what the names are of. Of more names
+    than one can tell apart, those that are `marked` alone have a colour and a band, and the others are grey.
     """
+    told_apart = list(names)
+    if len(told_apart) > _MOST_NAMED and marked:
+        told_apart = [name for name in names if name in marked]
+        label = f"{label} (grey: {len(names) - len(told_apart)} others)"
+        rows = [row if row["name"] in marked else {**row, "low": None, "high": None} for row in rows]
+        rows = sorted(rows, key=lambda row: row["name"] in marked)
     fields = [*((field, pa.float64()) for field in ("x", "y", "low", "high")), ("name", pa.string())]
     table = pa.Table.from_pylist(list(rows), pa.schema([*fields, ("kind", pa.string())]))
-    shown = [list(dict.fromkeys(names)), *([kinds] if kinds else [])]
-    chart = alt.Chart(table, title=title, height=height(*shown))
-    scale = alt.Scale(domain=list(names), range=colours(len(names)))
-    key = legend(names, symbolOpacity=1)
+    chart = alt.Chart(table, title=title, height=height(told_apart, *([kinds] if kinds else [])))
+    by_name = dict(zip(told_apart, colours(len(told_apart)), strict=True))
+    scale = alt.Scale(domain=list(names), range=[by_name.get(name, _OTHERS) for name in names])
+    key = legend(told_apart, symbolOpacity=1, values=told_apart, symbolLimit=0)
     colour = alt.Color("name:N", title=label, sort=list(names), scale=scale, legend=key)
-    places = [alt.Tooltip(field, title=axis.to_dict()["title"], format=".4~g") for field, axis in (("x", x), ("y", y))]
+    places = [alt.Tooltip(field, title=_title_of(axis), format=".4~g") for field, axis in (("x", x), ("y", y))]
     if kinds:  # a legend of its own below the chart: beside the other it would be cut off
         below = legend(kinds, symbolStrokeColor=GREY, orient="bottom")
         dash = alt.StrokeDash("kind:N", title=None, sort=list(kinds), legend=below)
@@ -170,6 +180,11 @@ def lines(
     told = [alt.Tooltip("name", title=label), *places, *(band if any(row["low"] is not None for row in rows) else ())]
     line = chart.mark_line(point=True).encode(x=x, y=y, color=colour, shape=shape, tooltip=told)
     return chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour) + line
+
+
+def _title_of(axis: alt.X | alt.Y) -> str:
+    described: Any = axis.to_dict()
+    return str(described["title"])
 
 
 def fraction(title: str) -> alt.Y:
