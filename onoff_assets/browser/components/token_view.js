@@ -364,7 +364,7 @@ class View {
     const first = Math.min(...this.branchAt.keys());
     draw.fillStyle = ink;
     draw.font = "11px " + (style.getPropertyValue("--st-font") || "sans-serif");
-    draw.fillText("value: share of continuations that are right, 0 to 1", 2,
+    draw.fillText("value: share of continuations that are correct, 0 to 1", 2,
       this.branchAt.get(first).value > 0.5 ? height - 4 : 10);
     valueLine(this, draw, x, y, ink, this.active, style.getPropertyValue("--st-primary-color") || ink);
   }
