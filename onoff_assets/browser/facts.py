@@ -41,6 +41,16 @@ class Underway:
     is_written: bool | None  # whether a process is at it now; None: it cannot be told, as on S3
     unit: str = "responses"
 
+    @property
+    def count(self) -> str:
+        """`8 of 16 responses`."""
+        return f"{self.done:,}" + ("" if self.total is None else f" of {self.total:,}") + f" {self.unit}"
+
+    @property
+    def stands(self) -> str:
+        """`running`, `interrupted`, or `begun` where it cannot be told which of the two."""
+        return "running" if self.is_written else "begun" if self.is_written is None else "interrupted"
+
 
 @dataclass(frozen=True)
 class Stale:
@@ -206,21 +216,23 @@ def _behind(manifests: Mapping[str, Manifest]) -> tuple[Stale, ...]:
 
 def underway(reader: Reader, key: Key) -> tuple[Underway, ...]:
     """What was begun of a partition and is not complete, with the responses that are there of it."""
-    found = []
-    for asset in (*GRID_ASSETS, *OPTIONAL):
-        if asset == "statistics" or TABLES[asset].partitioned_by != ("dataset", "model"):
-            continue
-        current = reader.store.current(asset, key)
-        begun = [one for one in reader.store.generations(asset, key) if one.is_begun and not one.is_complete]
-        written = _is_written(reader.store, asset, key) if begun else None
-        newest = max(begun, key=lambda one: len(one.fragment_indices()), default=None)
-        if newest is None or (current is not None and written is False):
-            continue  # what an interrupted run of other settings left says nothing about what is shown
-        if asset in _BY_RESPONSES:
-            found.append(Underway(asset, *_counted(reader, newest), written))
-        else:
-            found.append(Underway(asset, len(newest.fragment_indices()), None, written, "parts"))
-    return tuple(found)
+    assets = [name for name in (*GRID_ASSETS, *OPTIONAL) if TABLES[name].partitioned_by == ("dataset", "model")]
+    found = (underway_asset(reader, key, asset) for asset in assets if asset != "statistics")
+    return tuple(one for one in found if one is not None)
+
+
+def underway_asset(reader: Reader, key: Key, asset: str) -> Underway | None:
+    """How far an asset of a partition is that was begun and is not complete; None where there is no such thing."""
+    begun = [one for one in reader.store.generations(asset, key) if one.is_begun and not one.is_complete]
+    newest = max(begun, key=lambda one: len(one.fragment_indices()), default=None)
+    if newest is None:
+        return None
+    written = _is_written(reader.store, asset, key)
+    if written is False and reader.store.current(asset, key) is not None:
+        return None  # what an interrupted run of other settings left says nothing about what is shown
+    if asset in _BY_RESPONSES:
+        return Underway(asset, *_counted(reader, newest), written)
+    return Underway(asset, len(newest.fragment_indices()), None, written, "parts")
 
 
 def _is_written(store: Store, asset: str, key: Key) -> bool | None:

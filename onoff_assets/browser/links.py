@@ -69,7 +69,7 @@ def side_by_side(
 ) -> dict[str, str]:
     """The query of Side by side: a response of `key`, beside one of the model `other` (None: of the same model).
 
-    A sample that is None is chosen there: one that is right of the one and wrong of the other, where there are such.
+    A sample that is None is chosen there: one that is correct of the one and wrong of the other, where there are such.
     """
     return Link(*key, other=other, problem=problem, sample=sample, other_sample=other_sample).query()
 

@@ -61,7 +61,7 @@ def _spelled(vocabulary: Vocabulary, token_id: int) -> tuple[bytes, bool]:
 def choose_samples(
     left: Sequence[tuple[int, int | None]], right: Sequence[tuple[int, int | None]], wanted: int | None, same: bool
 ) -> tuple[int, int]:
-    """The two sample indices to open with, of (sample_index, reward) of each: one right and one wrong where there are
+    """The two sample indices to open with, of (sample_index, reward) of each: one correct and one wrong where there are
     such; `wanted` stays the first. `same`: both are of one model, so the second is another sample.
     """
     firsts = [(i, reward) for i, reward in left if wanted is None or i == wanted]

@@ -35,7 +35,7 @@ def server(store: Store) -> Iterator[str]:
 
 def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, server: str) -> None:
     go(tab, server, "problem", **P0)
-    tab.get_by_text("a right and a wrong one").wait_for()
+    tab.get_by_text("a correct and a wrong one").wait_for()
     go(tab, server, "response", **P0, status="wrong")
     tab.locator("#t3").click()
     wait_for_bars(tab, 3)
@@ -76,13 +76,23 @@ def test_the_strip_says_settings_prompt_and_its_tokens(tab: Any, server: str) ->
 
 
 def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: Store) -> None:
+    """On the grid, whose cell leads to the first responses, and on a response."""
     generation = store.generation("samples", ("d", "going"), "9" * 16)
     with store.writing(generation):
-        go(tab, server, "response", dataset="d", model="going")
-        tab.get_by_text("samples running: 8 of 16 responses").wait_for()
-        tab.locator("#tokens .t").first.wait_for()  # what is there can be read
+        go(tab, server, "")
+        cell = tab.locator("#table td", has=tab.locator("a[aria-label^='d, going']"))
+        tab.locator("#now a", has_text="d|going, samples running: 8 of 16 responses").wait_for()
+        assert cell.locator("a").inner_text() == "8 of 16 responses"
         jobs_store.write_unfinished(store, 3)
+        tab.locator("#now a", has_text="samples running: 12 of 16 responses").wait_for()
+        assert cell.inner_text().split("\n")[:2] == ["12 of 16 responses", "samples running · S◐ R– A– T–"]
+        cell.locator("a").click()  # to the responses that are there already
+        tab.get_by_text("12 of 12").wait_for()
+        go(tab, server, "response", dataset="d", model="going")
         tab.get_by_text("samples running: 12 of 16 responses").wait_for()
+        tab.locator("#tokens .t").first.wait_for()  # what is there can be read
+        jobs_store.write_unfinished(store, jobs_store.PARTS)
+        tab.get_by_text("samples running: 16 of 16 responses").wait_for()
         jobs_store.finish(store)
     tab.get_by_text("complete", exact=True).wait_for()
     tab.get_by_text("16 in all").wait_for()
@@ -104,7 +114,7 @@ def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) ->
     tab.locator(f"#t{PARTING}.branch").click()
     wait_for_bars(tab, PARTING)
     row = tab.locator("#branches tr", has_text="then")
-    assert f"{GOOD} of {TRIED} right" in row.inner_text()
+    assert f"{GOOD} of {TRIED} correct" in row.inner_text()
     assert "26 % to 62 %" in row.inner_text()
     row.locator("button").click()
     tab.locator("#branches details").first.wait_for()

@@ -306,7 +306,7 @@ def test_opinions_lists_what_differs_by_direction(page: Page) -> None:
     test = page("opinions", dataset="d", model="m")
     caption = "Responses with another second opinion"
     [row] = cells(test, caption)
-    assert [cell["text"] for cell in row[:4]] == ["p1", "0", "wrong", "right"]
+    assert [cell["text"] for cell in row[:4]] == ["p1", "0", "wrong", "correct"]
     assert (row[4]["text"], row[5]["text"]) == ("2", "3")
     assert row[0]["query"] == {"dataset": "d", "model": "m", "problem": "p1", "sample": "0"}
     assert row[0]["page"] == "response"

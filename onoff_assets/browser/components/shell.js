@@ -21,6 +21,34 @@ function keepHistoryShort() {
   };
 }
 
+// One step back leads to where one was on the page too: Streamlit keeps the address alone, and begins at the top. Where a
+// page was left is kept by its place in the history of this tab, and taken up again as soon as the page is long enough.
+function keepScroll() {
+  const main = () => document.querySelector(".stMain"), kept = {};
+  let here = window.history.state?.onoffStep ?? 0, waiting = null;
+  const push = window.history.pushState.bind(window.history), replace = window.history.replaceState.bind(window.history);
+  const marked = (state) => ({ ...(state ?? {}), onoffStep: here });
+  window.history.pushState = (state, unused, address) => { here += 1; waiting = null; delete kept[here]; push(marked(state), unused, address); };
+  window.history.replaceState = (state, unused, address) => replace(marked(state), unused, address);
+  const stop = () => { waiting = null; };
+  const takeUp = () => {
+    const place = main();
+    if (waiting === null || !place) return;
+    if (place.scrollHeight - place.clientHeight >= waiting.top) place.scrollTop = waiting.top;
+    if (performance.now() < waiting.until) requestAnimationFrame(takeUp);
+    else stop();
+  };
+  document.addEventListener("scroll", (event) => {
+    if (event.target === main() && waiting === null) kept[here] = event.target.scrollTop;
+  }, true);
+  window.addEventListener("popstate", ({ state }) => {
+    here = state?.onoffStep ?? 0;
+    waiting = kept[here] ? { top: kept[here], until: performance.now() + 8000 } : null;
+    takeUp();
+  }, true);
+  for (const kind of ["wheel", "pointerdown", "keydown", "touchstart"]) document.addEventListener(kind, stop, true);
+}
+
 // The links of the menu have no query: a new tab opened from one would show another place.
 function completeMenu(event) {
   const link = event.target.closest?.("[data-testid=stTopNavLink], [data-testid=stSidebarNavLink]");
@@ -97,6 +125,7 @@ export default function ({ data: bytes, parentElement }) {
   window.addEventListener("onoff-keys", toggle);
   if (!window.onoffShell) {
     window.onoffShell = true;
+    keepScroll();
     keepHistoryShort();
     addSkipLink();
     keepScroll();

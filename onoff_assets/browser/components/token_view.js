@@ -352,7 +352,7 @@ class View {
     }
   }
 
-  // The value along the response: the probability of a right answer, from 0 below to 1 above, with its 95 % interval.
+  // The value along the response: the probability of a correct answer, from 0 below to 1 above, with its 95 % interval.
   drawValues() {
     const width = this.values.clientWidth, height = this.values.clientHeight, n = this.spans.length;
     if (!width || !n || !this.branchAt?.size) return;

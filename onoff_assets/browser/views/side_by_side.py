@@ -89,7 +89,7 @@ def _rewards(responses: Responses, problem: str) -> list[tuple[int, int | None]]
 
 
 def _mark(reward: int | None) -> str:
-    return {1: "✓ right", 0: "✗ not right", None: "not graded"}[reward]
+    return {1: "✓ correct", 0: "✗ wrong", None: "not graded"}[reward]
 
 
 def _question(sample: Sample) -> None:
