@@ -85,7 +85,7 @@ function addSkipLink() {
 
 // While a part of the page is drawn anew it is gone for a moment, and a page that is shorter for a moment stands elsewhere
 // afterwards. So a page never gets shorter than what one has scrolled to, until one leaves it or scrolls back up.
-function keepScroll() {
+function holdLength() {
   document.addEventListener("scroll", ({ target }) => {
     const block = target.matches?.(".stMain") && target.querySelector(".stMainBlockContainer");
     if (!block) return;
@@ -128,7 +128,7 @@ export default function ({ data: bytes, parentElement }) {
     keepScroll();
     keepHistoryShort();
     addSkipLink();
-    keepScroll();
+    holdLength();
     for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
   }
   return () => {
