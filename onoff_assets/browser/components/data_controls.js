@@ -205,7 +205,7 @@ class Controls {
     this.once(this.columns, [columns.map((c) => [c.name, c.label]), chosen, [...shown]], () => {
       const boxes = columns.map((column) => {
         const box = named(Object.assign(element("input"), { type: "checkbox", checked: shown.has(column.name) }), "show " + titleOf(column));
-        box.onchange = () => this.choose({ ...chosen, [column.address]: box.checked });
+        box.onchange = () => this.choose({ ...this.table.data.chosen, [column.address]: box.checked });
         return Object.assign(element("label", "box", box, titleOf(column)), { title: column.meaning });
       });
       const reset = button("quiet", "as they fit", () => this.choose({}));
@@ -213,7 +213,10 @@ class Controls {
     });
   }
 
+  // Shown at once: another box may be clicked before the address has it.
   choose(chosen) {
+    this.table.data.chosen = this.table.choosing = chosen;
+    this.table.schedule(true);
     this.table.ask({ columns: Object.entries(chosen).map(([name, isShown]) => (isShown ? "" : "-") + name).join(",") || null });
   }
 }

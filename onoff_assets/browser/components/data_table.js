@@ -12,7 +12,7 @@ class DataTable {
     this.kept = new Map();  // row number -> row
     this.active = -1;
     this.pending = {}; this.starring = new Map();  // asked for and not answered yet
-    this.layout = []; this.isCards = false;
+    this.layout = []; this.isCards = false; this.choosing = null;
     const bar = element("div", "bar");
     this.controls = new Controls(bar, this);
     this.rows = new RowMaker(this);
@@ -30,6 +30,8 @@ class DataTable {
   show(data, out) {
     const isNew = this.data?.version !== data.version;
     data.columns.forEach((column, at) => { column.at = at; });
+    if (JSON.stringify(data.chosen) === JSON.stringify(this.choosing)) this.choosing = null;
+    if (this.choosing) data.chosen = this.choosing;
     this.data = data; this.out = out;
     this.pending = {}; this.replaces = false; this.starring.clear();
     if (isNew) { this.kept.clear(); this.asked = null; }
