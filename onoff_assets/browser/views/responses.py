@@ -37,7 +37,7 @@ OVER = {
     "all": "all partitions",
 }
 _MARKS = {"correct": "right", "wrong": "wrong", "no_answer": "wrong", "timeout": "wrong", "gold_unparsed": "open"}
-_WAIT_NUMBERS, _WAIT_SEARCH = 0.25, 0.6  # seconds that a page waits before it shows what it has
+_WAIT_NUMBERS, _WAIT_SEARCH = 0.1, 0.6  # seconds that a page waits before it shows what it has
 
 
 def show() -> None:
