@@ -14,15 +14,21 @@ Log = Callable[[str], None]
 
 
 class Progress:
-    """Counts finished items and, beside them, tokens."""
+    """Counts finished items and, beside them, tokens. `most_tokens`: as many as there can be at most, where known."""
 
     def __init__(
-        self, what: str, total: int, log: Log | None = None, stream: TextIO | None = None, unit: str = "responses"
+        self,
+        what: str,
+        total: int,
+        log: Log | None = None,
+        stream: TextIO | None = None,
+        unit: str = "responses",
+        most_tokens: int | None = None,
     ) -> None:
         self.what, self.total, self.unit, self.stream = what, total, unit, stream or sys.stderr
         self.log = log or logging.getLogger("onoff").info
         self.bar = log is None and self.stream.isatty()
-        self.done, self.tokens = 0, 0
+        self.done, self.tokens, self.most_tokens = 0, 0, most_tokens
         self.began = self.shown = time.monotonic()
 
     def begin_now(self) -> None:
@@ -46,14 +52,17 @@ class Progress:
         return self.tokens / self.seconds if self.tokens and self.seconds > 0 else None
 
     def line(self) -> str:
-        """`sampling 24/96 responses, 102 tokens/s, 1 min 40 s left`"""
+        """`sampling 24/96 responses, 102 tokens/s, 1 min 40 s left`; `at most` while nothing is finished."""
         parts = [f"{self.what} {self.done}/{self.total} {self.unit}"]
-        if self.tokens_per_second is not None:
-            parts.append(f"{self.tokens_per_second:,.{0 if self.tokens_per_second >= 10 else 1}f} tokens/s")
+        rate = self.tokens_per_second
+        if rate is not None:
+            parts.append(f"{rate:,.{0 if rate >= 10 else 1}f} tokens/s")
         if self.done >= self.total:
             parts.append(f"took {duration(self.seconds)}")
         elif self.done:
             parts.append(f"{duration(self.seconds / self.done * (self.total - self.done))} left")
+        elif rate is not None and self.most_tokens is not None:
+            parts.append(f"at most {duration(max(0, self.most_tokens - self.tokens) / rate)} left")
         return ", ".join(parts)
 
     def _show(self, last: bool = False) -> None:

@@ -62,6 +62,7 @@ LONG_MODULES = {
     "tests.exchange.test_results",
     "tests.exchange.test_scripts_out",
     "tests.grid.test_confidence",
+    "tests.grid.test_confidence_settings",
     "tests.grid.test_leaderboard",
     "tests.grid.test_materialize",
     "tests.grid.test_run_record",
@@ -85,6 +86,7 @@ LONG_MODULES = {
     "tests.store.test_upkeep",
     "tests.store.test_wholeness",
     "tests.report.test_report",
+    "tests.report.test_response_pages",
     "tests.test_frames",
     "tests.test_notebooks",
 }

@@ -28,8 +28,8 @@ class TokenSummary:
     num_tokens: int
     mean_entropy: float | None
     histogram: NDArray[np.int64]  # (len(REWARDS), len(ENTROPY_EDGES) - 1)
-    position_count: NDArray[np.int64]  # (len(POSITION_EDGES),)
-    position_entropy: NDArray[np.float64]  # mean nats; nan where there is none
+    position_count: NDArray[np.int64]  # (len(REWARDS), len(POSITION_EDGES))
+    position_entropy: NDArray[np.float64]  # of the same shape; mean nats, nan where there is none
     unsure_tokens: pa.Table  # as in `unsure_tokens.py`
 
 
@@ -38,7 +38,7 @@ def summarise_tokens(distributions: Generation, responses: Responses, say: Say =
     rewards = pc.fill_null(responses.table["reward"], 2).to_numpy().astype(np.int64)
     bins, places = len(ENTROPY_EDGES) - 1, len(POSITION_EDGES)
     histogram = np.zeros((len(REWARDS), bins), np.int64)
-    count, total = np.zeros(places, np.int64), np.zeros(places)
+    count, total = np.zeros((len(REWARDS), places), np.int64), np.zeros((len(REWARDS), places))
     tokens = TokenTally()
     fragments = sorted(distributions.fragment_indices())
     for done, part in enumerate(_fragments(distributions, responses, fragments)):
@@ -46,8 +46,9 @@ def summarise_tokens(distributions: Generation, responses: Responses, say: Say =
         bin_of = np.clip(np.searchsorted(ENTROPY_EDGES, part.entropy, side="right") - 1, 0, bins - 1)
         histogram += np.bincount(rewards[part.row] * bins + bin_of, minlength=histogram.size).reshape(histogram.shape)
         place = np.searchsorted(POSITION_EDGES, part.position, side="right") - 1
-        count += np.bincount(place, minlength=places)
-        total += np.bincount(place, weights=part.entropy, minlength=places)
+        cell = rewards[part.row] * places + place
+        count += np.bincount(cell, minlength=count.size).reshape(count.shape)
+        total += np.bincount(cell, weights=part.entropy, minlength=count.size).reshape(count.shape)
         tokens.add(part)
     with np.errstate(invalid="ignore"):
         means = total / count

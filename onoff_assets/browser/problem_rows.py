@@ -22,7 +22,7 @@ COLUMNS = (
     Column("question", "question", "text", "as the data set has it", width=9, need=2, line=4, grows=True),
     Column("pass_rate", "pass rate", "number", "mean reward; the line below it is its 95 % interval, were this problem "
            "drawn again", digits=2, width=6, need=1, line=1),
-    Column("num_correct", "right", "number", "responses with reward 1", width=3.6, need=2),
+    Column("num_correct", "correct", "number", "responses with reward 1", width=4.4, need=2),
     Column("num_graded", "graded", "number", "responses with a reward", width=4.4, need=2),
     Column("majority_answer", "most given", "text", "the answer given most often", width=6, need=1, line=2),
     Column("answer", "gold", "text", "the gold answer, as the data set has it", width=6, need=1, line=2),

@@ -37,7 +37,7 @@ COLUMNS = (
     Column("of_model", "model", "choice", "the model", width=7, need=1, line=5),
     Column("question", "question", "text", "as the data set has it", width=8, need=2, line=4, grows=True),
     Column("status", "status", "choice", "what the reward rests on", width=6.4, need=1, line=1),
-    Column("reward", "reward", "number", "1 is right, 0 is wrong", width=4, need=2),
+    Column("reward", "reward", "number", "1 is correct, 0 is wrong", width=4, need=2),
     Column("extracted_answer", "answer", "text", "as it was extracted", width=5.2, need=1, line=2),
     Column("answer", "gold", "text", "the gold answer, as the data set has it", width=5.2, need=1, line=2),
     Column("pass_rate", "pass rate", "number", "mean reward of the problem's responses", digits=2, width=5, need=1,

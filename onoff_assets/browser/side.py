@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from onoff_assets.browser.conditions import Conditions
 from onoff_assets.browser.measures import (
     DIVERGENCE,
     DIVERGENCE_AT_LEAST,
@@ -32,6 +33,7 @@ class Side:
     vocabulary: Vocabulary
     distributions: Generation | None
     overlay: Overlay
+    conditions: Conditions
 
     def values(self, measure: str) -> list[float]:
         """What colours its tokens."""
@@ -59,7 +61,7 @@ def _spelled(vocabulary: Vocabulary, token_id: int) -> tuple[bytes, bool]:
 def choose_samples(
     left: Sequence[tuple[int, int | None]], right: Sequence[tuple[int, int | None]], wanted: int | None, same: bool
 ) -> tuple[int, int]:
-    """The two sample indices to open with, of (sample_index, reward) of each: one right and one wrong where there are
+    """The two sample indices to open with, of (sample_index, reward) of each: one correct and one wrong where there are
     such; `wanted` stays the first. `same`: both are of one model, so the second is another sample.
     """
     firsts = [(i, reward) for i, reward in left if wanted is None or i == wanted]
@@ -80,6 +82,7 @@ def pair_payload(
     return {
         "edges": ENTROPY.edges,
         "titles": [_title(side) for side in (left, right)],
+        "conditions": _conditions(left, right),
         "measure": measure,
         "shared": _tokens(pieces[0][:shared], first[:shared]),
         "left": _tokens(pieces[0][shared:], first[shared:]),
@@ -90,6 +93,11 @@ def pair_payload(
 def _title(side: Side) -> str:
     verdict = side.sample.status or "not graded"
     return f"{side.key[1]}, sample {side.sample.sample_index}: {verdict}"
+
+
+def _conditions(left: Side, right: Side) -> list[str]:
+    """What both sides' numbers are at and how each response was drawn; once where it is the same."""
+    return list(dict.fromkeys((left.conditions.sentence, right.conditions.sentence)))
 
 
 def _tokens(pieces: Sequence[Piece], values: Sequence[float]) -> dict[str, Any]:

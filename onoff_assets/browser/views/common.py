@@ -19,8 +19,8 @@ DAGSTER_URL = os.environ.get("ONOFF_DAGSTER_URL", "http://127.0.0.1:3000").rstri
 _OF_TOKEN = ("token", "branch")
 _OF_PROBLEM = ("sample", "other_sample", *_OF_TOKEN)
 _FOLLOWERS = {
-    "dataset": ("problem", "other", *_OF_PROBLEM),
-    "model": _OF_TOKEN,
+    "dataset": ("problem", "other", "samples", *_OF_PROBLEM),
+    "model": ("samples", *_OF_TOKEN),
     "problem": _OF_PROBLEM,
     "sample": _OF_TOKEN,
 }

@@ -14,7 +14,8 @@ from onoff_assets.browser.views import charts, common
 from onoff_core.errors import MissingInputError
 
 Rows = Mapping[str, list[dict[str, Any]]]  # by model
-_RULES = ("majority", "weighted", "best_of")  # of those voted by, the ones that are drawn
+# Of the rules by which an answer is chosen, those that are drawn.
+_RULES = {"majority": "majority", "weighted": "weighted by confidence", "best_of": "the surest response"}
 
 
 def show_confidence(reader: Reader, models: Mapping[str, Responses]) -> None:
@@ -66,10 +67,10 @@ def _points(of: Rows, measure: str, x: str) -> list[dict[str, Any]]:
 
 
 def _calibration(bins: Rows, measure: str) -> None:
-    """The accuracy of responses that are right with about this probability; on the grey line it is as promised."""
+    """The accuracy of responses that are correct with about this probability; on the grey line it is as promised."""
     rows, names = _points(bins, measure, "mean_probability"), [visible(name) for name in bins]
     if rows:
-        axis = alt.X("x:Q", title="probability of being right", scale=alt.Scale(domain=[0, 1]))
+        axis = alt.X("x:Q", title="probability of being correct", scale=alt.Scale(domain=[0, 1]))
         ends = alt.Chart(pa.table({"x": [0.0, 1.0], "y": [0.0, 1.0]})).mark_line(color=charts.GREY, strokeDash=[4, 3])
         chart = charts.lines(rows, names, axis, charts.fraction("accuracy"), "Calibration, on other problems")
         charts.show(ends.encode(x="x:Q", y="y:Q") + chart, key="calibration")
@@ -86,7 +87,14 @@ def _coverage(coverage: Rows, measure: str) -> None:
 def _voting(voting: Rows, measure: str) -> None:
     """The accuracy of the answer that is chosen of k responses, by the majority and by confidence."""
     rows = [
-        {"x": row["k"], "y": row["accuracy"], "low": None, "high": None, "name": visible(name), "kind": row["rule"]}
+        {
+            "x": row["k"],
+            "y": row["accuracy"],
+            "low": None,
+            "high": None,
+            "name": visible(name),
+            "kind": _RULES[row["rule"]],
+        }
         for name, found in voting.items()
         for row in found
         if row["rule"] in _RULES and row["measure"] in (None, measure) and row["accuracy"] is not None
@@ -96,5 +104,12 @@ def _voting(voting: Rows, measure: str) -> None:
     ticks = alt.Axis(values=sorted({row["x"] for row in rows}), format="d")
     axis = alt.X("x:Q", title="k (log)", scale=alt.Scale(type="log", nice=False), axis=ticks)
     names = [visible(name) for name in voting]
-    chart = charts.lines(rows, names, axis, charts.fraction("accuracy"), "Answers chosen of k", kinds=_RULES)
+    chart = charts.lines(
+        rows,
+        names,
+        axis,
+        charts.fraction("accuracy"),
+        "An answer chosen of k, and by what",
+        kinds=list(_RULES.values()),
+    )
     charts.show(chart, key="voting")

@@ -27,20 +27,19 @@ _BINS = 24
 
 
 def show_many(reader: Reader, dataset: str, models: Models) -> None:
-    """`models` in the order in which they are shown."""
-    _numbers(reader, dataset, models)
+    """The curves, what sets correct from wrong responses apart, and what confidence tells."""
     left, right = st.columns(2)
     with left:
         _curve(reader, models, "pass_at_k", "pass@k (k = 1 is the accuracy)")
     with right:
         _curve(reader, models, "maj_at_k", "maj@k")
-    _matrix(reader, dataset, models)
-    st.subheader("Right and wrong responses")
+    st.subheader("Correct and wrong responses")
     show_splits(reader, dataset, models)
     show_confidence(reader, models)
 
 
-def _numbers(reader: Reader, dataset: str, models: Models) -> None:
+def show_numbers(reader: Reader, dataset: str, models: Models) -> None:
+    """A row for each model, in words and numbers."""
     rows = []
     for model, responses in models.items():
         row = statistics_row(reader, responses) or {}
@@ -90,35 +89,44 @@ def _curve(reader: Reader, models: Models, kind: str, title: str) -> None:
         charts.show(charts.lines(rows, names, x, charts.fraction(title.split(" ")[0]), title), key=f"many-{kind}")
 
 
-def _matrix(reader: Reader, dataset: str, models: Models) -> None:
-    """Who is better than whom: the row's model minus the column's."""
+def show_matrix(reader: Reader, dataset: str, models: Models, chosen: tuple[str, str]) -> None:
+    """Who is better than whom: the row's model minus the column's. The cell of the two that are chosen is marked."""
+    st.subheader("Paired differences")
     differences, compared = paired_differences(reader, dataset, models)
     if not differences:
         st.info("No two of them have a graded problem in common; materialize their rewards.")
         return
     names = list(models)
-    rows = [[Cell(name), *(_difference(dataset, names, name, other, differences) for other in names)] for name in names]
-    st.subheader("Paired differences")
+    rows = [
+        [
+            Cell(name),
+            *(
+                _difference(dataset, names, (name, other), differences.get((name, other)), chosen == (name, other))
+                for other in names
+            ),
+        ]
+        for name in names
+    ]
+    common.go(link_table("Row minus column, points", ["", *names], rows, key="many-pairs", scrolls=True))
     common.note(
         "The row's accuracy minus the column's on the problems both have, in points, paired by problem. A cell has a "
         f"fill where it stays significant (p < 0.05) after correction for all {compared} pairs compared (Holm): blue "
-        "where the row is better, orange where the column is. A click shows the two below."
+        "where the row is better, orange where the column is. A click shows these two, and the problems that flip."
     )
-    common.go(link_table("Row minus column, points", ["", *names], rows, key="many-pairs"))
 
 
 def _difference(
-    dataset: str, names: list[str], first: str, second: str, differences: Mapping[tuple[str, str], Difference]
+    dataset: str, names: list[str], pair: tuple[str, str], found: Difference | None, is_chosen: bool
 ) -> Cell:
-    found = differences.get((first, second))
+    first, second = pair
     if found is None:
-        return Cell("" if first == second else "–")
+        return Cell("" if first == second else "–", chosen=is_chosen)
     p = "" if found.holm_p_value is None else _p_value(found.holm_p_value)
     level = 1 + sum(abs(found.difference) >= edge for edge in _EDGES[1:]) if found.is_significant else 0
     query = {**Link(dataset, first, other=second).query(), "models": ",".join(names)}
     return Cell(
         f"{100 * found.difference:+.1f}", p, level=level, ramp="w" if found.difference > 0 else "e", number=True,
-        page="compare", query=query,
+        chosen=is_chosen, page="compare", query=query,
     )  # fmt: skip
 
 
@@ -127,7 +135,7 @@ def _p_value(p: float) -> str:
 
 
 def show_splits(reader: Reader, dataset: str, models: Models) -> None:
-    """Lengths and entropies of right and of wrong responses, as shares of each, in the same bins for all models."""
+    """Lengths and entropies of correct and of wrong responses, as shares of each, in the same bins for all models."""
     columns = st.columns(2)
     lengths = {name: responses.table["num_tokens"].to_numpy().astype(float) for name, responses in models.items()}
     with columns[0]:
@@ -147,7 +155,7 @@ def show_splits(reader: Reader, dataset: str, models: Models) -> None:
 
 
 def _ridges(models: Models, values: Mapping[str, NDArray[np.float64]], unit: str, title: str) -> None:
-    """A ridge for each model: the shares of its right and of its wrong responses over the same bins."""
+    """A ridge for each model: the shares of its correct and of its wrong responses over the same bins."""
     known = {name: of for name, of in values.items() if np.isfinite(of).any()}
     if not known:
         return
@@ -155,7 +163,7 @@ def _ridges(models: Models, values: Mapping[str, NDArray[np.float64]], unit: str
     rows: list[dict[str, Any]] = []
     for place, (name, of) in enumerate(reversed(known.items())):
         rewards = np.array([np.nan if r is None else r for r in models[name].table["reward"].to_pylist()], dtype=float)
-        for label, reward in (("right", 1.0), ("wrong", 0.0)):
+        for label, reward in (("correct", 1.0), ("wrong", 0.0)):
             chosen = of[(rewards == reward) & np.isfinite(of)]
             if len(chosen):
                 steps = shares(chosen.tolist(), edges.tolist())
@@ -179,15 +187,15 @@ def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title:
     axis = alt.Axis(
         values=list(range(len(names))), labelExpr=f"{json.dumps(names)}[datum.value]", grid=True, ticks=False
     )
-    colour = alt.Scale(domain=["wrong", "right"], range=charts.COLOURS[:2])
+    colour = alt.Scale(domain=["wrong", "correct"], range=charts.COLOURS[:2])
     chart = alt.Chart(
         pa.Table.from_pylist(rows, schema), title=f"{title}, shares of each",
         height=55 * len(names) + 150,
     ).mark_line(interpolate="step-after").encode(
         x=alt.X("at:Q", title=unit, scale=alt.Scale(nice=False, zero=False)),
         y=alt.Y("top:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, len(names)], nice=False)),
-        color=alt.Color("responses:N", scale=colour),
-        strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "right"])),
+        color=alt.Color("responses:N", scale=colour, legend=charts.legend(["correct", "wrong"])),
+        strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "correct"])),
         detail="model:N",
         tooltip=["model", "responses", "at", "share"],
     )  # fmt: skip

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import altair as alt
 import pyarrow as pa
 import streamlit as st
 
-from onoff_assets.browser.aggregates import POSITION_EDGES, TokenSummary, summary_job
+from onoff_assets.browser.aggregates import TokenSummary, summary_job
 from onoff_assets.browser.components.data_table import Content, Place, Row, Shown, View, data_table
 from onoff_assets.browser.computing import Job
 from onoff_assets.browser.downloads import taken
@@ -15,7 +14,6 @@ from onoff_assets.browser.queries import Query, Rows, read_columns, rows_of
 from onoff_assets.browser.reading import Key, Reader
 from onoff_assets.browser.unsure_tokens import COLUMNS, UNSURE, with_pieces
 from onoff_assets.browser.views import charts, common, listing, strip
-from onoff_assets.browser.views.charts import COLOURS
 
 VIEWS = (
     View("most often", f"drawn most often at an entropy of at least {UNSURE:g} nat", Query()),
@@ -51,7 +49,8 @@ def show() -> None:
         (chart,) = charts.entropy_histograms([summary.histogram], ["Entropy of the tokens"], "tokens")
         charts.show(chart, key="histogram")
     with right:
-        charts.show(_by_position(summary), key="by-position")
+        (chart,) = charts.entropy_by_position([summary], ["Entropy by position"])
+        charts.show(chart, key="by-position")
 
 
 @st.fragment(run_every=0.4)
@@ -60,26 +59,6 @@ def _follow(work: Job[TokenSummary]) -> None:
     if work.has_ended:
         st.rerun()
     common.note(f"Reading the tokens: {work.done:,} of {work.total:,} parts ...")
-
-
-def _by_position(summary: TokenSummary) -> alt.Chart:
-    there = summary.position_count > 0
-    frame = pa.table(
-        {
-            "position": POSITION_EDGES[there] + 1,
-            "entropy": summary.position_entropy[there],
-            "tokens": summary.position_count[there],
-        }
-    )
-    return (
-        alt.Chart(frame, title="Entropy by position")
-        .mark_line(point=True, color=COLOURS[1])
-        .encode(
-            x=alt.X("position:Q", title="position, counted from 1 (log)", scale=alt.Scale(type="log", nice=False)),
-            y=alt.Y("entropy:Q", title="mean entropy (nats)"),
-            tooltip=["position", "entropy", "tokens"],
-        )
-    )
 
 
 @st.fragment
