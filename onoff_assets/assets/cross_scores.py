@@ -60,12 +60,14 @@ def _numbers(grid: Grid, made: "CrossMade") -> dict[str, Any]:
     from onoff_assets.execution import open_store
 
     rows, others = list[list[object]](), list[list[object]]()
+    mean_kls = list[float | None]()
     seconds, tokens = 0.0, 0
     for name, one in made.by_reference.items():
         facts, store = one.manifest.facts, open_store(grid.study)
         seconds, tokens = seconds + facts["seconds"], tokens + facts["tokens"]
         for row in store.require("cross_statistics", one.generation.partition).read().to_pylist():
             kl, js = (ends((row[f"{name}_low"], row[f"{name}_high"])) for name in ("kl", "js"))
+            mean_kls.append(row["mean_kl"])
             of = [name, row["text"], row["level"]]
             rows.append([*of, row["num_responses"], row["mean_kl"], kl, row["mean_reverse_kl"], row["mean_js"], js])
             shares = (row["top_entropy_overlap"], row["effective_sample_size"], row["reference_perplexity"])
@@ -74,7 +76,7 @@ def _numbers(grid: Grid, made: "CrossMade") -> dict[str, Any]:
     header = ["reference", "text", "level", "texts", "KL(p‖q)", "95 %", "KL(q‖p)", "JS", "95 %"]
     more = ["K1", "K3", "top entropies that coincide", "effective sample size", "perplexity under it"]
     return {
-        "KL to the reference (nats a token)": rounded(rows[0][4]) if len(rows) == 1 else None,
+        "KL to the reference (nats a token)": rounded(mean_kls[0]) if len(mean_kls) == 1 else None,
         "tokens": tokens,
         "seconds": round(seconds, 1),
         "divergences (nats a token)": markdown_table(header, rows),

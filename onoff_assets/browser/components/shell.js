@@ -92,7 +92,7 @@ function addSkipLink() {
 
 // While a part of the page is drawn anew it is gone for a moment, and a page that is shorter for a moment stands elsewhere
 // afterwards. So a page never gets shorter than what one has scrolled to, until one leaves it or scrolls back up.
-function keepScroll() {
+function holdLength() {
   document.addEventListener("scroll", ({ target }) => {
     const block = target.matches?.(".stMain") && target.querySelector(".stMainBlockContainer");
     if (!block) return;
@@ -136,8 +136,7 @@ export default function ({ data: bytes, parentElement }) {
     keepPlaces();
     keepHistoryShort();
     addSkipLink();
-    nameMenu();
-    keepScroll();
+    holdLength();
     for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
     setInterval(nameMenu, 1000);  // Streamlit makes the button anew as the window's width and the page change
   }

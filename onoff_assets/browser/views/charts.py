@@ -87,15 +87,16 @@ def entropy_by_position(summaries: Sequence[TokenSummary], titles: Sequence[str]
     drawn = [name for r, name in enumerate(REWARDS) if any(of.position_count[r].any() for of in summaries)]
     most = max((float(np.nanmax(of.position_entropy)) for of in summaries if of.num_tokens), default=1.0)
     last = max((int(np.flatnonzero(of.position_count.any(axis=0))[-1]) for of in summaries if of.num_tokens), default=0)
-    ends = [1, max(2, int(POSITION_EDGES[last]) + 1)]
+    end = max(1, int(POSITION_EDGES[last]))
+    ticks = [0, *(digit * 10**power for power in range(7) for digit in (1, 2, 5) if digit * 10**power <= end)]
     scale = alt.Scale(domain=drawn, range=[COLOURS[REWARDS.index(name)] for name in drawn])
     return [
         alt.Chart(pa.Table.from_pylist(_places(of), _PLACES), title=title, height=height(drawn))
         .mark_line(point=True)
         .encode(
             x=alt.X(
-                "position:Q", title="position, counted from 1 (log)",
-                scale=alt.Scale(type="log", nice=False, domain=ends),
+                "position:Q", title="position, counted from 0 (log)", axis=alt.Axis(values=ticks, format="d"),
+                scale=alt.Scale(type="symlog", constant=1, nice=False, domain=[0, end]),
             ),
             y=alt.Y("entropy:Q", title="mean entropy (nats)", scale=alt.Scale(domain=[0, most])),
             color=alt.Color("responses:N", scale=scale, legend=legend(drawn)),
@@ -112,7 +113,7 @@ _PLACES = pa.schema([(name, pa.float64()) for name in ("position", "entropy", "t
 def _places(summary: TokenSummary) -> list[dict[str, Any]]:
     return [
         {
-            "position": POSITION_EDGES[at] + 1,
+            "position": POSITION_EDGES[at],
             "entropy": summary.position_entropy[r, at],
             "tokens": summary.position_count[r, at],
             "responses": name,
