@@ -39,8 +39,8 @@ class TokenSummary:
     num_tokens: int
     mean_entropy: float | None
     histogram: NDArray[np.int64]  # (len(REWARDS), len(ENTROPY_EDGES) - 1)
-    position_count: NDArray[np.int64]  # (len(POSITION_EDGES),)
-    position_entropy: NDArray[np.float64]  # mean nats; nan where there is none
+    position_count: NDArray[np.int64]  # (len(REWARDS), len(POSITION_EDGES))
+    position_entropy: NDArray[np.float64]  # of the same shape; mean nats, nan where there is none
     unsure_tokens: tuple[UnsureToken, ...]
 
 
@@ -57,14 +57,14 @@ def summarise_tokens(distributions: Generation, responses: Responses, num_tokens
     rewards = np.array([2 if r is None else r for r in responses.table["reward"].to_pylist()], dtype=np.int64)
     bins, places = len(ENTROPY_EDGES) - 1, len(POSITION_EDGES)
     histogram = np.zeros((len(REWARDS), bins), np.int64)
-    count, total = np.zeros(places, np.int64), np.zeros(places)
+    count, total = np.zeros((len(REWARDS), places), np.int64), np.zeros((len(REWARDS), places))
     tokens = _TokenTally()
     for part in _fragments(distributions, responses):
         bin_of = np.clip(np.searchsorted(ENTROPY_EDGES, part.entropy, side="right") - 1, 0, bins - 1)
         np.add.at(histogram, (rewards[part.row], bin_of), 1)
         place = np.searchsorted(POSITION_EDGES, part.position, side="right") - 1
-        count += np.bincount(place, minlength=places)
-        total += np.bincount(place, weights=part.entropy, minlength=places)
+        np.add.at(count, (rewards[part.row], place), 1)
+        np.add.at(total, (rewards[part.row], place), part.entropy)
         tokens.add(part)
     with np.errstate(invalid="ignore"):
         means = total / count

@@ -17,7 +17,7 @@ COLUMNS = (
     Column("problem_id", "problem", "text", "sorted as the data set has them", width=9, in_given_order=True),
     Column("pass_rate", "pass rate", "number", "mean reward; the line below it is its 95 % interval, were this problem "
            "drawn again", digits=2, width=7),
-    Column("num_correct", "right", "number", "responses with reward 1", width=4.5),
+    Column("num_correct", "correct", "number", "responses with reward 1", width=4.5),
     Column("num_graded", "graded", "number", "responses with a reward", width=5),
     Column("num_no_answer", "no answer", "number", "responses without an answer", width=6),
     Column("num_truncated", "truncated", "number", "responses cut off at max_length", width=6),

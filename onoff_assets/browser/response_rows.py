@@ -33,7 +33,7 @@ COLUMNS = (
     Column("of_dataset", "data set", "choice", "the data set", width=9),
     Column("of_model", "model", "choice", "the model", width=10),
     Column("status", "status", "choice", "what the reward rests on", width=7.5),
-    Column("reward", "reward", "number", "1 is right, 0 is wrong", width=4.5),
+    Column("reward", "reward", "number", "1 is correct, 0 is wrong", width=4.5),
     Column("extracted_answer", "answer", "text", "as it was extracted", width=7),
     Column("answer", "gold", "text", "the gold answer, as the data set has it", width=7),
     Column("num_tokens", "tokens", "number", "length of the response", width=6, short="tokens"),

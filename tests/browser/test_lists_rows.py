@@ -86,7 +86,7 @@ def test_the_surest_measure_that_is_there_decides_the_views() -> None:
         return [
             (v.query.sort, v.query.falling)
             for v in views(names)
-            if v.label in ("confidently wrong", "unsure and right")
+            if v.label in ("confidently wrong", "unsure and correct")
         ]
 
     assert of("mean_confidence", "mean_entropy") == [("mean_confidence", True), ("mean_confidence", False)]

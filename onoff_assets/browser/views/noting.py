@@ -50,7 +50,8 @@ def controls(reader: Reader, responses: Responses, sample: Sample, notes: Sequen
 
 
 def _form(reader: Reader, responses: Responses, sample: Sample) -> None:
-    with st.popover("✎ note"):
+    kept = st.session_state.get("notes-kept", 0)  # a key of its own after each note: it opens closed
+    with st.popover("✎ note", key=f"note-form-{kept}"):
         known = sorted({tag for note in notes_in(reader).of_partition(_key(responses)) for tag in note.tags})
         with st.form("note", clear_on_submit=True, border=False):
             st.radio("On", ["this response", "the token that is picked"], key="note-on", horizontal=True)
@@ -104,6 +105,7 @@ def _keep(reader: Reader, responses: Responses, sample: Sample) -> None:
         state["note-error"] = "The note is empty: give it a tag or a comment."
         return
     if _told(lambda: notes_in(reader).write(checked(made))):
+        state["notes-kept"] = state.get("notes-kept", 0) + 1
         st.toast("The note is kept.")
 
 
@@ -134,15 +136,16 @@ def _told(change: Callable[[], None]) -> bool:
     return True
 
 
-def show(notes: Sequence[Note]) -> None:
-    """The notes on this response, each with a button that removes it."""
+def show(notes: Sequence[Note], samples: str) -> None:
+    """The notes on this response, each with a button that removes it; `samples` is the fingerprint of what is shown."""
     if error := st.session_state.pop("note-error", None):
         st.error(escaped(error))
     for note in notes:
         if note.position is None and note.star and not note.tags and not note.comment:
             continue  # the star is in its button
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(escaped(words_of(note)))
+            former = "" if note.samples == samples else " – made on former responses, so it may mean another one"
+            st.markdown(escaped(words_of(note) + former))
             if not common.is_read_only():
                 st.button("remove", key=f"remove-{note.note}", on_click=_remove, args=(note,))
 

@@ -20,7 +20,7 @@ WORST = Query("pass_rate")
 VIEWS = (
     View("as in the data set", "every problem, in the data set's order", Query()),
     View("worst first", "the lowest pass rate first", WORST),
-    View("never solved", "no response is right", Query(ranges=(("num_correct", None, 0.0),))),
+    View("never solved", "no response is correct", Query(ranges=(("num_correct", None, 0.0),))),
     View("most disputed", "the most different answers first", Query("answer_entropy", True)),
     View("longest", "the longest responses first", Query("mean_num_tokens", True)),
     View("truncated", "most responses cut off first", Query("num_truncated", True, (("num_truncated", 1.0, None),))),
@@ -80,7 +80,7 @@ def _table(reader: Reader, key: Key) -> None:
 def _over(key: Key, known: pa.Table | None) -> list[Over]:
     """The responses' own views, one click away."""
     names = [] if known is None else [name for name in known.column_names if known[name].null_count < known.num_rows]
-    own = [view for view in responses_page.views(names) if view.label in ("confidently wrong", "unsure and right")]
+    own = [view for view in responses_page.views(names) if view.label in ("confidently wrong", "unsure and correct")]
     link = Link(*key).query()
     return [
         Over("all responses", "responses", link),

@@ -135,7 +135,7 @@ def views(names: Sequence[str]) -> list[View]:
     sure = [] if measure is None else [
         View("confidently wrong", f"wrong answers, {word} first",
              Query(measure, surest_is_largest, choices=(("status", ("wrong",)),))),
-        View("unsure and right", f"right answers, the other end of {measure.replace('_', ' ')} first",
+        View("unsure and correct", f"correct answers, the other end of {measure.replace('_', ' ')} first",
              Query(measure, not surest_is_largest, choices=(("status", ("correct",)),))),
     ]  # fmt: skip
     return [

@@ -1,15 +1,12 @@
 """Tokens: where a model is unsure over a whole partition, and examples to jump to."""
 
-import altair as alt
-import pyarrow as pa
 import streamlit as st
 
-from onoff_assets.browser.aggregates import POSITION_EDGES, UNSURE, TokenSummary, token_summary
+from onoff_assets.browser.aggregates import UNSURE, TokenSummary, token_summary
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
 from onoff_assets.browser.reading import Key, Vocabulary
 from onoff_assets.browser.views import charts, common, strip
-from onoff_assets.browser.views.charts import COLOURS
 
 
 def show() -> None:
@@ -30,30 +27,11 @@ def show() -> None:
         (chart,) = charts.entropy_histograms([summary.histogram], ["Entropy of the tokens"], "tokens")
         charts.show(chart, key="histogram")
     with right:
-        charts.show(_by_position(summary), key="by-position")
+        (chart,) = charts.entropy_by_position([summary], ["Entropy by position"])
+        charts.show(chart, key="by-position")
     vocabulary = reader.vocabulary(key[1])
     if vocabulary is not None:
         _unsure(key, summary, vocabulary)
-
-
-def _by_position(summary: TokenSummary) -> alt.Chart:
-    there = summary.position_count > 0
-    frame = pa.table(
-        {
-            "position": POSITION_EDGES[there] + 1,
-            "entropy": summary.position_entropy[there],
-            "tokens": summary.position_count[there],
-        }
-    )
-    return (
-        alt.Chart(frame, title="Entropy by position")
-        .mark_line(point=True, color=COLOURS[1])
-        .encode(
-            x=alt.X("position:Q", title="position, counted from 1 (log)", scale=alt.Scale(type="log", nice=False)),
-            y=alt.Y("entropy:Q", title="mean entropy (nats)"),
-            tooltip=["position", "entropy", "tokens"],
-        )
-    )
 
 
 def _unsure(key: Key, summary: TokenSummary, vocabulary: Vocabulary) -> None:

@@ -16,6 +16,7 @@ from transformers.utils.hub import cached_file, extract_commit_hash
 
 from onoff_core.backends.collection import without_collection
 from onoff_core.backends.contract import ModelInfo
+from onoff_core.backends.huggingface.neighbours import give_way
 from onoff_core.backends.huggingface.places import cannot_load, check_kind, first_line, place_of
 from onoff_core.backends.huggingface.tokenizer import SpeaksTokens
 from onoff_core.backends.identity import adapter_folder
@@ -160,6 +161,8 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
     if settings.adapter is not None:
         model = _with_adapter(name, model, settings.adapter, base_dir)
     model.eval()
+    if model.device.type == "cpu":
+        give_way(model)
     logger.info("loaded %s (%s) on %s in %.1f s", name, settings.model_name, model.device, time.monotonic() - began)
     return LoadedModel(
         name=name,
