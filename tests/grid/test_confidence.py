@@ -1,4 +1,4 @@
-"""`confidence`: every table of it from a store's results, resumed, judged and checked, and in no other fingerprint."""
+"""`confidence`: every table of it from a store's results, judged, checked, and mended where it is damaged."""
 
 import json
 import re
@@ -19,23 +19,16 @@ from onoff_core.checks import confidence as checks
 from onoff_core.cli.main import main
 from onoff_core.confidence.measures import MEASURES
 from onoff_core.confidence.voting import RULES
-from onoff_core.errors import MissingInputError, SettingsError
+from onoff_core.errors import MissingInputError
 from onoff_core.grid.confidence import materialize_confidence
 from onoff_core.grid.judging import open_store
-from onoff_core.grid.materialize import (
-    materialize_rewards,
-    materialize_samples,
-    materialize_statistics,
-    materialize_token_distributions,
-)
 from onoff_core.grid.status import partition_status, wanted_fingerprints
 from onoff_core.statistics import problem_statistics, responses_by_problem
 from onoff_core.store import Store, publish_catalog, reading_catalog
 from onoff_core.store.dropping import drop, droppable
-from onoff_core.study import Partition, load_study, parse_study
+from onoff_core.study import Partition, load_study
 from onoff_core.tables import CONFIDENCE_TABLES, SCHEMAS
-from tests.conftest import ROOT, MakeProject, write_study
-from tests.grid.killed import killed_at_the_third_fragment
+from tests.conftest import ROOT, write_study
 
 KEY = ("d", "m")
 PROBLEMS, SAMPLES = 12, 8
@@ -211,38 +204,6 @@ def change(folder: Path, edit: Callable[[dict[str, Any]], object]) -> None:
     (folder / "onoff.yaml").write_text(yaml.safe_dump(content))
 
 
-def test_its_settings_decide_nothing_else(tmp_path: Path) -> None:
-    def wanted(confidence: Any, **sections: Any) -> dict[str, str]:
-        write(tmp_path, confidence, **sections)
-        return wanted_fingerprints(opened(tmp_path)[0], "0123456789abcdef")
-
-    before = wanted(None)
-    assert "confidence" not in before
-    usual = wanted({})
-    assert {name: usual[name] for name in before} == before
-    others = [{"window": 9}, {"tail": 9}, {"top_k": 9}, {"warm_up": 9}, {"subsets": 9}]
-    found = [wanted(one) for one in others]
-    assert all({name: one[name] for name in before} == before for one in found)
-    more = wanted({}, statistics={"k": [1, 2]})
-    assert len({usual["confidence"], more["confidence"], *(one["confidence"] for one in found)}) == 7
-    assert wanted({"window": None, "top_k": 20}) == usual
-
-
-@pytest.mark.parametrize(
-    ("confidence", "said"),
-    [
-        ({"window": 0}, r"onoff\.yaml: confidence\.window: "),
-        ({"subsets": 1.5}, r"confidence\.subsets: "),
-        ({"tails": 3}, r"confidence\.tails: unknown key.*tail"),
-        ("yes", r"confidence: "),
-    ],
-)
-def test_bad_settings_are_one_sentence(confidence: Any, said: str) -> None:
-    content = {"datasets": {"aime2025": {}}, "models": {"m": {"model_name": "a/b"}}, "confidence": confidence}
-    with pytest.raises(SettingsError, match=said):
-        parse_study(content, Path("/study/onoff.yaml"))
-
-
 def test_where_nobody_asks_it_is_a_sentence_and_no_state(project: Path) -> None:
     change(project, lambda content: content.pop("confidence"))
     partition, store = opened(project)
@@ -371,43 +332,3 @@ def test_a_change_is_stale_and_says_which(project: Path) -> None:
             "SELECT DISTINCT stale_because FROM generations WHERE asset LIKE 'confidence%'"
         ).fetchall()
     assert said == [("the settings ask for none any more",)]
-
-
-def test_killed_in_the_middle_it_goes_on_from_there(make_project: MakeProject) -> None:
-    script = {"script": {"responses": [r"\boxed{1}", "nothing", r"it is \boxed{2}"]}}
-    folder = make_project(
-        datasets={"arithmetic": {"num_examples": 9}},
-        models={"tiny": {"model_name": "fake", "backend_type": "fake", "backend_specific": script}},
-        sampling={"max_length": 40, "num_samples": 10, "seed": 7},  # three chunks
-        confidence={},
-    )
-    study = load_study()
-    partition, store = study.partition("arithmetic|tiny"), Store(study.store_path)
-    with pytest.raises(MissingInputError, match="samples of arithmetic"):
-        materialize_confidence(partition, store)
-    chain = (materialize_samples, materialize_rewards, materialize_statistics, materialize_token_distributions)
-    for materialize in chain:
-        materialize(partition, store)
-    assert partition_status(partition, None, store)["confidence"] == "missing"
-    killed_at_the_third_fragment(folder, "onoff_core.grid.confidence", "materialize_confidence", "arithmetic|tiny")
-    assert partition_status(partition, None, store)["confidence"] == "partial"
-    said: list[str] = []
-    made = materialize_confidence(partition, store, said.append)
-    assert "resuming: 2 of 3 chunks there" in said
-    assert made.manifest.num_rows == 90
-    assert made.manifest.facts["window"] == 16  # a sixteenth of 40 tokens would be less than is allowed
-    assert partition_status(partition, None, store)["confidence"] == "complete"
-    shutil.copytree("store", "other", ignore=shutil.ignore_patterns("confidence*", "catalog*"))
-    other, key = Store(str(folder / "other")), ("arithmetic", "tiny")
-    materialize_confidence(partition, other)  # in one go
-    for table in CONFIDENCE_TABLES:
-        assert store.require(table, key).read().equals(other.require(table, key).read()), table
-    rows = made.generation.read().to_pylist()
-    assert all(row["self_certainty"] == pytest.approx(0, abs=1e-5) for row in rows)  # uniform
-    assert all(evidence.holds for evidence in check_confidence(store, ("arithmetic", "tiny")).values())
-    change(folder, lambda content: content.update(confidence={"window": 5}))
-    store = open_store(load_study())
-    publish_catalog(store)
-    with reading_catalog(store) as connection:
-        said = connection.execute("SELECT DISTINCT asset LIKE 'confidence%', stale_because FROM generations").fetchall()
-    assert set(said) == {(False, None), (True, "window is 5, was None")}

@@ -92,6 +92,7 @@ class Server:
 class _Handler(BaseHTTPRequestHandler):
     server_of: Server
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # head and body are two writes: the second would wait for an acknowledgement, 40 ms
 
     def log_message(self, *args: Any) -> None:
         """Say nothing."""
