@@ -113,7 +113,7 @@ def _difference(problem: Problem, result: Result, place: int, verdict: Verdict) 
 
 
 def write_report(differences: Sequence[Difference], path: Path, say: Say) -> None:
-    """One JSON object a line, in the order of the file; each begins with our mark, so that a report replaces another."""
+    """One JSON object a line, in the order of the file; each begins with our mark, so that one replaces another."""
     with replacing(path, say) as scratch, scratch.open("w", encoding="utf-8") as file:
         for difference in differences:
             file.write(json.dumps({"written_by": WRITTEN_BY, **asdict(difference)}, ensure_ascii=False) + "\n")
