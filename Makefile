@@ -18,19 +18,22 @@ QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 .PHONY: help demo demo-more check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean \
   .venv-openvino .venv-vllm
 help:
-	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
-	@echo "make demo-more  a second model on the same texts, and what would have come of other tokens (6 minutes)"
-	@echo "make ui       the Dagster UI on http://127.0.0.1:3000"
-	@echo "make browse   the browser on http://127.0.0.1:8501"
-	@echo "make check    lint, types and every test that is not slow"
-	@echo "make test     the whole test suite, with lint and types"
-	@echo "make test-vllm   sample through a real vLLM on this CPU (installs it, 3.4 GB; some minutes)"
-	@echo "make test-ray    a partition as a Ray job on this machine (a minute or two)"
-	@echo "make test-slurm  a job array on a Slurm of one node (root, Debian 12; a few minutes)"
-	@echo "make test-attacks   damage, kills, limits and bombs; at most 15 minutes, prints counts"
-	@echo "make test-night     a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
-	@echo "make .venv-openvino, make .venv-vllm   the engines that onoff bench sampling is compared with (some minutes each)"
-	@echo "make clean    remove the virtual environment and Dagster's records (not the store)"
+	@echo "To begin with:"
+	@echo "  make demo          install, then sample, grade and look inside a small real model ($(PARTITION))"
+	@echo "  make demo-more     a second model on the same texts, and what would have come of other tokens (6 minutes)"
+	@echo "  make ui            the Dagster UI on http://127.0.0.1:3000"
+	@echo "  make browse        the browser on http://127.0.0.1:8501"
+	@echo "  make clean         remove the virtual environment and Dagster's records (not the store)"
+	@echo "To change the code:"
+	@echo "  make check         lint, types and every test that is not slow"
+	@echo "  make test          the whole test suite, with lint and types"
+	@echo "  make test-attacks  damage, kills, limits and bombs; at most 15 minutes, prints counts"
+	@echo "  make test-night    a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
+	@echo "  make test-vllm     sample through a real vLLM on this CPU (installs it, 3.4 GB; some minutes)"
+	@echo "  make test-ray      a partition as a Ray job on this machine (a minute or two)"
+	@echo "  make test-slurm    a job array on a Slurm of one node (root, Debian 12; a few minutes)"
+	@echo "  make .venv-openvino, make .venv-vllm"
+	@echo "                     the engines that onoff bench sampling is compared with (some minutes each)"
 
 # Installed once; again when the pins or the project's own requirements change.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -72,15 +75,17 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Side by side on every core, but for slow tests that start processes which fill the cores by themselves.
+# Side by side on every core. Slow tests start processes of their own and mostly wait for them, so one more goes at once;
+# each module whole, for a server or a `dagster dev` serves all tests of one, in their order (tests/conftest.py).
 PYTEST_ON_EVERY_CORE = $(BIN)/python -m pytest -q -n auto --dist worksteal
+PYTEST_MODULE_BY_MODULE = $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PYTEST_ON_EVERY_CORE) -m 'not slow'
 
 test: lint
 	$(PYTEST_ON_EVERY_CORE) -m 'not slow or on_every_core'
-	$(BIN)/python -m pytest -m 'slow and not on_every_core'
+	$(PYTEST_MODULE_BY_MODULE) -m 'slow and not on_every_core'
 
 # Other engines, each in an environment of its own: for `onoff bench sampling`, and for `test-vllm`.
 .venv-openvino: $(VENV)/installed

@@ -9,6 +9,7 @@ from typing import TextIO
 _BAR_WIDTH = 28
 _BAR_SECONDS = 0.2
 _LOG_SECONDS = 15.0
+_TELLING_SHARE = 0.02  # of the most tokens there can be: of fewer the rate tells next to nothing
 
 Log = Callable[[str], None]
 
@@ -59,11 +60,17 @@ class Progress:
             parts.append(f"{rate:,.{0 if rate >= 10 else 1}f} tokens/s")
         if self.done >= self.total:
             parts.append(f"took {duration(self.seconds)}")
-        elif self.done:
-            parts.append(f"{duration(self.seconds / self.done * (self.total - self.done))} left")
-        elif rate is not None and self.most_tokens is not None:
-            parts.append(f"at most {duration(max(0, self.most_tokens - self.tokens) / rate)} left")
+        elif (left := self._left()) is not None:
+            parts.append(left)
         return ", ".join(parts)
+
+    def _left(self) -> str | None:
+        """The time left, by the items that are finished, and by the tokens that there can still be."""
+        by_items = self.seconds / self.done * (self.total - self.done) if self.done else None
+        if self.most_tokens is None or self.tokens < _TELLING_SHARE * self.most_tokens:
+            return None if by_items is None else f"{duration(by_items)} left"
+        at_most = max(0, self.most_tokens - self.tokens) / self.tokens * self.seconds
+        return f"at most {duration(at_most)} left" if by_items is None else f"{duration(min(by_items, at_most))} left"
 
     def _show(self, last: bool = False) -> None:
         now = time.monotonic()

@@ -38,12 +38,12 @@ class Conditions:
     def drawing(self) -> str:
         """How the response was drawn."""
         if self.sampling is None:
-            return "it is not known how the response was drawn"
+            return "in a way that is not known"
         if self.drawn_at == 0:
-            return "the response was drawn greedily (temperature 0)"
+            return "greedily (temperature 0)"
         cut = [] if self.sampling.top_p >= 1 else [f"top-p {self.sampling.top_p:g}"]
         cut += [] if self.sampling.top_k is None else [f"top-k {self.sampling.top_k}"]
-        return "the response was drawn at " + ", ".join([f"temperature {self.drawn_at:g}", *cut])
+        return "at " + ", ".join([f"temperature {self.drawn_at:g}", *cut])
 
     @property
     def is_as_drawn(self) -> bool:
@@ -56,7 +56,15 @@ class Conditions:
         """Both, for wherever the numbers are."""
         if self.is_as_drawn:
             return f"All numbers are {self.numbers}, at which the response was drawn."
-        return f"All numbers are the model's {self.numbers}, not truncated; {self.drawing}."
+        return f"All numbers are the model's {self.numbers}, not truncated; the response was drawn {self.drawing}."
+
+    def sentence_beside(self, other: "Conditions") -> str:
+        """Of two responses beside each other."""
+        if self == other:
+            return self.sentence
+        each = self.numbers if self.temperature == other.temperature else f"{self.numbers} and {other.numbers}"
+        drawn = f"the left response was drawn {self.drawing}, the right one {other.drawing}"
+        return f"All numbers are the models' {each}, not truncated; {drawn}."
 
     @property
     def lens_hint(self) -> str:

@@ -82,7 +82,7 @@ def pair_payload(
     return {
         "edges": ENTROPY.edges,
         "titles": [_title(side) for side in (left, right)],
-        "conditions": _conditions(left, right),
+        "conditions": left.conditions.sentence_beside(right.conditions),
         "measure": measure,
         "shared": _tokens(pieces[0][:shared], first[:shared]),
         "left": _tokens(pieces[0][shared:], first[shared:]),
@@ -93,11 +93,6 @@ def pair_payload(
 def _title(side: Side) -> str:
     verdict = side.sample.status or "not graded"
     return f"{side.key[1]}, sample {side.sample.sample_index}: {verdict}"
-
-
-def _conditions(left: Side, right: Side) -> list[str]:
-    """What both sides' numbers are at and how each response was drawn; once where it is the same."""
-    return list(dict.fromkeys((left.conditions.sentence, right.conditions.sentence)))
 
 
 def _tokens(pieces: Sequence[Piece], values: Sequence[float]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from onoff_core.study import SamplingSettings
         (1.0, SamplingSettings(temperature=0.0), "drawn greedily (temperature 0)", 0.0, True),
         (0.7, SamplingSettings(temperature=1.0), "the model's at temperature 0.7, not truncated", 1.0, True),
         (0.7, SamplingSettings(temperature=0.7), "at temperature 0.7, at which the response was drawn", 0.7, False),
-        (1.0, None, "not known how the response was drawn", None, False),
+        (1.0, None, "drawn in a way that is not known", None, False),
     ],
 )
 def test_both_temperatures_are_said(
@@ -29,6 +29,15 @@ def test_both_temperatures_are_said(
     assert f"at temperature {temperature:g}" in conditions.sentence
     assert conditions.drawn_at == drawn_at
     assert bool(conditions.lens_hint) == hint
+
+
+def test_of_two_beside_each_other_each_is_told() -> None:
+    cold, warm = (Conditions(1.0, SamplingSettings(temperature=t, top_p=1.0)) for t in (0.3, 1.0))
+    said = cold.sentence_beside(warm)
+    assert "models' at temperature 1, not truncated; the left response was drawn at temperature 0.3, the right" in said
+    assert cold.sentence_beside(cold) == cold.sentence
+    other = Conditions(0.5, warm.sampling)
+    assert "at temperature 0.5 and at temperature 1, not" in other.sentence_beside(warm)
 
 
 def test_a_partition_s_are_those_of_its_manifests(made_store: Store) -> None:

@@ -102,11 +102,55 @@ def test_models_are_compared_and_a_problem_that_flips_is_opened(tab: Any, listed
     matrix.locator("tr", has_text="large").last.locator("a").first.wait_for()
     assert matrix.locator("th").all_inner_texts() == ["", "large", "medium", "small"]
     tab.locator("svg.marks").nth(2).wait_for()
-    matrix.locator("tbody tr").nth(0).locator("a").nth(1).click()  # large minus small
+    assert matrix.locator("td.chosen").inner_text() == matrix_cell(tab, "small", "large").inner_text()
+    matrix_cell(tab, "large", "small").locator("a").click()
     tab.wait_for_url(re.compile("model=large.*other=small|other=small.*model=large"))
-    flips = tab.locator("#table", has=tab.locator("caption", has_text="Problems that flip"))
-    flips.locator("a").first.click()
+    tab.get_by_text("large minus small: ").wait_for()
+    assert matrix_cell(tab, "large", "small").get_attribute("aria-current") == "true"
+    solved, flips = (
+        tab.locator("#table", has=tab.locator("caption", has_text=text)) for text in ("Solved by", "Problems that flip")
+    )
+    beside, two, three = (place.bounding_box() for place in (matrix, solved, flips))
+    assert beside["x"] + beside["width"] <= two["x"]
+    assert abs(beside["y"] - two["y"]) < 300
+    assert two["y"] < three["y"] < two["y"] + 400  # the flips right after the two by two
+    tab.go_back()  # to the two that were chosen before
+    tab.get_by_text("small minus large: ").wait_for()
+    assert matrix_cell(tab, "small", "large").get_attribute("aria-current") == "true"
+    tab.set_viewport_size({"width": 1400, "height": 500})
+    link = flips.locator("a").first
+    link.scroll_into_view_if_needed()
+    top = tab.locator(".stMain").evaluate("e => e.scrollTop")
+    assert top > 100
+    link.click()
     tab.wait_for_url(re.compile("/side_by_side"))
+    tab.locator("#pair .t").first.wait_for()
+    tab.go_back()  # to the place on the page, too
+    flips.wait_for()
+    tab.wait_for_function("top => Math.abs(document.querySelector('.stMain').scrollTop - top) < 2", arg=top)
+
+
+def matrix_cell(tab: Any, row: str, column: str) -> Any:
+    """Of the paired differences."""
+    table = tab.locator("#table", has=tab.locator("caption", has_text="Row minus column"))
+    number = table.locator("th").all_inner_texts().index(column)
+    name = re.compile(f"^{row}$")
+    return table.locator("tbody tr", has=tab.locator("td:first-child", has_text=name)).locator("td").nth(number)
+
+
+def test_the_menu_leads_to_no_empty_page(tab: Any, listed: str) -> None:
+    go(tab, listed, "")
+    tab.locator("#table td a").first.wait_for()
+    links = tab.locator("[data-testid=stTopNavLink]")
+    of_all = ["Grid", "Problems", "Responses", "Response", "Problem", "Side by side", "Compare", "Tokens", "Notes"]
+    assert links.all_inner_texts() == of_all
+    go(tab, listed, "series")  # who gets there by the address sees what would fill it, and where that is
+    tab.get_by_text("series: NAME").wait_for()
+    assert "Series" in links.all_inner_texts()
+    tab.set_viewport_size({"width": 390, "height": 844})
+    button = tab.get_by_role("button", name="Menu", exact=True)
+    button.wait_for()
+    assert button.evaluate("e => getComputedStyle(e, '::after').content") == '"Menu"'
 
 
 def test_filters_and_columns_live_in_the_address(tab: Any, listed: str) -> None:

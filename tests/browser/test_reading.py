@@ -143,6 +143,12 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
     assert summary.num_tokens == summary.histogram.sum() == summary.position_count.sum() == stored.num_rows
     entropy = stored["entropy"].to_numpy()
     assert summary.mean_entropy == pytest.approx(entropy.mean(), rel=1e-6)
+    graded = responses.table.select(["problem_id", "sample_index", "reward"]).to_pylist()
+    first = [(row["reward"], rows_of(reader.store, row["problem_id"], row["sample_index"])) for row in graded]
+    for reward in (0, 1):
+        of_reward = [rows[0]["entropy"] for given, rows in first if given == reward and rows]
+        assert summary.position_count[reward, 0] == len(of_reward)
+        assert summary.position_entropy[reward, 0] == pytest.approx(sum(of_reward) / len(of_reward), rel=1e-6)
     unsure = stored.filter(pc.greater_equal(stored["entropy"], UNSURE))
     tokens = summary.unsure_tokens.to_pylist()
     assert sum(token["times_unsure"] for token in tokens) == unsure.num_rows

@@ -1,5 +1,5 @@
 // What is being made now, on a line that is always there, so that nothing moves when something begins. In: JSON bytes of
-// {lines of {text, page, query}, cells of [data set, model, cell] for the grid}. Out: trigger `go` {page, query}.
+// {lines of {text, page, query, href of its runs}, cells of [data set, model, cell] for the grid}. Out: trigger `go` {page, query}.
 export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector("#now"), { lines, cells } = JSON.parse(new TextDecoder().decode(bytes));
   const parts = lines.map((line) => {
@@ -11,7 +11,11 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
       event.preventDefault();
       setTriggerValue("go", { page: line.page, query: line.query });
     };
-    return link;
+    const runs = Object.assign(document.createElement("a"), {
+      textContent: "runs", href: line.href, target: "_blank", rel: "noopener", title: "its runs in Dagster" });
+    const made = document.createElement("span");
+    made.append(link, " (", runs, ")");
+    return made;
   });
   root.replaceChildren(...(parts.length ? ["Being made now: "] : ["Nothing is being made now."]),
     ...parts.flatMap((part, i) => (i ? ["; ", part] : [part])));

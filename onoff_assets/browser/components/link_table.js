@@ -19,6 +19,13 @@ function content(cell, go, looks) {
   };
   return link;
 }
+// In a table that scrolls in itself; the page stays where it is.
+function showChosen(root) {
+  const cell = root.querySelector(".chosen"), room = root.getBoundingClientRect(), at = cell?.getBoundingClientRect();
+  if (!at || !room.height) return;
+  if (at.bottom > room.bottom || at.top < room.top + 60) root.scrollTop += at.top - room.top - room.height / 2;
+  if (at.right > room.right || at.left < room.left + 60) root.scrollLeft += at.left - room.left - room.width / 2;
+}
 export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector("#table"), data = JSON.parse(new TextDecoder().decode(bytes));
   const go = (target) => setTriggerValue("go", target);
@@ -35,4 +42,5 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   root.classList.toggle("scrolls", data.scrolls);
   root.replaceChildren(
     element("table", "", element("caption", "", data.caption), ...named, element("tbody", "", ...rows)));
+  if (data.scrolls) showChosen(root);
 }

@@ -45,7 +45,7 @@ class Pair {
       .map((text, i) => element("span", { className: "swatch e" + i }, text));
     this.root.replaceChildren(
       element("div", { className: "legend" }, element("b", {}, `${body.measure} (nats):`), ...swatches,
-        ...body.conditions.map((text) => element("span", {}, text))),
+        element("span", {}, body.conditions)),
       element("div", { className: "title" }, said), ...(number ? [shared] : []), this.columns);
     this.root.onclick = (event) => this.click(event.composedPath()[0]);
     this.root.onkeydown = (event) => this.key(event);

@@ -23,7 +23,7 @@ function keepHistoryShort() {
 
 // One step back leads to where one was on the page too: Streamlit keeps the address alone, and begins at the top. Where a
 // page was left is kept by its place in the history of this tab, and taken up again as soon as the page is long enough.
-function keepScroll() {
+function keepPlaces() {
   const main = () => document.querySelector(".stMain"), kept = {};
   let here = window.history.state?.onoffStep ?? 0, waiting = null;
   const push = window.history.pushState.bind(window.history), replace = window.history.replaceState.bind(window.history);
@@ -47,6 +47,13 @@ function keepScroll() {
     takeUp();
   }, true);
   for (const kind of ["wheel", "pointerdown", "keydown", "touchstart"]) document.addEventListener(kind, stop, true);
+}
+
+// The arrows that open the menu on a phone, and what one chooses by elsewhere, say so to those who hear the page, as
+// page.css does to those who see it.
+function nameMenu() {
+  const button = document.querySelector("[data-testid=stExpandSidebarButton]");
+  button?.setAttribute("aria-label", window.matchMedia("(max-width: 768px)").matches ? "Menu" : "Choices");
 }
 
 // The links of the menu have no query: a new tab opened from one would show another place.
@@ -85,7 +92,7 @@ function addSkipLink() {
 
 // While a part of the page is drawn anew it is gone for a moment, and a page that is shorter for a moment stands elsewhere
 // afterwards. So a page never gets shorter than what one has scrolled to, until one leaves it or scrolls back up.
-function keepScroll() {
+function holdLength() {
   document.addEventListener("scroll", ({ target }) => {
     const block = target.matches?.(".stMain") && target.querySelector(".stMainBlockContainer");
     if (!block) return;
@@ -125,11 +132,13 @@ export default function ({ data: bytes, parentElement }) {
   window.addEventListener("onoff-keys", toggle);
   if (!window.onoffShell) {
     window.onoffShell = true;
-    keepScroll();
+    nameMenu();
+    keepPlaces();
     keepHistoryShort();
     addSkipLink();
-    keepScroll();
+    holdLength();
     for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
+    setInterval(nameMenu, 1000);  // Streamlit makes the button anew as the window's width and the page change
   }
   return () => {
     window.removeEventListener("keydown", onKey);

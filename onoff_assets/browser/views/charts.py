@@ -13,10 +13,12 @@ from onoff_assets.browser.aggregates import ENTROPY_EDGES, POSITION_EDGES, REWAR
 
 GREY = "#7a7f87"
 COLOURS = ["#c2410c", "#1d7ed8", GREY]
+_OTHERS = "#a9adb5"  # of lines that no legend names
+_MOST_NAMED = 12  # lines that a legend names
 _INK = {"light": "#31333f", "dark": "#fafafa"}
 # Pixels: of a chart without its legend, of a row of the legend, of a letter in it and what stands beside its text; and
 # what a legend may take, which is the width of a chart on a phone.
-_PLOT, _ROW, _LETTER, _SYMBOL, _NARROW = 330, 19, 6.4, 30, 300
+_PLOT, _ROW, _LETTER, _SYMBOL, _NARROW = 330, 19, 7.0, 32, 250
 
 
 # Of more than three lines, told apart by colour-blind eyes too (Okabe and Ito 2008, without yellow and black, and with
@@ -85,15 +87,16 @@ def entropy_by_position(summaries: Sequence[TokenSummary], titles: Sequence[str]
     drawn = [name for r, name in enumerate(REWARDS) if any(of.position_count[r].any() for of in summaries)]
     most = max((float(np.nanmax(of.position_entropy)) for of in summaries if of.num_tokens), default=1.0)
     last = max((int(np.flatnonzero(of.position_count.any(axis=0))[-1]) for of in summaries if of.num_tokens), default=0)
-    ends = [1, max(2, int(POSITION_EDGES[last]) + 1)]
+    end = max(1, int(POSITION_EDGES[last]))
+    ticks = [0, *(digit * 10**power for power in range(7) for digit in (1, 2, 5) if digit * 10**power <= end)]
     scale = alt.Scale(domain=drawn, range=[COLOURS[REWARDS.index(name)] for name in drawn])
     return [
         alt.Chart(pa.Table.from_pylist(_places(of), _PLACES), title=title, height=height(drawn))
         .mark_line(point=True)
         .encode(
             x=alt.X(
-                "position:Q", title="position, counted from 1 (log)",
-                scale=alt.Scale(type="log", nice=False, domain=ends),
+                "position:Q", title="position, counted from 0 (log)", axis=alt.Axis(values=ticks, format="d"),
+                scale=alt.Scale(type="symlog", constant=1, nice=False, domain=[0, end]),
             ),
             y=alt.Y("entropy:Q", title="mean entropy (nats)", scale=alt.Scale(domain=[0, most])),
             color=alt.Color("responses:N", scale=scale, legend=legend(drawn)),
@@ -110,7 +113,7 @@ _PLACES = pa.schema([(name, pa.float64()) for name in ("position", "entropy", "t
 def _places(summary: TokenSummary) -> list[dict[str, Any]]:
     return [
         {
-            "position": POSITION_EDGES[at] + 1,
+            "position": POSITION_EDGES[at],
             "entropy": summary.position_entropy[r, at],
             "tokens": summary.position_count[r, at],
             "responses": name,
@@ -147,19 +150,27 @@ def lines(
     title: str,
     label: str = "model",
     kinds: Sequence[str] = (),
+    marked: Sequence[str] = (),
 ) -> Any:
     """A line with its band for each name, or without bands another dash for each of the `kinds`.
 
-    Each row has x, y, low, high (None: no band there), name and kind. `label`: what the names are of.
+    Each row has x, y, low, high (None: no band there), name and kind. `label`: what the names are of. Of more names
+    than one can tell apart, those that are `marked` alone have a colour and a band, and the others are grey.
     """
+    told_apart = list(names)
+    if len(told_apart) > _MOST_NAMED and marked:
+        told_apart = [name for name in names if name in marked]
+        label = f"{label} (grey: {len(names) - len(told_apart)} others)"
+        rows = [row if row["name"] in marked else {**row, "low": None, "high": None} for row in rows]
+        rows = sorted(rows, key=lambda row: row["name"] in marked)
     fields = [*((field, pa.float64()) for field in ("x", "y", "low", "high")), ("name", pa.string())]
     table = pa.Table.from_pylist(list(rows), pa.schema([*fields, ("kind", pa.string())]))
-    shown = [list(dict.fromkeys(names)), *([kinds] if kinds else [])]
-    chart = alt.Chart(table, title=title, height=height(*shown))
-    scale = alt.Scale(domain=list(names), range=colours(len(names)))
-    key = legend(names, symbolOpacity=1)
+    chart = alt.Chart(table, title=title, height=height(told_apart, *([kinds] if kinds else [])))
+    by_name = dict(zip(told_apart, colours(len(told_apart)), strict=True))
+    scale = alt.Scale(domain=list(names), range=[by_name.get(name, _OTHERS) for name in names])
+    key = legend(told_apart, symbolOpacity=1, values=told_apart, symbolLimit=0)
     colour = alt.Color("name:N", title=label, sort=list(names), scale=scale, legend=key)
-    places = [alt.Tooltip(field, title=axis.to_dict()["title"], format=".4~g") for field, axis in (("x", x), ("y", y))]
+    places = [alt.Tooltip(field, title=_title_of(axis), format=".4~g") for field, axis in (("x", x), ("y", y))]
     if kinds:  # a legend of its own below the chart: beside the other it would be cut off
         below = legend(kinds, symbolStrokeColor=GREY, orient="bottom")
         dash = alt.StrokeDash("kind:N", title=None, sort=list(kinds), legend=below)
@@ -170,6 +181,11 @@ def lines(
     told = [alt.Tooltip("name", title=label), *places, *(band if any(row["low"] is not None for row in rows) else ())]
     line = chart.mark_line(point=True).encode(x=x, y=y, color=colour, shape=shape, tooltip=told)
     return chart.mark_area(opacity=0.13).encode(x=x, y="low:Q", y2="high:Q", color=colour) + line
+
+
+def _title_of(axis: alt.X | alt.Y) -> str:
+    described: Any = axis.to_dict()
+    return str(described["title"])
 
 
 def fraction(title: str) -> alt.Y:

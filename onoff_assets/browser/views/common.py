@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -24,6 +25,11 @@ _FOLLOWERS = {
     "problem": _OF_PROBLEM,
     "sample": _OF_TOKEN,
 }
+
+
+def dagster_link(asset: str, key: str) -> str:
+    """The asset's partition in the Dagster UI, with all the runs that made it."""
+    return f"{DAGSTER_URL}/assets/{asset}?view=partitions&partition={quote(key, safe='')}"
 
 
 def study() -> tuple[Study | None, str | None]:

@@ -75,7 +75,7 @@ def _two(reader: Reader, first: Key, second: Key) -> None:
     models = {key[1]: responses for key, responses in zip((first, second), pair, strict=True)}
     show_numbers(reader, first[0], models)
     show_pair((first, second), pair)
-    show_many(reader, first[0], models)
+    show_many(reader, first[0], models, (first[1], second[1]))
     show_pair_in_detail(reader, (first, second), pair)
 
 
@@ -100,6 +100,6 @@ def _several(reader: Reader, chosen: list[str], key: Key, other: str) -> None:
         show_pair(keys, pair)
     for one in keys:
         strip.show(reader, one, name=one[1])
-    show_many(reader, key[0], models)
+    show_many(reader, key[0], models, (key[1], other))
     st.subheader(visible(f"{key[1]} beside {other}, in detail"))
     show_pair_in_detail(reader, keys, pair)

@@ -13,6 +13,7 @@ from onoff_assets.browser.pairs import solved_by
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import charts, common
+from onoff_assets.browser.views.taking import csv_button
 from onoff_core.errors import MissingInputError
 from onoff_core.statistics import problem_means, responses_by_problem
 from onoff_core.statistics.comparing import compare_curves
@@ -85,6 +86,8 @@ def _solved(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
 def _flips(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
     apart = flips(*means)
     st.subheader("1 problem flips" if len(apart) == 1 else f"{len(apart)} problems flip")
+    if not apart:
+        return
     common.note("One model's pass rate is at least one half, the other's below; the widest apart first.")
     rows = []
     for problem, first, second in apart[:_MOST_FLIPS]:
@@ -95,6 +98,8 @@ def _flips(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
         beside = side_by_side(keys[0], problem, None, keys[1][1])
         rows.append([Cell(problem, breaks=True, page="side_by_side", query=beside), *cells])
     common.go(link_table("Problems that flip", ["problem", keys[0][1], keys[1][1]], rows, key="flips", scrolls=True))
+    names = ("problem_id", *(key[1] for key in keys))
+    csv_button("the flips as CSV", "flips", lambda: [dict(zip(names, row, strict=True)) for row in apart])
 
 
 _NAMES = {"pass_at_k": "pass@k", "maj_at_k": "maj@k"}

@@ -9,10 +9,12 @@ from onoff_assets.browser.components.grid_now import grid_now
 from onoff_assets.browser.components.grid_table import grid_table
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.grid_rows import GridRow, Key, Underways, grid_rows, grid_underway, in_order, is_running
+from onoff_assets.browser.menu import pages_with_content
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common, strip
-from onoff_assets.browser.views.grid_cells import MARKS, grid_cell, hints, running_lines
+from onoff_assets.browser.views.grid_cells import MARKS, csv_rows, grid_cell, hints, running_lines
+from onoff_assets.browser.views.taking import csv_button
 from onoff_core.commands import materialize_command
 
 # Seconds: of what is running its count, where that can be told; and the whole grid, since other partitions may begin.
@@ -42,7 +44,8 @@ def show() -> None:
     underway = grid_underway(reader, rows)
     _now(reader, rows, underway)
     _matrix(rows, underway)
-    _details(rows)
+    csv_button("the grid as CSV", "grid", lambda: csv_rows(rows))
+    _details(reader, rows)
 
 
 def _now(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
@@ -93,7 +96,7 @@ def _matrix(rows: list[GridRow], underway: Underways) -> None:
     )
 
 
-def _details(rows: list[GridRow]) -> None:
+def _details(reader: Reader, rows: list[GridRow]) -> None:
     """One partition in words, with links: the one of the URL, else looked at last, else the first with results."""
     st.subheader("One partition")
     row = _choose(rows)
@@ -103,28 +106,23 @@ def _details(rows: list[GridRow]) -> None:
             Cell(asset),
             Cell(f"{MARKS[state]} {state}"),
             _run_cell(row.runs.get(asset)),
-            Cell("runs and versions", href=dagster_link(asset, key)),
+            Cell("runs and versions", href=common.dagster_link(asset, key)),
         ]
         for asset, state in row.states.items()
     ]
     common.remember()
-    strip.show(common.reader(), (row.dataset, row.model))
+    strip.show(reader, (row.dataset, row.model))
     link_table("State of each asset", ["asset", "state", "made by run", "in Dagster"], cells, key="states")
     wanting = [asset for asset, state in row.states.items() if state not in ("complete", "imported")]
     if wanting:
         common.note("What is not complete is filled by:")
         st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
-    names = [
-        "problems",
-        "responses",
-        "response",
-        "problem",
-        "compare",
-        "tokens",
-        *(["opinions"] if "second_opinions" in row.states else []),
-    ]
+    shown = pages_with_content(reader, common.is_read_only())
+    asked = ("problems", "responses", "response", "problem", "compare", "tokens")
+    names = [*(name for name in asked if name in shown), *(["opinions"] if "second_opinions" in row.states else [])]
     pages = [Cell(name.capitalize(), page=name, query=query) for name in names]
-    common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
+    if pages:
+        common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
 
 
 def _choose(rows: list[GridRow]) -> GridRow:
@@ -153,8 +151,3 @@ def _run_cell(run: str | None) -> Cell:
     if run is None:
         return Cell("–")
     return Cell(run[:8], mono=True, href=f"{common.DAGSTER_URL}/runs/{quote(run, safe='')}")
-
-
-def dagster_link(asset: str, key: str) -> str:
-    """The asset's partition in the Dagster UI, with all the runs that made it."""
-    return f"{common.DAGSTER_URL}/assets/{asset}?view=partitions&partition={quote(key, safe='')}"

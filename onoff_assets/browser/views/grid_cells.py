@@ -1,11 +1,13 @@
 """The cells of the grid: a partition's accuracy or how far it is, its responses and the states of its assets."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from onoff_assets.browser.components.link_table import Cell
 from onoff_assets.browser.facts import Underway
 from onoff_assets.browser.grid_rows import GridRow, Underways
 from onoff_assets.browser.text import age
+from onoff_assets.browser.views import common
 from onoff_core.tables import ASSETS, OPTIONAL_ASSETS
 
 _ASSETS = (*ASSETS, *OPTIONAL_ASSETS)
@@ -63,14 +65,29 @@ def grid_cell(row: GridRow | None, underway: Sequence[Underway], now: float) -> 
 
 
 def running_lines(underway: Underways) -> list[Cell]:
-    """Each partition that is being made, with how far it is, which leads to the responses that are there so far."""
+    """Each partition that is being made, with how far it is; links to its responses and to its runs in Dagster."""
     running = [(key, one) for key, found in underway.items() for one in found if one.is_written is not False]
     named = [
-        Cell(f"{'|'.join(key)}, {_said(one)}", page="responses", query={"dataset": key[0], "model": key[1]})
+        Cell(
+            f"{'|'.join(key)}, {_said(one)}",
+            page="responses",
+            query={"dataset": key[0], "model": key[1]},
+            href=common.dagster_link(one.asset, "|".join(key)),
+        )
         for key, one in running[:_MOST_NAMED]
     ]
     more = len(running) - len(named)
     return [*named, Cell(f"and {more} more")] if more else named
+
+
+def csv_rows(rows: Sequence[GridRow]) -> list[dict[str, Any]]:
+    """Every partition with its numbers and the state of each asset; null where it does not ask for the asset."""
+    assets = [asset.name for asset in _ASSETS if any(asset.name in row.states for row in rows)]
+    return [
+        {"dataset": row.dataset, "model": row.model, "accuracy": row.accuracy, "interval_low": row.low,
+         "interval_high": row.high, "num_samples": row.num_samples, **{name: row.states.get(name) for name in assets}}
+        for row in rows
+    ]  # fmt: skip
 
 
 def _said(one: Underway) -> str:
