@@ -133,7 +133,7 @@ def test_a_process_that_gets_no_processor_is_tried_again_and_decides_nothing(mon
     monkeypatch.setattr(pool_module, "_PATIENCE", 0.5)
     found: dict[int, Any] = {}
     stopped: list[int] = []
-    with Pool(num_workers=1, deadline_seconds=4) as pool:
+    with Pool(num_workers=1, deadline_seconds=16) as pool:
 
         def heard(number: int, value: Any) -> None:
             found[number] = value
