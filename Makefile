@@ -18,19 +18,22 @@ QUIET := {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 .PHONY: help demo demo-more check test test-vllm test-ray test-slurm test-attacks test-night lint ui browse clean \
   .venv-openvino .venv-vllm
 help:
-	@echo "make demo     install, then sample, grade and look inside a small real model ($(PARTITION))"
-	@echo "make demo-more  a second model on the same texts, and what would have come of other tokens (6 minutes)"
-	@echo "make ui       the Dagster UI on http://127.0.0.1:3000"
-	@echo "make browse   the browser on http://127.0.0.1:8501"
-	@echo "make check    lint, types and every test that is not slow"
-	@echo "make test     the whole test suite, with lint and types"
-	@echo "make test-vllm   sample through a real vLLM on this CPU (installs it, 3.4 GB; some minutes)"
-	@echo "make test-ray    a partition as a Ray job on this machine (a minute or two)"
-	@echo "make test-slurm  a job array on a Slurm of one node (root, Debian 12; a few minutes)"
-	@echo "make test-attacks   damage, kills, limits and bombs; at most 15 minutes, prints counts"
-	@echo "make test-night     a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
-	@echo "make .venv-openvino, make .venv-vllm   the engines that onoff bench sampling is compared with (some minutes each)"
-	@echo "make clean    remove the virtual environment and Dagster's records (not the store)"
+	@echo "To begin with:"
+	@echo "  make demo          install, then sample, grade and look inside a small real model ($(PARTITION))"
+	@echo "  make demo-more     a second model on the same texts, and what would have come of other tokens (6 minutes)"
+	@echo "  make ui            the Dagster UI on http://127.0.0.1:3000"
+	@echo "  make browse        the browser on http://127.0.0.1:8501"
+	@echo "  make clean         remove the virtual environment and Dagster's records (not the store)"
+	@echo "To change the code:"
+	@echo "  make check         lint, types and every test that is not slow"
+	@echo "  make test          the whole test suite, with lint and types"
+	@echo "  make test-attacks  damage, kills, limits and bombs; at most 15 minutes, prints counts"
+	@echo "  make test-night    a night of twelve partitions of the real model in a real Dagster; at most 20 minutes"
+	@echo "  make test-vllm     sample through a real vLLM on this CPU (installs it, 3.4 GB; some minutes)"
+	@echo "  make test-ray      a partition as a Ray job on this machine (a minute or two)"
+	@echo "  make test-slurm    a job array on a Slurm of one node (root, Debian 12; a few minutes)"
+	@echo "  make .venv-openvino, make .venv-vllm"
+	@echo "                     the engines that onoff bench sampling is compared with (some minutes each)"
 
 # Installed once; again when the pins or the project's own requirements change.
 $(VENV)/installed: pyproject.toml constraints.txt

@@ -1,8 +1,8 @@
 """Decoding beside other busy processes, as a share of the speed without them.
 
 4 prompts x 8 samples of 48 tokens, the embedded model, each measurement in a process of its own, since how threads wait
-is settled when torch is loaded. Beside our way stands OpenMP's usual one, whose threads spin for 300,000 rounds: what
-it gains without neighbours is what ours costs there.
+is settled when torch is loaded. Beside our way stands OpenMP's usual one, whose threads are as many as cores, whatever
+else runs, and spin for 300,000 rounds: what it gains without neighbours is what ours costs there.
 """
 
 import os
@@ -22,7 +22,8 @@ while os.getppid() == parent:
     for _ in range(1_000_000):
         pass
 """
-_USUAL = {"GOMP_SPINCOUNT": "300000"}  # libgomp's own number where nothing is said
+_WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+_USUAL = {"GOMP_SPINCOUNT": "300000", "OMP_DYNAMIC": "false"}  # what libgomp does where nothing is said
 
 
 def run(repeats: int, neighbours: int, say: Callable[[str], None]) -> list[Figure]:
@@ -49,8 +50,7 @@ def run(repeats: int, neighbours: int, say: Callable[[str], None]) -> list[Figur
 
 def _measured(changes: dict[str, str], neighbours: int) -> float:
     """Tokens a second of one process with these variables, beside so many that are busy."""
-    waiting = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-    environment = {name: value for name, value in os.environ.items() if name not in waiting}
+    environment = {name: value for name, value in os.environ.items() if name not in (*_WAITING, "OMP_DYNAMIC")}
     with _busy(neighbours):
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.beside"],

@@ -27,7 +27,7 @@ def grid_job(study: Study) -> UnresolvedAssetJobDefinition:
     return dg.define_asset_job(
         "grid",
         selection=dg.AssetSelection.assets(*asked_of_any(study.partitions.values())),
-        description="Everything of one partition, from samples to token distributions, with one model load.",
+        description="All that the study asks for of one partition, in one process and with one model load.",
     )
 
 

@@ -5,6 +5,7 @@ import dagster as dg
 from onoff_assets.assets import assets_of, checks_of
 from onoff_assets.automation import fill_gaps_sensor, grid_job, nightly_schedule
 from onoff_assets.automation_conditions import follow_samples
+from onoff_assets.console_log import console
 from onoff_assets.launching import RUN_TAGS, tags_by_model
 from onoff_assets.notification import build_notify
 from onoff_assets.orphaned_runs import end_orphans
@@ -34,5 +35,6 @@ def build_definitions(study: Study, retired: Names = NO_NAMES) -> dg.Definitions
         ],
         # One process a run, so that a run loads its model once for sampling and for scoring.
         executor=dg.in_process_executor,
+        loggers={"console": console},
         metadata={RUN_TAGS: dg.MetadataValue.json(tags_by_model(study))},
     )

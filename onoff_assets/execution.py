@@ -58,6 +58,12 @@ def partition_of(study: Study, context: dg.AssetExecutionContext) -> Partition |
     return study.partitions.get(str(context.partition_key)) if context.has_partition_key else None
 
 
+def is_alone(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run makes this asset and no other, so that somebody asked for it by name."""
+    name = context.asset_key.to_user_string()
+    return {node.name for node in context.job_def.nodes} <= {name, f"{name}_checks"}
+
+
 def rows_beside(study: Study, made: "Made", table: str) -> list[dict[str, Any]]:
     """The rows of another table of the partition that was made, as they are current."""
     rows: list[dict[str, Any]] = open_store(study).require(table, made.generation.partition).read().to_pylist()

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -11,32 +12,41 @@ from onoff_assets.execution import open_store
 from onoff_core.study import Partition, Study
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from onoff_core.grid.materialize import Made
     from onoff_core.store import Manifest
+    from onoff_core.store.provenance import RunProvenance
 
 
 def browser_link(study: Study, partition: Partition, page: str = "responses", **more: str) -> str:
     """The browser's page of a partition."""
     from urllib.parse import urlencode
 
-    query = urlencode({"dataset": partition.dataset, "model": partition.model, **more})
-    return f"{study.automation.browser_url.rstrip('/')}/{page}?{query}"
+    return browser_page(study, page, urlencode({"dataset": partition.dataset, "model": partition.model, **more}))
+
+
+def browser_page(study: Study, page: str, query: str = "") -> str:
+    """A page of the browser; the first one is named ``."""
+    return f"{study.automation.browser_url.rstrip('/')}/{page}{'?' if query else ''}{query}"
 
 
 def asset_metadata(
     study: Study, context: dg.AssetExecutionContext, made: "Made", numbers: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The metadata of a materialization, in the order in which the UI shows it: what one looks for first (`numbers`,
-    without those that are None), where to look closer, the settings it was made with, how the run went; paths, columns
-    and hashes last.
+    without those that are None), where to look closer, the tables and plots among `numbers`, the settings it was made
+    with, how the run went; paths, columns and hashes last.
 
     Keys are words in small letters with the unit in brackets; those that Dagster gives a meaning begin with dagster/.
     """
-    partition = study.partition(str(context.partition_key))
+    partition, shown = study.partition(str(context.partition_key)), present(dict(numbers))
+    tall = {name: value for name, value in shown.items() if isinstance(value, dg.MarkdownMetadataValue)}
     return {
-        **present(dict(numbers)),
+        **{name: value for name, value in shown.items() if name not in tall},
         "dagster/row_count": made.manifest.num_rows,
         "look at it": look_at_it(study, partition),
+        **tall,
         "settings": dg.MetadataValue.json(settings_of(study, made)),
         **_taken_over(made.manifest),
         **run_metadata(made.manifest),
@@ -58,14 +68,18 @@ def settings_of(study: Study, made: "Made") -> dict[str, Any]:
 
 
 def look_at_it(study: Study, partition: Partition) -> dg.MarkdownMetadataValue:
+    """Links into the browser."""
+    return links(
+        {
+            "responses": browser_link(study, partition),
+            "problems, the worst first": browser_link(study, partition, "problems", sort="pass_rate"),
+        }
+    )
+
+
+def links(by_title: Mapping[str, str]) -> dg.MarkdownMetadataValue:
     """Links with titles, which the UI shows as such where they are short."""
-    pages: tuple[tuple[str, str, dict[str, str]], ...] = (
-        ("responses", "responses", {}),
-        ("problems, the worst first", "problems", {"sort": "pass_rate"}),
-    )
-    return dg.MetadataValue.md(
-        " · ".join(f"[{title}]({browser_link(study, partition, page, **more)})" for title, page, more in pages)
-    )
+    return dg.MetadataValue.md(" · ".join(f"[{title}]({link})" for title, link in by_title.items()))
 
 
 def column_schema(asset: str) -> dg.TableSchema:
@@ -76,13 +90,31 @@ def column_schema(asset: str) -> dg.TableSchema:
         columns=[
             dg.TableColumn(
                 name=field.name,
-                type=str(field.type),
-                description=field.metadata[b"comment"].decode(),
+                type=_column_type(field.type),
+                description=field.metadata[b"comment"].decode() + _members(field.type),
                 constraints=dg.TableColumnConstraints(nullable=field.nullable),
             )
             for field in SCHEMAS[asset]
         ]
     )
+
+
+def _column_type(type_: "pa.DataType") -> str:
+    """Short enough to leave room for the description: `list[int32]`, `list[struct]`."""
+    import pyarrow as pa
+
+    if pa.types.is_list(type_):
+        return f"list[{_column_type(type_.value_type)}]"
+    return "struct" if pa.types.is_struct(type_) else str(type_)
+
+
+def _members(type_: "pa.DataType") -> str:
+    """`; each has k, estimate, reason` of a list of structs, which its type does not say."""
+    import pyarrow as pa
+
+    if pa.types.is_list(type_) and pa.types.is_struct(type_.value_type):
+        return "; each has " + ", ".join(field.name for field in type_.value_type)
+    return ""
 
 
 def _taken_over(manifest: "Manifest") -> dict[str, Any]:
@@ -109,7 +141,15 @@ def run_metadata(manifest: "Manifest") -> dict[str, Any]:
         "peak memory (MB)": run.peak_memory_bytes // 1_000_000,
         "peak GPU memory (MB)": None if run.peak_gpu_memory_bytes is None else run.peak_gpu_memory_bytes // 1_000_000,
     }
-    return {**present(numbers), "made by": dg.MetadataValue.json(dataclasses.asdict(run))}
+    return {**present(numbers), "made by": dg.MetadataValue.json(_made_by(run))}
+
+
+def _made_by(run: "RunProvenance") -> dict[str, Any]:
+    """Code, packages, machine and times, as far as they are known; what `run_metadata` shows anyhow is left out."""
+    shown = {"tokens", "attempts", "batch_size", "peak_memory_bytes", "peak_gpu_memory_bytes"}
+    times = {"started_at": run.started_at, "ended_at": run.ended_at}
+    said = {name: value for name, value in dataclasses.asdict(run).items() if name not in shown and value}
+    return {**said, **{name: f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC" for name, at in times.items()}}
 
 
 def input_versions(context: dg.AssetExecutionContext, made: "Made") -> dict[str, str | None]:
@@ -148,10 +188,10 @@ def rounded(value: float | None, digits: int = 4) -> float | None:
     return None if value is None else round(value, digits)
 
 
-def ends(interval: tuple[float | None, float | None] | None) -> str:
-    """`0.123 to 0.456` of an interval or of bounds."""
+def ends(interval: tuple[float | None, float | None] | None) -> str | None:
+    """`[0.123, 0.456]` of an interval or of bounds; None where there is none."""
     low, high = interval or (None, None)
-    return "none" if low is None or high is None else f"{low:.3f} to {high:.3f}"
+    return None if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
 
 
 def present(metadata: dict[str, Any]) -> dict[str, Any]:

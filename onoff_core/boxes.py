@@ -31,7 +31,7 @@ _SENTENCE_END = re.compile(r"[.!?](?=\s)(?!\s*(?:or|alternatively)\b)", re.IGNOR
 _MOST_BETWEEN, _MOST_OF_A_NAME, _MOST_OF_A_PLACEHOLDER = 120, 20, 60  # characters
 _BLANK = (
     r"(?:[\s.$_…~]|\\[,;:! _]|\\(?:[lcv]?dots[bcimo]?|q?quad|square|Box|cdot|ldotp|blank|hfill)(?![A-Za-z])"
-    r"|\\(?:phantom|hspace|underline|text|mathrm)\s*\{[^A-Za-z\d{}]*\}|\\(?:phantom|hspace)\s*\{[^{}]*\})*"
+    r"|\\(?:phantom|hspace|underline|text|mathrm)\s*\{(?:[^\w{}√∞∅±]|_)*\}|\\(?:phantom|hspace)\s*\{[^{}]*\})*"
 )
 _STAND_IN = (
     r"(?:\\(?:text|textbf|mathrm)\s*\{)?\s*(?:(?:your|the|my|final|numerical|insert)\s+)*(?:answer|result)"

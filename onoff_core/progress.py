@@ -9,20 +9,27 @@ from typing import TextIO
 _BAR_WIDTH = 28
 _BAR_SECONDS = 0.2
 _LOG_SECONDS = 15.0
+_TELLING_SHARE = 0.02  # of the most tokens there can be: of fewer the rate tells next to nothing
 
 Log = Callable[[str], None]
 
 
 class Progress:
-    """Counts finished items and, beside them, tokens."""
+    """Counts finished items and, beside them, tokens. `most_tokens`: as many as there can be at most, where known."""
 
     def __init__(
-        self, what: str, total: int, log: Log | None = None, stream: TextIO | None = None, unit: str = "responses"
+        self,
+        what: str,
+        total: int,
+        log: Log | None = None,
+        stream: TextIO | None = None,
+        unit: str = "responses",
+        most_tokens: int | None = None,
     ) -> None:
         self.what, self.total, self.unit, self.stream = what, total, unit, stream or sys.stderr
         self.log = log or logging.getLogger("onoff").info
         self.bar = log is None and self.stream.isatty()
-        self.done, self.tokens = 0, 0
+        self.done, self.tokens, self.most_tokens = 0, 0, most_tokens
         self.began = self.shown = time.monotonic()
 
     def begin_now(self) -> None:
@@ -46,15 +53,24 @@ class Progress:
         return self.tokens / self.seconds if self.tokens and self.seconds > 0 else None
 
     def line(self) -> str:
-        """`sampling 24/96 responses, 102 tokens/s, 1 min 40 s left`"""
+        """`sampling 24/96 responses, 102 tokens/s, 1 min 40 s left`; `at most` while nothing is finished."""
         parts = [f"{self.what} {self.done}/{self.total} {self.unit}"]
-        if self.tokens_per_second is not None:
-            parts.append(f"{self.tokens_per_second:,.{0 if self.tokens_per_second >= 10 else 1}f} tokens/s")
+        rate = self.tokens_per_second
+        if rate is not None:
+            parts.append(f"{rate:,.{0 if rate >= 10 else 1}f} tokens/s")
         if self.done >= self.total:
             parts.append(f"took {duration(self.seconds)}")
-        elif self.done:
-            parts.append(f"{duration(self.seconds / self.done * (self.total - self.done))} left")
+        elif (left := self._left()) is not None:
+            parts.append(left)
         return ", ".join(parts)
+
+    def _left(self) -> str | None:
+        """The time left, by the items that are finished, and by the tokens that there can still be."""
+        by_items = self.seconds / self.done * (self.total - self.done) if self.done else None
+        if self.most_tokens is None or self.tokens < _TELLING_SHARE * self.most_tokens:
+            return None if by_items is None else f"{duration(by_items)} left"
+        at_most = max(0, self.most_tokens - self.tokens) / self.tokens * self.seconds
+        return f"at most {duration(at_most)} left" if by_items is None else f"{duration(min(by_items, at_most))} left"
 
     def _show(self, last: bool = False) -> None:
         now = time.monotonic()

@@ -63,3 +63,19 @@ def test_a_slow_rate_is_not_told_as_none(clock: list[float]) -> None:
     clock[0] += 10
     shown.add_tokens(4)
     assert shown.line() == "sampling 0/4 responses, 0.4 tokens/s"
+
+
+def test_the_most_time_left_is_said_before_anything_is_finished(clock: list[float]) -> None:
+    shown = Progress("sampling", 4, most_tokens=400)
+    assert shown.line() == "sampling 0/4 responses"
+    clock[0] += 5
+    shown.add_tokens(2)
+    assert shown.line() == "sampling 0/4 responses, 0.4 tokens/s"
+    clock[0] += 5
+    shown.add_tokens(98)
+    assert shown.line() == "sampling 0/4 responses, 10 tokens/s, at most 30 s left"
+    shown.done = 1
+    assert shown.line() == "sampling 1/4 responses, 10 tokens/s, 30 s left"
+    clock[0] += 20
+    shown.add_tokens(200)
+    assert shown.line() == "sampling 1/4 responses, 10 tokens/s, 10 s left", "more than 100 tokens there cannot be"

@@ -64,7 +64,10 @@ class Assets:
 
     @property
     def all(self) -> list[dg.SourceAsset | dg.AssetsDefinition]:
-        return [getattr(self, field.name) for field in fields(self)]
+        """Those that the graph shows; `statistics_settings` only where something is set, for else none needs them."""
+        every = [getattr(self, field.name) for field in fields(self)]
+        needed = {key for asset in every if isinstance(asset, dg.AssetsDefinition) for key in asset.dependency_keys}
+        return [asset for asset in every if isinstance(asset, dg.AssetsDefinition) or asset.key in needed]
 
 
 def build_assets(study: Study) -> Assets:

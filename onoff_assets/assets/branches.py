@@ -1,10 +1,11 @@
 """`branches`: what would have come of other tokens."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
-from onoff_assets.execution import rows_beside, run
+from onoff_assets.execution import is_alone, partition_of, rows_beside, run
 from onoff_assets.metadata import asset_metadata, markdown_table, rounded
 from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
@@ -27,21 +28,26 @@ def build_branches(
         kinds={"parquet", "huggingface"},
         code_version=CODE_VERSIONS["branches"],
         pool="gpu",
+        output_required=False,  # of partitions that ask for none
         resource_defs=grid.resources,
         required_resource_keys=set(grid.resources),
     )
-    def branches(context: dg.AssetExecutionContext, config: RunOptions) -> dg.MaterializeResult:
+    def branches(context: dg.AssetExecutionContext, config: RunOptions) -> Iterator[dg.MaterializeResult]:
         """Tokens taken at positions of responses, gone on from and graded: the value of each; where onoff.yaml has the
         section `branches`.
         """
         from onoff_core.grid.branches import materialize_branches
 
+        partition = partition_of(grid.study, context)
+        if partition is not None and partition.branches is None and not is_alone(context):  # else it is told why not
+            context.log.info(f"the settings ask for no branches of {partition.key}, so there are none to make")
+            return
         made = run(grid.study, context, materialize_branches, config)
         facts, positions = made.manifest.facts, rows_beside(grid.study, made, "branch_positions")
         problems = rows_beside(grid.study, made, "branch_problems")
         lost = [row for row in positions if row["is_lost_here"]]
         aurocs = [row["auroc"] for row in problems if row["auroc"] is not None]
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             data_version=dg.DataVersion(made.manifest.fingerprint),
             metadata=asset_metadata(
                 grid.study,

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from onoff_assets.execution import partition_of, rows_beside, run
-from onoff_assets.metadata import asset_metadata, ends, markdown_table
+from onoff_assets.metadata import asset_metadata, ends, markdown_table, rounded
 from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
@@ -50,6 +50,7 @@ def build_confidence(
                 context,
                 made,
                 {
+                    **_best(statistics),
                     "right from wrong": markdown_table(
                         ["measure", "AUROC", "95 %", "within problems", "95 %", "calibration error"],
                         [
@@ -70,6 +71,16 @@ def build_confidence(
         )
 
     return confidence
+
+
+def _best(statistics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The measure that tells right from wrong best; nothing where no measure has an AUROC."""
+    there = [row for row in statistics if row["auroc"] is not None]
+    if not there:
+        return {}
+    best = max(there, key=lambda row: float(row["auroc"]))
+    interval = ends((best["auroc_low"], best["auroc_high"]))
+    return {"best AUROC": rounded(best["auroc"]), "best AUROC, 95 %": interval, "best AUROC, of": best["measure"]}
 
 
 def _at_largest_k(voting: Sequence[dict[str, Any]]) -> list[list[object]]:

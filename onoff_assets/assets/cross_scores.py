@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from onoff_assets.execution import partition_of, run
-from onoff_assets.metadata import asset_metadata, ends, markdown_table
+from onoff_assets.execution import is_alone, partition_of, run
+from onoff_assets.metadata import asset_metadata, ends, markdown_table, rounded
 from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
@@ -39,8 +39,7 @@ def build_cross_scores(
         from onoff_core.grid.cross_scores import CrossMade, materialize_cross_scores
 
         partition = partition_of(grid.study, context)
-        others = {node.name for node in context.job_def.nodes} - {"cross_scores", "cross_scores_checks"}
-        if partition is not None and not partition.references and others:  # else it was asked for, and is told why not
+        if partition is not None and not partition.references and not is_alone(context):  # else it is told why not
             context.log.info(f"no reference scores the texts of {partition.key}, so there are no cross-scores to make")
             return
         made = run(grid.study, context, materialize_cross_scores, config)
@@ -57,23 +56,29 @@ def build_cross_scores(
 
 
 def _numbers(grid: Grid, made: "CrossMade") -> dict[str, Any]:
-    """Of every reference."""
+    """Of every reference; a number of its own where there is one."""
     from onoff_assets.execution import open_store
 
-    rows: list[list[object]] = []
+    rows, others = list[list[object]](), list[list[object]]()
+    mean_kls = list[float | None]()
     seconds, tokens = 0.0, 0
     for name, one in made.by_reference.items():
         facts, store = one.manifest.facts, open_store(grid.study)
         seconds, tokens = seconds + facts["seconds"], tokens + facts["tokens"]
         for row in store.require("cross_statistics", one.generation.partition).read().to_pylist():
             kl, js = (ends((row[f"{name}_low"], row[f"{name}_high"])) for name in ("kl", "js"))
-            numbers = (row["mean_kl"], kl, row["mean_reverse_kl"], row["mean_js"], js, row["k1"], row["k3"])
+            mean_kls.append(row["mean_kl"])
+            of = [name, row["text"], row["level"]]
+            rows.append([*of, row["num_responses"], row["mean_kl"], kl, row["mean_reverse_kl"], row["mean_js"], js])
             shares = (row["top_entropy_overlap"], row["effective_sample_size"], row["reference_perplexity"])
-            rows.append([name, row["text"], row["level"], row["num_responses"], *numbers, *shares])
-    header = ["reference", "text", "level", "texts", "KL(model‖reference)", "95 %", "KL(reference‖model)", "JS", "95 %"]
+            others.append([*of, row["k1"], row["k3"], *shares])
+    # Two tables: the UI cuts off what is wide. In the first one p is the model and q the reference.
+    header = ["reference", "text", "level", "texts", "KL(p‖q)", "95 %", "KL(q‖p)", "JS", "95 %"]
     more = ["K1", "K3", "top entropies that coincide", "effective sample size", "perplexity under it"]
     return {
-        "divergences (nats a token)": markdown_table([*header, *more], rows),
+        "KL to the reference (nats a token)": rounded(mean_kls[0]) if len(mean_kls) == 1 else None,
         "tokens": tokens,
         "seconds": round(seconds, 1),
+        "divergences (nats a token)": markdown_table(header, rows),
+        "other measures": markdown_table(["reference", "text", "level", *more], others),
     }

@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from onoff_core.grid.leaderboard import Row
 
 _OTHER_PROBLEMS, _SAME_PROBLEMS = "95 %, other problems like these", "95 %, these problems drawn again"
+_PAIRED = [
+    *("data set", "model", "minus", "difference", _OTHER_PROBLEMS, _SAME_PROBLEMS),
+    *("p, corrected (Holm)", "pairs compared", "problems"),
+]
+_COLUMNS = [
+    *("data set", "model", "accuracy", _OTHER_PROBLEMS, "stale", "responses", "mean tokens", _SAME_PROBLEMS),
+    *("accuracy, bounds", "second opinion differs, 95 %"),
+]
+_PAGES = {"grid": "", "comparisons": "compare"}  # of the browser
 
 
 def build_leaderboard(grid: Grid, statistics: dg.AssetsDefinition) -> dg.AssetsDefinition:
@@ -52,46 +61,33 @@ def _make(grid: Grid) -> dg.MaterializeResult:
         ]
         for pair in comparisons(store)
     ]
-    second = any(row.disagreement[0] is not None for row in rows)
-    lines: list[list[object]] = [
-        [
-            *(
-                row.dataset,
-                row.model,
-                row.accuracy,
-                metadata.ends(row.other_problems),
-                metadata.ends(row.same_problems),
-            ),
-            *(metadata.ends(row.bounds), row.num_samples, row.mean_num_tokens, row.stale_because),
-            *([_differing(row)] if second else []),
-        ]
-        for row in rows
-    ]
     return dg.MaterializeResult(
         data_version=dg.DataVersion(version),
         metadata={
             "dagster/row_count": len(rows),
-            "graded with": (" and ".join(versions) if len(versions) < 2 else f"NOT ALIKE: {'; '.join(versions)}")
-            or "nothing",
-            "paired differences": metadata.markdown_table(
-                [
-                    *("data set", "model", "minus", "difference", _OTHER_PROBLEMS, _SAME_PROBLEMS),
-                    *("p, corrected (Holm)", "pairs compared", "problems"),
-                ],
-                pairs,
+            "look at it": metadata.links(
+                {title: metadata.browser_page(grid.study, page) for title, page in _PAGES.items()}
             ),
-            "leaderboard": metadata.markdown_table(
-                [
-                    *("data set", "model", "accuracy", _OTHER_PROBLEMS, _SAME_PROBLEMS),
-                    *("whatever has no verdict", "responses", "mean tokens", "stale"),
-                    *(["second opinion differs, 95 %"] if second else []),
-                ],
-                lines,
-            ),
+            **({"leaderboard": metadata.markdown_table(_COLUMNS, [_line(row) for row in rows])} if rows else {}),
+            **({"paired differences": metadata.markdown_table(_PAIRED, pairs)} if pairs else {}),
+            **({"graded with": _alike(versions)} if versions else {}),
         },
     )
 
 
+def _line(row: "Row") -> list[object]:
+    """A line of the table; what the UI may cut off stands last."""
+    return [
+        *(row.dataset, row.model, row.accuracy, metadata.ends(row.other_problems), row.stale_because),
+        *(row.num_samples, row.mean_num_tokens, metadata.ends(row.same_problems), metadata.ends(row.bounds)),
+        _differing(row),
+    ]
+
+
+def _alike(versions: list[str]) -> str:
+    return versions[0] if len(versions) == 1 else f"NOT ALIKE: {'; '.join(versions)}"
+
+
 def _differing(row: "Row") -> str | None:
     share, *interval = row.disagreement
-    return None if share is None else f"{share:.3f}, {metadata.ends((interval[0], interval[1]))}"
+    return None if share is None else f"{share:.3f} {metadata.ends((interval[0], interval[1])) or ''}".rstrip()

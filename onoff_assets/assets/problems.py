@@ -3,6 +3,7 @@
 import dagster as dg
 
 from onoff_assets.execution import open_store
+from onoff_assets.metadata import markdown_table
 from onoff_assets.partitions import GROUP, Grid
 from onoff_core.errors import OnoffError
 from onoff_core.grid.fingerprints import CODE_VERSIONS
@@ -14,7 +15,7 @@ def build_problems(grid: Grid) -> dg.SourceAsset:
         group_name=GROUP,
         description="The normalised problems of a data set: question, gold answer, solution; "
         "versioned by their content.",
-        metadata={"code_version": CODE_VERSIONS["problems"]},
+        metadata={"data sets": _data_sets(grid), "code version": CODE_VERSIONS["problems"]},
         tags={"dagster/kind/huggingface": ""},
         resource_defs=grid.resources,
         required_resource_keys=set(grid.resources),
@@ -31,3 +32,17 @@ def build_problems(grid: Grid) -> dg.SourceAsset:
         return dg.DataVersionsByPartition(versions)
 
     return problems
+
+
+def _data_sets(grid: Grid) -> dg.MarkdownMetadataValue:
+    """What `onoff check` says of them; none is read."""
+    from onoff_core.problems.loading import problems_source
+
+    rows: list[list[object]] = []
+    for name, settings in grid.study.datasets.items():
+        try:
+            source = problems_source(name, settings, grid.study.base_dir)
+        except OnoffError:
+            source = "cannot be found, see `onoff check`"
+        rows.append([name, settings.split, settings.num_examples or "all", source])
+    return markdown_table(["data set", "split", "problems", "from"], rows)

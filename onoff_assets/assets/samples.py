@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from onoff_core.grid.materialize import Made
     from onoff_core.store import Generation, Store
 
-_PREVIEW_CHARACTERS = 200
+_PREVIEW_CHARACTERS = 120
 
 
 def build_samples(grid: Grid, problems: dg.SourceAsset, settings: dg.SourceAsset) -> dg.AssetsDefinition:
@@ -107,15 +107,12 @@ def _counted(examples: Sequence[int]) -> str | None:
 def _preview(generation: "Generation") -> dg.MarkdownMetadataValue:
     """Three responses, of three problems where there are three."""
     table = generation.read_fragment(
-        min(generation.fragment_indices()), ["problem_id", "sample_index", "response", "finish_reason", "num_tokens"]
+        min(generation.fragment_indices()), ["problem_id", "sample_index", "response", "finish_reason"]
     )
     rows = sorted(table.to_pylist(), key=lambda row: row["sample_index"])[:3]
     return markdown_table(
-        ["problem", "sample", "response ends", "finish", "tokens"],
-        [
-            [row["problem_id"], row["sample_index"], _end(row["response"]), row["finish_reason"], row["num_tokens"]]
-            for row in rows
-        ],
+        ["response", "ends with", "finish"],  # few columns: the UI has little room for the text
+        [[f"{row['problem_id']}, {row['sample_index']}", _end(row["response"]), row["finish_reason"]] for row in rows],
     )
 
 

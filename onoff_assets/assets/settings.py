@@ -10,8 +10,11 @@ import dagster as dg
 
 from onoff_assets.execution import open_store
 from onoff_assets.input_versions import settings_versions
+from onoff_assets.metadata import markdown_table
 from onoff_assets.partitions import GROUP, Grid
+from onoff_core.study import Partition
 
+_SHOWN = 40  # partitions
 DESCRIPTIONS = {
     "settings": "What decides a partition's samples besides the problems: model and revision, task, sampling settings.",
     "reward_settings": "What decides a partition's rewards, from the problems on: sampling, and how answers are found "
@@ -38,6 +41,7 @@ def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
         partitions_def=grid.partitions,
         group_name=GROUP,
         description=DESCRIPTIONS[name],
+        metadata=_metadata(grid, name),
         tags={"dagster/kind/yaml": ""},
         resource_defs=grid.resources,
         required_resource_keys=set(grid.resources),
@@ -50,3 +54,34 @@ def build_settings(grid: Grid, name: str) -> dg.SourceAsset:
         return dg.DataVersionsByPartition(settings_versions(grid.study.partitions.values(), found, store)[name])
 
     return observe
+
+
+def _line(partition: Partition) -> list[object]:
+    sampling, left = partition.sampling, partition.sampling.left_to_model
+    drawn: list[object] = [
+        "the model's" if name in left else getattr(sampling, name) for name in ("temperature", "top_p", "top_k")
+    ]
+    return [
+        partition.key,
+        *(["greedy"] if sampling.greedy and not left else drawn[:1]),
+        *drawn[1:],
+        sampling.num_samples if sampling.until is None else f"up to {sampling.most_samples}",
+        sampling.max_length,
+        partition.task.template_type,
+    ]
+
+
+def _metadata(grid: Grid, name: str) -> dict[str, dg.MetadataValue]:
+    """The file, and of `settings` what people ask for first of each partition; a materialization shows all of it."""
+    file = dg.MetadataValue.path(str(grid.study.config_path))
+    if name != "settings":
+        return {"settings file": file}
+    partitions = list(grid.study.partitions.values())
+    rows = [_line(partition) for partition in partitions[:_SHOWN]]
+    header = ["partition", "temperature", "top p", "top k", "samples", "max length", "template"]
+    more = {"partitions shown": dg.MetadataValue.text(f"{_SHOWN} of {len(partitions)}")}
+    return {
+        "partitions": markdown_table(header, rows),
+        **(more if len(partitions) > _SHOWN else {}),
+        "settings file": file,
+    }

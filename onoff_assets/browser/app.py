@@ -11,7 +11,9 @@ from streamlit.navigation.page import StreamlitPage
 
 from onoff_assets.browser import components
 from onoff_assets.browser.components.shell import shell
+from onoff_assets.browser.menu import OF_RESPONSES, pages_with_content
 from onoff_assets.browser.views import common
+from onoff_core.errors import OnoffError
 
 
 def _page(name: str) -> Callable[[], None]:
@@ -28,13 +30,26 @@ if runtime.exists() and not st.get_option("server.address"):  # Streamlit would 
     st.stop()
 st.html(Path(components.__file__).with_name("page.css"))
 GRID = st.Page(_page("grid"), title="Grid", url_path="", default=True)
+NAMES = (*OF_RESPONSES, "compare", "series", "tokens", "opinions", "rollouts", "notes")
+typed = urlsplit(st.context.url or "").path.rstrip("/").rpartition("/")[2]
+
+
+def _in_menu() -> frozenset[str]:
+    """The pages with something to show; all of them where no store is named, so that each says why."""
+    try:
+        return pages_with_content(common.reader(), common.is_read_only())
+    except OnoffError:
+        return frozenset(NAMES)
+
+
+shown = _in_menu() | {typed.lower()}  # whoever got to an empty page by its address sees where that is
 OTHERS = {
-    name: st.Page(_page(name), title=name.replace("_", " ").capitalize(), url_path=name)
-    for name in (
-        *("problems", "responses", "response", "problem", "side_by_side", "compare", "series"),
-        *("tokens", "opinions", "rollouts", "notes"),
+    name: st.Page(
+        _page(name), title=name.replace("_", " ").capitalize(), url_path=name,
+        visibility="visible" if name in shown else "hidden",
     )
-}
+    for name in NAMES
+}  # fmt: skip
 
 
 def _forward(page: StreamlitPage, address: str) -> StreamlitPage:
@@ -48,7 +63,6 @@ def _forward(page: StreamlitPage, address: str) -> StreamlitPage:
 # Streamlit serves the default page at / alone and calls /grid not found, and a page's title is no address to it either.
 # Only the one that was typed is named: every click sends the list of pages.
 TYPED = {"grid": GRID, "Grid": GRID, **{name.capitalize(): page for name, page in OTHERS.items()}}
-typed = urlsplit(st.context.url or "").path.rstrip("/").rpartition("/")[2]
 forwards = [_forward(TYPED[typed], typed)] if typed in TYPED else []
 st.session_state["pages"] = {"grid": GRID, **OTHERS}
 shell()

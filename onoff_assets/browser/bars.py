@@ -94,10 +94,19 @@ def _rest_bar(rest: float, distribution: Distribution, stored: int, shown: int, 
     return Bar(name, None, None, rest, False)
 
 
-def as_payload(bars: Sequence[Bar], title: str, note: str, lens_label: str | None) -> dict[str, Any]:
+def as_payload(
+    bars: Sequence[Bar], title: str, note: str, lens_label: str | None, temperature: float = 1.0
+) -> dict[str, Any]:
     """What the component draws: a bar's fields in their order, with six digits, since every click sends them; without a
-    lens, those that it has nothing to do with.
+    lens, those that it has nothing to do with. `temperature`: that of the stored probabilities.
     """
     shown = None if lens_label is not None else _WITHOUT_LENS
-    rows = [[round(value, 6) if isinstance(value, float) else value for value in astuple(bar)[:shown]] for bar in bars]
-    return {"title": title, "note": note, "lens": lens_label, "rows": rows}
+    rows = [[_short(value) for value in astuple(bar)[:shown]] for bar in bars]
+    return {"title": title, "note": note, "lens": lens_label, "rows": rows, "at": temperature}
+
+
+def _short(value: Any) -> Any:
+    """A field with as few bytes as it needs."""
+    if isinstance(value, bool):
+        return int(value)
+    return round(value, 6) if isinstance(value, float) else value

@@ -71,8 +71,9 @@ def as_payload(
     position: int,
     chosen: int | None,
     continued: Sequence[dict[str, Any]],
+    temperature: float = 1.0,
 ) -> dict[str, Any]:
-    """What `components.branch_view` draws."""
+    """What `components.branch_view` draws; `temperature` is that of the tokens' probabilities."""
     shown = [
         {
             "token_id": row["token_id"],
@@ -95,6 +96,7 @@ def as_payload(
         if alone
         else "Gone on from each token as the response was drawn; ▶ is the one that it has. Click one to read on."
     )
+    note += f" Probabilities are the model's at temperature {temperature:g}."
     return {
         "title": f"What would have happened at token {position}",
         "note": note,

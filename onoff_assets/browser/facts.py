@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from onoff_assets.browser.reading import Key, Reader
 from onoff_core.errors import OnoffError, StoreError
 from onoff_core.store import Generation, Judged, Manifest, Store
-from onoff_core.store.provenance import RunProvenance, SamplesProvenance, dagster_run_of, is_imported
+from onoff_core.store.provenance import RunProvenance, SamplesProvenance, ScoresProvenance, dagster_run_of, is_imported
 from onoff_core.study import SamplingSettings, Study
 from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
 
@@ -40,6 +40,16 @@ class Underway:
     total: int | None  # None: not known yet
     is_written: bool | None  # whether a process is at it now; None: it cannot be told, as on S3
     unit: str = "responses"
+
+    @property
+    def count(self) -> str:
+        """`8 of 16 responses`."""
+        return f"{self.done:,}" + ("" if self.total is None else f" of {self.total:,}") + f" {self.unit}"
+
+    @property
+    def stands(self) -> str:
+        """`running`, `interrupted`, or `begun` where it cannot be told which of the two."""
+        return "running" if self.is_written else "begun" if self.is_written is None else "interrupted"
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,9 @@ def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:
     if samples is not None:
         provenance = SamplesProvenance.of(samples)
         short, more = _short(provenance), _more(provenance, samples)
+        if "token_distributions" in manifests:
+            scores = ScoresProvenance.of(manifests["token_distributions"])
+            short, more = (*short, *_numbers_at(provenance, scores)), (*_stored(scores), *more)
     elif partition is not None:
         sampling = partition.sampling
         short = (
@@ -112,6 +125,23 @@ def _short(made: SamplesProvenance) -> tuple[Fact, ...]:
     if made.sampling is None:
         return (model, *revision, *template, Fact("imported from", str(made.imported_from)))
     return (model, *revision, *template, *_drawing(made.sampling, made.seed))
+
+
+def _numbers_at(made: SamplesProvenance, scores: ScoresProvenance) -> tuple[Fact, ...]:
+    """That entropies and probabilities are at another temperature than the responses, where they are."""
+    if made.sampling is None:
+        drawn = None
+    else:
+        drawn = made.sampling.temperature if made.sampling.do_sample else 0.0
+    if drawn == scores.temperature:
+        return ()
+    why = f"{scores.temperature:g}: entropies, log-probabilities and alternatives are the model's at it, not truncated"
+    return (Fact("token numbers at temperature", f"{scores.temperature:g}", why),)
+
+
+def _stored(scores: ScoresProvenance) -> tuple[Fact, ...]:
+    top_k = "the whole vocabulary" if scores.top_k is None else str(scores.top_k)
+    return Fact("distribution.temperature", f"{scores.temperature:g}"), Fact("distribution.top_k", top_k)
 
 
 def _drawing(sampling: SamplingSettings, seed: int | None) -> tuple[Fact, ...]:
@@ -186,21 +216,23 @@ def _behind(manifests: Mapping[str, Manifest]) -> tuple[Stale, ...]:
 
 def underway(reader: Reader, key: Key) -> tuple[Underway, ...]:
     """What was begun of a partition and is not complete, with the responses that are there of it."""
-    found = []
-    for asset in (*GRID_ASSETS, *OPTIONAL):
-        if asset == "statistics" or TABLES[asset].partitioned_by != ("dataset", "model"):
-            continue
-        current = reader.store.current(asset, key)
-        begun = [one for one in reader.store.generations(asset, key) if one.is_begun and not one.is_complete]
-        written = _is_written(reader.store, asset, key) if begun else None
-        newest = max(begun, key=lambda one: len(one.fragment_indices()), default=None)
-        if newest is None or (current is not None and written is False):
-            continue  # what an interrupted run of other settings left says nothing about what is shown
-        if asset in _BY_RESPONSES:
-            found.append(Underway(asset, *_counted(reader, newest), written))
-        else:
-            found.append(Underway(asset, len(newest.fragment_indices()), None, written, "parts"))
-    return tuple(found)
+    assets = [name for name in (*GRID_ASSETS, *OPTIONAL) if TABLES[name].partitioned_by == ("dataset", "model")]
+    found = (underway_asset(reader, key, asset) for asset in assets if asset != "statistics")
+    return tuple(one for one in found if one is not None)
+
+
+def underway_asset(reader: Reader, key: Key, asset: str) -> Underway | None:
+    """How far an asset of a partition is that was begun and is not complete; None where there is no such thing."""
+    begun = [one for one in reader.store.generations(asset, key) if one.is_begun and not one.is_complete]
+    newest = max(begun, key=lambda one: len(one.fragment_indices()), default=None)
+    if newest is None:
+        return None
+    written = _is_written(reader.store, asset, key)
+    if written is False and reader.store.current(asset, key) is not None:
+        return None  # what an interrupted run of other settings left says nothing about what is shown
+    if asset in _BY_RESPONSES:
+        return Underway(asset, *_counted(reader, newest), written)
+    return Underway(asset, len(newest.fragment_indices()), None, written, "parts")
 
 
 def _is_written(store: Store, asset: str, key: Key) -> bool | None:

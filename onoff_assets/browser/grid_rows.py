@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from onoff_assets.browser.facts import Underway, underway_asset
+from onoff_assets.browser.reading import Reader
 from onoff_core.errors import OnoffError
 from onoff_core.store import Current, Store, current_generations, reading_catalog
 from onoff_core.study import Partition, Study
@@ -12,6 +14,7 @@ from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
 
 Key = tuple[str, str]
 Known = Mapping[tuple[str, tuple[str, ...]], Current]
+Underways = Mapping[Key, tuple[Underway, ...]]
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,29 @@ def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
             )
         )
     return rows
+
+
+def grid_underway(reader: Reader, rows: Iterable[GridRow]) -> Underways:
+    """What was begun of each partition and is not complete; without those of which nothing is.
+
+    Only assets that are partial or stale are looked at, since a look is a listing of a folder.
+    """
+    found = {}
+    for row in rows:
+        key = (row.dataset, row.model)
+        assets = [asset for asset, state in row.states.items() if state in ("partial", "stale")]
+        looked = (
+            underway_asset(reader, key, asset) for asset in assets if len(TABLES[asset].partitioned_by) == len(key)
+        )
+        known = tuple(one for one in looked if one is not None)
+        if known:
+            found[key] = known
+    return found
+
+
+def is_running(underway: Iterable[Underway]) -> bool:
+    """Whether a process is at some of it, or may be."""
+    return any(one.is_written is not False for one in underway)
 
 
 def _read_catalog(

@@ -28,6 +28,7 @@ class Link:
     way: str | None = None  # of Opinions: how the verdicts differ
     other_sample: int | None = None  # the second response of Side by side
     branch: int | None = None  # the token id of the alternative that is open at the token
+    samples: str | None = None  # the beginning of the fingerprint of the samples that were looked at
 
     def query(self) -> dict[str, str]:
         """The query's names and values, without those that are None."""
@@ -41,6 +42,7 @@ _BELONGS_TO = {
     "model": (),
     "problem": ("dataset",),
     "sample": ("dataset", "problem"),
+    "samples": ("dataset", "model"),
     "token": ("dataset", "model", "problem", "sample"),
     "branch": ("dataset", "model", "problem", "sample", "token"),
     "other": ("dataset",),
@@ -67,7 +69,7 @@ def side_by_side(
 ) -> dict[str, str]:
     """The query of Side by side: a response of `key`, beside one of the model `other` (None: of the same model).
 
-    A sample that is None is chosen there: one that is right of the one and wrong of the other, where there are such.
+    A sample that is None is chosen there: one that is correct of the one and wrong of the other, where there are such.
     """
     return Link(*key, other=other, problem=problem, sample=sample, other_sample=other_sample).query()
 
@@ -101,6 +103,21 @@ def choose(what: str, wanted: Value | None, options: Sequence[Value]) -> tuple[V
     meant = f" Did you mean '{visible(close[0], 60)}'?" if close and not isinstance(wanted, int) else ""
     shown = visible(str(options[0]), 60)
     return options[0], f"There is no {what} '{visible(str(wanted), 60)}' here (any more).{meant} Showing '{shown}'."
+
+
+def identity_of(fingerprint: str) -> str:
+    """What an address keeps of the fingerprint of samples."""
+    return fingerprint[:8]
+
+
+def former_samples(wanted: str | None, fingerprint: str) -> str | None:
+    """A message where a link was made on other samples than those that are shown."""
+    if wanted is None or wanted == identity_of(fingerprint):
+        return None
+    return (
+        f"This link was made on other responses ({visible(wanted, 16)}) than there are ({identity_of(fingerprint)}): "
+        "a sample or a token may be another one."
+    )
 
 
 def clamp_token(wanted: int | None, num_tokens: int) -> tuple[int | None, str | None]:

@@ -12,7 +12,7 @@ from onoff_core.statistics import second_opinion_statistics
 from onoff_core.store import Generation
 from onoff_core.store.provenance import OpinionsProvenance
 
-Way = Literal["first", "second", "unclear"]  # right by the reward alone, by the second opinion alone; no second verdict
+Way = Literal["first", "second", "unclear"]  # correct by the reward or the second opinion alone; no verdict
 WAYS: tuple[Way, ...] = get_args(Way)
 
 

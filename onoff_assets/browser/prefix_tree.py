@@ -1,4 +1,4 @@
-"""The samples of one problem as a tree of their common beginnings, which shows where right and wrong ones part."""
+"""The samples of one problem as a tree of their common beginnings, which shows where correct and wrong ones part."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

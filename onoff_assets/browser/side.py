@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from onoff_assets.browser.conditions import Conditions
 from onoff_assets.browser.measures import (
     DIVERGENCE,
     DIVERGENCE_AT_LEAST,
@@ -32,6 +33,7 @@ class Side:
     vocabulary: Vocabulary
     distributions: Generation | None
     overlay: Overlay
+    conditions: Conditions
 
     def values(self, measure: str) -> list[float]:
         """What colours its tokens."""
@@ -59,7 +61,7 @@ def _spelled(vocabulary: Vocabulary, token_id: int) -> tuple[bytes, bool]:
 def choose_samples(
     left: Sequence[tuple[int, int | None]], right: Sequence[tuple[int, int | None]], wanted: int | None, same: bool
 ) -> tuple[int, int]:
-    """The two sample indices to open with, of (sample_index, reward) of each: one right and one wrong where there are
+    """The two sample indices to open with, of (sample_index, reward) of each: one correct and one wrong where there are
     such; `wanted` stays the first. `same`: both are of one model, so the second is another sample.
     """
     firsts = [(i, reward) for i, reward in left if wanted is None or i == wanted]
@@ -80,6 +82,7 @@ def pair_payload(
     return {
         "edges": ENTROPY.edges,
         "titles": [_title(side) for side in (left, right)],
+        "conditions": left.conditions.sentence_beside(right.conditions),
         "measure": measure,
         "shared": _tokens(pieces[0][:shared], first[:shared]),
         "left": _tokens(pieces[0][shared:], first[shared:]),

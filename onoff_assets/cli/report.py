@@ -6,6 +6,8 @@ from typing import Any
 
 from onoff_core.errors import SettingsError
 
+_NAMED = 3  # partitions that are not in the report
+
 
 def add(commands: Any) -> None:
     command = commands.add_parser(
@@ -58,8 +60,10 @@ def run(args: argparse.Namespace) -> int:
         written = write_report(gathered, args.output, named, title, args.alternatives)
     for file in written:
         print(f"{file.path}  {file.num_bytes:,} bytes")
-    for key, why in gathered.missing.items():
+    for key, why in list(gathered.missing.items())[:_NAMED]:
         print(f"note: {key} is not in the report: {why}")
+    if len(gathered.missing) > _NAMED:
+        print(f"note: nor are {len(gathered.missing) - _NAMED} partitions more; see: onoff status")
     for one in gathered.there:
         for note in one.notes:
             print(f"note: {one.key}: {note}")

@@ -35,7 +35,7 @@ def component_script(name: str) -> str:
 
 def component_style(name: str) -> str:
     """Without the button that opens the browser's list of keys, which a page of its own has not."""
-    before = f"{ramp_css()}\n.tools > button {{ display: none; }}\n" if name == "token_view" else ""
+    before = f"{ramp_css()}\n.tools > .keys {{ display: none; }}\n" if name == "token_view" else ""
     return before + Path(components.__file__).with_name(f"{name}.css").read_text("utf-8")
 
 

@@ -26,9 +26,8 @@ function barsOf(at) {
     rows.push([label, tokenId, packed[i + 1] || null, packed[i + 2] / 1e6, i / 3 === chosen, null, null, null, false]);
   }
   const note = `entropy ${measured("entropy", at).toFixed(3)} nats, surprisal ${measured("surprisal", at).toFixed(3)} nats, ` +
-    `rank ${measured("rank", at)}, mass outside the stored top ${stored}: ${(tail / 1e4).toFixed(4)}` +
-    (temperature === 1 ? "" : `, stored at temperature ${temperature}`);
-  return encoder.encode(JSON.stringify({ title: `token ${at}: ${rows[chosen][0]}`, note, lens: null, rows }));
+    `rank ${measured("rank", at)}, mass outside the stored top ${stored}: ${(tail / 1e4).toFixed(4)}`;
+  return encoder.encode(JSON.stringify({ title: `token ${at}: ${rows[chosen][0]}`, note, lens: null, rows, at: temperature }));
 }
 
 const tokensRoot = mount("token-view", "view", tokenView), barsRoot = mount("bar-view", "bars", barView);
@@ -37,15 +36,33 @@ const asked = told.address && /[#?&]token=(\d{1,9})$/.exec(window.location.searc
 if (asked && Number(asked[1]) < told.content.text.length) told.opened = Number(asked[1]);
 // All rows are here, so one block has them all: the view's tip shows the most probable tokens of each.
 const TIPS = 5, block = told.alternatives ? Math.max(1, told.content.text.length) : null;
-const head = { document: "one", initial: told.opened, peek: block, noted: [] };
+const head = { document: "one", initial: told.opened, peek: block, noted: [], verdict: null };
 const data = encoder.encode(JSON.stringify(head) + "\n" + JSON.stringify(told.content));
-if (told.alternatives) (window.onoffPeeked ??= new Map()).set("one/0", told.alternatives.tokens.map(tipOf));
+if (told.alternatives) {
+  window.onoffPeeked ??= new Map();
+  window.onoffPeeked.set("one/0", told.alternatives.tokens.map(tipOf)).set("one/whole", told.alternatives.tokens.map(tableRow));
+}
 
 function tipOf([chosen, , , packed]) {
   const rows = [];
   for (let i = 0; i < packed.length && rows.length < TIPS && packed[i + 1]; i += 3)
     rows.push([told.alternatives.labels[packed[i]][0], packed[i + 2] / 1e6, i / 3 === chosen]);
   return rows;
+}
+
+// The alternatives as the table has them that one takes away: [id, text, probability].
+function tableRow([, stored, , packed]) {
+  const rows = [];
+  for (let i = 0; i < packed.length && rows.length < stored; i += 3) {
+    const [label, tokenId] = told.alternatives.labels[packed[i]], rank = packed[i + 1];
+    if (tokenId !== null && rank === rows.length + 1) rows.push([tokenId, label, packed[i + 2] / 1e6]);
+  }
+  return rows;
+}
+
+// A link to a token of this very file, as it opens without a server.
+function linkTo(at) {
+  return window.location.href.replace(/#.*$/, "") + (at >= 0 ? "#token=" + at : "");
 }
 
 function pick(at) {
@@ -59,6 +76,8 @@ function draw() {
     data,
     parentElement: tokensRoot,
     setStateValue: (name, value) => { if (name === "picked") pick(value); },
+    linkTo: told.address ? linkTo : null,
+    takesFocus: told.address,
     // in a file the address names the token; a page inside another has no address of its own
     writeAddress: ({ token }) => {
       if (told.address && token !== undefined) window.location.replace("#token=" + token);

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from onoff_assets.browser.branching import branching_of
+from onoff_assets.browser.conditions import conditions_of
 from onoff_assets.browser.reading import Overlay, Reader, Responses, Sample, Vocabulary
 from onoff_assets.report import embedding
 from onoff_assets.report.markup import Markup, data_block, element, joined, page
@@ -110,14 +111,17 @@ def response_page(
 
 def _content(tokens: Tokens) -> Any:
     """What the browser sends its token view; None where there are no tokens to show."""
-    from onoff_assets.browser.components.token_view import payload  # Streamlit's, which takes long to load
+    from onoff_assets.browser.components.token_view import Source, payload  # Streamlit's, which takes long to load
 
     if tokens.vocabulary is None or tokens.overlay is None:
         return None
     sample, branching = tokens.sample, branching_of(tokens.reader, tokens.responses)
     rows = [] if branching is None else branching.of_response(sample.problem_id, sample.sample_index)
     pieces = tokens.vocabulary.pieces_of(sample.token_ids)
-    return json.loads(payload(pieces, tokens.overlay, rows, sample.answer_start, sample.forced_positions))
+    partition = tokens.responses.samples.partition
+    conditions = conditions_of(tokens.reader, tokens.responses, tokens.distributions)
+    source = Source.of((partition[0], partition[1]), sample, conditions)
+    return json.loads(payload(pieces, tokens.overlay, rows, sample.answer_start, sample.forced_positions, source))
 
 
 def _packed(tokens: Tokens, numbers: Sequence[int]) -> dict[int, dict[str, Any]]:

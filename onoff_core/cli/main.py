@@ -98,9 +98,17 @@ def _run(arguments: Sequence[str]) -> int:
     if not arguments:
         top.exit(2, top.format_help())
     args = top.parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    _print_our_messages()
     result: int = args.run(args)
     return result
+
+
+def _print_our_messages() -> None:
+    """On the terminal: what we say of our work, and warnings of others."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    for name in ("onoff", "onoff_core", "onoff_assets"):
+        logging.getLogger(name).setLevel(logging.INFO)
+    logging.getLogger("huggingface_hub").propagate = False  # it prints by itself, so each line would come twice
 
 
 def _first_line(error: Exception) -> str:

@@ -107,7 +107,7 @@ def _report(study: Study, partitions: Sequence[Partition], found: "Sequence[Part
     one_by_one = args.assets or len(found) == 1
     print(_asset_table(found) if one_by_one else _partition_table(found))
     assets = [one for partition in found for one in partition.assets]
-    print(f"\nin all: {together_text(assets)}")
+    print(f"\nin all: {together_text(assets) if assets else 'unknown'}")
     print(f"store: {study.store_path}")
     for line in dict.fromkeys(line for one in assets for line in one.basis):
         print(f"from {line}")

@@ -170,7 +170,7 @@ class _Run:
         happens are drawn side by side.
         """
         task, total = self.partition.task, sum(self._size(planner, chunk) for chunk in chunks)
-        self.progress = Progress("branching", total, self.log, unit="continuations")
+        self.progress = Progress("branching", total, self.log, unit="continuations", most_tokens=cost["most_tokens"])
         done = 0
         thinking = thinking_tags(self.partition, self.inputs.samples)
         with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:

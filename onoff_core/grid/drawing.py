@@ -247,7 +247,8 @@ class Drawing(AbstractContextManager["Drawing"]):
             return
         partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
         sampler = self.sampler  # loaded before the clock starts
-        progress = Progress("sampling", sum(len(chunk.keys) for chunk in missing), self.log)
+        total = sum(len(chunk.keys) for chunk in missing)
+        progress = Progress("sampling", total, self.log, most_tokens=total * partition.sampling.max_length)
         drawing = sample_chunks(sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens)
         for chunk, table in drawing:
             self.generation.write_fragment(chunk.index, [table])

@@ -107,10 +107,11 @@ def _accelerators() -> dict[str, Any]:
     torch: Any = sys.modules.get("torch")
     if torch is None:
         return {"threads": None, "cuda": None, "gpus": [], "gpu_numbers": [], "peak_gpu_memory_bytes": None}
+    neighbours: Any = sys.modules.get("onoff_core.backends.huggingface.neighbours")
     gpus = torch.cuda.device_count() if torch.cuda.is_initialized() else 0
     peaks = [torch.cuda.max_memory_allocated(number) for number in range(gpus)]
     return {
-        "threads": torch.get_num_threads(),
+        "threads": neighbours.most_threads() if neighbours is not None else torch.get_num_threads(),
         "cuda": torch.version.cuda,
         "gpus": [torch.cuda.get_device_name(number) for number in range(gpus)],
         "gpu_numbers": [number for number, peak in enumerate(peaks) if peak],

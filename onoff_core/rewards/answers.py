@@ -105,7 +105,7 @@ def _quantity(key: str, text: str, unit: Unit | None, is_percent: bool) -> Answe
 
 def _in_words(text: str) -> Answer:
     meant = words.meant_by(WRAPPED.sub("", text))
-    key = words.one_name(WRAPPED.sub("", text)) or _key(_AND.sub(",", text))
+    key = words.one_name(WRAPPED.sub("", text)) or _key(_ARTICLE.sub("", _AND.sub(",", text)))
     return Answer(key, True, None, as_gold=() if meant is None else (meant,))
 
 
@@ -153,8 +153,10 @@ def _is_conditional(text: str) -> bool:
 
 
 _AND = re.compile(r",?\s+and\s+")
+_ARTICLE = re.compile(r"^\s*(?:[Aa]n?|[Tt]he)\s+(?=[A-Za-z]{3})(?!and\b|nor\b)")
 _QUOTED = re.compile(r"""^(["'`]+)(.*?)["'`]+$""", re.DOTALL)
 # A choice, or letters in an order: of several, as of words, case does not count. Yes and No are no products.
+_OTHER_SCRIPT = re.compile(r"[^\x00-\x7f][^A-Za-z\d\\=<>+*/^_]*")  # Greek letters are commands by now
 _LETTERS = re.compile(r"\(?[A-Z]\)?|[A-Z]{3,}|[A-Z][a-z]{2,}|[Nn]o|yes")
 
 
@@ -163,8 +165,22 @@ def _key(text: str) -> str:
     if "\\" in text.replace("\\ ", ""):
         text = re.sub(r"(?<!\\)\{\s*([A-Za-z\d*+-])\s*\}", r"\1", text)  # as TeX, to which x^{2} is x^2
     else:
-        text = re.sub("[{}]", "", text)
+        text = _without_needless_braces(text)
     return re.sub(r"(?<!\d)\s+|\s+(?!\d)", "", _QUOTED.sub(r"\2", text.strip())).strip(".,;:")
+
+
+_INNERMOST_GROUP = re.compile(r"([\^_]\s*)?\{([^{}]*)\}")
+_OPENING, _CLOSING = "\ue001", "\ue002"  # of a group that has to stay: 2^{n-1} is not 2^n-1
+
+
+def _without_needless_braces(text: str) -> str:
+    def without(match: re.Match[str]) -> str:
+        before, inner = match[1] or "", match[2]
+        is_needed = before and not re.fullmatch(r"\s*(?:[A-Za-z*+-]|\d+)\s*", inner)
+        return f"{before}{_OPENING}{inner}{_CLOSING}" if is_needed else before + inner
+
+    shorter = _INNERMOST_GROUP.sub(without, text)
+    return _without_needless_braces(shorter) if shorter != text else re.sub("[{}]", "", text)
 
 
 def _is_words(text: str, was_wrapped: bool) -> bool:
@@ -175,8 +191,8 @@ def _is_words(text: str, was_wrapped: bool) -> bool:
     """
     bare = WRAPPED.sub("", text)
     if was_wrapped:
-        return re.search(r"[A-Za-z]", bare) is not None and "\\" not in bare and "=" not in bare
-    if _LETTERS.fullmatch(bare):
+        return re.search(r"[^\W\d_]", bare) is not None and "\\" not in bare and "=" not in bare
+    if _LETTERS.fullmatch(bare) or _OTHER_SCRIPT.fullmatch(bare):
         return True
     letters = re.findall(r"[A-Za-z]{4,}", bare)
     return bool(letters) and re.fullmatch(r"[A-Za-z\d\s.,;:'\"()!?-]+", bare) is not None
@@ -188,7 +204,7 @@ _EMPTY_ARGUMENT = re.compile(r"\\(?:frac|sqrt|binom)(?:\s*\{[^{}]*\})?\s*\{\s*\}
 
 def _is_well_formed(text: str) -> bool:
     """Whether a text that the parser cannot read is whole nevertheless, so that it can be compared as it is written."""
-    says_something = re.search(r"[A-Za-z\d]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
+    says_something = re.search(r"[^\W_]", re.sub(r"\\[A-Za-z]+", "", text)) is not None
     braces = len(re.findall(r"(?<!\\)\{", text)) == len(re.findall(r"(?<!\\)\}", text)) == len(closing_braces(text))
     rounds = text.count("(") + text.count("[") == text.count(")") + text.count("]")
     is_open = _ENDS_OPEN.search(

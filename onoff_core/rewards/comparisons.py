@@ -60,7 +60,7 @@ def _readings(gold: Answer, answer: Answer, text: str) -> Iterator[Answer]:
         said = said.stated
         yield said
     if answer.key and gold.value is not None and is_plain_number(gold.value):  # no key: nests too deep to be read
-        shorter = split_letter_unit(normalise(text))
+        shorter = split_letter_unit(normalise(text), may_touch=gold.unit is not None)
         if shorter is not None:
             number, unit = shorter
             yield replace(parse_answer(number), unit=unit)
@@ -159,6 +159,8 @@ _SAID_IN_WORDS = (
 
 def _same_words(gold: Answer, answer: Answer) -> bool:
     if gold.as_gold and gold.as_gold == answer.as_gold:
+        return True
+    if gold.value is sympy.S.EmptySet and answer.key.lower() in ("emptyset", "nullset"):
         return True
     if any(gold.value is value for value in _SAID_IN_WORDS) and answer.as_gold == (gold.value,):
         return True

@@ -13,6 +13,9 @@ from onoff_core.boxes import closing_braces
 _COMMANDS = {
     "×": "times", "·": "cdot", "⋅": "cdot", "÷": "div", "√": "sqrt", "∞": "infty", "≤": "le", "≥": "ge", "≠": "ne",
     "≈": "approx", "±": "pm", "∪": "cup", "∩": "cap", "∈": "in", "∅": "emptyset", "∴": "therefore",
+    "⋃": "cup", "⋂": "cap", "∖": "setminus", "⌊": "lfloor", "⌋": "rfloor", "⌈": "lceil", "⌉": "rceil", "⟨": "langle",
+    "⟩": "rangle", "→": "to", "∠": "angle", "Δ": "Delta", "δ": "delta", "ε": "epsilon", "μ": "mu", "ρ": "rho",
+    "σ": "sigma", "τ": "tau", "ψ": "psi", "ξ": "xi", "η": "eta",
     "π": "pi", "θ": "theta", "α": "alpha", "β": "beta", "γ": "gamma", "λ": "lambda", "φ": "phi", "ω": "omega",
 }  # fmt: skip
 _DASHES = "−–—‒―﹣\u2010\u2011"
@@ -28,14 +31,20 @@ _CHARACTERS = str.maketrans(
         **dict.fromkeys(_SPACES, " "),
         "°": r"^\circ ",
         "⁄": "/",
-        "ℝ": r"\mathbb{R}",
+        **{letter: rf"\mathbb{{{normalize('NFKC', letter)}}}" for letter in "ℝℤℕℚℂ"},
+        "∕": "/",
+        "∣": "|",
+        "′": "'",
         "“": '"',
         "”": '"',
         "’": "'",
     }
 )
-_RAISED = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
-_FROM_RAISED = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+_RAISED = re.compile("[⁺⁻⁽⁾ⁿˣ⁰¹²³⁴⁵⁶⁷⁸⁹]+")
+_FROM_RAISED = str.maketrans("⁺⁻⁽⁾ⁿˣ⁰¹²³⁴⁵⁶⁷⁸⁹", "+-()nx0123456789")
+_LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉ₙ]+")
+_FROM_LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉ₙ", "0123456789n")
+_STYLED = re.compile("[\U0001d400-\U0001d7ff]")  # letters and digits in mathematical italics, bold, ...
 _ROW_BREAK = re.compile(r"\\\\\s*\[[^\]]*\]|\\\\|\\cr(?![A-Za-z])")  # `\\[4pt]` has its height with it
 _ROW = "\ue000"  # stands for a row break while commands are replaced: in `\\ 3` there is no `\ `
 _ENVIRONMENT = re.compile(r"\\begin\s*\{")
@@ -64,6 +73,11 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:lbrace)(?![A-Za-z])\s*", r"\\{"),
         (r"\\(?:rbrace)(?![A-Za-z])\s*", r"\\}"),
         (r"\\varnothing(?![A-Za-z])", r"\\emptyset"),
+        (r"\\big(cup|cap)(?![A-Za-z])", r"\\\1"),
+        (r"\\(?:backslash|smallsetminus)(?![A-Za-z])", r"\\setminus "),
+        (r"\\([RZNQC])(?![A-Za-z])", r"\\mathbb{\1}"),
+        (r"\{\s*:\s*\}", ":"),  # 6{:}30
+        (r"\s*\\(?:checkmark|blacksquare|qed)(?![A-Za-z])\s*$", ""),
         (r"\\(?:degree|deg)(?![A-Za-z])", r"^\\circ"),
         (r"\^\s*\{\s*\\circ\s*\}", r"^\\circ"),
         (r"\^\s*\\circ\s*(?:\\(?:text|mathrm|rm)\s*\{\s*([CF])\s*\}|([CF])\b)", r"\\text{ deg\1\2}"),  # of temperature
@@ -88,7 +102,15 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"(?<![A-Za-z\\])sqrt(?=\s*[({\d])", r"\\sqrt"),  # roots,
         (r"(?<![A-Za-z\\])(sin|cos|tan|log|ln|exp)(?=\s*\()", r"\\\1"),  # functions
         (r"(?<![A-Za-z\\])pi(?![A-Za-z])", r"\\pi "),  # and pi
-        (r"\\mathrm\s*\{\s*([ei])\s*\}", r"\1 "),
+        (r"\\mathrm\s*\{\s*([ei])\s*\}|(?<=[\d})+-])\s*\\(?:text|textrm|mathit)\s*\{\s*(i)\s*\}", r"\1\2 "),
+        (r"\\(?:text|mathrm|operatorname)\s*\{\s*(max|min|gcd|log|ln|sin|cos|tan)\s*\}\s*(?=[({]|\\\{)", r"\\\1"),
+        (r"^\s*\\mid(?![A-Za-z])(.*)\\mid\s*$", r"|\1|"),
+        (
+            r"(?:\\(?:operatorname|text|mathrm)\s*\{\s*cis\s*\}|\\?(?<![A-Za-z])cis(?![A-Za-z]))\s*"
+            r"(?:\(([^()]*)\)|([^-+,=()]+))",
+            r"(\\cos(\1\2)+i\\sin(\1\2))",
+        ),
+        (r"(?<![A-Za-z\\])log(?=_)", r"\\log"),
         (r"\\log_(10|\w)", r"\\log_{\1} "),
         (r"\\(?:lg|operatorname\s*\{\s*lg\s*\}|mathrm\s*\{\s*lg\s*\})(?![A-Za-z])", r"\\log_{10} "),
         (r"\\(?:tg|operatorname\s*\{\s*tg\s*\})(?![A-Za-z])", r"\\tan "),  # as they are written in Russia
@@ -121,8 +143,17 @@ def _repeating(match: re.Match[str]) -> str:
     return rf"\frac{{{numerator}}}{{{'9' * len(period)}{'0' * len(before)}}}"
 
 
+_PERIOD_MARK = r"\\(?:overline|bar|dot)"
 _NUMBERS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = (
-    (re.compile(r"(?<![\d.,])(\d{0,30})\.(\d{0,30})\\(?:overline|bar|dot)\s*\{\s*(\d{1,30})\s*\}"), _repeating),
+    (  # 0.\dot{2}\dot{7}
+        re.compile(r"(?<=[\d.])\\dot\s*\{?(\d)\}?(\d*)\\dot\s*\{?(\d)\}?"),
+        lambda match: rf"\overline{{{match[1]}{match[2]}{match[3]}}}",
+    ),
+    (re.compile(rf"(?<=[\d.])({_PERIOD_MARK})\s*(\d)"), lambda match: rf"{match[1]}{{{match[2]}}}"),
+    (re.compile(rf"(?<![\d.,])(\d{{0,30}})\.(\d{{0,30}}){_PERIOD_MARK}\s*\{{\s*(\d{{1,30}})\s*\}}"), _repeating),
+    (re.compile(r"(?<![\w.,)}])(0)\.(\d{0,30})\(\s*(\d{1,30})\s*\)"), _repeating),  # 0.1(6)
+    (re.compile(r"(?<![\w.,)}])(\d{1,30})\.()\(\s*(\d{1,30})\s*\)"), _repeating),
+    (re.compile(r"(?<![\d.,])(\d{0,30})\.()(\d{2,3})\3+\s*(?:\\[lc]?dots|\.\.\.|…)"), _repeating),
     (re.compile(r"(?<![\d.,])(\d{0,30})\.(\d{0,30}?)(\d)\3\3+\s*(?:\\[lc]?dots|\.\.\.|…)"), _repeating),
     (re.compile(rf"(?<=\d)\s*{_MAGNITUDE}"), lambda match: rf"\times {_MAGNITUDES[match[1]]} "),
     (
@@ -140,7 +171,9 @@ _TRAILING = " \t.,;:"
 
 def normalise(answer: str) -> str:
     """An answer in its plain spelling; units are still there."""
-    text = _RAISED.sub(lambda match: f"^{{{match[0].translate(_FROM_RAISED)}}}", answer)
+    text = _STYLED.sub(lambda match: normalize("NFKC", match[0]), answer)
+    text = _RAISED.sub(lambda match: f"^{{{match[0].translate(_FROM_RAISED)}}}", text)
+    text = _LOWERED.sub(lambda match: f"_{{{match[0].translate(_FROM_LOWERED)}}}", text)
     text = _CONTROL.sub(" ", text.translate(_CHARACTERS).replace(_ROW, " "))
     if not _ENVIRONMENT.search(text):  # without rows, `\\\\frac` is a command that somebody escaped twice
         text = _ESCAPED_TWICE.sub(lambda match: "\\", text)
@@ -153,7 +186,7 @@ def normalise(answer: str) -> str:
         text = pattern.sub(replace, text)
     text = text.replace(_ROW, r"\\")
     text = _trimmed(text)
-    text = _with_braced_arguments(_without_thousands(_with_choices_written_out(text)))
+    text = _with_braced_arguments(_without_thousands(_with_choices_written_out(_with_commas(text))))
     mixed = _MIXED.match(text)
     if mixed:  # 3 1/2; the LaTeX form 3\frac{1}{2} is the parser's
         sign, whole, above, below = mixed.groups()
@@ -221,6 +254,17 @@ def _larger_first(match: re.Match[str]) -> tuple[str, str]:
 def _arrangement(match: re.Match[str]) -> str:
     n, k = (int(number) for number in _larger_first(match))
     return rf"\frac{{{n}!}}{{{n - k}!}}"
+
+
+_PARTED_BY_SEMICOLON = re.compile(r"(?<=[(\[\]])[^()\[\];<>=|]*;[^()\[\]<>=|]*(?=[)\]\[])")
+
+
+def _with_commas(text: str) -> str:
+    """`[0;1,5)` -> `[0,1.5)`: where semicolons part members, a comma between digits is a decimal one."""
+    return _PARTED_BY_SEMICOLON.sub(
+        lambda match: re.sub(r"(?<=\d),(?=\d)", ".", match[0]).replace(";", ",") if ", " not in match[0] else match[0],
+        text,
+    )
 
 
 _THOUSANDS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,]|\.\d*,)")

@@ -159,7 +159,6 @@ class Pool:
     def _done(self, worker: Worker, outcome: dict[str, Any]) -> None:
         number = outcome["job"]
         job = worker.jobs[number]
-        job.crashes = 0
         if "gold" in outcome:
             job.gold_parsed = outcome["gold"]
             if not job.gold_parsed:
@@ -249,14 +248,14 @@ class Pool:
     def _blame(self, worker: Worker, cannot: str, retry: bool = False) -> None:
         """What a worker was at has failed, as `cannot` says; with `retry`, only when it failed so before."""
         for job in itertools.islice(worker.jobs.values(), 1):
-            if retry and job.crashes == 0:
-                job.crashes += 1
+            at = (job.gold is not None and not job.gold_parsed, job.items[0][0])
+            if retry and job.ended_at != at:
+                job.ended_at = at
             elif job.gold is not None and not job.gold_parsed:
                 self._fail(job.items, "gold_unparsed", f"the gold answer {cannot}")
                 job.items = []
             else:
                 item = job.items.pop(0)
-                job.crashes = 0
                 self._fail([item], "timeout", f"the answer {cannot}")
 
     def _fail(self, items: Sequence[tuple[int, str]], how: Failure, why: str) -> None:

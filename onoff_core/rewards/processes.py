@@ -25,7 +25,7 @@ class Job:
     gold: str | None
     items: list[tuple[int, str]]
     known: list[tuple[int, str]] = field(default_factory=list)
-    crashes: int = 0  # how often the first item took its process down
+    ended_at: tuple[bool, int] | None = None  # what took its process down once: the gold answer, or the item it was at
     gold_parsed: bool = False
     put_off: bool = False  # it was stuck once, and waited for all others
     beside: str | None = None  # the gold answer of items that are compared with one another

@@ -37,6 +37,8 @@ class Unit:
     def agrees_with(self, other: "Unit") -> bool:
         """Whether quantities of both can be compared at all. Degrees without C or F may be those of a temperature."""
         if self.dimension is not None and other.dimension is not None:
+            if {self.words, other.words} == {frozenset({"pound"}), frozenset({"gbp"})}:
+                return True  # a pound is a weight or money
             is_temperature = _TEMPERATURE in (self.dimension, other.dimension)
             return self.dimension == other.dimension or (is_temperature and (self.is_degrees or other.is_degrees))
         if self.dimension is not None or other.dimension is not None:
@@ -224,7 +226,7 @@ _BARE_UNIT = re.compile(
     re.DOTALL,
 )
 _POWER = re.compile(r"\s*\^\s*(?:\{\s*-?\d\s*\}|-?\d)\s*$")
-_LETTER_UNIT = re.compile(r"^(.*[\d})])\s+((?:m|g|s|h|l|L|N|J|V|W|K)(?:\^\s*\{?[23]\}?)?)$", re.DOTALL)
+_LETTER_UNIT = re.compile(r"^(.*[\d})])(\s*)((?:m|g|s|h|l|L|N|J|V|W|K)(?:\^\s*\{?[23]\}?)?)$", re.DOTALL)
 _LEADING_WORDS = re.compile(r"^(?:\\text\s*\{\s*)?(?:Rs|USD)\.?\s*\}?\s*(?=\d)")
 _ORDINAL = re.compile(r"(?<=\d)\s*\^\s*\{?\s*(?:\\(?:text|mathrm)\s*\{)?\s*(?:st|nd|rd|th)\s*\}{0,2}$")
 _UNIT_RATIO = re.compile(
@@ -273,10 +275,15 @@ def split_unit(text: str) -> tuple[str, str]:
     return match["number"].strip(), f"{found} {unit}"
 
 
-def split_letter_unit(normalised: str) -> tuple[str, Unit | None] | None:
-    """`5 m` -> `5`, metres; None where there is no such unit. Only to be asked where the gold answer is a number."""
+def split_letter_unit(normalised: str, may_touch: bool = False) -> tuple[str, Unit | None] | None:
+    """`5 m` -> `5`, metres; None where there is no such unit. Only to be asked where the gold answer is a number.
+
+    `5m` is 5 times m, unless a quantity with a unit is asked for (`may_touch`).
+    """
     match = _LETTER_UNIT.match(normalised)
-    return None if match is None else (match.group(1).strip(), unit_of(match.group(2)))
+    if match is None or not (match.group(2) or may_touch):
+        return None
+    return match.group(1).strip(), unit_of(match.group(3))
 
 
 _PART_OF_A_SUM = re.compile(

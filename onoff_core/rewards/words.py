@@ -30,6 +30,8 @@ def number_in_words(text: str) -> str | None:
         return None
     sign = "-" if words[0] in ("minus", "negative") else ""
     words = words[1:] if sign else words
+    if not words:
+        return None
     if words[:1] == ["a"] and words[1:2] and words[1] in ("hundred", *_LARGE):
         words = ["one", *words[1:]]
     if words[-1] in ("dozen", "dozens"):
@@ -128,7 +130,9 @@ class Stated:
 
 
 _CHOICE = re.compile(r"^\(\s*([A-J])\s*\)\s*[.:,]?\s*(\S.*)$|^([A-J])\s*[).:](?:\s+|(?=\S))(\S.*)$", re.DOTALL)
-_CHOSEN = re.compile(r"(?i:(?:the )?(?:answer )?(?:option|choice))\s+\(?([A-J])\)?")
+_CHOSEN = re.compile(
+    r"(?i:(?:the )?(?:(?:correct|right|best) )?(?:answer )?(?:option|choice|answer)(?: is)?:?)\s+\(?([A-J])\)?"
+)
 _OPERATOR = re.compile(r"^(?:[-+*/^=_<>,|!(]|\\(?:cdot|times|div|cup|cap|to|le|ge|in|pm)(?![A-Za-z]))")
 _LEAD = re.compile(
     r"^(?:(?:so|thus|hence|therefore|then|finally|and|now|that is|since|because|it follows that"
@@ -150,8 +154,8 @@ _LABEL = re.compile(
 )
 _HEADING = re.compile(r"^(?P<subject>(?:[A-Za-z'-]+\s+){0,6}[A-Za-z'-]{2,})\s*:\s*(?P<value>\S.*)$", re.DOTALL)
 _IS_THE_ANSWER = re.compile(
-    r"\s+(?:is|are|as)\s+(?:(?:the|our|my)\s+)?(?:(?:final|correct|right|required|desired)\s+)?"
-    r"(?:answer|result|solution|value)s?$",
+    r"\s+(?:is|are|as)\s+(?:(?:(?:the|our|my)\s+)?(?:(?:final|correct|right|required|desired)\s+)?"
+    r"(?:answer|result|solution|value|choice|option)s?|correct|right)$",
     re.IGNORECASE,
 )
 

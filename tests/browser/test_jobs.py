@@ -1,12 +1,16 @@
 """What a reader comes for, job by job, in a real browser over one served store."""
 
+import csv
+import io
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from benchmarks.browser import served
 from onoff_core.store import Store
@@ -31,7 +35,7 @@ def server(store: Store) -> Iterator[str]:
 
 def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, server: str) -> None:
     go(tab, server, "problem", **P0)
-    tab.get_by_text("a right and a wrong one").wait_for()
+    tab.get_by_text("a correct and a wrong one").wait_for()
     go(tab, server, "response", **P0, status="wrong")
     tab.locator("#t3").click()
     wait_for_bars(tab, 3)
@@ -72,13 +76,23 @@ def test_the_strip_says_settings_prompt_and_its_tokens(tab: Any, server: str) ->
 
 
 def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: Store) -> None:
+    """On the grid, whose cell leads to the first responses, and on a response."""
     generation = store.generation("samples", ("d", "going"), "9" * 16)
     with store.writing(generation):
-        go(tab, server, "response", dataset="d", model="going")
-        tab.get_by_text("samples running: 8 of 16 responses").wait_for()
-        tab.locator("#tokens .t").first.wait_for()  # what is there can be read
+        go(tab, server, "")
+        cell = tab.locator("#table td", has=tab.locator("a[aria-label^='d, going']"))
+        tab.locator("#now a", has_text="d|going, samples running: 8 of 16 responses").wait_for()
+        assert cell.locator("a").inner_text() == "8 of 16 responses"
         jobs_store.write_unfinished(store, 3)
+        tab.locator("#now a", has_text="samples running: 12 of 16 responses").wait_for()
+        assert cell.inner_text().split("\n")[:2] == ["12 of 16 responses", "samples running · S◐ R– A– T–"]
+        cell.locator("a").click()  # to the responses that are there already
+        tab.get_by_text("12 of 12").wait_for()
+        go(tab, server, "response", dataset="d", model="going")
         tab.get_by_text("samples running: 12 of 16 responses").wait_for()
+        tab.locator("#tokens .t").first.wait_for()  # what is there can be read
+        jobs_store.write_unfinished(store, jobs_store.PARTS)
+        tab.get_by_text("samples running: 16 of 16 responses").wait_for()
         jobs_store.finish(store)
     tab.get_by_text("complete", exact=True).wait_for()
     tab.get_by_text("16 in all").wait_for()
@@ -100,7 +114,7 @@ def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) ->
     tab.locator(f"#t{PARTING}.branch").click()
     wait_for_bars(tab, PARTING)
     row = tab.locator("#branches tr", has_text="then")
-    assert f"{GOOD} of {TRIED} right" in row.inner_text()
+    assert f"{GOOD} of {TRIED} correct" in row.inner_text()
     assert "26 % to 62 %" in row.inner_text()
     row.locator("button").click()
     tab.locator("#branches details").first.wait_for()
@@ -123,6 +137,7 @@ def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> 
         "all => all.map((e) => [e.dataset.side, e.dataset.i, e.textContent])"
     )
     assert picked == [["left", str(PARTING), " let"], ["right", str(PARTING), " then"]]
+    assert "model's at temperature 1, not truncated" in tab.locator("#pair .legend").inner_text()
     assert tab.locator("#pair .title").all_inner_texts()[1:] == ["m, sample 0: wrong", "other, sample 0: correct"]
     tab.locator("#bars caption", has_text=f"token {PARTING}: ·then").wait_for()
     tab.get_by_text("one text, as other sees it too").click()
@@ -130,6 +145,37 @@ def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> 
     assert tab.locator("#tokens .above").count() == 1
     tab.locator(f"#t{PARTING}").click()
     tab.locator("#table", has_text="-2.2000").wait_for()
+
+
+def test_a_linked_token_has_the_focus_and_its_verdict_in_sight(tab: Any, server: str) -> None:
+    """The keys work at once; but where one types, the focus stays."""
+    tab.set_viewport_size({"width": 390, "height": 844})
+    go(tab, server, "response", **P0, token=3)
+    wait_for_bars(tab, 3)
+    tab.locator("#tokens:focus").wait_for()
+    tab.keyboard.press("ArrowRight")
+    wait_for_bars(tab, 4)
+    verdict = tab.locator("#verdict")
+    assert [part in verdict.inner_text() for part in ("✗ wrong", "reward 0", "extracted 3")] == [True] * 3
+    tab.wait_for_timeout(1700)  # the page has come to rest
+    for wanted in (0, 9999):  # wherever one scrolls among the tokens
+        tab.locator("#tokens").evaluate("list => list.scrollIntoView({block: 'end'})")
+        tab.locator("#tokens").evaluate("(list, y) => { list.scrollTop = y; }", wanted)
+        box = verdict.bounding_box()
+        assert 0 < box["y"] < 844 - box["height"]
+    scrolled = "document.querySelector('.stMain').scrollTop"
+    lens = tab.locator(".st-key-lens-on label")
+    lens.scroll_into_view_if_needed()
+    tab.wait_for_timeout(300)
+    before, box = tab.evaluate(scrolled), lens.bounding_box()
+    for wanted in (1, 0):  # the page is shorter while the bars are drawn anew, and longer with the lens
+        tab.mouse.click(box["x"] + 10, box["y"] + box["height"] / 2)
+        tab.locator(".st-key-lens-temperature").wait_for(state="visible" if wanted else "detached")
+        tab.wait_for_timeout(500)
+        assert tab.evaluate(scrolled) == before
+    tab.locator("#limit").focus()
+    tab.evaluate("document.body.dispatchEvent(new KeyboardEvent('keydown', {key: 'l', bubbles: true}))")
+    assert tab.locator("#said").inner_text() == ""
 
 
 def test_walking_goes_on_in_the_order_of_the_table(tab: Any, server: str) -> None:
@@ -154,6 +200,17 @@ def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: st
     assert [(label, pytest.approx(float(p), abs=2e-4)) for label, p in shown] == [(a, float(b)) for a, b in rows]
     assert tab.locator("#t4").bounding_box() == before
     wait_for_bars(tab, 4)  # what was clicked stays
+    assert tab.locator("#tip .head5").inner_text() == "token 1, probabilities at temperature 1"
+    assert "probabilities at temperature 1" in tab.locator("#bars caption").inner_text()
+    assert "the response was drawn at temperature 0.6, top-p 0.95. The lens" in tab.locator(".legend").inner_text()
+    for height in (1000, 420):  # above the token or below it, a line away
+        tab.set_viewport_size({"width": 700, "height": height})
+        for token in ("#t2", "#t12"):
+            tab.locator(token).hover()
+            tab.locator("#tip .row5").nth(4).wait_for()
+            tip, at = tab.locator("#tip").bounding_box(), tab.locator(token).bounding_box()
+            above, below = at["y"] - (tip["y"] + tip["height"]), tip["y"] - (at["y"] + at["height"])
+            assert max(above, below) >= 15
 
 
 def test_the_first_key_leads_to_the_tokens_and_a_sheet_has_all_keys(tab: Any, server: str) -> None:
@@ -169,7 +226,7 @@ def test_the_first_key_leads_to_the_tokens_and_a_sheet_has_all_keys(tab: Any, se
     assert tab.get_by_role("dialog").count() == 0
 
 
-def test_what_is_shown_can_be_taken_away(tab: Any, server: str, tmp_path: Path) -> None:
+def test_what_is_shown_can_be_taken_away(tab: Any, server: str, store: Store, tmp_path: Path) -> None:
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
     go(tab, server, "response", **P0, token=2)
     wait_for_bars(tab, 2)
@@ -180,14 +237,36 @@ def test_what_is_shown_can_be_taken_away(tab: Any, server: str, tmp_path: Path) 
     tab.keyboard.press("l")
     tab.get_by_text("link to token 2 copied").wait_for()
     assert tab.evaluate("navigator.clipboard.readText()") == tab.url
-    for label, wanted in ((".csv", "position,text,mark,entropy,surprisal,rank,excess"), (".html", "so the answer")):
+    for label, wanted in (
+        (".csv", "position,text,mark,entropy,surprisal,rank,excess"),
+        (".html", "so the answer"),
+        (".png", None),
+    ):
         tab.locator(".menu summary").click()
         with tab.expect_download() as download:
             tab.locator(".choices button", has_text=label).click()
         download.value.save_as(tmp_path / "file")
+        if wanted is None:
+            assert Image.open(tmp_path / "file").size == (2400, 2 * (400 + 150))  # with the values of its branches
+            continue
         content = (tmp_path / "file").read_text()
         assert wanted in re.sub("<[^>]*>", "", content)
-        assert "<script" not in content
+        assert label == ".csv" or "<script" not in content  # a table may have a token that is called so
+        if label == ".csv":
+            assert_table(list(csv.DictReader(io.StringIO(content))), store)
+
+
+def assert_table(rows: list[dict[str, str]], store: Store) -> None:
+    """A row a token, with its id, its response, the temperatures, and what else could have been said."""
+    scored = store.require("token_distributions", ("d", "m")).read().to_pylist()
+    stored = [row for row in scored if (row["problem_id"], row["sample_index"]) == ("p0", 0)]
+    assert [int(row["token_id"]) for row in rows] == [row["token_id"] for row in stored]
+    assert [int(row["position"]) for row in rows] == list(range(len(stored)))
+    assert {(row["dataset"], row["model"], row["problem"], row["sample"]) for row in rows} == {("d", "m", "p0", "0")}
+    assert {(row["temperature"], row["drawn_at_temperature"]) for row in rows} == {("1", "0.6")}
+    for row, of in zip(rows, stored, strict=True):
+        assert [int(row[f"top{k}_id"]) for k in range(1, 6)] == of["topk_ids"]
+        assert float(row["top5_probability"]) == pytest.approx(math.exp(of["topk_logprobs"][4]), rel=1e-4)
 
 
 def test_a_note_is_kept_listed_and_taken_away(tab: Any, server: str, store: Store) -> None:
@@ -200,6 +279,9 @@ def test_a_note_is_kept_listed_and_taken_away(tab: Any, server: str, store: Stor
     tab.get_by_label("Comment").fill("here it goes wrong <b>")
     tab.get_by_text("keep the note").click()
     tab.get_by_text("The note is kept.").wait_for()
+    tab.get_by_label("Comment").wait_for(state="hidden")  # the form is closed
+    tab.locator("#verdict", has_text="★ starred").wait_for()
+    assert "✎ 1 note" in tab.locator("#verdict").inner_text()
     tab.locator(f"#t{PARTING}.noted").wait_for()
     kept = {note.position: note for note in Notes(store.files).of_partition(("d", "m"))}
     assert kept[None].star

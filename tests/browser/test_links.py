@@ -47,6 +47,7 @@ def test_tokens_beyond_the_end_fall_back_to_the_last() -> None:
 
 
 BEFORE = Link("d", "m", "n", "p", 3, 17, other_sample=1, branch=5)
+SAMPLES = Link("d", "m", samples="ab")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +63,7 @@ BEFORE = Link("d", "m", "n", "p", 3, 17, other_sample=1, branch=5)
 )
 def test_what_a_page_leaves_open_stays_as_far_as_it_belongs_there(now: Link, kept: Link) -> None:
     assert carried(now, BEFORE) == kept
+    assert carried(now, SAMPLES).samples == ("ab" if (now.dataset, now.model) == ("d", "m") else None)
 
 
 def test_looks_are_what_names_no_place() -> None:

@@ -102,6 +102,16 @@ def test_bad_values_in_a_link_fall_back_with_messages(page: Page) -> None:
     assert test.query_params["dataset"] == "d"  # the link is mended, so that it can be passed on
 
 
+def test_a_link_made_on_former_responses_says_so(page: Page) -> None:
+    former = page("response", dataset="d", model="m", problem="p0", sample=1, token=3, samples="0123abcd")
+    assert "made on other responses \\(0123abcd\\)" in former.warning[0].value
+    assert former.query_params["samples"] == "a" * 8  # of those that are shown
+    assert not former.run().warning
+    other = next(box for box in former.selectbox if box.label == "Model").select("another").run()
+    assert not other.warning
+    assert other.query_params["samples"] == "b" * 8
+
+
 def test_without_a_token_none_is_opened(page: Page) -> None:
     test = page("response", dataset="d", model="m")
     assert "onoff_token_view" in components(test)
@@ -296,7 +306,7 @@ def test_opinions_lists_what_differs_by_direction(page: Page) -> None:
     test = page("opinions", dataset="d", model="m")
     caption = "Responses with another second opinion"
     [row] = cells(test, caption)
-    assert [cell["text"] for cell in row[:4]] == ["p1", "0", "wrong", "right"]
+    assert [cell["text"] for cell in row[:4]] == ["p1", "0", "wrong", "correct"]
     assert (row[4]["text"], row[5]["text"]) == ("2", "3")
     assert row[0]["query"] == {"dataset": "d", "model": "m", "problem": "p1", "sample": "0"}
     assert row[0]["page"] == "response"

@@ -9,6 +9,7 @@ from benchmarks.synthetic import encode
 from onoff_assets.browser import filters
 from onoff_assets.browser.branching import as_payload, branching_of
 from onoff_assets.browser.components.token_view import payload
+from onoff_assets.browser.conditions import conditions_of
 from onoff_assets.browser.filters import matching
 from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.queries import read_query
@@ -31,7 +32,8 @@ def side(reader: Reader, model: str, sample: int) -> Side:
     vocabulary, distributions = reader.vocabulary(model), reader.distributions(responses)
     assert vocabulary is not None
     overlay = reader.overlay(distributions, responses, found)
-    return Side(("d", model), responses, found, vocabulary, distributions, overlay)
+    conditions = conditions_of(reader, responses, distributions)
+    return Side(("d", model), responses, found, vocabulary, distributions, overlay, conditions)
 
 
 def test_they_part_at_the_first_token_that_is_spelled_otherwise(reader: Reader) -> None:

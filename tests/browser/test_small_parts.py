@@ -1,11 +1,15 @@
 """The cache, the filter, the flips."""
 
 import random
+import re
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
+import pytest
 
+from onoff_assets.browser import components
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.filters import neighbours, random_wrong
 from onoff_assets.browser.flips import flips
@@ -20,6 +24,13 @@ TABLE = pa.table(
         "reward": [1, 0, None, 0],
     }
 )
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in Path(components.__file__).parent.glob("*.js")))
+def test_a_script_declares_each_name_once(name: str) -> None:
+    """Twice is an error of syntax, after which the component is not there; two people may each add one."""
+    declared = re.findall(r"^(?:async )?(?:function\*?|class|const|let) (\w+)", components.script(name), re.MULTILINE)
+    assert sorted(declared) == sorted(set(declared))
 
 
 def test_walking() -> None:

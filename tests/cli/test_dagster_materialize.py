@@ -1,6 +1,7 @@
 """The real `dagster asset materialize` command, in a process of its own, over the small model."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,10 @@ from tests.conftest import ROOT, MakeProject
 
 pytestmark = pytest.mark.dagster_cli
 ASSETS = "samples,rewards,statistics,token_distributions"
+QUIET = '{"loggers": {"console": {"config": {"log_level": "INFO"}}}}'  # as `make demo` asks for
 
 
-def materialize(folder: Path, select: str, partition: str) -> subprocess.CompletedProcess[str]:
+def materialize(folder: Path, select: str, partition: str, *more: str) -> subprocess.CompletedProcess[str]:
     (folder / "dagster_home").mkdir(exist_ok=True)
     environment = {
         **os.environ,
@@ -24,7 +26,7 @@ def materialize(folder: Path, select: str, partition: str) -> subprocess.Complet
         "DAGSTER_HOME": str(folder / "dagster_home"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
-    arguments = ["--select", select, "--partition", partition, "-m", "onoff_assets.definitions"]
+    arguments = ["--select", select, "--partition", partition, "-m", "onoff_assets.definitions", *more]
     return subprocess.run(
         [sys.executable, "-m", "dagster", "asset", "materialize", *arguments],
         cwd=folder,
@@ -47,10 +49,14 @@ def test_the_four_assets_by_name_and_a_second_run_does_no_work(make_project: Mak
     assert done.returncode == 0, done.stderr
     assert set(states().values()) == {"complete"}
     assert done.stderr.count("loaded tiny") <= 1
-    again = materialize(folder, ASSETS, "arithmetic|tiny")
+    again = materialize(folder, ASSETS, "arithmetic|tiny", "--config-json", QUIET)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count("is complete under these settings; nothing to do") == 4
     assert "loaded tiny" not in again.stderr
+    lines = [line for line in again.stderr.splitlines() if "nothing to do" in line]
+    assert all(
+        re.match(r"\d\d:\d\d:\d\d arithmetic\|tiny \w+: \w+ of arithmetic\|tiny is complete", line) for line in lines
+    )
 
 
 def test_everything_upstream_of_token_distributions(make_project: MakeProject) -> None:

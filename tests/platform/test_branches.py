@@ -29,6 +29,10 @@ def test_branches_are_made_and_turn_stale_where_they_are_asked_for(platform: Cal
     said = str(failure.step_failure_data.error_display_string)
     assert "do not ask for branches of arithmetic|tiny: write `branches: {}` into onoff.yaml" in said
 
+    with_others = made.materialize(KEY, "statistics", "branches")  # as *Materialize all* does
+    assert with_others.success
+    assert with_others.asset_materializations_for_node("branches") == []
+
     made.change(lambda content: content.update(branches=SECTION))
     assert made.requested() == [KEY]
     result = made.materialize(KEY)  # the job of the study has them now

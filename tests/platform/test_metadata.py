@@ -41,16 +41,45 @@ def test_a_materialization_says_first_what_one_looks_for(shown: dict[str, dict[s
         titles = re.findall(r"\[([^\]]+)\]\((http[^)]+)\)", metadata["look at it"].value)
         assert [title for title, _ in titles] == ["responses", "problems, the worst first"]
         assert all("dataset=arithmetic&model=m" in link for _, link in titles)
+        tall = [name for name in names if isinstance(metadata[name], dg.MarkdownMetadataValue)]
+        assert tall[0] == "look at it"
+        assert names.index(tall[-1]) < names.index("settings")
+        made_by = metadata["made by"].value
+        assert made_by["ended_at"].endswith(" UTC")
+        assert None not in made_by.values()
+        columns = metadata["dagster/column_schema"].value.columns
+        assert all(len(column.type) <= len("list[struct]") for column in columns)
         settings = metadata["settings"].value
         assert settings["sampling"]["num_samples"] == 2
         assert settings["model"]["model_name"] == "fake"
     assert shown["rewards"]["settings"].value["rewards"]["reward_type"]
+    pass_at_k = next(c for c in shown["statistics"]["dagster/column_schema"].value.columns if c.name == "pass_at_k")
+    assert pass_at_k.type == "list[struct]"
+    assert pass_at_k.description.endswith("; each has k, estimate, reason")
 
 
 def test_all_assets_are_in_one_group_which_dagster_shows_open(platform: Callable[..., Platform]) -> None:
     graph = platform(**sections(None)).defs.get_repository_def().asset_graph
     assert {graph.get(key).group_name for key in graph.get_all_asset_keys()} == {"grid"}
     assert {key.to_user_string() for key in graph.get_all_asset_keys()} > {*CHAIN, "problems", "settings"}
+    alone = [key for key in graph.get_all_asset_keys() if not graph.get(key).parent_keys | graph.get(key).child_keys]
+    assert alone == []
+
+
+def test_the_inputs_say_what_they_are_of(platform: Callable[..., Platform]) -> None:
+    graph = platform(**sections(None)).defs.get_repository_def().asset_graph
+    problems, settings = (graph.get(dg.AssetKey(name)).metadata for name in ("problems", "settings"))
+    assert list(problems) == ["data sets", "code version"]
+    assert "| arithmetic | test |" in problems["data sets"].value
+    assert list(settings) == ["partitions", "settings file"]
+    assert "| arithmetic\\|m |" in settings["partitions"].value
+
+
+def test_the_leaderboard_begins_with_its_table(platform: Callable[..., Platform]) -> None:
+    there = platform(**sections(None))
+    there.materialize(KEY)
+    [event] = there.leaderboard().asset_materializations_for_node("leaderboard")
+    assert list(event.metadata) == ["dagster/row_count", "look at it", "leaderboard", "graded with"]
 
 
 def test_a_table_has_no_column_that_is_empty() -> None:

@@ -41,6 +41,12 @@ def test_a_click_from_the_disk_and_in_a_notebooks_frame(
     tab.locator("#bars caption", has_text=re.compile(r"^token 4:")).wait_for()
     tab.reload()  # the link names the token
     tab.locator("#bars caption", has_text=re.compile(r"^token 4:")).wait_for()
+    copied = "window.copied"  # a page from the disk has no clipboard to read
+    tab.evaluate("navigator.clipboard.writeText = async (text) => { window.copied = text; }")
+    tab.keyboard.press("l")  # the linked token has the focus
+    tab.get_by_text("link to token 4 copied").wait_for()
+    assert tab.evaluate(copied) == tab.url.partition("#")[0] + "#token=4"
+    assert "probabilities at temperature 1" in tab.locator("#bars caption").inner_text()
     for scheme in ("light", "dark"):
         tab.locator("#theme").click()
         assert tab.evaluate("document.documentElement.style.colorScheme") == scheme

@@ -77,6 +77,30 @@ def test_the_memory_limit_ends_a_process_and_the_batch_goes_on() -> None:
     assert found[1] in ("timeout", "gold_unparsed")
 
 
+def test_an_answer_that_ends_its_process_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the second time: that the gold answer is worked out anew in between is no sign of progress."""
+    started: list[processes.Worker] = []
+
+    class EndedByTheFirst(processes.Worker):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            started.append(self)
+            assert len(started) <= 3, "it is tried again and again"
+
+        def lines(self) -> Any:
+            outcomes = super().lines()
+            at = [number for job in self.jobs.values() for number, _ in job.items[:1]]
+            if at == [0] and any("gold" in outcome for outcome in outcomes or ()):
+                self.process.kill()
+            return outcomes
+
+    monkeypatch.setattr(pool_module, "Worker", EndedByTheFirst)
+    heard: dict[int, Any] = {}
+    with Pool(num_workers=1) as pool:
+        pool.run([Job("5", [(0, HOSTILE["tower"]), (1, "5")])], heard.__setitem__)
+        assert (heard, pool.reasons) == ({0: "timeout", 1: True}, {0: "the answer ends the process that works it out"})
+
+
 def test_a_process_killed_from_outside_costs_no_verdict() -> None:
     found: dict[int, Any] = {}
     with Pool(num_workers=1, deadline_seconds=20) as pool:

@@ -1,4 +1,5 @@
-// A token's distribution. In: JSON bytes of {title, note, lens, rows in the order of a `Bar`'s fields}; text nodes only.
+// A token's distribution. In: JSON bytes of {title, note, lens, at (the temperature of what is stored), rows in the order of
+// a `Bar`'s fields}; text nodes only.
 function cell(tag, name, ...children) {
   const made = document.createElement(tag);
   made.className = name;
@@ -32,5 +33,6 @@ export default function ({ data: bytes, parentElement }) {
   if (data.lens) heads.push(["p", data.lens]);
   const head = cell("thead", "", cell("tr", "", ...heads.map(([name, text]) => cell("th", name, text))));
   const body = cell("tbody", "", ...data.rows.map((row) => line(data.lens, row)));
-  root.replaceChildren(cell("table", "", cell("caption", "", data.title), head, body), cell("p", "", data.note));
+  const at = cell("i", "", "probabilities at temperature " + data.at);
+  root.replaceChildren(cell("table", "", cell("caption", "", data.title + " ", at), head, body), cell("p", "", data.note));
 }

@@ -1,4 +1,4 @@
-// What would have happened at a token: the tokens that were tried there, how many of their continuations are right, and the
+// What would have happened at a token: the tokens that were tried there, how many of their continuations are correct, and the
 // continuations of the one that is chosen. In: JSON bytes of {title, note, rows of {token_id, label, probability, sampled,
 // correct, count, value, low, high, exact, effect}, chosen, texts of {reward, answer, end, text}}. Out: state `chosen`.
 function element(tag, name, ...children) {
@@ -23,7 +23,7 @@ function line(row, chosen, choose) {
   button.title = row.label;
   button.setAttribute("aria-expanded", String(chosen));
   button.onclick = () => choose(chosen ? null : row.token_id);
-  const said = row.count ? `${row.correct} of ${row.count} right` : "no verdict";
+  const said = row.count ? `${row.correct} of ${row.count} correct` : "no verdict";
   const between = row.value === null ? "" : row.exact ? "certain" : `${percent(row.low)} to ${percent(row.high)}`;
   return element("tr", chosen ? "chosen" : "", element("td", "l", button), element("td", "p", row.probability.toFixed(4)),
     element("td", "s", said), element("td", "g", interval(row)), element("td", "i", between),

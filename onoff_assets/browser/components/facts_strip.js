@@ -1,5 +1,5 @@
 // What results were made under, on one line, with the rest behind "all settings". In: JSON bytes of {states of {tone, text,
-// note}, facts and more of {name, value, title, href}, blocks of {title, text, mono}}; text nodes only.
+// note}, facts and more of {name, value, title, href}, blocks of {title, text, tokens of [label, special]}}; text nodes only.
 function element(tag, name, ...children) {
   const made = document.createElement(tag);
   if (name) made.className = name;
@@ -15,6 +15,11 @@ function shown(fact) {
   if (fact.title) made.title = fact.title;
   return made;
 }
+// A prompt, or its tokens one by one: special ones in a frame.
+function text(block) {
+  const tokens = block.tokens.flatMap(([label, special], i) => [i ? " " : "", element("span", special ? "special" : "", label)]);
+  return element("pre", "", ...(block.tokens.length ? tokens : [block.text]));
+}
 function row(fact) {
   return element("tr", "", element("th", "", fact.name), element("td", "", fact.title || fact.value));
 }
@@ -29,7 +34,7 @@ export default function ({ data: bytes, parentElement }) {
   const notes = data.states.filter((state) => state.note).map((state) => element("p", "why", state.note));
   const all = element("details", "", element("summary", "", "settings" + (data.blocks.length ? ", prompt and its tokens" : "")),
     element("table", "", element("tbody", "", ...[...data.facts, ...data.more].map(row))),
-    ...data.blocks.flatMap((block) => [element("h4", "", block.title), element("pre", "", block.text)]));
+    ...data.blocks.flatMap((block) => [element("h4", "", block.title), text(block)]));
   all.open = wasOpen;
   root.replaceChildren(element("div", "line", ...states, ...data.facts.map(shown), all), ...notes);
 }

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import streamlit as st
 
@@ -40,10 +40,11 @@ class Shown:
 
 @dataclass(frozen=True)
 class Block:
-    """A text of several lines, such as a prompt."""
+    """A text of several lines, such as a prompt; or tokens one by one, and whether each is special."""
 
     title: str
     text: str
+    tokens: Sequence[tuple[str, bool]] = ()
 
 
 def facts_strip(
@@ -54,9 +55,14 @@ def facts_strip(
         "states": [{"tone": state.tone, "text": visible(state.text), "note": visible(state.note)} for state in states],
         "facts": [_shown(fact) for fact in facts],
         "more": [_shown(fact) for fact in more],
-        "blocks": [{"title": visible(block.title), "text": plain(block.text)} for block in blocks],
+        "blocks": [_block(block) for block in blocks],
     }
     _MOUNT(key=key, data=as_bytes(data))
+
+
+def _block(block: Block) -> dict[str, Any]:
+    tokens = [[visible(label), int(special)] for label, special in block.tokens]
+    return {"title": visible(block.title), "text": plain(block.text), "tokens": tokens}
 
 
 def _shown(fact: Shown) -> dict[str, str]:

@@ -1,6 +1,7 @@
-// Data sets x models: headers that stay, order and filters by name, means of rows and columns. In: JSON bytes of what
-// grid_table.py says; out: trigger `ask` (the order or filter, for the address) and `go` {page, query}. It is ordered and
-// filtered here at once; the cells are sent once. Text nodes only; the links are real.
+// Data sets x models: headers that stay, order and filters by name, means of rows and columns.
+// In: JSON bytes of what grid_table.py says; out: trigger `ask` (the order or filter, for the address) and `go` {page,
+// query}. It is ordered and filtered here at once; the cells are sent once, and those of what is being made again by grid_now.
+// What one points at is told over the table, so that nothing moves. Text nodes only; the links are real.
 const instances = new WeakMap();
 const FULL = 190;  // px that a cell with everything in it takes
 
@@ -16,9 +17,13 @@ const mean = (values) => (values.length ? values.reduce((sum, value) => sum + va
 class Grid {
   constructor(root) {
     this.root = root;
-    this.bar = element("div", "bar"); this.frame = element("div", "frame"); this.about = element("p", "about");
-    this.about.setAttribute("aria-live", "polite");
-    root.replaceChildren(this.bar, this.frame, this.about);
+    this.bar = element("div", "bar"); this.frame = element("div", "frame");
+    this.about = element("p", "about"); this.hint = element("p", "hint");
+    this.about.setAttribute("role", "status");
+    this.about.hidden = true;
+    root.replaceChildren(this.bar, this.frame, this.hint, this.about);
+    for (const kind of ["mouseleave", "scroll"]) this.frame.addEventListener(kind, () => this.tell(null), true);
+    this.frame.addEventListener("focusout", () => this.tell(null));
     new ResizeObserver(() => { if (this.data && this.compact !== this.isCompact()) this.draw(); }).observe(root);
   }
 
@@ -28,6 +33,16 @@ class Grid {
     if (text === this.text) return;
     this.text = text; this.data = data; this.state = { ...data.state };
     this.controls(); this.draw();
+  }
+
+  // Cells of what is being made, as they are now: [data set, model, cell], in the place of those that were sent before.
+  refresh(cells) {
+    if (!this.data?.rows.length) return;
+    for (const [set, model, cell] of cells) {
+      const row = this.data.rows.find((one) => one[0].text === set), c = this.data.columns.indexOf(model, 1);
+      if (row && c > 0) row[c] = cell;
+    }
+    this.draw();
   }
 
   // `name` as in the address: rows, columns (what they are ordered by), find_dataset, find_model.
@@ -106,8 +121,11 @@ class Grid {
     const title = element("caption", "", caption);
     const table = element("table", this.compact ? "compact" : "full", title, element("thead", "", head), element("tbody", "", ...body), ...foot);
     table.style.setProperty("--models", models.length);
+    const { scrollTop, scrollLeft } = this.frame;
     this.frame.replaceChildren(table);
+    Object.assign(this.frame, { scrollTop, scrollLeft });
     if (!sets.length || !models.length) this.frame.append(element("p", "", "Nothing has such a name."));
+    this.hint.textContent = this.compact ? this.data.compact_hint : this.data.hint;
     this.tell(null);
   }
 
@@ -132,14 +150,19 @@ class Grid {
 
   cell(cell, set, model) {
     const made = element("td", cell.level ? cell.ramp + cell.level : "");
-    const text = this.compact ? (cell.value === undefined ? (cell.note ? "·" : "") : shown(cell.value)) : cell.text;
+    const isUnderway = cell.done !== undefined, unknown = isUnderway ? "…" : cell.note ? "·" : "";
+    const text = this.compact ? (cell.value === undefined ? unknown : shown(cell.value)) : cell.text;
     const inner = cell.page ? this.link(cell, text || "·", `${set}, ${model}: ${cell.text}`) : element("span", "text", text);
     made.append(inner);
     if (this.compact && cell.mark) made.append(element("span", "mark", cell.mark));
     if (!this.compact && cell.note) made.append(element("span", "note text", cell.note));
+    if (isUnderway) {
+      made.classList.add("underway");
+      made.style.setProperty("--done", cell.done);
+    }
     const about = [`${set} | ${model}`, cell.text, cell.note].filter(Boolean).join(" · ");
-    made.onmouseenter = () => this.tell(about);
-    inner.onfocus = () => this.tell(about);
+    made.onmouseenter = () => this.tell(about, made);
+    inner.onfocus = () => this.tell(about, made);
     return made;
   }
 
@@ -155,8 +178,15 @@ class Grid {
     return made;
   }
 
-  tell(about) {
-    this.about.textContent = about ?? (this.compact ? "Accuracy in per cent. Point at a cell for its interval and states." : "");
+  // Over the table, above the cell where there is room; the cells that are read in full need none.
+  tell(about, cell) {
+    this.about.hidden = !about || !this.compact;
+    this.about.textContent = about ?? "";
+    if (this.about.hidden) return;
+    const root = this.root.getBoundingClientRect(), at = cell.getBoundingClientRect(), own = this.about.getBoundingClientRect();
+    const above = at.top - root.top - own.height - 4;
+    this.about.style.left = Math.max(0, Math.min(at.left - root.left, root.width - own.width)) + "px";
+    this.about.style.top = (above > 0 ? above : at.bottom - root.top + 4) + "px";
   }
 }
 
@@ -165,7 +195,10 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   if (!root || !bytes) return;
   let grid = instances.get(parentElement);
   if (!grid || grid.root !== root) { grid = new Grid(root); instances.set(parentElement, grid); }
+  const refresh = ({ detail }) => grid.refresh(detail);
+  window.addEventListener("onoff-grid-now", refresh);
   grid.show(JSON.parse(new TextDecoder().decode(bytes)), {
     ask: (change) => setTriggerValue("ask", change), go: (target) => setTriggerValue("go", target),
   });
+  return () => window.removeEventListener("onoff-grid-now", refresh);
 }

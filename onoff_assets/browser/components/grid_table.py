@@ -29,16 +29,20 @@ def grid_table(
     key: str,
     address: Mapping[str, str],
     on_ask: Callable[[dict[str, Any]], None],
+    hints: tuple[str, str] = ("", ""),
 ) -> dict[str, Any] | None:
     """Show the table, whose first column names the rows; `{page, query}` of a link clicked just now, else None.
 
     A cell's `value` (0 to 1) is what it is ordered by and what means are of; its `mark` is shown where there is little
+    room; `done` (0 to 1) how far it is being made. `hints` stand below the table, the second where there is little
     room. `on_ask` is called with the names of `STATE` that change, before the script runs again.
     """
     data = {
         "caption": caption,
         "columns": [visible(column) for column in columns],
         "rows": [[cell.payload() for cell in row] for row in rows],
+        "hint": hints[0],
+        "compact_hint": hints[1],
         "state": {name: address[name] for name in STATE if address.get(name)},
     }
 

@@ -1,5 +1,5 @@
 // A table of text with links. In: JSON bytes of {caption, columns, rows of {text, note, level, ramp, indent, mono, breaks,
-// prose, number, page, query, href}, looks that go along}; out: trigger `go` with {page, query} of a link into the browser.
+// prose, number, chosen, page, query, href}, looks that go along, scrolls}; out: trigger `go` with {page, query} of a link into the browser.
 // Text nodes only; the links are real, so they open in a new tab too.
 function element(tag, name, ...children) {
   const made = document.createElement(tag);
@@ -19,18 +19,28 @@ function content(cell, go, looks) {
   };
   return link;
 }
+// In a table that scrolls in itself; the page stays where it is.
+function showChosen(root) {
+  const cell = root.querySelector(".chosen"), room = root.getBoundingClientRect(), at = cell?.getBoundingClientRect();
+  if (!at || !room.height) return;
+  if (at.bottom > room.bottom || at.top < room.top + 60) root.scrollTop += at.top - room.top - room.height / 2;
+  if (at.right > room.right || at.left < room.left + 60) root.scrollLeft += at.left - room.left - room.width / 2;
+}
 export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector("#table"), data = JSON.parse(new TextDecoder().decode(bytes));
   const go = (target) => setTriggerValue("go", target);
   const head = element("thead", "", element("tr", "", ...data.columns.map((text) => element("th", "", text))));
   const rows = data.rows.map((row) => element("tr", "", ...row.map((cell) => {
-    const names = [cell.level && cell.ramp + cell.level, ...["mono", "breaks", "prose", "number"].filter((name) => cell[name])];
+    const names = [cell.level && cell.ramp + cell.level, ...["mono", "breaks", "prose", "number", "chosen"].filter((name) => cell[name])];
     const made = element("td", names.filter(Boolean).join(" "), content(cell, go, data.looks));
+    if (cell.chosen) made.setAttribute("aria-current", "true");
     if (cell.note) made.append(element("span", "note text", cell.note));
     if (cell.indent) made.style.paddingLeft = 0.55 + cell.indent * 1.1 + "rem";
     return made;
   })));
   const named = data.columns.some(Boolean) ? [head] : [];
+  root.classList.toggle("scrolls", data.scrolls);
   root.replaceChildren(
     element("table", "", element("caption", "", data.caption), ...named, element("tbody", "", ...rows)));
+  if (data.scrolls) showChosen(root);
 }

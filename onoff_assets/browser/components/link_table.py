@@ -39,24 +39,29 @@ class Cell:
     number: bool = False
     value: float | None = None  # of a grid's cell, what it is ordered by
     mark: str = ""  # of a grid's cell, where there is little room
+    done: float | None = None  # of a grid's cell that is being made, the share that is there
+    chosen: bool = False  # what the page shows more of
     page: str | None = None
     query: dict[str, str] = field(default_factory=dict)
     href: str | None = None
 
     def payload(self) -> dict[str, Any]:
         shown = {name: value for name, value in vars(self).items() if value not in (0, "", None, False, {})}
-        if self.value is not None:  # 0 too is a value
-            shown["value"] = self.value
+        shown |= {name: number for name in ("value", "done") if (number := getattr(self, name)) is not None}  # 0 too
         return {**shown, "text": visible(self.text), "note": visible(self.note)}
 
 
 def link_table(
-    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, key: str
+    caption: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, key: str, scrolls: bool = False
 ) -> dict[str, Any] | None:
-    """Show the table; `{page, query}` of a link that was clicked just now, else None."""
+    """Show the table; `{page, query}` of a link that was clicked just now, else None.
+
+    `scrolls`: where it is long it scrolls in itself, with the header and the first column in sight.
+    """
     data = {
         "caption": caption,
         "columns": [visible(column) for column in columns],
+        "scrolls": scrolls,
         "looks": looks_of(st.query_params),
         "rows": [[cell.payload() for cell in row] for row in rows],
     }

@@ -1,5 +1,5 @@
 // Two responses: the tokens that both begin with once, above, and what each goes on with beside the other. In: bytes, a line
-// {document, picked of [left, right]} and then {edges, measure, titles, shared, left, right of {text, mark, kind, values}}.
+// {document, picked of [left, right]} and then {edges, measure, titles, conditions, shared, left, right of {text, mark, kind, values}}.
 // Out: state `picked`, [left, right]: a position of each. Tokens are built once per document; text nodes only.
 const pairs = new WeakMap();
 const FOLDED = 400;  // tokens of the common beginning that are shown at once; the ones before them open with a click
@@ -44,7 +44,8 @@ class Pair {
     const swatches = ["< " + format(body.edges[0]), ...body.edges.map((edge) => "≥ " + format(edge))]
       .map((text, i) => element("span", { className: "swatch e" + i }, text));
     this.root.replaceChildren(
-      element("div", { className: "legend" }, element("b", {}, `${body.measure} (nats):`), ...swatches),
+      element("div", { className: "legend" }, element("b", {}, `${body.measure} (nats):`), ...swatches,
+        element("span", {}, body.conditions)),
       element("div", { className: "title" }, said), ...(number ? [shared] : []), this.columns);
     this.root.onclick = (event) => this.click(event.composedPath()[0]);
     this.root.onkeydown = (event) => this.key(event);

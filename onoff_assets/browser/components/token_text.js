@@ -67,3 +67,21 @@ function replaceInAddress(values) {
   window.history.replaceState(window.history.state, "", here);
 }
 const inAddress = (name) => new URL(window.location.href).searchParams.get(name);
+
+// What has the focus, inside components too; and whether one types there, so that letters are letters.
+function focused() {
+  let at = document.activeElement;
+  while (at?.shadowRoot?.activeElement) at = at.shadowRoot.activeElement;
+  return at;
+}
+const NO_TEXT = ["checkbox", "radio", "button", "submit", "reset", "range"];
+function isTyping() {
+  const at = focused();
+  return Boolean(at?.isContentEditable) || ["TEXTAREA", "SELECT"].includes(at?.tagName) ||
+    (at?.tagName === "INPUT" && !NO_TEXT.includes(at.type));
+}
+// Whether a key does nothing where the focus is: letters where one does not type, arrows where nothing has the focus.
+function isFree(key) {
+  if (isTyping() || focused()?.closest?.("dialog, [role=dialog], [role=listbox]")) return false;
+  return "npabBcl".includes(key) || (["ArrowLeft", "ArrowRight"].includes(key) && [null, document.body].includes(focused()));
+}

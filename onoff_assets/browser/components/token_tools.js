@@ -1,72 +1,4 @@
-// What stands around the tokens: a tip with the most probable tokens where the mouse rests, and what one takes away.
-const DWELL = 120;  // milliseconds that the mouse rests before the tip shows
-const peeked = (window.onoffPeeked ??= new Map());  // "document/block" -> rows, filled by the component `peek`
-
-class Tip {
-  constructor(view) {
-    this.view = view;
-    this.box = element("div", { id: "tip", hidden: true });
-    this.box.setAttribute("aria-hidden", "true");  // the same is in the bars, for those who cannot hover
-    window.addEventListener("onoff-peeked", () => { if (this.at !== null && this.box.isConnected) this.draw(); });
-    this.at = null;
-    const list = view.list;
-    list.addEventListener("pointermove", (event) => {
-      if (event.pointerType !== "mouse" || event.buttons) return;
-      const span = event.target.closest?.(".t"), at = span ? Number(span.dataset.i) : null;
-      if (at === this.at) return;
-      this.hide();
-      this.at = at;
-      if (at !== null && at !== view.pinned) this.timer = setTimeout(() => this.show(), DWELL);
-    });
-    for (const kind of ["pointerleave", "pointerdown", "scroll", "keydown"]) list.addEventListener(kind, () => this.hide());
-  }
-
-  hide() {
-    clearTimeout(this.timer);
-    this.box.hidden = true;
-    this.at = null;
-  }
-
-  show() {
-    const peek = this.view.head.peek;
-    if (peek && !this.rows()) window.dispatchEvent(new CustomEvent("onoff-peek", { detail: {
-      document: this.view.document, block: Math.floor(this.at / peek) } }));
-    this.draw();
-  }
-
-  rows() {
-    const peek = this.view.head.peek;
-    return peek ? peeked.get(this.view.document + "/" + Math.floor(this.at / peek))?.[this.at % peek] : undefined;
-  }
-
-  // Over the text and not in it, so that nothing moves.
-  draw() {
-    const view = this.view, i = this.at, span = view.spans[i];
-    if (!span) return;
-    const numbers = view.body.measures.map((m) => `${m.label} ${format(m.values[i])}`).join(" · ");
-    const lines = (this.rows() ?? []).map(([label, p, drawn]) => {
-      const bar = element("span", { className: "bar5" });
-      bar.style.width = Math.max(1, p * 100) + "%";
-      return element("div", { className: "row5" + (drawn ? " drawn" : "") },
-        element("span", { className: "label5" }, label), element("span", { className: "track5" }, bar),
-        element("span", { className: "p5" }, p >= 0.0001 || p === 0 ? p.toFixed(4) : p.toExponential(1)));
-    });
-    const branch = view.branchAt?.get(i);
-    const values = branch ? [element("div", { className: "v5" },
-      `value ${percent(branch.value)} before, ${percent(branch.after)} after; ${branch.count} alternatives tried: click`)] : [];
-    this.box.replaceChildren(element("div", { className: "head5" }, `token ${i}`), ...lines, ...values,
-      element("div", { className: "numbers5" }, numbers));
-    this.box.hidden = false;
-    const at = span.getClientRects()[0] ?? span.getBoundingClientRect(), frame = view.root.getBoundingClientRect();
-    const height = this.box.offsetHeight, width = this.box.offsetWidth;
-    const above = at.top - height - 6 > 0;
-    this.box.style.left = Math.max(0, Math.min(at.left - frame.left, frame.width - width)) + "px";
-    this.box.style.top = (above ? at.top - frame.top - height - 6 : at.bottom - frame.top + 6) + "px";
-  }
-}
-
-const percent = (value) => (value === null || value === undefined ? "unknown" : Math.round(value * 100) + " %");
-
+// What one takes away of the tokens that are shown.
 async function copy(text, said, view) {
   try {
     await navigator.clipboard.writeText(text);
@@ -92,11 +24,44 @@ const quoted = (value) => {
   return /[",\n\r]/.test(safe) ? '"' + safe.replaceAll('"', '""') + '"' : safe;
 };
 
-// The tokens with every number that can colour them.
-function asTable(body) {
-  const head = ["position", "text", "mark", ...body.measures.map((m) => m.name)];
-  const rows = body.text.map((text, i) => [i, text, body.mark[i] ?? "", ...body.measures.map((m) => m.values[i])]);
+// The alternatives of all tokens, [id, label, probability] of each; null where none are stored. They are asked for once.
+async function alternatives(view) {
+  const key = view.document + "/whole";
+  if (!view.head.peek) return null;
+  if (!peeked.has(key)) {
+    view.say("reading the alternatives …", 60_000);
+    const there = new Promise((done, fail) => {
+      window.addEventListener("onoff-whole", done, { once: true });
+      setTimeout(() => fail(new Error("the alternatives did not come")), 60_000);
+    });
+    window.dispatchEvent(new CustomEvent("onoff-peek", { detail: { document: view.document, block: "whole" } }));
+    await there;
+    view.say("");
+  }
+  return peeked.get(key) ?? null;
+}
+
+// The tokens with every number that can colour them, whose response they are of, and what else could have been said.
+// `temperature` is that of all numbers, `drawn_at_temperature` that at which the response was drawn.
+function asTable(body, others) {
+  const { place, ids, measures } = body, most = Math.max(0, ...(others ?? []).map((row) => row.length));
+  const names = place ? ["dataset", "model", "problem", "sample"] : [];
+  const head = [...names, "position", "text", "mark", ...measures.map((m) => m.name), ...(ids ? ["token_id"] : []),
+    ...(place ? ["temperature", "drawn_at_temperature"] : []),
+    ...Array.from({ length: most }, (_, k) => ["id", "label", "probability"].map((what) => `top${k + 1}_${what}`)).flat()];
+  const rows = body.text.map((text, i) => [...names.map((name) => place[name]), i, text, body.mark[i] ?? "",
+    ...measures.map((m) => m.values[i]), ...(ids ? [ids[i]] : []),
+    ...(place ? [body.temperature, body.drawnAt ?? ""] : []),
+    ...Array.from({ length: most }, (_, k) => others[i]?.[k] ?? ["", "", ""]).flat()]);
   return [head, ...rows].map((row) => row.map(quoted).join(",")).join("\r\n") + "\r\n";
+}
+
+async function takeTable(view, name) {
+  try {
+    save(name + ".csv", "text/csv", asTable(view.body, await alternatives(view)));
+  } catch (error) {
+    view.say("no table: " + error.message);
+  }
 }
 
 // What is shown as a page of its own, for a talk or a mail: no script in it.
@@ -111,7 +76,10 @@ function asPage(view) {
   const root = page.createElement("div");
   root.id = "view";
   root.setAttribute("style", variables);
-  root.append(page.importNode(view.legend, true), page.importNode(view.list, true));
+  page.title = view.body.title ?? "tokens";
+  const title = page.createElement("h1");
+  title.textContent = page.title;
+  root.append(title, page.importNode(view.legend, true), page.importNode(view.list, true));
   root.querySelector("#tokens").style.maxHeight = "none";
   const style = page.createElement("style");
   style.textContent = `:root{color-scheme:${dark}}body{margin:1.5rem;background:${computed.getPropertyValue("--st-background-color")}}\n${styles}`;
@@ -123,21 +91,24 @@ function asPage(view) {
   return "<!doctype html>\n" + page.documentElement.outerHTML;
 }
 
-function linkTo(position) {
+function addressOf(position) {
   const here = new URL(window.location.href);
   if (position >= 0) here.searchParams.set("token", position);
   return here.toString();
 }
 
 function tools(view) {
-  const name = () => "response-" + (inAddress("problem") ?? "").replace(/[^\w.-]+/g, "_") + "-" + (inAddress("sample") ?? "0");
+  const name = () => {
+    const { problem, sample } = view.body.place ?? { problem: inAddress("problem") ?? "", sample: inAddress("sample") ?? 0 };
+    return "response-" + String(problem).replace(/[^\w.-]+/g, "_") + "-" + sample;
+  };
   const choices = {
     "copy the response (c)": () => view.copyResponse(),
     "copy a link to the token (l)": () => view.copyLink(),
     "text (.txt)": () => save(name() + ".txt", "text/plain", view.body.text.join("")),
-    "tokens and numbers (.csv)": () => save(name() + ".csv", "text/csv", asTable(view.body)),
+    "tokens, numbers and alternatives (.csv)": () => takeTable(view, name()),
     "coloured tokens (.html)": () => save(name() + ".html", "text/html", asPage(view)),
-    "the strip (.png)": () => view.strip.toBlob((blob) => save(name() + ".png", "image/png", blob)),
+    "the strip with its axes (.png)": () => stripPicture(view).toBlob((blob) => save(name() + ".png", "image/png", blob)),
   };
   const menu = element("details", { className: "menu" }, element("summary", {}, "take away"),
     element("div", { className: "choices" }, ...Object.entries(choices).map(([label, act]) => {
@@ -145,9 +116,14 @@ function tools(view) {
       button.onclick = () => { menu.open = false; act(); };
       return button;
     })));
+  menu.addEventListener("toggle", () => {  // inside another page there is no address to copy
+    if (menu.open) menu.querySelectorAll("button")[1].hidden = view.linkTo === null;
+  });
   menu.addEventListener("focusout", (event) => { if (!menu.contains(event.relatedTarget)) menu.open = false; });
-  const keys = element("button", { type: "button", title: "all keys" }, "?");
+  const copying = element("button", { type: "button", className: "copy", title: "copy the response (c)" }, "copy");
+  copying.onclick = () => view.copyResponse();
+  const keys = element("button", { type: "button", className: "keys", title: "all keys" }, "?");
   keys.setAttribute("aria-label", "all keys");
   keys.onclick = () => window.dispatchEvent(new Event("onoff-keys"));
-  return element("span", { className: "tools" }, menu, keys);
+  return element("span", { className: "tools" }, copying, menu, keys);
 }

@@ -1,5 +1,5 @@
-// The tokens of one response. In: bytes, a line {document, initial, peek, noted} and then {text, mark, kind, measures,
-// branches, answer, forced}. Out: state `picked`, a position, and `looks`, {colour, unsure} as the address has them. The default export runs again at every change of data or theme with the same
+// The tokens of one response. In: bytes, a line {document, initial, peek, noted, verdict, hint} and then {text, mark, kind, measures,
+// branches, answer, forced}, and where it is known whose they are {place, title, ids, temperature, drawnAt, conditions}. Out: state `picked`, a position, and `looks`, {colour, unsure} as the address has them. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
 let walking = false;  // whether the keyboard was in the tokens; if so, the next response gets it too
@@ -40,8 +40,9 @@ class View {
       element("label", {}, "unsure:", this.limitSelect, this.limitInput, this.unit),
       element("span", { className: "walk" }, this.previous, this.next, this.count), tools(this), this.said);
     bar.onkeydown = (event) => event.stopPropagation();  // j, k and w are the page's, but not while one types here
+    this.verdict = element("div", { id: "verdict", hidden: true });
     this.tip = new Tip(this);
-    this.root.replaceChildren(bar, this.legend, this.strip, this.values, this.list, this.status, this.tip.box);
+    this.root.replaceChildren(this.verdict, bar, this.legend, this.strip, this.values, this.list, this.status, this.tip.box);
     this.listen();
   }
 
@@ -76,6 +77,11 @@ class View {
       event.preventDefault();
     };
     new ResizeObserver(() => this.scheduleStrip()).observe(this.strip);
+    const gone = new AbortController();  // keys that nothing else takes are the tokens', wherever one has clicked
+    window.addEventListener("keydown", (event) => {
+      if (!this.root.isConnected) gone.abort();
+      else if (!event.defaultPrevented && isFree(event.key)) this.key(event);
+    }, { signal: gone.signal });
   }
 
   selection() {
@@ -87,6 +93,7 @@ class View {
   show(head, read, send) {
     this.send = send;
     this.head = head;
+    this.drawVerdict();
     if (this.document !== head.document) {
       const began = performance.now();
       const body = read();
@@ -102,13 +109,23 @@ class View {
       this.paint();
       this.list.scrollTop = 0;
       if (Number.isInteger(head.initial)) { this.activate(head.initial, true); this.bringToMiddle(head.initial); }
-      if (walking) this.list.focus({ preventScroll: true });
+      const isLinked = Number.isInteger(head.initial) && this.takesFocus && !isTyping();
+      if (walking || isLinked) this.list.focus({ preventScroll: true });
       this.root.dataset.buildMs = (performance.now() - began).toFixed(1);
     } else if (this.noted !== String(head.noted)) {  // a note was made or removed
       this.noted = String(head.noted);
       this.paint();
     }
     this.scheduleStrip();
+  }
+
+  drawVerdict() {
+    this.verdict.hidden = !this.head.verdict;
+    if (!this.head.verdict) return;
+    const [text, isRight, facts] = this.head.verdict;
+    this.verdict.className = isRight === null ? "open" : isRight ? "right" : "wrong";
+    this.verdict.replaceChildren(element("b", {}, text),
+      ...facts.map(([name, value]) => element("span", {}, name + " ", element("b", {}, value))));
   }
 
   get measure() { return this.body.measures.find((m) => m.name === this.measureName); }
@@ -134,14 +151,17 @@ class View {
     this.tell(looks);
   }
 
-  say(text) {
+  say(text, milliseconds = 2500) {
     this.said.textContent = text;
     clearTimeout(this.saying);
-    this.saying = setTimeout(() => { this.said.textContent = ""; }, 2500);
+    this.saying = setTimeout(() => { this.said.textContent = ""; }, milliseconds);
   }
 
   copyResponse() { copy(this.body.text.join(""), "response copied", this); }
-  copyLink() { copy(linkTo(this.active), this.active < 0 ? "link copied" : `link to token ${this.active} copied`, this); }
+  copyLink() {
+    if (!this.linkTo) return;
+    copy(this.linkTo(this.active), this.active < 0 ? "link copied" : `link to token ${this.active} copied`, this);
+  }
 
   defaultLimit() {
     this.limit = this.limitKind === "percentile" ? 90 : this.measure.edges[this.measure.name === "rank" ? 0 : 3];
@@ -155,6 +175,7 @@ class View {
       const sorted = [...measure.values].sort((a, b) => a - b);
       threshold = sorted[Math.min(sorted.length - 1, Math.floor((this.limit / 100) * sorted.length))] ?? Infinity;
     }
+    this.threshold = threshold;
     this.isUnsure = measure.values.map((value) => value >= threshold);
     const noted = new Set(this.head.noted), forced = new Set(this.body.forced);
     this.spans.forEach((span, i) => {
@@ -180,6 +201,7 @@ class View {
     this.legend.replaceChildren(element("b", {}, measure.label + unit + ":"),
       ...swatches.map((text, i) => element("span", { className: "swatch e" + i }, text)),
       element("span", { className: "means" }, measure.meaning),
+      ...(this.body.conditions ? [element("span", {}, this.body.conditions + " " + (this.head.hint ?? ""))] : []),
       ...(this.branchAt.size ? [element("span", { className: "branches" },
         `${this.branchAt.size} tokens with alternatives that were tried (b goes to the next)`)] : []),
       ...(this.body.answer ? [element("span", {}, "a goes to the answer after the thinking")] : []),
@@ -189,7 +211,7 @@ class View {
   describe(i) {
     const numbers = this.body.measures.map((m) => `${m.label} ${format(m.values[i])}${m.unit ? " " + m.unit : ""}`);
     const text = JSON.stringify(this.body.text[i]) + (this.body.mark[i] ? " " + this.body.mark[i] : "");
-    return `token ${i} of ${this.spans.length}: ${text}, ${numbers.join(", ")}`;
+    return `token ${i} of 0 to ${this.spans.length - 1}: ${text}, ${numbers.join(", ")}`;
   }
 
   nextBranch(step) {
@@ -330,7 +352,7 @@ class View {
     }
   }
 
-  // The value along the response: the probability of a right answer, from 0 below to 1 above, with its 95 % interval.
+  // The value along the response: the probability of a correct answer, from 0 below to 1 above, with its 95 % interval.
   drawValues() {
     const width = this.values.clientWidth, height = this.values.clientHeight, n = this.spans.length;
     if (!width || !n || !this.branchAt?.size) return;
@@ -339,42 +361,25 @@ class View {
     draw.scale(scale, scale);
     const style = getComputedStyle(this.root), ink = style.color;
     const x = (at) => ((at + 0.5) / n) * width, y = (value) => 3 + (1 - value) * (height - 6);
-    const points = [...this.branchAt].sort((a, b) => a[0] - b[0]);
-    draw.strokeStyle = draw.fillStyle = ink;
+    const first = Math.min(...this.branchAt.keys());
+    draw.fillStyle = ink;
     draw.font = "11px " + (style.getPropertyValue("--st-font") || "sans-serif");
-    draw.fillText("value: share of continuations that are right, 0 to 1", 2, points[0][1].value > 0.5 ? height - 4 : 10);
-    draw.globalAlpha = 0.35;
-    for (const [at, one] of points)
-      if (one.low !== null) draw.fillRect(x(at) - 1, y(one.high), 2, Math.max(1, y(one.low) - y(one.high)));
-    draw.globalAlpha = 1;
-    draw.beginPath();
-    draw.lineWidth = 1.5;
-    for (const [at, one] of points) {
-      if (one.value !== null) draw.lineTo(x(at), y(one.value));
-      if (one.after !== null) draw.lineTo(x(at + 1), y(one.after));
-    }
-    draw.stroke();
-    for (const [at, one] of points) {
-      const value = one.value ?? one.after;
-      if (value === null) continue;
-      draw.fillStyle = at === this.active ? style.getPropertyValue("--st-primary-color") || ink : one.lost ? "#c2410c" : ink;
-      draw.beginPath();
-      draw.arc(x(at), y(value), at === this.active || one.lost ? 4 : 3, 0, 7);
-      draw.fill();
-    }
+    draw.fillText("value: share of continuations that are correct, 0 to 1", 2,
+      this.branchAt.get(first).value > 0.5 ? height - 4 : 10);
+    valueLine(this, draw, x, y, ink, this.active, style.getPropertyValue("--st-primary-color") || ink);
   }
 }
 
 export default function (component) {
-  // a static page has an address of its own
-  const { data, parentElement, setStateValue, writeAddress = replaceInAddress } = component;
+  // a static page has an address of its own, and inside another page there is none to copy and no focus to take
+  const { data, parentElement, setStateValue, writeAddress = replaceInAddress, linkTo = addressOf, takesFocus = true } = component;
   const root = parentElement.querySelector("#view");
   if (!root || !data) return undefined;
   const bytes = new Uint8Array(data.buffer ?? data, data.byteOffset ?? 0, data.byteLength);
   const end = bytes.indexOf(10), parse = (part) => JSON.parse(new TextDecoder().decode(part));
   let view = instances.get(parentElement);
   if (!view || view.root !== root) { view = new View(root); instances.set(parentElement, view); }
-  view.writeAddress = writeAddress;
+  Object.assign(view, { writeAddress, linkTo, takesFocus });
   view.tell = (looks) => setStateValue("looks", looks);
   // every click comes here again with the same document: then the text is not read again
   view.show(parse(bytes.subarray(0, end)), () => parse(bytes.subarray(end + 1)),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
@@ -19,11 +20,16 @@ DAGSTER_URL = os.environ.get("ONOFF_DAGSTER_URL", "http://127.0.0.1:3000").rstri
 _OF_TOKEN = ("token", "branch")
 _OF_PROBLEM = ("sample", "other_sample", *_OF_TOKEN)
 _FOLLOWERS = {
-    "dataset": ("problem", "other", *_OF_PROBLEM),
-    "model": _OF_TOKEN,
+    "dataset": ("problem", "other", "samples", *_OF_PROBLEM),
+    "model": ("samples", *_OF_TOKEN),
     "problem": _OF_PROBLEM,
     "sample": _OF_TOKEN,
 }
+
+
+def dagster_link(asset: str, key: str) -> str:
+    """The asset's partition in the Dagster UI, with all the runs that made it."""
+    return f"{DAGSTER_URL}/assets/{asset}?view=partitions&partition={quote(key, safe='')}"
 
 
 def study() -> tuple[Study | None, str | None]:

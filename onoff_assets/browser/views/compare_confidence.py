@@ -1,6 +1,6 @@
 """What the models' confidence tells, where it was made: calibration, accuracy of the surest ones, votes by it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -14,10 +14,11 @@ from onoff_assets.browser.views import charts, common
 from onoff_core.errors import MissingInputError
 
 Rows = Mapping[str, list[dict[str, Any]]]  # by model
-_RULES = ("majority", "weighted", "best_of")  # of those voted by, the ones that are drawn
+# Of the rules by which an answer is chosen, those that are drawn.
+_RULES = {"majority": "majority", "weighted": "weighted by confidence", "best_of": "the surest response"}
 
 
-def show_confidence(reader: Reader, models: Mapping[str, Responses]) -> None:
+def show_confidence(reader: Reader, models: Mapping[str, Responses], marked: Sequence[str] = ()) -> None:
     """Nothing where no model has confidences of these very tokens."""
     bins, coverage, voting = (
         {name: found for name, one in models.items() if (found := _rows(reader, one, table))}
@@ -35,11 +36,11 @@ def show_confidence(reader: Reader, models: Mapping[str, Responses]) -> None:
         common.pick("measure", "Confidence by", measures, measure)
     columns = st.columns(2)
     with columns[0]:
-        _calibration(bins, measure)
+        _calibration(bins, measure, marked)
     with columns[1]:
-        _coverage(coverage, measure)
+        _coverage(coverage, measure, marked)
     with st.columns(2)[0]:
-        _voting(voting, measure)
+        _voting(voting, measure, marked)
 
 
 def _rows(reader: Reader, responses: Responses, table: str) -> list[dict[str, Any]]:
@@ -65,28 +66,37 @@ def _points(of: Rows, measure: str, x: str) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def _calibration(bins: Rows, measure: str) -> None:
-    """The accuracy of responses that are right with about this probability; on the grey line it is as promised."""
+def _calibration(bins: Rows, measure: str, marked: Sequence[str]) -> None:
+    """The accuracy of responses that are correct with about this probability; on the grey line it is as promised."""
     rows, names = _points(bins, measure, "mean_probability"), [visible(name) for name in bins]
     if rows:
-        axis = alt.X("x:Q", title="probability of being right", scale=alt.Scale(domain=[0, 1]))
+        axis = alt.X("x:Q", title="probability of being correct", scale=alt.Scale(domain=[0, 1]))
         ends = alt.Chart(pa.table({"x": [0.0, 1.0], "y": [0.0, 1.0]})).mark_line(color=charts.GREY, strokeDash=[4, 3])
-        chart = charts.lines(rows, names, axis, charts.fraction("accuracy"), "Calibration, on other problems")
+        chart = charts.lines(
+            rows, names, axis, charts.fraction("accuracy"), "Calibration, on other problems", marked=marked
+        )
         charts.show(ends.encode(x="x:Q", y="y:Q") + chart, key="calibration")
 
 
-def _coverage(coverage: Rows, measure: str) -> None:
+def _coverage(coverage: Rows, measure: str, marked: Sequence[str]) -> None:
     rows, names = _points(coverage, measure, "coverage"), [visible(name) for name in coverage]
     if rows:
         axis = alt.X("x:Q", title="share kept, the surest", scale=alt.Scale(domain=[0, 1]))
-        chart = charts.lines(rows, names, axis, charts.fraction("accuracy"), "Accuracy of the surest")
+        chart = charts.lines(rows, names, axis, charts.fraction("accuracy"), "Accuracy of the surest", marked=marked)
         charts.show(chart, key="coverage")
 
 
-def _voting(voting: Rows, measure: str) -> None:
+def _voting(voting: Rows, measure: str, marked: Sequence[str]) -> None:
     """The accuracy of the answer that is chosen of k responses, by the majority and by confidence."""
     rows = [
-        {"x": row["k"], "y": row["accuracy"], "low": None, "high": None, "name": visible(name), "kind": row["rule"]}
+        {
+            "x": row["k"],
+            "y": row["accuracy"],
+            "low": None,
+            "high": None,
+            "name": visible(name),
+            "kind": _RULES[row["rule"]],
+        }
         for name, found in voting.items()
         for row in found
         if row["rule"] in _RULES and row["measure"] in (None, measure) and row["accuracy"] is not None
@@ -96,5 +106,12 @@ def _voting(voting: Rows, measure: str) -> None:
     ticks = alt.Axis(values=sorted({row["x"] for row in rows}), format="d")
     axis = alt.X("x:Q", title="k (log)", scale=alt.Scale(type="log", nice=False), axis=ticks)
     names = [visible(name) for name in voting]
-    chart = charts.lines(rows, names, axis, charts.fraction("accuracy"), "Answers chosen of k", kinds=_RULES)
+    chart = charts.lines(
+        rows,
+        names,
+        axis,
+        charts.fraction("accuracy"),
+        "An answer chosen of k, and by what",
+        kinds=list(_RULES.values()),
+    )
     charts.show(chart, key="voting")

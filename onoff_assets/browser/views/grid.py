@@ -5,16 +5,20 @@ from urllib.parse import quote
 
 import streamlit as st
 
+from onoff_assets.browser.components.grid_now import grid_now
 from onoff_assets.browser.components.grid_table import grid_table
 from onoff_assets.browser.components.link_table import Cell, link_table
-from onoff_assets.browser.grid_rows import GridRow, grid_rows, in_order
-from onoff_assets.browser.text import age, visible
+from onoff_assets.browser.grid_rows import GridRow, Key, Underways, grid_rows, grid_underway, in_order, is_running
+from onoff_assets.browser.menu import pages_with_content
+from onoff_assets.browser.reading import Reader
+from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common, strip
+from onoff_assets.browser.views.grid_cells import MARKS, csv_rows, grid_cell, hints, running_lines
+from onoff_assets.browser.views.taking import csv_button
 from onoff_core.commands import materialize_command
-from onoff_core.tables import ASSETS, OPTIONAL_ASSETS
 
-_ASSETS = (*ASSETS, *OPTIONAL_ASSETS)
-MARKS = {"complete": "●", "partial": "◐", "stale": "○", "missing": "–", "imported": "◆", "dropped": "✕"}
+# Seconds: of what is running its count, where that can be told; and the whole grid, since other partitions may begin.
+_COUNTED_EVERY, _READ_EVERY = 3.0, 30.0
 
 
 def show() -> None:
@@ -33,36 +37,52 @@ def show() -> None:
         why = reason.replace("\n", "; ")
         common.note(f"Without a study ({why}), stale means: made from older results than the current ones.")
     finished = sum(all(state in ("complete", "imported") for state in row.states.values()) for row in rows)
-    number = "1 partition" if len(rows) == 1 else f"{len(rows)} partitions"
-    common.note(f"{number}, {finished} complete in {reader.store.root}. A click opens the problems, the worst first.")
+    number = "1 partition" if len(rows) == 1 else f"{len(rows):,} partitions"
+    common.note(f"{number}, {finished:,} complete in {reader.store.root}. A click opens the problems, the worst first.")
     if all(row.updated is None for row in rows):
         st.info("No partition has results yet. The command at the end of this page makes the one chosen there.")
-    common.note(
-        f"In each cell: accuracy with its 95 % interval; responses and age; then {_letters(rows)}, each "
-        + ", ".join(f"{mark} {state}" for state, mark in MARKS.items())
-        + "."
-    )
-    _matrix(rows)
-    _details(rows)
+    underway = grid_underway(reader, rows)
+    _now(reader, rows, underway)
+    _matrix(rows, underway)
+    csv_button("the grid as CSV", "grid", lambda: csv_rows(rows))
+    _details(reader, rows)
 
 
-def _letters(rows: list[GridRow]) -> str:
-    """`samples (S), ... and token distributions (T)`: the assets that some partition asks for."""
-    shown = [asset for asset in _ASSETS if any(asset.name in row.states for row in rows)]
-    *first, last = (f"{asset.name.replace('_', ' ')} ({asset.letter})" for asset in shown)
-    return f"{', '.join(first)} and {last}"
+def _now(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
+    """What is being made now and how far it is, drawn anew by itself; the whole page where it is at another stage."""
+    read_at = time.time()
+    running = [row for row in rows if is_running(underway.get((row.dataset, row.model), ()))]
+
+    def draw() -> None:
+        now = grid_underway(reader, running)
+        if _stages(now) != _stages({(row.dataset, row.model): underway[row.dataset, row.model] for row in running}):
+            st.rerun()
+        if time.time() - read_at > _READ_EVERY and grid_rows(reader.store, common.study()[0]) != rows:
+            st.rerun()
+        cells = [(row.dataset, row.model, grid_cell(row, now[row.dataset, row.model], time.time())) for row in running]
+        common.go(grid_now(running_lines(now), cells, key="now"))
+
+    if reader.store.files.locks:
+        st.fragment(draw, run_every=_COUNTED_EVERY if running else _READ_EVERY)()
+    elif running:  # as on S3, where every look costs
+        draw()
+
+
+def _stages(underway: Underways) -> dict[Key, list[tuple[str, str, bool]]]:
+    """What is at work where, and whether some of it is there."""
+    return {key: [(one.asset, one.stands, one.done > 0) for one in found] for key, found in underway.items()}
 
 
 @st.fragment
-def _matrix(rows: list[GridRow]) -> None:
+def _matrix(rows: list[GridRow], underway: Underways) -> None:
     """The table; another order or filter runs this again and nothing else of the page."""
     models = in_order((row.model for row in rows), common.study()[0])
     by_key = {(row.dataset, row.model): row for row in rows}
     now = time.time()
     table = []
     for dataset in dict.fromkeys(row.dataset for row in rows):
-        cells = [_cell(by_key.get((dataset, model)), now) for model in models]
-        table.append([Cell(dataset), *cells])
+        keys = [(dataset, model) for model in models]
+        table.append([Cell(dataset), *(grid_cell(by_key.get(key), underway.get(key, ()), now) for key in keys)])
     common.go(
         grid_table(
             "Accuracy",
@@ -71,45 +91,12 @@ def _matrix(rows: list[GridRow]) -> None:
             key="grid",
             address=st.query_params,
             on_ask=lambda change: common.set_link(**change),
+            hints=hints(rows),
         )
     )
 
 
-def _cell(row: GridRow | None, now: float) -> Cell:
-    """Leads to the problems, the worst first; without statistics to the responses."""
-    if row is None:
-        return Cell("–")
-    states = " ".join(f"{asset.letter}{MARKS[row.states[asset.name]]}" for asset in _ASSETS if asset.name in row.states)
-    if row.updated is None and all(state == "missing" for state in row.states.values()):
-        return Cell("not run", states)
-    query, mark = {"dataset": row.dataset, "model": row.model}, _mark(row)
-    if row.accuracy is None:
-        page = "responses" if row.has_responses else None
-        return Cell("no accuracy yet", f"{_age(row.updated, now)} {states}".strip(), mark=mark, page=page, query=query)
-    text = f"{100 * row.accuracy:.1f} %"
-    if row.low is not None and row.high is not None:
-        text += f" [{100 * row.low:.1f}, {100 * row.high:.1f}]"
-    responses = "1 response" if row.num_samples == 1 else f"{row.num_samples} responses"
-    note = f"{responses}, {_age(row.updated, now)} · {states}"
-    page = "problems" if row.has_responses else None
-    worst = {**query, "sort": "pass_rate"}
-    return Cell(
-        text, note, level=round(6 * row.accuracy), value=round(row.accuracy, 6), mark=mark, page=page, query=worst
-    )
-
-
-def _mark(row: GridRow) -> str:
-    """The mark of the state that most needs a look; none where all is complete."""
-    there = set(row.states.values()) - {"complete", "imported"}
-    return next((MARKS[state] for state in ("stale", "partial", "dropped", "missing") if state in there), "")
-
-
-def _age(then: float | None, now: float) -> str:
-    """`3 hours ago`; empty without a time."""
-    return "" if then is None else age(then, now)
-
-
-def _details(rows: list[GridRow]) -> None:
+def _details(reader: Reader, rows: list[GridRow]) -> None:
     """One partition in words, with links: the one of the URL, else looked at last, else the first with results."""
     st.subheader("One partition")
     row = _choose(rows)
@@ -119,28 +106,23 @@ def _details(rows: list[GridRow]) -> None:
             Cell(asset),
             Cell(f"{MARKS[state]} {state}"),
             _run_cell(row.runs.get(asset)),
-            Cell("runs and versions", href=dagster_link(asset, key)),
+            Cell("runs and versions", href=common.dagster_link(asset, key)),
         ]
         for asset, state in row.states.items()
     ]
     common.remember()
-    strip.show(common.reader(), (row.dataset, row.model))
+    strip.show(reader, (row.dataset, row.model))
     link_table("State of each asset", ["asset", "state", "made by run", "in Dagster"], cells, key="states")
     wanting = [asset for asset, state in row.states.items() if state not in ("complete", "imported")]
     if wanting:
         common.note("What is not complete is filled by:")
         st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
-    names = [
-        "problems",
-        "responses",
-        "response",
-        "problem",
-        "compare",
-        "tokens",
-        *(["opinions"] if "second_opinions" in row.states else []),
-    ]
+    shown = pages_with_content(reader, common.is_read_only())
+    asked = ("problems", "responses", "response", "problem", "compare", "tokens")
+    names = [*(name for name in asked if name in shown), *(["opinions"] if "second_opinions" in row.states else [])]
     pages = [Cell(name.capitalize(), page=name, query=query) for name in names]
-    common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
+    if pages:
+        common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
 
 
 def _choose(rows: list[GridRow]) -> GridRow:
@@ -169,8 +151,3 @@ def _run_cell(run: str | None) -> Cell:
     if run is None:
         return Cell("–")
     return Cell(run[:8], mono=True, href=f"{common.DAGSTER_URL}/runs/{quote(run, safe='')}")
-
-
-def dagster_link(asset: str, key: str) -> str:
-    """The asset's partition in the Dagster UI, with all the runs that made it."""
-    return f"{common.DAGSTER_URL}/assets/{asset}?view=partitions&partition={quote(key, safe='')}"

@@ -11,14 +11,15 @@ import streamlit as st
 
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
+from onoff_assets.browser.noted import notes_in
 from onoff_assets.browser.reading import Reader
-from onoff_assets.browser.text import age
+from onoff_assets.browser.text import age, visible
 from onoff_assets.browser.views import common
-from onoff_assets.browser.views.noting import notes_in
 from onoff_core.store.notes import Note
 
 _MOST_ROWS = 500
-_HEADER = ["", "where", "tags", "comment", "what it is on", "by"]
+_HEADER = ["", "where", "comment, tags, by whom", "what it is on"]
+_EXCERPT = 60  # characters shown of what a note is on
 
 
 def show() -> None:
@@ -74,13 +75,12 @@ def _row(note: Note, samples: str | None) -> list[Cell]:
     where = f"{note.problem_id}, sample {note.sample_index}"
     if note.position is not None:
         where += f", token {note.position}"
+    by = " ".join([*(f"#{tag}" for tag in note.tags), f"{visible(note.author, 40)}, {age(note.at, time.time())}"])
     return [
         Cell("★" if note.star else ""),
         Cell(where, f"{note.dataset} | {note.model}", breaks=True, **there),  # type: ignore[arg-type]
-        Cell(" ".join(f"#{tag}" for tag in note.tags), breaks=True),
-        Cell(note.comment, prose=True),
-        Cell(note.excerpt, former, mono=True),
-        Cell(note.author, age(note.at, time.time()), breaks=True),
+        Cell(note.comment, by, prose=True),
+        Cell(visible(note.excerpt, _EXCERPT), former, mono=True),
     ]
 
 

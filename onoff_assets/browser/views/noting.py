@@ -6,18 +6,14 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from onoff_assets.browser.noted import notes_in
 from onoff_assets.browser.reading import Key, Reader, Responses, Sample
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import common
 from onoff_core.errors import OnoffError
-from onoff_core.store.notes import LONGEST_COMMENT, Note, Notes, checked, new_note
+from onoff_core.store.notes import LONGEST_COMMENT, Note, checked, new_note
 
-_KEPT: dict[str, dict[str, Note]] = {}  # store -> file -> note; files never change
 _EXCERPT = 120  # characters
-
-
-def notes_in(reader: Reader) -> Notes:
-    return Notes(reader.store.files, _KEPT.setdefault(str(reader.store.root), {}))
 
 
 def notes_of(reader: Reader, key: Key, sample: Sample) -> list[Note]:
@@ -50,7 +46,8 @@ def controls(reader: Reader, responses: Responses, sample: Sample, notes: Sequen
 
 
 def _form(reader: Reader, responses: Responses, sample: Sample) -> None:
-    with st.popover("✎ note"):
+    kept = st.session_state.get("notes-kept", 0)  # a key of its own after each note: it opens closed
+    with st.popover("✎ note", key=f"note-form-{kept}"):
         known = sorted({tag for note in notes_in(reader).of_partition(_key(responses)) for tag in note.tags})
         with st.form("note", clear_on_submit=True, border=False):
             st.radio("On", ["this response", "the token that is picked"], key="note-on", horizontal=True)
@@ -73,6 +70,15 @@ def _toggle_star(reader: Reader, responses: Responses, sample: Sample, starred: 
             notes_in(reader).write(_with(fresh, star=True))
 
     _told(change)
+
+
+def set_star(reader: Reader, key: Key, problem_id: str, sample_index: int, wanted: bool) -> None:
+    """Star a response, or take its star away, whatever it has now. An error is kept for the page to show."""
+    responses = reader.responses(key, partial=True)
+    sample = reader.sample(responses, problem_id, sample_index)
+    starred = [note for note in notes_of(reader, key, sample) if note.star and note.position is None]
+    if wanted != bool(starred):
+        _toggle_star(reader, responses, sample, starred)
 
 
 def _without_star(reader: Reader, note: Note) -> None:
@@ -104,6 +110,7 @@ def _keep(reader: Reader, responses: Responses, sample: Sample) -> None:
         state["note-error"] = "The note is empty: give it a tag or a comment."
         return
     if _told(lambda: notes_in(reader).write(checked(made))):
+        state["notes-kept"] = state.get("notes-kept", 0) + 1
         st.toast("The note is kept.")
 
 
@@ -134,15 +141,16 @@ def _told(change: Callable[[], None]) -> bool:
     return True
 
 
-def show(notes: Sequence[Note]) -> None:
-    """The notes on this response, each with a button that removes it."""
+def show(notes: Sequence[Note], samples: str) -> None:
+    """The notes on this response, each with a button that removes it; `samples` is the fingerprint of what is shown."""
     if error := st.session_state.pop("note-error", None):
         st.error(escaped(error))
     for note in notes:
         if note.position is None and note.star and not note.tags and not note.comment:
             continue  # the star is in its button
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(escaped(words_of(note)))
+            former = "" if note.samples == samples else " – made on former responses, so it may mean another one"
+            st.markdown(escaped(words_of(note) + former))
             if not common.is_read_only():
                 st.button("remove", key=f"remove-{note.note}", on_click=_remove, args=(note,))
 

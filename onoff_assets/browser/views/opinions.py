@@ -14,8 +14,8 @@ _BEGINNING, _ENDING = 90, 240  # characters shown of a question, and of what the
 _ALL = "all"
 _LABELS: dict[str, str] = {
     _ALL: "all that differ",
-    "first": "right by the reward alone",
-    "second": "right by the second opinion alone",
+    "first": "correct by the reward alone",
+    "second": "correct by the second opinion alone",
     "unclear": "the judge gave no verdict",
 }
 
@@ -51,8 +51,8 @@ def _rates(opinions: Opinions) -> None:
     text = f"The verdicts differ on {differ} of {of}: {_share(rates, 'disagreement')}"
     st.markdown(f"**{escaped(text)}**")
     common.note(
-        f"Right by the reward alone: {rates['num_only_first_right']}, {_share(rates, 'only_first_right')}. "
-        f"Right by the second opinion alone: {rates['num_only_second_right']}, {_share(rates, 'only_second_right')}. "
+        f"Correct by the reward alone: {rates['num_only_first_right']}, {_share(rates, 'only_first_right')}. "
+        f"Correct by the second opinion alone: {rates['num_only_second_right']}, {_share(rates, 'only_second_right')}. "
         f"Shares are means over {rates['num_problems']} problems; 95 % intervals for other problems like these."
     )
     left_out = {
@@ -114,8 +114,8 @@ def _row(key: Key, one: Disagreement) -> list[Cell]:
     ]
 
 
-def _verdict(right: int | bool | None) -> str:
-    return "none" if right is None else "right" if right else "wrong"
+def _verdict(correct: int | bool | None) -> str:
+    return "none" if correct is None else "correct" if correct else "wrong"
 
 
 def _by(one: Disagreement) -> str:

@@ -1,4 +1,4 @@
-"""Problem: all samples of a problem side by side, and the token where right and wrong part."""
+"""Problem: all samples of a problem side by side, and the token where correct and wrong ones part."""
 
 from collections import defaultdict
 
@@ -50,12 +50,12 @@ def show() -> None:
 
 
 def _beside(key: Key, samples: list[Sample]) -> None:
-    """A right and a wrong sample, from where they part."""
+    """A correct and a wrong sample, from where they part."""
     right = next((sample.sample_index for sample in samples if sample.reward == 1), None)
     wrong = next((sample.sample_index for sample in samples if sample.reward == 0), None)
     if right is not None and wrong is not None:
         query = side_by_side(key, samples[0].problem_id, right, key[1], wrong)
-        common.link_to("side_by_side", "a right and a wrong one side by side", query)
+        common.link_to("side_by_side", "a correct and a wrong one side by side", query)
 
 
 def _answers(key: Key, samples: list[Sample]) -> None:
@@ -108,7 +108,7 @@ def _tree(key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
 
 
 def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
-    """The tokens at which right and wrong part, each branch by its first token."""
+    """The tokens at which correct and wrong ones part, each branch by its first token."""
     rows, shown = [], splits(root)[:_MOST_SPLITS]
     most = max((min(len(node.children), _MOST_WAYS) for _, _, node in shown), default=0)
     for position, difference, node in shown:
@@ -125,10 +125,10 @@ def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary)
             *[Cell("")] * (most - len(node.children)),
         ])  # fmt: skip
     if not rows:
-        common.note("No branch tells anything about the reward: right and wrong ones do not part by a token.")
+        common.note("No branch tells anything about the reward: correct and wrong ones do not part by a token.")
         return
     header = ["at", "samples", "rewards differ by", "goes on with: samples × mean reward", *[""] * (most - 1)]
-    common.go(link_table("Right and wrong part most at", header, rows, key="splits"))
+    common.go(link_table("Correct and wrong part most at", header, rows, key="splits"))
 
 
 def _branch(

@@ -1,17 +1,21 @@
 """Response: one response token by token, and at each token what else the model could have said."""
 
+from collections.abc import Sequence
+
 import streamlit as st
 
 from onoff_assets.browser.branching import branching_of
 from onoff_assets.browser.components.facts_strip import Block
-from onoff_assets.browser.components.token_view import payload
+from onoff_assets.browser.components.token_view import Source, Verdict, payload
+from onoff_assets.browser.conditions import conditions_of
 from onoff_assets.browser.latex import as_answer, as_markdown
-from onoff_assets.browser.links import Link, choose, clamp_token
+from onoff_assets.browser.links import Link, choose, clamp_token, former_samples, identity_of
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample, Vocabulary
-from onoff_assets.browser.text import escaped, plain
+from onoff_assets.browser.text import escaped, plain, visible
 from onoff_assets.browser.views import common, noting, strip, token_panel, walking
 from onoff_core.errors import MissingInputError
 from onoff_core.store import Generation
+from onoff_core.store.notes import Note
 
 VERDICTS = {
     "correct": "✓ correct: the extracted answer equals the gold answer",
@@ -43,17 +47,19 @@ def show() -> None:
         return
     sample = reader.sample(responses, *chosen)
     token, message = clamp_token(link.token, len(sample.token_ids))
-    common.warn([message] if message else [])
-    common.keep_link(Link(*key, problem=chosen[0], sample=chosen[1], token=token))
+    fingerprint = responses.samples.fingerprint
+    common.warn([said for said in (former_samples(link.samples, fingerprint), message) if said])
+    here = Link(*key, problem=chosen[0], sample=chosen[1], token=token, samples=identity_of(fingerprint))
+    common.keep_link(here)
     strip.show(reader, key, prompt_blocks(sample, reader.vocabulary(key[1])))
     notes = noting.notes_of(reader, key, sample)
     with st.container(horizontal=True, vertical_alignment="center"):
         walking.buttons(reader, responses, sample)
         noting.controls(reader, responses, sample, notes)
         _leads_to(reader, key, sample)
-    noting.show(notes)
     _question(sample)
-    _tokens_of(reader, responses, sample, token, [note.position for note in notes if note.position is not None])
+    noting.show(notes, fingerprint)
+    _tokens_of(reader, responses, sample, token, notes)
 
 
 def _choose_sample(responses: Responses, link: Link) -> tuple[str, int] | None:
@@ -75,10 +81,15 @@ def _choose_sample(responses: Responses, link: Link) -> tuple[str, int] | None:
 def prompt_blocks(sample: Sample, vocabulary: Vocabulary | None) -> list[Block]:
     """The prompt as the model was given it: the text, and each token's id with what it stands for."""
     ids = sample.prompt_token_ids
-    tokens = " ".join(f"{i}" if vocabulary is None else f"{i}:{vocabulary.label(i)}" for i in ids)
+    if vocabulary is None:
+        tokens = [(str(i), False) for i in ids]
+    else:
+        tokens = [(f"{i}:{vocabulary.label(i)}", vocabulary.is_special(i)) for i in ids]
+    special = sum(is_special for _, is_special in tokens)
+    framed = f", {special} of them special, in a frame" if special else ""
     return [
         Block("prompt, as the model was given it", sample.prompt),
-        Block(f"its {len(ids):,} token ids", tokens or "(none are recorded)"),
+        Block(f"its {len(ids):,} token ids{framed}", "(none are recorded)", tokens),
     ]
 
 
@@ -130,7 +141,21 @@ def _question(sample: Sample) -> None:
             st.code(answer, language=None, wrap_lines=True)
 
 
-def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int | None, noted: list[int]) -> None:
+def verdict_of(sample: Sample, notes: Sequence[Note]) -> Verdict:
+    """What stands above the tokens, since a link to one of them leaves the rest of the page out of sight."""
+    text = VERDICTS.get(sample.status, str(sample.status)).partition(":")[0]
+    reward = "–" if sample.reward is None else str(sample.reward)
+    extracted = "–" if sample.extracted_answer is None else visible(sample.extracted_answer, 40)
+    gold = visible(sample.answer, 40) if sample.answer else "–"
+    facts = [("reward", reward), ("gold", gold), ("extracted", extracted)]
+    if any(note.star for note in notes):
+        facts.append(("★", "starred"))
+    if said := sum(bool(note.tags or note.comment) for note in notes):
+        facts.append(("✎", "1 note" if said == 1 else f"{said} notes"))
+    return Verdict(text, None if sample.reward is None else sample.reward == 1, facts)
+
+
+def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int | None, notes: Sequence[Note]) -> None:
     """The token view, coloured by the numbers that the store has."""
     model = responses.samples.partition[1]
     vocabulary = reader.vocabulary(model)
@@ -157,8 +182,14 @@ def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int 
         st.warning("The stored vocabulary does not spell this response: it is of another revision of the model.")
     branching = branching_of(reader, responses)
     rows = [] if branching is None else branching.of_response(sample.problem_id, sample.sample_index)
-    panel = token_panel.Panel(reader, responses, sample, vocabulary, distributions, branching, rows, noted)
-    content = payload(pieces, overlay, rows, sample.answer_start, sample.forced_positions)
+    noted = [note.position for note in notes if note.position is not None]
+    conditions = conditions_of(reader, responses, distributions)
+    hint = "" if distributions is None else conditions.lens_hint
+    panel = token_panel.Panel(
+        reader, responses, sample, vocabulary, distributions, branching, rows, noted, verdict_of(sample, notes), hint
+    )
+    source = Source.of((responses.samples.partition[0], model), sample, conditions)
+    content = payload(pieces, overlay, rows, sample.answer_start, sample.forced_positions, source)
     document = f"{responses.samples.folder}/{sample.problem_id}/{sample.sample_index}/{distributions is not None}"
     if branching is not None:
         document += f"/{branching.branches.fingerprint}"

@@ -1,6 +1,7 @@
 """Series: the checkpoints of a training run side by side, step by step."""
 
 from itertools import groupby
+from typing import Any
 
 import altair as alt
 import streamlit as st
@@ -10,6 +11,7 @@ from onoff_assets.browser.links import Link, choose
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import charts, common
+from onoff_assets.browser.views.taking import csv_button
 from onoff_core.series import SeriesStep, fit_entropy, series_names, series_steps
 from onoff_core.store.catalog import CATALOG_NAME
 
@@ -19,6 +21,8 @@ _CHARTS = (  # what is drawn over the steps: (title, unit, value, lower end, upp
     ("KL to the first step", "nats a token", "kl_to_first", None, None),
     ("Mean length", "tokens", "mean_num_tokens", None, None),
 )
+# Of what the first step cannot have, and no reader misses.
+_AS_IT_SHOULD = ("it is the first step", "there is no step before it")
 
 
 def show() -> None:
@@ -50,7 +54,7 @@ def show() -> None:
             with place:
                 _chart(steps, *chart)
     for dataset, of in groupby(steps, key=lambda step: step.dataset):
-        _table(dataset, list(of))
+        _table(name, dataset, list(of))
 
 
 def _steps(reader: Reader, name: str) -> list[SeriesStep]:
@@ -77,7 +81,12 @@ def _chart(steps: list[SeriesStep], title: str, unit: str, value: str, low: str 
     charts.show(charts.lines(rows, names, x, y, title, "data set"), key=f"series-{value}")
 
 
-def _table(dataset: str, steps: list[SeriesStep]) -> None:
+def _as_row(step: SeriesStep) -> dict[str, Any]:
+    return {field: value for field, value in vars(step).items() if not isinstance(value, list)}
+
+
+def _table(name: str, dataset: str, steps: list[SeriesStep]) -> None:
+    """A row for each step; what they lack, and why, is said below."""
     rows = []
     before: SeriesStep | None = None
     for step in steps:
@@ -93,12 +102,18 @@ def _table(dataset: str, steps: list[SeriesStep]) -> None:
             _number(step.kl_to_previous, 4),
             _number(step.mean_num_tokens, 0),
             Cell("flips" if beside else "", page="compare" if beside else None, query=beside),
-            Cell("; ".join(one["reason"] for one in step.missing), prose=True),
         ])  # fmt: skip
         before = step
     header = ["step", "model", "accuracy", "pass@k", "entropy", "KL to first", "KL to previous", "tokens",
-              "since the step before", "what is not there"]  # fmt: skip
+              "since the step before"]  # fmt: skip
     common.go(link_table(dataset, header, rows, key=f"series-{dataset}"))
+    csv_button("the steps as CSV", f"{name}-{dataset}", lambda: [_as_row(step) for step in steps])
+    missing = [
+        (step.step, one["reason"]) for step in steps for one in step.missing if one["reason"] not in _AS_IT_SHOULD
+    ]
+    if missing:
+        with st.expander(escaped(f"What is not there of {visible(dataset)}: {len(missing)} values")):
+            st.markdown("\n".join(f"- step {step}: {escaped(visible(reason))}" for step, reason in missing))
     known = [(s.accuracy, s.mean_entropy) for s in steps if s.accuracy is not None and s.mean_entropy is not None]
     fitted = fit_entropy([accuracy for accuracy, _ in known], [entropy for _, entropy in known])
     if fitted is not None:

@@ -9,7 +9,8 @@ from onoff_assets.browser.bars import as_payload, bars_of
 from onoff_assets.browser.components.bar_view import bar_view
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.components.pair_view import pair_view
-from onoff_assets.browser.components.token_view import token_view, tokens_payload
+from onoff_assets.browser.components.token_view import Source, token_view, tokens_payload
+from onoff_assets.browser.conditions import Conditions, conditions_of, sampling_of
 from onoff_assets.browser.latex import as_answer, as_markdown
 from onoff_assets.browser.links import Link, choose, clamp_token
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample
@@ -27,6 +28,7 @@ from onoff_assets.browser.views import common, strip
 from onoff_core.errors import MissingInputError
 
 _BARS = 10
+_SCORED_AT = 1.0  # the temperature at which models score one another's texts
 
 
 def show() -> None:
@@ -87,7 +89,7 @@ def _rewards(responses: Responses, problem: str) -> list[tuple[int, int | None]]
 
 
 def _mark(reward: int | None) -> str:
-    return {1: "✓ right", 0: "✗ not right", None: "not graded"}[reward]
+    return {1: "✓ correct", 0: "✗ wrong", None: "not graded"}[reward]
 
 
 def _question(sample: Sample) -> None:
@@ -151,8 +153,10 @@ def _side(reader: Reader, key: Key, responses: Responses, sample: Sample) -> Sid
     except MissingInputError as error:
         common.explain(error)
         logprobs = [float(value) for value in sample.token_logprobs] or [0.0] * len(sample.token_ids)
-        return Side(key, responses, sample, vocabulary, None, Overlay(logprobs, None, None))
-    return Side(key, responses, sample, vocabulary, distributions, overlay)
+        conditions = conditions_of(reader, responses, None)
+        return Side(key, responses, sample, vocabulary, None, Overlay(logprobs, None, None), conditions)
+    conditions = conditions_of(reader, responses, distributions)
+    return Side(key, responses, sample, vocabulary, distributions, overlay, conditions)
 
 
 @st.fragment
@@ -180,7 +184,7 @@ def _bars(reader: Reader, side: Side, at: int, name: str) -> None:
     bars = bars_of(distribution, label, _BARS)
     title = f"{model}, token {at}: {label(distribution.token_id)}"
     note = f"entropy {distribution.entropy:.3f} nats, rank {distribution.rank}"
-    bar_view(as_payload(bars, title, note, None), key=f"bars-{name}")
+    bar_view(as_payload(bars, title, note, None, side.conditions.temperature), key=f"bars-{name}")
     link = Link(*side.key, problem=side.sample.problem_id, sample=side.sample.sample_index, token=at)
     common.link_to("response", f"open the response at token {at}", link.query())
 
@@ -194,7 +198,9 @@ def _same_text(reader: Reader, responses: Responses, sample: Sample, text: SameT
     common.note(
         f"The response of {model}, sample {sample.sample_index}, token for token as {model} and {reference} see it."
     )
-    content = tokens_payload(vocabulary.pieces_of(sample.token_ids), text.measures)
+    conditions = Conditions(_SCORED_AT, sampling_of(responses))
+    source = Source.of((responses.samples.partition[0], model), sample, conditions)
+    content = tokens_payload(vocabulary.pieces_of(sample.token_ids), text.measures, source=source)
     at, message = clamp_token(token, len(sample.token_ids))
     common.warn([message] if message else [])
     document = f"same/{responses.samples.folder}/{sample.problem_id}/{sample.sample_index}/{reference}"
@@ -220,7 +226,9 @@ def _same_fragment(
         common.set_link(token=at)
         common.remember()
         row = text.rows[at]
-        link_table(f"token {at}: {labels[at]}", ["", model, text.reference], _numbers(row), key="numbers")
+        link_table(
+            f"token {at}: {labels[at]}", ["at temperature 1", model, text.reference], _numbers(row), key="numbers"
+        )
         _widest(text, labels)
 
 

@@ -74,11 +74,7 @@ def _states(facts: Facts) -> list[State]:
 
 
 def _underway(one: Underway) -> State:
-    count = f"{one.done:,}" + ("" if one.total is None else f" of {one.total:,}")
-    if one.is_written:
-        return State("running", f"{_words(one.asset)} running: {count} {one.unit}")
-    stands = "begun" if one.is_written is None else "interrupted"
-    return State("stale", f"{_words(one.asset)} {stands}: {count} {one.unit}")
+    return State("running" if one.is_written else "stale", f"{_words(one.asset)} {one.stands}: {one.count}")
 
 
 def _words(asset: str) -> str:

@@ -16,14 +16,15 @@ from onoff_assets.browser.branching import Branching
 from onoff_assets.browser.components import peek
 from onoff_assets.browser.components.bar_view import bar_view
 from onoff_assets.browser.components.branch_view import branch_view, chosen_branch
-from onoff_assets.browser.components.token_view import token_view
+from onoff_assets.browser.components.token_view import Verdict, token_view
+from onoff_assets.browser.conditions import sampling_of
 from onoff_assets.browser.lens import Lens, look_through
 from onoff_assets.browser.links import read_link
 from onoff_assets.browser.reading import Reader, Responses, Sample, Vocabulary
 from onoff_assets.browser.text import escaped
 from onoff_assets.browser.views import common
 from onoff_core.store import Generation
-from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
+from onoff_core.store.provenance import ScoresProvenance
 from onoff_core.study import SamplingSettings
 
 _BARS = (20, 10, 40)
@@ -41,6 +42,8 @@ class Panel:
     branching: Branching | None  # None: no branches of these responses
     branch_rows: list[dict[str, Any]]  # positions with alternatives that were tried
     noted: list[int]  # positions with notes
+    verdict: Verdict
+    hint: str  # at the end of the legend
 
 
 def show(panel: Panel, content: bytes, document: str, token: int | None) -> None:
@@ -76,6 +79,8 @@ def _fragment(panel: Panel, content: bytes, opened: dict[str, Any]) -> None:
             key=f"tokens-{document}",
             peek=None if panel.distributions is None else _block_size(panel.distributions),
             noted=panel.noted,
+            verdict=panel.verdict,
+            hint=panel.hint,
         )
     if picked is not None and 0 <= picked < len(panel.sample.token_ids):
         if picked != opened["written"]:
@@ -120,8 +125,18 @@ def _peeked(panel: Panel, document: str) -> None:
             [(label(i), float(np.exp(p)), i == drawn) for i, p in zip(ids, logprobs, strict=True)]
             for ids, logprobs, drawn in found
         ]
+    whole = _alternatives(panel) if peek.is_whole_wanted(key) else None
     with st.container(key="peek"):
-        peek.peek(document, block, rows, key=key)
+        peek.peek(document, block, rows, whole, key=key)
+
+
+def _alternatives(panel: Panel) -> list[list[peek.Alternative]]:
+    """What else the model could have said at every token: for the table that one takes away."""
+    assert panel.distributions is not None
+    number = len(panel.sample.token_ids)
+    found = panel.reader.most_probable(panel.distributions, panel.responses, panel.sample, 0, number, peek.MOST)
+    label = panel.vocabulary.label
+    return [[(i, label(i), float(np.exp(p))) for i, p in zip(ids, logprobs, strict=True)] for ids, logprobs, _ in found]
 
 
 def _bars(panel: Panel, distributions: Generation, at: int) -> None:
@@ -135,11 +150,10 @@ def _bars(panel: Panel, distributions: Generation, at: int) -> None:
         )
     bars = bars_of(distribution, vocabulary.label, shown, drawn)
     title = f"token {at}: {vocabulary.label(distribution.token_id)}"
-    at_temperature = "" if stored_temperature == 1.0 else f", stored at temperature {stored_temperature:g}"
     outside = f"mass outside the stored top {len(distribution.topk_ids)}: {distribution.tail_mass:.4f}"
     numbers = f"entropy {distribution.entropy:.3f} nats, surprisal {-distribution.logprob:.3f} nats"
-    note = f"{numbers}, rank {distribution.rank}, {outside}{at_temperature}"
-    bar_view(as_payload(bars, title, note, None if lens is None else "drawn"), key="bars")
+    note = f"{numbers}, rank {distribution.rank}, {outside}"
+    bar_view(as_payload(bars, title, note, None if lens is None else "lens", stored_temperature), key="bars")
     if drawn is not None:
         st.markdown(escaped(drawn.statement))
 
@@ -157,7 +171,9 @@ def _tried(panel: Panel, at: int) -> None:
     common.set_link(branch=None if row is None else chosen)
     continued = [] if row is None else panel.branching.continued(row)
     vocabulary = panel.vocabulary
-    payload = branching.as_payload(rows, vocabulary.label, vocabulary.text_of, at, chosen, continued)
+    assert panel.distributions is not None
+    temperature = panel.reader.stored_temperature(panel.distributions)
+    payload = branching.as_payload(rows, vocabulary.label, vocabulary.text_of, at, chosen, continued, temperature)
     branch_view(payload, key=key, chosen=link.branch)
 
 
@@ -168,7 +184,7 @@ def _lens_controls(responses: Responses) -> tuple[Lens | None, int]:
     """
     lens, shown = _lens_of_address(), _bars_of_address()
     st.session_state["lens-on"], st.session_state["lens-bars"] = lens is not None, shown
-    sampling = _sampling(responses)
+    sampling = sampling_of(responses)
     opened = sampling or SamplingSettings()
     with st.container(horizontal=True, vertical_alignment="center"):
         st.toggle("Lens: what a sampler would draw from", key="lens-on", on_change=_write_lens, args=(opened,))
@@ -189,11 +205,6 @@ def _lens_controls(responses: Responses) -> tuple[Lens | None, int]:
     p_column.number_input("Top-p", 0.01, 1.0, step=0.05, key="lens-top-p", **changed)
     k_column.number_input("Top-k (0: all)", 0, None, key="lens-top-k", **changed)
     return lens, shown
-
-
-def _sampling(responses: Responses) -> SamplingSettings | None:
-    """How the responses were drawn; None where that is not known: they were imported, or are not complete."""
-    return None if responses.manifest is None else SamplesProvenance.of(responses.manifest).sampling
 
 
 def _bars_of_address() -> int:

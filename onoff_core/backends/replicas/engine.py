@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from onoff_core.backends.contract import ModelInfo, OnTokens, Tokenizer
+from onoff_core.backends.cores import usable_threads
 from onoff_core.backends.replicas.dealing import Dealer, Unit
 from onoff_core.backends.replicas.messages import Draw, Open, Role, Score
 from onoff_core.backends.replicas.places import ProcessReplica, Start
-from onoff_core.backends.replicas.shares import num_replicas, shares_of, usable_threads, visible_gpus
+from onoff_core.backends.replicas.shares import num_replicas, shares_of, visible_gpus
 from onoff_core.backends.requests import Request, Response, TokenScores
 from onoff_core.backends.stopping import StoppingTokenizer
 from onoff_core.study import DistributionSettings, ModelSettings, SamplingSettings

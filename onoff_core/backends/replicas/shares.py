@@ -5,7 +5,6 @@ They have to be set before torch, numba or BLAS are loaded, so they are given to
 
 import itertools
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -78,11 +77,3 @@ def visible_gpus(num_gpus: int, environment: Mapping[str, str]) -> tuple[str, ..
     """The names of the GPUs that this process sees: numbers, or what CUDA_VISIBLE_DEVICES says instead."""
     named = [part.strip() for part in environment.get(VISIBLE, "").split(",") if part.strip()]
     return tuple(named[:num_gpus]) if named else tuple(str(number) for number in range(num_gpus))
-
-
-def usable_threads() -> int:
-    """As many as OMP_NUM_THREADS says, else as there are processors that this process may use."""
-    said = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    if said.isdecimal() and int(said) > 0:
-        return int(said)
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

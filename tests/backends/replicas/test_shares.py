@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from onoff_core.backends.replicas.shares import num_replicas, shares_of, usable_threads, visible_gpus
+from onoff_core.backends.replicas.shares import num_replicas, shares_of, visible_gpus
 from onoff_core.errors import SettingsError
 from onoff_core.study import BackendOptions
 
@@ -43,13 +43,6 @@ def test_visible_gpus_keep_the_names_they_have() -> None:
     assert visible_gpus(3, {}) == ("0", "1", "2")
     assert visible_gpus(2, {"CUDA_VISIBLE_DEVICES": "4, 7"}) == ("4", "7")
     assert visible_gpus(1, {"CUDA_VISIBLE_DEVICES": "GPU-ab,9"}) == ("GPU-ab",)  # torch sees one: the other is none
-
-
-def test_threads_are_what_the_user_or_the_system_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", "6,2")
-    assert usable_threads() == 6
-    monkeypatch.delenv("OMP_NUM_THREADS")
-    assert usable_threads() >= 1
 
 
 def options(**values: Any) -> BackendOptions:

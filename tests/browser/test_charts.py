@@ -1,0 +1,56 @@
+"""Charts of many lines: legends that a phone has room for, and which lines stand out of very many."""
+
+from typing import Any
+
+import altair as alt
+import pytest
+
+from onoff_assets.browser.menu import OF_RESPONSES, pages_with_content
+from onoff_assets.browser.reading import Reader
+from onoff_assets.browser.views import charts
+from onoff_core.store import Store
+
+ROOM = 260  # pixels beside the axis, of a chart on a phone that is 390 wide
+LETTER, SYMBOL = 6.5, 30  # at least, of Source Sans at 13 pixels, and of a sign with its gaps
+
+
+def drawn(names: list[str], **more: Any) -> dict[str, Any]:
+    rows = [{"x": x, "y": 0.5, "low": 0.4, "high": 0.6, "name": name, "kind": "majority"}
+            for name in names for x in (1, 2)]  # fmt: skip
+    made: dict[str, Any] = charts.lines(
+        rows, names, alt.X("x:Q", title="k"), charts.fraction("pass@k"), "t", **more
+    ).to_dict()
+    return made
+
+
+@pytest.mark.parametrize("length", [3, 9, 18, 30])
+def test_a_legend_is_not_wider_than_a_phone(length: int) -> None:
+    names = [f"{i}".rjust(length, "m") for i in range(7)]
+    key = drawn(names)["layer"][1]["encoding"]["color"]["legend"]
+    assert key["columns"] == 1 or key["columns"] * (length * LETTER + SYMBOL) <= ROOM
+
+
+def test_a_second_legend_stands_below_the_chart() -> None:
+    """Beside the first it would be cut off."""
+    encoding = drawn(["a", "b"], kinds=["majority", "weighted by confidence"])["encoding"]
+    assert encoding["strokeDash"]["legend"]["orient"] == "bottom"
+    assert encoding["color"]["legend"].get("orient") is None
+
+
+def test_of_very_many_lines_those_that_are_chosen_stand_out() -> None:
+    names = [f"m{i}" for i in range(40)]
+    color = drawn(names, marked=["m3", "m20"])["layer"][1]["encoding"]["color"]
+    fills = dict(zip(color["scale"]["domain"], color["scale"]["range"], strict=True))
+    assert color["legend"]["values"] == ["m3", "m20"]
+    assert len({fills["m3"], fills["m20"], fills["m0"]}) == 3
+    assert len({fills[name] for name in names if name not in ("m3", "m20")}) == 1
+    few = drawn(names[:12], marked=["m3"])["layer"][1]["encoding"]["color"]
+    assert few["legend"]["values"] == names[:12]
+
+
+def test_pages_with_content_are_those_of_what_is_there(made_store: Store, tmp_path: Any) -> None:
+    assert pages_with_content(Reader(made_store), is_read_only=True) == {
+        *OF_RESPONSES, "compare", "tokens", "opinions", "rollouts", "notes",
+    }  # fmt: skip
+    empty = Reader(Store(str(tmp_path / "none")))
+    assert pages_with_content(empty, is_read_only=False) == frozenset()
