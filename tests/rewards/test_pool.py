@@ -165,9 +165,11 @@ def test_a_process_that_gets_no_processor_is_tried_again_and_decides_nothing(mon
                 stopped.append(pool._workers[0].process.pid)
                 os.kill(stopped[0], signal.SIGSTOP)
 
-        pool.run([Job("5", [(number, f"5.{'0' * number}") for number in range(12)])], heard)
+        # Work enough after it that the process is still at it when it is stopped, however late that is heard.
+        sums = [rf"\sum_{{n=1}}^{{\infty}} \frac{{{5 * k}}}{{{k + 1}^n}}" for k in range(1, 41)]
+        pool.run([Job("5", list(enumerate(["5", "5.0", "5.00", "5.000", *sums])))], heard)
         assert all(worker.process.pid != stopped[0] for worker in pool._workers)
-    assert found == dict.fromkeys(range(12), True)
+    assert found == dict.fromkeys(range(44), True)
 
 
 def test_where_no_process_gets_any_the_run_fails_and_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:
