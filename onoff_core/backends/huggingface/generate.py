@@ -1,10 +1,12 @@
 """The fall-back for models whose layers keep a state that cannot be shared or rearranged: transformers' own `generate`.
 
-Batches of rows, left-padded, until the last row of a batch ends: slower, but any model that can generate can do it.
-Tokens are still drawn here, by a logits processor that leaves `generate` no choice, so settings, seeds and log-
-probabilities mean the same.
+Batches of rows, until the last row of a batch ends: slower, but any model that can generate can do it. Shorter prompts
+are filled up at the left where the model was seen to leave that out (`generate_trial`), else only prompts of one length
+share a batch. Tokens are still drawn here, by a logits processor that leaves `generate` no choice, so settings, seeds
+and log-probabilities mean the same.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,7 +15,8 @@ from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 
 from onoff_core.backends.contract import OnTokens
 from onoff_core.backends.drafts import Draft
-from onoff_core.backends.huggingface.loading import LoadedModel
+from onoff_core.backends.huggingface.generate_trial import left_padded, way_to_generate, without_defaults
+from onoff_core.backends.huggingface.loading import GenerateWay, LoadedModel
 from onoff_core.backends.huggingface.next_tokens import next_tokens
 from onoff_core.backends.requests import Request, Response
 from onoff_core.study import SamplingSettings
@@ -28,38 +31,41 @@ def generate_batches(
     on_tokens: OnTokens,
 ) -> Iterator[Response]:
     """Draw the requests, `max_rows` at a time."""
-    for begin in range(0, len(requests), max_rows):
-        drafts = [Draft(request, loaded, sampling, seed) for request in requests[begin : begin + max_rows]]
-        _generate(loaded, drafts, sampling, on_tokens)
-        yield from (draft.response for draft in drafts)
+    way = way_to_generate(loaded)
+    for side_by_side in [list(requests)] if way.padded else _by_length(requests):
+        for begin in range(0, len(side_by_side), max_rows):
+            drafts = [Draft(request, loaded, sampling, seed) for request in side_by_side[begin : begin + max_rows]]
+            _generate(loaded, drafts, sampling, on_tokens, way)
+            yield from (draft.response for draft in drafts)
+
+
+def _by_length(requests: Sequence[Request]) -> list[list[Request]]:
+    alike: defaultdict[int, list[Request]] = defaultdict(list)
+    for request in requests:
+        alike[len(request.prompt_ids)].append(request)
+    return list(alike.values())
 
 
 @torch.inference_mode()
-def _generate(loaded: LoadedModel, drafts: list[Draft], sampling: SamplingSettings, on_tokens: OnTokens) -> None:
-    longest = max(len(draft.response.request.prompt_ids) for draft in drafts)
+def _generate(
+    loaded: LoadedModel, drafts: list[Draft], sampling: SamplingSettings, on_tokens: OnTokens, way: GenerateWay
+) -> None:
     stop = min(loaded.stop_token_ids, default=0)
-    ids = torch.full((len(drafts), longest), stop)
-    mask = torch.zeros_like(ids)
-    for row, draft in enumerate(drafts):
-        prompt = draft.response.request.prompt_ids
-        ids[row, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[row, longest - len(prompt) :] = 1
+    ids, mask = left_padded([draft.response.request.prompt_ids for draft in drafts], stop)
     ends = sorted(loaded.stop_token_ids) or None
-    loaded.model.generate(
-        ids.to(loaded.device),
-        attention_mask=mask.to(loaded.device),
-        # everything that would change the logits before they reach us is switched off
-        generation_config=GenerationConfig(
-            do_sample=False,
-            max_new_tokens=max(draft.max_tokens for draft in drafts),
-            eos_token_id=ends,
-            pad_token_id=stop,
-            repetition_penalty=1.0,
-            no_repeat_ngram_size=0,
-            num_beams=1,
-        ),
-        logits_processor=LogitsProcessorList([_Dictate(drafts, sampling, on_tokens, stop)]),
-    )
+    with without_defaults(loaded.model):
+        loaded.model.generate(
+            ids.to(loaded.device),
+            attention_mask=mask.to(loaded.device),
+            generation_config=GenerationConfig(
+                do_sample=False,
+                max_new_tokens=max(draft.max_tokens for draft in drafts),
+                eos_token_id=ends,
+                pad_token_id=stop,
+                use_cache=way.cached,
+            ),
+            logits_processor=LogitsProcessorList([_Dictate(drafts, sampling, on_tokens, stop)]),
+        )
 
 
 class _Dictate(LogitsProcessor):

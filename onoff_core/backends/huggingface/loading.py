@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file, extract_commit_hash
 
 from onoff_core.backends.collection import without_collection
 from onoff_core.backends.contract import ModelInfo
 from onoff_core.backends.huggingface.neighbours import give_way
-from onoff_core.backends.huggingface.places import cannot_load, first_line, place_of
+from onoff_core.backends.huggingface.places import cannot_load, check_kind, first_line, place_of
 from onoff_core.backends.huggingface.tokenizer import SpeaksTokens
 from onoff_core.backends.identity import adapter_folder
 from onoff_core.errors import ModelError
@@ -34,6 +34,14 @@ class Support:
     reason_against: str | None  # None: it can
 
 
+@dataclass(frozen=True)
+class GenerateWay:
+    """How transformers' `generate` gives a model's own logits."""
+
+    padded: bool  # prompts of different length side by side, the shorter ones filled up at the left
+    cached: bool  # over the cache that the model makes
+
+
 @dataclass
 class Learnt:
     """What a process found out about a model by trying. None: not tried yet."""
@@ -44,6 +52,7 @@ class Learnt:
     scored_tokens: int | None = None  # so many tokens go through the layers at once; None: as many as is usual
     cpu_support: Support | None = None  # whether the decode loop of `cpu` can run it
     continuous_support: Support | None = None  # whether transformers' continuous batching can run it
+    generates: GenerateWay | None = None  # how `generate` can run it, see `generate_trial`
     few_blocks: bool = False  # while that is being tried: continuous batching takes little memory
     packed_linears: list[tuple[torch.nn.Linear, Any]] | None = None  # with what stands in for each, see `cpu.packing`
 
@@ -134,6 +143,7 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
     common = {"revision": revision, "trust_remote_code": options.trust_remote_code}
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, **common)
+        check_kind(name, settings.model_name, AutoConfig.from_pretrained(place, **common))
         model, found = AutoModelForCausalLM.from_pretrained(
             place,
             dtype=dtype,
@@ -143,6 +153,8 @@ def _load(name: str, settings: ModelSettings, base_dir: Path) -> LoadedModel:
         )
         if options.device_map is None:
             model.to(device)
+    except ModelError:
+        raise
     except Exception as error:  # a damaged file is met by many libraries, each with errors of its own
         raise cannot_load(name, settings.model_name, place, error) from error
     _check_whole(name, settings.model_name, found["missing_keys"])

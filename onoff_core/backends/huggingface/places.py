@@ -1,9 +1,16 @@
 """Where a model's files are, as `from_pretrained` takes it, and what to say where they cannot be loaded."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
+from transformers import PretrainedConfig
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING,
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
+)
 
 from onoff_core.backends.huggingface.embedded import converted_folder, embedded_model_folder
 from onoff_core.backends.identity import PYPI_PREFIX, gguf_of, local_model
@@ -20,6 +27,29 @@ def place_of(settings: ModelSettings, base_dir: Path) -> tuple[str, str | None]:
         return settings.model_name, settings.revision
     gguf = gguf_of(place)
     return str(place if gguf is None else converted_folder(gguf)), None
+
+
+def check_kind(name: str, model_name: str, config: PretrainedConfig) -> None:
+    """Raise `ModelError` where the configuration is of no model that goes on from a text. transformers would load the
+    decoder of some that read one text and write another, which says nothing sensible without its encoder.
+    """
+    reason = no_language_model(config.to_dict())
+    if reason is not None and (config.is_encoder_decoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING):
+        raise ModelError(f"models.{name}: {model_name} {reason}; name a causal language model")
+
+
+def no_language_model(config: dict[str, Any]) -> str | None:
+    """Why a model with such a configuration cannot go on from a text; None: nothing speaks against it, or it brings
+    code of its own.
+    """
+    kind = config.get("model_type")
+    if config.get("is_encoder_decoder"):
+        return f"is of kind {kind!r}, which reads one text and writes another (an encoder and a decoder)"
+    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES or "auto_map" in config:
+        return None
+    return f"is of kind {kind!r}, which transformers {transformers.__version__} has no language model for" + (
+        ": it takes images beside text" if kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES else ""
+    )
 
 
 def first_line(error: BaseException) -> str:

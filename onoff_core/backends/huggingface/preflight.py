@@ -81,12 +81,13 @@ def _folder(folder: Path, settings: ModelSettings, needs_template: bool) -> list
 def _architecture(folder: Path, config: dict[str, Any], settings: ModelSettings) -> list[str]:
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    kind = config.get("model_type")
-    if kind in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES:
-        return []
-    if "auto_map" not in config:
-        return [f"{folder}: model_type {kind!r} is none that transformers knows as a language model"]
-    if not settings.backend_specific.trust_remote_code:
+    from onoff_core.backends.huggingface.places import no_language_model
+
+    reason = no_language_model(config)
+    if reason is not None:
+        return [f"{folder} {reason}; name a causal language model"]
+    known = config.get("model_type") in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    if not known and not settings.backend_specific.trust_remote_code:
         return [f"{folder} brings code of its own; backend_specific.trust_remote_code: true runs it, if you trust it"]
     return []
 

@@ -111,6 +111,11 @@ def _score_one(
 
 
 def _token_scores(loaded: LoadedModel, columns: Columns) -> TokenScores:
+    if not np.isfinite(columns["logprob"]).all() and np.isfinite(columns["entropy"]).all():
+        position = int(np.flatnonzero(~np.isfinite(columns["logprob"]))[0])
+        raise ModelError(
+            f"models.{loaded.name} rules out the token at position {position} of the response, so it did not write it"
+        )
     if not np.isfinite(columns["entropy"]).all():
         position = int(np.flatnonzero(~np.isfinite(columns["entropy"]))[0])
         raise ModelError(

@@ -97,6 +97,16 @@ def _weighted_sums(weights: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
     return weights.mul_(z).sum(-1), weights.mul_(z).sum(-1)  # faster there than products of single rows
 
 
+def _without_impossible(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """sum e^z z, sum e^z z^2 and the mean of z over the tokens that can be: 0 ln 0 counts as 0, and a model whose head
+    rules tokens out by minus infinity (padding of its vocabulary) has a mean over the others.
+    """
+    possible = z != -torch.inf
+    z = z.masked_fill(~possible, 0.0)
+    first, second = _weighted_sums(z.exp() * possible, z)
+    return first, second, z.sum(-1) / possible.sum(-1)
+
+
 def _block(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> dict[str, Tensor]:
     """Statistics of some rows.
 
@@ -117,6 +127,8 @@ def _block(logits: Tensor, targets: Tensor, settings: DistributionSettings) -> d
     chosen = z.gather(-1, targets[:, None])
     rank = (z > chosen).sum(-1) + 1
     first, second = _weighted_sums(weights, z)
+    if not bool(first.isfinite().all()):
+        first, second, mean_z = _without_impossible(z)
     columns = {
         **_moments(total, first, second),
         "logprob": chosen[:, 0] - log_total,

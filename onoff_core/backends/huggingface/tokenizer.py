@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from onoff_core.backends.huggingface.places import cannot_load, first_line, place_of
+from onoff_core.backends.huggingface.places import cannot_load, check_kind, first_line, place_of
 from onoff_core.backends.huggingface.templates import arguments_of
 from onoff_core.backends.huggingface.time_limit import TookTooLong, ends_within
 from onoff_core.backends.vocabulary import Vocabulary, read_vocabulary
@@ -132,10 +132,13 @@ def load_tokenizer(name: str, settings: ModelSettings, base_dir: Path) -> Loaded
     try:
         tokenizer = AutoTokenizer.from_pretrained(place, revision=revision, trust_remote_code=trusted)
         config = AutoConfig.from_pretrained(place, revision=revision, trust_remote_code=trusted)
+        check_kind(name, settings.model_name, config)
         with torch.device("meta"):  # takes no memory; fails here where loading the weights would fail
             AutoModelForCausalLM.from_config(config, trust_remote_code=trusted)
         size = int(config.get_text_config().vocab_size)
         ends = _stop_token_ids(place, revision, config, tokenizer)
+    except ModelError:
+        raise
     except Exception as error:  # a damaged file is met by many libraries, each with errors of its own
         raise cannot_load(name, f"the tokenizer of {settings.model_name}", place, error) from error
     return LoadedTokenizer(name, tokenizer, ends, size)

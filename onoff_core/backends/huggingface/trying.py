@@ -16,6 +16,7 @@ from onoff_core.backends.huggingface.head import Head, hidden_states
 from onoff_core.backends.huggingface.loading import LoadedModel
 from onoff_core.backends.huggingface.support import other_layers, said
 from onoff_core.backends.memory import is_out_of_memory
+from onoff_core.errors import ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +33,21 @@ def shares_prefix(loaded: LoadedModel) -> bool:
         reason = _reason_against(loaded, _try_prefix)
         loaded.learnt.shares_prefix = reason is None
         if reason is not None:
+            check_causal(loaded)
             logger.info("%s has %s: every response is scored together with its prompt", loaded.name, reason)
     return loaded.learnt.shares_prefix
+
+
+def check_causal(loaded: LoadedModel) -> None:
+    """Raise `ModelError` where the logits of a token depend on the tokens after it, as in BERT and its kin and in
+    models that diffuse text: what they say of a response has seen the response.
+    """
+    one, other = (plain_logits(loaded, [*_PROMPT, token])[: len(_PROMPT)] for token in _RESPONSE[:2])
+    if not bool((one.isnan() | other.isnan()).any()) and not is_close(loaded, one, other):
+        raise ModelError(
+            f"models.{loaded.name}: what it says of a token depends on the tokens after it, so it is no model that "
+            "writes text from left to right; name a causal language model"
+        )
 
 
 def parts_head(loaded: LoadedModel) -> bool:
@@ -66,7 +80,7 @@ def _try_prefix(loaded: LoadedModel) -> str | None:
     prefix.crop(-len(_RESPONSE))
     again = cached_logits(loaded, _RESPONSE, prefix, logits_to_keep=0)
     plain = plain_logits(loaded, _PROMPT + _RESPONSE)[-len(_RESPONSE) :]
-    agree = all(_close(loaded, found, plain) for found in (first, again))
+    agree = all(is_close(loaded, found, plain) for found in (first, again))
     return None if agree else "a cache that gives other logits when it is used again"
 
 
@@ -74,13 +88,19 @@ def _try_prefix(loaded: LoadedModel) -> str | None:
 def _try_head(loaded: LoadedModel) -> str | None:
     ids = torch.tensor([_PROMPT], device=loaded.device)
     found = Head(loaded)(hidden_states(loaded, ids, None)[0])
-    agree = _close(loaded, found, plain_logits(loaded, _PROMPT))
+    agree = is_close(loaded, found, plain_logits(loaded, _PROMPT))
     return None if agree else "an output that is not of its last layer's tokens alone"
 
 
-def _close(loaded: LoadedModel, found: Tensor, wanted: Tensor) -> bool:
-    allowed = (1e-3 if loaded.model.dtype == torch.float32 else 5e-2) * max(1.0, float(wanted.abs().max()))
-    return float((found - wanted).abs().max()) <= allowed
+def is_close(loaded: LoadedModel, found: Tensor, wanted: Tensor) -> bool:
+    """Whether logits are equal but for rounding in the model's precision."""
+    finite = wanted[wanted.isfinite()].abs()
+    allowed = (1e-3 if loaded.model.dtype == torch.float32 else 5e-2) * max(
+        1.0, float(finite.max()) if len(finite) else 0
+    )
+    apart = (found - wanted).abs()
+    apart[found == wanted] = 0  # minus infinity of a token that cannot be, in both
+    return bool((apart <= allowed).all())
 
 
 @torch.inference_mode()

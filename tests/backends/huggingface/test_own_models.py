@@ -233,7 +233,7 @@ def broken(folder: Path, tiny_folder: Path, how: str) -> Path:
         ("cut off", "model.safetensors is cut off; download it again"),
         ("junk", "model.safetensors is no safetensors file"),
         ("a shard is missing", "lacks 1 of its 2 files of weights, the first is model-00002-of-00002.safetensors"),
-        ("another kind", "model_type 'vit' is none that transformers knows as a language model"),
+        ("another kind", "is of kind 'vit', which transformers"),
     ],
 )
 def test_check_finds_what_loading_refuses(
