@@ -16,6 +16,8 @@ from onoff_core.study.settings import StoreSettings
 CONFIG_NAME = "onoff.yaml"
 _MOST_VALUES = 100_000
 _MOST_BITS = 256  # of a number
+_NO_PLAIN_INT = re.compile(r"[-+]?(0[0-9_]+|[0-9_]+(:[0-9]+)+)")  # 010 is 8, and 1:30 is 90
+_MOST_BYTES_OF_A_NAME, _MOST_BYTES_OF_A_PATH = 255, 4095  # of Linux
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -49,6 +51,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         value: int = super().construct_yaml_int(node)
         if value.bit_length() > _MOST_BITS:
             raise _fault(f"a number of more than {_MOST_BITS} bits", node)
+        if _NO_PLAIN_INT.fullmatch(node.value):
+            raise _fault(f"{node.value} is {value} to YAML; write {value}, or quotes around a text", node)
         return value
 
 
@@ -67,10 +71,26 @@ def expanded(text: str, where: str) -> Path:
     error for a variable that is not set.
     """
     path = os.path.expandvars(text)
+    _check_path(path, where)
     unset = _VARIABLE.search(path)
-    if unset and not Path(path).expanduser().exists():  # a name may have a dollar sign of its own
+    try:
+        home = Path(path).expanduser()
+    except RuntimeError as error:
+        raise SettingsError(f"{where}: {text}: there is no home folder for {Path(text).parts[0]}") from error
+    if unset and not home.exists():  # a name may have a dollar sign of its own
         raise SettingsError(f"{where}: {text}: the variable {unset.group()} is not set")
-    return Path(path).expanduser()
+    return home
+
+
+def _check_path(path: str, where: str) -> None:
+    """Raise where no file can have such a name: asking for one would end in an error of the system's."""
+    if "\0" in path:
+        raise SettingsError(f"{where}: {shown(path)} has a character of value 0, which no file's name has")
+    longest = max(os.path.expanduser(path).split("/"), key=lambda part: len(os.fsencode(part)))
+    if len(os.fsencode(longest)) > _MOST_BYTES_OF_A_NAME or len(os.fsencode(path)) > _MOST_BYTES_OF_A_PATH:
+        raise SettingsError(
+            f"{where}: {shown(path)} is longer than the name of a file can be ({_MOST_BYTES_OF_A_NAME} bytes)"
+        )
 
 
 def find_config(start: Path | None = None) -> Path:

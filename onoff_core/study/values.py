@@ -27,8 +27,15 @@ class Section(BaseModel):
         return self.model_dump(mode="json", exclude={*exclude, *unchanged})
 
 
+_EXPONENT = re.compile(r"[-+]?[0-9]{1,20}[eE][-+]?[0-9]{1,3}")
+
+
 def _whole_number_as_float(value: Any) -> Any:
-    """YAML writes 1 where a person means 1.0; true is not a number, though Python says it is."""
+    """YAML writes 1 where a person means 1.0, and 1e-3 is a text to it for want of a point; true is not a number,
+    though Python says it is.
+    """
+    if isinstance(value, str) and _EXPONENT.fullmatch(value):
+        return float(value)
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

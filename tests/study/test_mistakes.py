@@ -143,6 +143,39 @@ def test_a_second_key_of_the_same_name_is_an_error_not_an_overwrite(tmp_path: Pa
         load_study(path)
 
 
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [("010", "010 is 8 to YAML; write 8"), ("1:30", "1:30 is 90 to YAML; write 90"), ("-0_7", "is -7 to YAML")],
+)
+def test_a_number_that_yaml_takes_for_another(tmp_path: Path, said: str, words: str) -> None:
+    path = write(tmp_path, f"datasets: {{a: {{}}}}\nmodels: {{m: {{model_name: x}}}}\nsampling: {{seed: {said}}}\n")
+    with pytest.raises(SettingsError, match=words):
+        load_study(path)
+
+
+@pytest.mark.parametrize(("said", "value"), [("1e-3", 0.001), ("5E0", 5.0), ("+2e+1", 20.0)])
+def test_an_exponent_without_a_point_is_a_number(tmp_path: Path, said: str, value: float) -> None:
+    text = f"datasets: {{a: {{}}}}\nmodels: {{m: {{model_name: x}}}}\nsampling: {{temperature: {said}}}\n"
+    assert load_study(write(tmp_path, text)).partition("a|m").sampling.temperature == value
+
+
+@pytest.mark.parametrize(
+    ("place", "words"),
+    [
+        ('"a\\0b"', "has a character of value 0"),
+        ("~nobody_of_this_name/store", "there is no home folder for ~nobody_of_this_name"),
+        ("é" * 200, "is longer than the name of a file can be"),
+        ("/".join(["folder"] * 700), "is longer than the name of a file can be"),
+    ],
+)
+@pytest.mark.parametrize("key", ["store: {path: %s}", "task_config: %s"])
+def test_a_path_that_no_file_can_have(tmp_path: Path, key: str, place: str, words: str) -> None:
+    text = "datasets: {a: {}}\nmodels: {m: {model_name: x}}\n" + key % place
+    with pytest.raises(SettingsError, match=words) as refused:
+        load_study(write(tmp_path, text)).store_path  # noqa: B018
+    assert len(str(refused.value)) < 500
+
+
 @pytest.mark.parametrize("content", ["datasets: [", "", "- a", "just text"])
 def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, content: str) -> None:
     path = write(tmp_path, content)

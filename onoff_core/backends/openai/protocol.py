@@ -97,9 +97,11 @@ class Endpoint:
         return completion
 
     def shown(self, text: str) -> str:
-        """Text of a server for a message: short, and without the key, which some servers repeat."""
+        """Text of a server for a message: short, without the key, which some servers repeat, and without characters
+        that would command a terminal.
+        """
         plain = text if self._key is None else text.replace(self._key, "...")
-        one_line = " ".join(plain.split())
+        one_line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in " ".join(plain.split()))
         return one_line if len(one_line) <= _SHOWN else f"{one_line[:_SHOWN]}..."
 
     def _shown_body(self, answer: _Answer) -> str:
