@@ -6,7 +6,6 @@ scripts     `reference_answer`, `prompt`, `samples` with `sample_id`, `response`
 An entry says by its own `samples` which shape it has.
 """
 
-import json
 import math
 import re
 from collections import defaultdict
@@ -158,7 +157,7 @@ def _reward(value: Any, place: str) -> float | None:
 
 def _shortened(value: Any) -> str:
     """What stands in a file, for a sentence."""
-    text = json.dumps(value, ensure_ascii=False)
+    text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."
 
 

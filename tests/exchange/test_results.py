@@ -252,7 +252,7 @@ def test_what_other_programs_and_editors_make_of_a_file_is_read(tmp_path: Path) 
         (json.dumps({"results": []}).encode("utf-16"), "save it as UTF-8, as by: iconv -f utf-16 -t"),
         ('{"a": "é"}'.encode("latin-1"), "is not UTF-8 from byte 7 on; .* iconv -f latin-1"),
         (json.dumps({"results": [SCRIPTS]}).replace('"1.0"', "1" + "0" * 400).encode(), r"a number, not 10+\.\.\."),
-        (json.dumps({"results": [SCRIPTS]}).replace('"1.0"', '{"acc": 1}').encode(), 'a number, not {"acc": 1}'),
+        (json.dumps({"results": [SCRIPTS]}).replace('"1.0"', '{"acc": 1}').encode(), "a number, not {'acc': 1}"),
         (json.dumps({"results": [{**SCRIPTS, "prompt": [{}]}]}).encode(), r"'prompt' should be a text, not \[{}\]"),
     ],
 )
