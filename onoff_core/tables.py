@@ -87,7 +87,7 @@ ASSETS = (
     Asset(
         "rewards",
         "R",
-        (Table("rewards", REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "6"),),
+        (Table("rewards", REWARDS, "one verdict per response", ("samples", "problems"), _GRID, "copy", "7"),),
     ),
     Asset(
         "statistics",

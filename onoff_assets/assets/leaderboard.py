@@ -20,7 +20,7 @@ _PAIRED = [
 ]
 _COLUMNS = [
     *("data set", "model", "accuracy", _OTHER_PROBLEMS, "stale", "responses", "mean tokens", _SAME_PROBLEMS),
-    *("without a verdict all wrong, all right", "second opinion differs, 95 %"),
+    *("accuracy, bounds", "second opinion differs, 95 %"),
 ]
 _PAGES = {"grid": "", "comparisons": "compare"}  # of the browser
 

@@ -47,9 +47,7 @@ def build_statistics(
                     "accuracy": rounded(row["accuracy"]),
                     "95 %, other problems like these": ends((row["interval_low"], row["interval_high"])),
                     "95 %, these problems drawn again": ends((row["same_problems_low"], row["same_problems_high"])),
-                    "accuracy, without a verdict all wrong, all right": ends(
-                        (row["accuracy_lowest"], row["accuracy_highest"])
-                    ),
+                    "accuracy, bounds": ends((row["accuracy_lowest"], row["accuracy_highest"])),
                     "pass@k": _estimates("pass@k", row["pass_at_k"], row["pass_at_k_intervals"]),
                     "maj@k": _estimates("maj@k", row["maj_at_k"], row["maj_at_k_intervals"]),
                     "standard error": rounded(row["standard_error"]),

@@ -13,9 +13,10 @@ Say = Callable[[int, int], None]  # done, of how many
 
 
 class Job(Generic[Value]):
-    """One piece of work; `result` waits a little for it."""
+    """One piece of work; `result` waits a little for it. Its `key` names all that its value depends on."""
 
-    def __init__(self, make: Callable[[Say], Value]) -> None:
+    def __init__(self, key: Hashable, make: Callable[[Say], Value]) -> None:
+        self.key = key
         self._make = make
         self._ended = threading.Event()
         self._value: Value | None = None
@@ -59,7 +60,7 @@ def job(key: Hashable, make: Callable[[Say], Value]) -> Job[Value]:
     with _GUARD:
         found = _JOBS.get(key)
         if found is None or found.has_failed:
-            found = _JOBS[key] = Job(make)
+            found = _JOBS[key] = Job(key, make)
         _JOBS.move_to_end(key)
         ended = [name for name, one in _JOBS.items() if one.has_ended]
         for name in ended[:-_MOST_KEPT]:

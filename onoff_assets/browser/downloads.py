@@ -7,16 +7,18 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from onoff_assets.browser.queries import Column, Rows
+from onoff_assets.browser.queries import Column, Rows, plain_column
 
 _NAMES = {"of_dataset": "dataset", "of_model": "model"}  # as the store's tables call them
 
 
 def taken(table: pa.Table, rows: Rows, columns: Sequence[Column]) -> pa.Table:
-    """The columns that are there, of these rows in this order, under the store's names."""
+    """The columns that are there, of these rows in this order, under the store's names; of lists, their texts."""
     there = [column.name for column in columns if column.name in table.column_names]
-    chosen = table.select(there).take(pa.array(rows))
-    return chosen.rename_columns([_NAMES.get(name, name) for name in there])
+    sources = [f"{name}_text" if pa.types.is_list(table.schema.field(name).type) else name for name in there]
+    chosen = table.select(sources).take(pa.array(rows))
+    columns_taken = [plain_column(chosen, name) for name in sources]
+    return pa.table(columns_taken, names=[_NAMES.get(name, name) for name in there])
 
 
 def as_csv(table: pa.Table) -> bytes:

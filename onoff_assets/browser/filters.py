@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 
+from onoff_assets.browser.noted import NAMES, notes_on, with_notes
 from onoff_assets.browser.queries import Query, rows_of
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.response_rows import COLUMNS, CONFIDENCE, NUMBERS, numbers_job, response_rows, search_job
@@ -28,6 +29,8 @@ def matching(reader: Reader, responses: Responses, query: Query) -> list[int]:
         if known is not None:
             for name in known.column_names:
                 table = table.append_column(name, known[name])
+    if query.columns & set(NAMES):
+        table = with_notes(table, notes_on(reader, rows.keys))
     mask = None
     search = Search(query.text, query.is_regex)
     if query.text and search.fault() is None:

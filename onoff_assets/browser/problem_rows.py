@@ -4,34 +4,43 @@ The counts are those of `problem_statistics` where that was made of these very r
 the same function.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from onoff_assets.browser.noted import NOTES
 from onoff_assets.browser.queries import Column
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_core.statistics import responses_by_problem
 from onoff_core.statistics.problem_table import problem_statistics
 
 COLUMNS = (
-    Column("problem_id", "problem", "text", "sorted as the data set has them", width=9, in_given_order=True),
+    Column("problem_id", "problem", "text", "sorted as the data set has them", width=6.5, in_given_order=True, need=1,
+           line=1),
+    Column("question", "question", "text", "as the data set has it", width=9, need=2, line=4, grows=True),
     Column("pass_rate", "pass rate", "number", "mean reward; the line below it is its 95 % interval, were this problem "
-           "drawn again", digits=2, width=7),
-    Column("num_correct", "correct", "number", "responses with reward 1", width=4.5),
-    Column("num_graded", "graded", "number", "responses with a reward", width=5),
-    Column("num_no_answer", "no answer", "number", "responses without an answer", width=6),
-    Column("num_truncated", "truncated", "number", "responses cut off at max_length", width=6),
-    Column("mean_num_tokens", "mean tokens", "number", "mean length of its responses", digits=0, width=6.5),
-    Column("mean_entropy", "mean entropy", "number", "nats, mean over the tokens of its responses", digits=3, width=7),
+           "drawn again", digits=2, width=6, need=1, line=1),
+    Column("num_correct", "correct", "number", "responses with reward 1", width=4.4, need=2),
+    Column("num_graded", "graded", "number", "responses with a reward", width=4.4, need=2),
+    Column("majority_answer", "most given", "text", "the answer given most often", width=6, need=1, line=2),
+    Column("answer", "gold", "text", "the gold answer, as the data set has it", width=6, need=1, line=2),
     Column("answer_entropy", "answer entropy", "number", "nats, over the different answers given: 0 is always the same",
            digits=2, width=7),
-    Column("same_problems_low", "from", "number", "lower end of the pass rate's 95 % interval", digits=2, width=4.5),
-    Column("same_problems_high", "to", "number", "upper end of the pass rate's 95 % interval", digits=2, width=4.5),
-    Column("majority_answer", "most given", "text", "the answer given most often", width=8),
-    Column("answer", "gold", "text", "the gold answer, as the data set has it", width=8),
-    Column("question", "question", "text", "as the data set has it", width=20),
-    Column("subject", "subject", "choice", "where the data set says it", width=9),
-    Column("level", "level", "choice", "where the data set says it", width=6),
+    Column("mean_confidence", "confidence", "number", "nats, mean over the tokens of its responses; larger is surer",
+           digits=2, width=6, need=1, line=3),
+    Column("mean_entropy", "entropy", "number", "nats, mean over the tokens of its responses", digits=3, width=5.4,
+           need=1, line=3),
+    Column("mean_num_tokens", "tokens", "number", "mean length of its responses", digits=0, width=4.8, need=1, line=3),
+    Column("num_starred", "★", "number", "responses that have a star", width=2.6, need=2, line=1),
+    replace(NOTES, meaning="tags and comments on its responses or on their tokens"),
+    Column("num_truncated", "truncated", "number", "responses cut off at max_length", width=5.4),
+    Column("num_no_answer", "no answer", "number", "responses without an answer", width=5.6),
+    Column("subject", "subject", "choice", "where the data set says it", width=6.5),
+    Column("level", "level", "choice", "where the data set says it", width=4),
+    Column("same_problems_low", "from", "number", "lower end of the pass rate's 95 % interval", digits=2, width=4),
+    Column("same_problems_high", "to", "number", "upper end of the pass rate's 95 % interval", digits=2, width=4),
 )  # fmt: skip
 _COUNTED = ("pass_rate", "same_problems_low", "same_problems_high", "num_correct", "num_graded", "num_no_answer",
             "mean_num_tokens", "answer_entropy", "majority_answer")  # fmt: skip
@@ -76,14 +85,21 @@ def _truncated(responses: Responses, ids: pa.Array) -> pa.Array:
     return pc.fill_null(counted["problem_id_count"].take(place).combine_chunks(), 0)
 
 
-def with_entropy(table: pa.Table, responses: Responses, mean_entropy: pa.Array) -> pa.Table:
-    """The table with each problem's mean entropy over all its tokens, from that of each response."""
+PER_TOKEN = ("mean_entropy", "mean_confidence")
+
+
+def with_numbers(table: pa.Table, responses: Responses, numbers: pa.Table) -> pa.Table:
+    """The table with each problem's means over all its tokens, from those of each response (`numbers_job`)."""
     place = pc.index_in(responses.table["problem_id"], table["problem_id"].combine_chunks()).to_numpy()
-    entropy = np.asarray(mean_entropy.to_numpy(zero_copy_only=False), dtype=np.float64)
     lengths = responses.table["num_tokens"].to_numpy().astype(np.float64)
-    known = ~np.isnan(entropy)
     size = table.num_rows
-    tokens = np.bincount(place[known], weights=lengths[known], minlength=size)
-    total = np.bincount(place[known], weights=(entropy * lengths)[known], minlength=size)
-    means = np.divide(total, tokens, out=np.full(size, np.nan), where=tokens > 0)
-    return table.append_column("mean_entropy", pa.array(means, from_pandas=True))
+    for name in PER_TOKEN:
+        if name not in numbers.column_names:
+            continue
+        values = np.asarray(numbers[name].to_numpy(), dtype=np.float64)
+        known = ~np.isnan(values)
+        tokens = np.bincount(place[known], weights=lengths[known], minlength=size)
+        total = np.bincount(place[known], weights=(values * lengths)[known], minlength=size)
+        means = np.divide(total, tokens, out=np.full(size, np.nan), where=tokens > 0)
+        table = table.append_column(name, pa.array(means, from_pandas=True))
+    return table

@@ -2,8 +2,8 @@
 
 In the address each filter has its column's name: `tokens=100-500` (either end may be left out), `status=wrong,timeout`,
 `problem_id=algebra` (holds that text); `sort=-entropy` is falling, `text=...` is looked for
-in the responses, and `regex=1` makes it a regular expression. No text of a user becomes code here: filters are
-compared as values.
+in the responses, and `regex=1` makes it a regular expression. `columns=level,-gold` shows one that would not be shown,
+and hides another. No text of a user becomes code here: filters are compared as values.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from onoff_assets.browser.text import visible
 
-Kind = Literal["number", "text", "choice"]
+Kind = Literal["number", "text", "choice", "links"]  # a choice may be a list: any of its values matches
 Rows = NDArray[np.int64]
 _LONGEST = 2000  # characters of a value in an address
 
@@ -34,6 +34,10 @@ class Column:
     width: float = 6.0  # rem
     in_given_order: bool = False  # sorted by the rows' own order, such as the data set's, and not by its text
     short: str = ""  # its name in the address, where that is another one
+    need: int = 3  # 1: shown in every table; 2: where there is room, before those of 3
+    line: int = 0  # of a narrow window's cards; 0: on none of them
+    grows: bool = False  # takes the room that is left
+    mono: bool = False  # in the font of code; numbers without separators, as ids are
 
     @property
     def in_address(self) -> str:
@@ -73,6 +77,12 @@ class Query:
         return {*named, *([self.sort] if self.sort else [])}
 
 
+def read_columns(address: Mapping[str, str]) -> dict[str, bool]:
+    """The columns that somebody chose to see or to hide, by their names in the address."""
+    names = [name for name in address.get("columns", "")[:_LONGEST].split(",") if name.strip("-")]
+    return {name.removeprefix("-"): not name.startswith("-") for name in names}
+
+
 def names_in_address(columns: Iterable[Column]) -> tuple[str, ...]:
     """Every name by which a query of these columns may stand in the address."""
     return ("sort", "text", "regex", *(column.in_address for column in columns))
@@ -100,10 +110,11 @@ def read_query(
                 ranges.append((name, *ends))
         elif column.kind == "choice":
             choices.append((name, tuple(_unpacked(one) for one in value.split(","))))
-        else:
+        elif column.kind == "text":
             holds.append((name, value))
     sort = address.get("sort", "")
-    wanted = {column.in_address: column.name for column in columns}.get(sort.removeprefix("-"))
+    sortable = {column.in_address: column.name for column in columns if column.kind != "links"}
+    wanted = sortable.get(sort.removeprefix("-"))
     text = address.get("text", "")[:_LONGEST] if searches else ""
     query = Query(
         wanted, wanted is not None and sort.startswith("-"), tuple(ranges), tuple(choices), tuple(holds), text,
@@ -155,13 +166,30 @@ def rows_of(table: pa.Table, query: Query, columns: Sequence[Column], holds_text
         keep &= (values >= low) if low is not None else True
         keep &= (values <= high) if high is not None else True
     for name, chosen in query.choices:
-        keep &= _true(pc.is_in(table[name], pa.array(chosen, pa.string())))
+        keep &= _is_one_of(table[name], chosen)
     for name, text in query.holds:
-        keep &= _true(pc.match_substring(table[name], text, ignore_case=True))
+        keep &= _holds(table[name], text)
     if holds_text is not None:
         keep &= holds_text
     rows = np.flatnonzero(keep)
     return rows if query.sort is None else _sorted(table, rows, query, columns)
+
+
+def _holds(values: pa.ChunkedArray, text: str) -> NDArray[np.bool_]:
+    if not pa.types.is_dictionary(values.type):
+        return _true(pc.match_substring(values, text, ignore_case=True))
+    whole = values.combine_chunks()
+    return _true(pc.match_substring(whole.dictionary, text, ignore_case=True).take(whole.indices))
+
+
+def _is_one_of(values: pa.ChunkedArray, chosen: Sequence[str]) -> NDArray[np.bool_]:
+    if not pa.types.is_list(values.type):
+        return _true(pc.is_in(values, pa.array(chosen, pa.string())))
+    mask = np.zeros(len(values), dtype=bool)
+    lists = values.combine_chunks()
+    of = pc.list_parent_indices(lists).to_numpy()
+    mask[of[_true(pc.is_in(pc.list_flatten(lists), pa.array(chosen, pa.string())))]] = True
+    return mask
 
 
 def _sorted(table: pa.Table, rows: Rows, query: Query, columns: Sequence[Column]) -> Rows:
@@ -171,11 +199,20 @@ def _sorted(table: pa.Table, rows: Rows, query: Query, columns: Sequence[Column]
     if column.kind == "number":
         values = _numbers(table, column.name)[rows]
         return rows[np.argsort(-values if query.falling else values, kind="stable")]  # nan is last
+    values = plain_column(table, column.name).take(pa.array(rows))
+    if pa.types.is_list(values.type):
+        values = pc.list_value_length(values)
     order = pc.sort_indices(
-        pa.table({"value": table[column.name].take(pa.array(rows))}),
+        pa.table({"value": values}),
         sort_keys=[("value", "descending" if query.falling else "ascending")],
     ).to_numpy()
     return np.asarray(rows[order.astype(np.int64)], dtype=np.int64)
+
+
+def plain_column(table: pa.Table, name: str) -> pa.ChunkedArray:
+    """A column whose values stand in their rows, also where each is kept once for many rows."""
+    values = table[name]
+    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
 
 
 def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -183,7 +220,7 @@ def _numbers(table: pa.Table, name: str) -> NDArray[np.float64]:
     return np.asarray(pc.cast(table[name], pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
 
 
-def _true(mask: pa.ChunkedArray) -> NDArray[np.bool_]:
+def _true(mask: pa.Array | pa.ChunkedArray) -> NDArray[np.bool_]:
     return np.asarray(pc.fill_null(mask, False).to_numpy(zero_copy_only=False), dtype=bool)
 
 
@@ -196,5 +233,6 @@ def extent(table: pa.Table, column: Column) -> tuple[float, float] | None:
 
 def options(table: pa.Table, column: Column, most: int = 200) -> list[str]:
     """The different values of a column, in order."""
-    found = pc.unique(table[column.name]).to_pylist()
+    values = table[column.name]
+    found = pc.unique(pc.list_flatten(values) if pa.types.is_list(values.type) else values).to_pylist()
     return sorted({str(value) for value in found if value is not None})[:most]

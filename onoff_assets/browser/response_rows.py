@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from onoff_assets.browser.computing import Job, Say, job
+from onoff_assets.browser.noted import NOTES, STAR
 from onoff_assets.browser.queries import Column
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.searching import LONGEST_SECONDS, Found, Search, search_responses
@@ -28,26 +29,33 @@ NUMBERS = ("mean_entropy", "maximum_entropy", "mean_log_prob")
 CONFIDENCE = ("mean_confidence", "lowest_window_confidence")  # where `confidence` was made
 
 COLUMNS = (
-    Column("problem_id", "problem", "text", "sorted as the data set has them", width=10, in_given_order=True),
-    Column("sample_index", "sample", "number", "which of the problem's responses", width=4.5),
-    Column("of_dataset", "data set", "choice", "the data set", width=9),
-    Column("of_model", "model", "choice", "the model", width=10),
-    Column("status", "status", "choice", "what the reward rests on", width=7.5),
-    Column("reward", "reward", "number", "1 is correct, 0 is wrong", width=4.5),
-    Column("extracted_answer", "answer", "text", "as it was extracted", width=7),
-    Column("answer", "gold", "text", "the gold answer, as the data set has it", width=7),
-    Column("num_tokens", "tokens", "number", "length of the response", width=6, short="tokens"),
+    STAR,
+    Column("problem_id", "problem", "text", "sorted as the data set has them", width=6.2, in_given_order=True, need=1,
+           line=1),
+    Column("sample_index", "sample", "number", "which of the problem's responses", width=3.9, need=1, line=1),
+    Column("of_dataset", "data set", "choice", "the data set", width=6, need=1, line=5),
+    Column("of_model", "model", "choice", "the model", width=7, need=1, line=5),
+    Column("question", "question", "text", "as the data set has it", width=8, need=2, line=4, grows=True),
+    Column("status", "status", "choice", "what the reward rests on", width=6.4, need=1, line=1),
+    Column("reward", "reward", "number", "1 is correct, 0 is wrong", width=4, need=2),
+    Column("extracted_answer", "answer", "text", "as it was extracted", width=5.2, need=1, line=2),
+    Column("answer", "gold", "text", "the gold answer, as the data set has it", width=5.2, need=1, line=2),
+    Column("pass_rate", "pass rate", "number", "mean reward of the problem's responses", digits=2, width=5, need=1,
+           line=2),
     Column("mean_confidence", "confidence", "number", "nats, mean over its tokens; larger is surer", digits=2,
-           width=7),
-    Column("mean_entropy", "mean entropy", "number", "nats, mean over its tokens", digits=3, width=7, short="entropy"),
-    Column("maximum_entropy", "max entropy", "number", "nats, the largest of its tokens", digits=2, width=7),
-    Column("mean_log_prob", "mean log-prob", "number", "nats, mean over the tokens drawn", digits=3, width=7),
-    Column("lowest_window_confidence", "lowest window", "number", "nats, confidence of its least confident window",
-           digits=2, width=7),
-    Column("finish_reason", "ending", "choice", "why it ended: length is cut off at max_length", width=6.5,
+           width=5.6, need=1, line=3),
+    Column("mean_entropy", "entropy", "number", "nats, mean over its tokens", digits=3, width=4.9, short="entropy",
+           need=1, line=3),
+    Column("num_tokens", "tokens", "number", "length of the response", width=4.4, short="tokens", need=1, line=3),
+    NOTES,
+    Column("subject", "subject", "choice", "of the problem, where the data set says it", width=6.5),
+    Column("level", "level", "choice", "of the problem, where the data set says it", width=4),
+    Column("finish_reason", "ending", "choice", "why it ended: length is cut off at max_length", width=5,
            short="ending"),
-    Column("subject", "subject", "choice", "of the problem, where the data set says it", width=9),
-    Column("level", "level", "choice", "of the problem, where the data set says it", width=6),
+    Column("maximum_entropy", "max entropy", "number", "nats, the largest of its tokens", digits=2, width=6),
+    Column("mean_log_prob", "mean log-prob", "number", "nats, mean over the tokens drawn", digits=3, width=6.6),
+    Column("lowest_window_confidence", "lowest window", "number", "nats, confidence of its least confident window",
+           digits=2, width=6.8),
 )  # fmt: skip
 BY_NAME = {column.name: column for column in COLUMNS}
 _OF_PROBLEM = ("answer", "subject", "level")
@@ -67,6 +75,11 @@ class ResponseRows:
     def starts(self) -> list[int]:
         """The row at which each part begins."""
         return [0, *np.cumsum([len(part.table) for part in self.parts]).tolist()][:-1]
+
+    @property
+    def keys(self) -> list[Key]:
+        """(data set, model) of each part."""
+        return [(part.samples.partition[0], part.samples.partition[1]) for part in self.parts]
 
     @property
     def identity(self) -> tuple[object, ...]:
@@ -113,15 +126,25 @@ def _table(reader: Reader, parts: Sequence[Responses]) -> pa.Table:
         place = pc.index_in(table["problem_id"], problems["problem_id"].combine_chunks())
         for name in _OF_PROBLEM:
             table = table.append_column(name, problems[name].take(place))
+        questions = pa.DictionaryArray.from_arrays(place.combine_chunks(), problems["question"].combine_chunks())
+        table = table.append_column("question", questions)  # each once, not once a response
+        table = table.append_column("pass_rate", _pass_rates(responses.table))
         tables.append(table.append_column("part", pa.repeat(pa.scalar(number, pa.int32()), size)))
     return pa.concat_tables(tables).combine_chunks() if tables else _EMPTY
+
+
+def _pass_rates(responses: pa.Table) -> pa.ChunkedArray:
+    """Of each response's problem; null where none of its responses has a reward."""
+    means = responses.group_by("problem_id", use_threads=False).aggregate([("reward", "mean")])
+    return means["reward_mean"].take(pc.index_in(responses["problem_id"], means["problem_id"].combine_chunks()))
 
 
 _EMPTY = pa.schema(
     [
         *((name, pa.string()) for name in ("problem_id", "status", "finish_reason", "extracted_answer")),
         *((name, pa.int32()) for name in ("sample_index", "reward", "num_tokens", "part")),
-        *((name, pa.string()) for name in ("of_dataset", "of_model", *_OF_PROBLEM)),
+        *((name, pa.string()) for name in ("of_dataset", "of_model", *_OF_PROBLEM, "question")),
+        ("pass_rate", pa.float64()),
     ]
 ).empty_table()
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from onoff_core.exchange.files import Say, replacing
+from onoff_core.exchange.files import WRITTEN_BY, Say, replacing
 from onoff_core.exchange.results_file import Result
 from onoff_core.problems import Problem
 from onoff_core.rewards import Grader, GradingTask, Verdict, whole_gold
@@ -113,7 +113,7 @@ def _difference(problem: Problem, result: Result, place: int, verdict: Verdict) 
 
 
 def write_report(differences: Sequence[Difference], path: Path, say: Say) -> None:
-    """One JSON object a line, in the order of the file."""
+    """One JSON object a line, in the order of the file; each begins with our mark, so that one replaces another."""
     with replacing(path, say) as scratch, scratch.open("w", encoding="utf-8") as file:
         for difference in differences:
-            file.write(json.dumps(asdict(difference), ensure_ascii=False) + "\n")
+            file.write(json.dumps({"written_by": WRITTEN_BY, **asdict(difference)}, ensure_ascii=False) + "\n")

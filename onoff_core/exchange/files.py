@@ -59,7 +59,7 @@ def _aside(target: Path, mark: str) -> Path:
 
 
 def _set_aside(target: Path, say: Say, mark: str | None) -> None:
-    if not target.is_file() or _is_ours(target):
+    if not target.is_file() or target.stat().st_size == 0 or _is_ours(target):
         return
     if mark is None or _aside(target, mark).exists():
         mark = mark_of_now(target.parent, [target.name])

@@ -8,15 +8,18 @@ An entry says by its own `samples` which shape it has.
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.results import RESULTS_NAME
 from onoff_core.problems import Problem
+from onoff_core.problems.files import utf_16_or_32
 
 # A template around a question is recognised by the question in it; a short question may stand in another by chance.
 _LONG_QUESTION = 40
@@ -38,12 +41,7 @@ class Result:
 def read_results(path: Path) -> tuple[Result, ...]:
     """The entries of a `results.json`, or of the folder that holds one. Raises `ExchangeError`."""
     file = path / RESULTS_NAME if path.is_dir() else path
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ExchangeError(f"{file}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise ExchangeError(f"{file}: not valid JSON, or cut off: {error}") from error
+    raw = _json(file)
     entries = raw.get("results") if isinstance(raw, dict) else None
     if not isinstance(entries, list):
         raise ExchangeError(f"{file}: has no list 'results'; is it a {RESULTS_NAME} of 00-sample or of onoff export?")
@@ -53,6 +51,29 @@ def read_results(path: Path) -> tuple[Result, ...]:
     if not any(result.samples for result in results):
         raise ExchangeError(f"{file}: holds no samples; there is nothing to import")
     return results
+
+
+def _json(file: Path) -> Any:
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise ExchangeError(f"{file}: cannot be read ({error.strerror})") from error
+    if not content.strip():
+        raise ExchangeError(f"{file}: is empty")
+    if content.startswith(_PACKED):
+        raise ExchangeError(f"{file}: is compressed; unpack it and name the file that comes out")
+    try:
+        return json.loads(content.decode("utf-8-sig"))
+    except UnicodeDecodeError as error:
+        seems = utf_16_or_32(content) or "latin-1"
+        raise ExchangeError(
+            f"{file}: is not UTF-8 from byte {error.start} on; save it as UTF-8, as by: iconv -f {seems} -t utf-8"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise ExchangeError(f"{file}: not valid JSON, or cut off: {error}") from error
+
+
+_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")  # gzip, zstandard, zip
 
 
 def _result(entry: Any, place: str) -> Result:
@@ -127,7 +148,7 @@ def _by_number(entries: list[tuple[str, dict[str, Any]]], place: str) -> list[tu
     if all(entry.get("sample_id") is None for _, entry in entries):
         return entries
     for where, entry in entries:
-        number = entry.get("sample_id")
+        number = entry["sample_id"] = _whole_number(entry.get("sample_id"))
         if not isinstance(number, int) or isinstance(number, bool) or number < 0:
             raise ExchangeError(f"{where}: sample_id should be a number 0, 1, ..., not {number!r}")
     ids = [entry["sample_id"] for _, entry in entries]
@@ -137,14 +158,31 @@ def _by_number(entries: list[tuple[str, dict[str, Any]]], place: str) -> list[tu
     return sorted(entries, key=lambda pair: pair[1]["sample_id"])
 
 
+def _whole_number(value: Any) -> Any:
+    """`"3"` and `3.0` as the number they are; anything else as it is."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,18}", value) else value
+
+
 def _reward(value: Any, place: str) -> float | None:
     if value is None:
         return None
-    if not isinstance(value, (int, float)):  # true and false are numbers to Python, and 1 and 0 here
-        raise ExchangeError(f"{place}: a reward should be a number, not {value!r}")
-    if not math.isfinite(value):
-        raise ExchangeError(f"{place}: a reward should be a finite number, not {value!r}")
-    return float(value)
+    try:
+        if not isinstance(value, (int, float, str)):  # true and false are numbers to Python, and 1 and 0 here
+            raise ValueError
+        number = float(value)
+    except (ValueError, OverflowError) as error:
+        raise ExchangeError(f"{place}: a reward should be a number, not {_shortened(value)}") from error
+    if not math.isfinite(number):
+        raise ExchangeError(f"{place}: a reward should be a finite number, not {number!r}")
+    return number
+
+
+def _shortened(value: Any) -> str:
+    """What stands in a file, for a sentence."""
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _answer(value: Any) -> str | None:
@@ -155,13 +193,17 @@ def _text(entry: dict[str, Any], names: tuple[str, ...], place: str) -> str:
     """The text under the first of these names that is there."""
     name = next((name for name in names if entry.get(name) is not None), names[-1])
     value = entry.get(name)
+    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], (str, int, float)):
+        (value,) = value  # as data sets have answers, ["70"]
     if isinstance(value, float) and not math.isfinite(value):
         raise ExchangeError(f"{place}: {name!r} is {value!r}, which no JSON should hold")
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not value.strip():
+    if value is not None and not isinstance(value, str):
+        raise ExchangeError(f"{place}: {name!r} should be a text, not {_shortened(value)}")
+    if value is None or not value.strip():
         raise ExchangeError(f"{place}: has no {name!r}")
     _check_unicode(value, f"{place}.{name}")
     return value
@@ -210,7 +252,8 @@ def _contained(result: Result, free: dict[str, list[Problem]]) -> Problem | None
 
 
 def _plain(text: str) -> str:
-    return " ".join(text.split())
+    """White space and the ways of Unicode to write an accent do not count."""
+    return " ".join(normalize("NFC", text).split())
 
 
 def own_problems(results: Sequence[Result]) -> list[Problem]:

@@ -87,7 +87,7 @@ def _text(content: bytes, encoding: str | None) -> str:
             return content.decode(encoding).removeprefix("\ufeff")
         except UnicodeError as error:
             raise ValueError(f"is not {encoding} ({error}); write another encoding") from error
-    seems = _utf_16_or_32(content)
+    seems = utf_16_or_32(content)
     if seems is not None:
         raise ValueError(f"is {seems.upper()}, not UTF-8; write encoding: {seems}")
     try:
@@ -100,7 +100,7 @@ def _text(content: bytes, encoding: str | None) -> str:
         ) from error
 
 
-def _utf_16_or_32(content: bytes) -> str | None:
+def utf_16_or_32(content: bytes) -> str | None:
     """By the mark at the beginning (that of UTF-32 begins as that of UTF-16), else by the zeros between letters."""
     if content.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
         return "utf-32"

@@ -77,7 +77,7 @@ _STEPS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\\(?:backslash|smallsetminus)(?![A-Za-z])", r"\\setminus "),
         (r"\\([RZNQC])(?![A-Za-z])", r"\\mathbb{\1}"),
         (r"\{\s*:\s*\}", ":"),  # 6{:}30
-        (r"\s*\\(?:checkmark|blacksquare|qed)(?![A-Za-z])\s*$", ""),
+        (r"\s*\\(?:checkmark|blacksquare|qed)(?![A-Za-z])\s*$|(?<!\\)\\\s*$", ""),  # of `\ ` the space is cut off
         (r"\\(?:degree|deg)(?![A-Za-z])", r"^\\circ"),
         (r"\^\s*\{\s*\\circ\s*\}", r"^\\circ"),
         (r"\^\s*\\circ\s*(?:\\(?:text|mathrm|rm)\s*\{\s*([CF])\s*\}|([CF])\b)", r"\\text{ deg\1\2}"),  # of temperature

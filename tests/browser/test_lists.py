@@ -13,6 +13,7 @@ from benchmarks.browser import served
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_core.statistics import problem_means
 from onoff_core.store import Store, publish_catalog
+from onoff_core.store.notes import Notes
 from tests.browser.listed import write_listed
 from tests.browser.test_chromium import go
 
@@ -40,7 +41,7 @@ def listed(store: Store) -> Iterator[str]:
 
 def rows(tab: Any) -> list[list[str]]:
     """The cells of the rows that are drawn."""
-    tab.locator("#data tbody td").nth(3).wait_for()
+    tab.locator("#data tbody td.named").first.wait_for()
     shown = tab.locator("#data tbody tr:not(.spacer, .excerpt)").all()
     return [row.locator("td").all_inner_texts() for row in shown]
 
@@ -50,8 +51,9 @@ def headers(tab: Any) -> list[str]:
 
 
 def column(tab: Any, name: str) -> list[str]:
+    shown = rows(tab)
     at = next(i for i, text in enumerate(tab.locator("#data th").all_inner_texts()) if text.startswith(name))
-    return [row[at] for row in rows(tab)]
+    return [row[at] for row in shown]
 
 
 def query(tab: Any) -> dict[str, str]:
@@ -69,9 +71,8 @@ def test_one_click_from_the_grid_shows_the_worst_problems(tab: Any, listed: str,
     tab.locator("#table a[aria-label^='algebra, medium']").click()
     means = problem_means(store.require("rewards", ("algebra", "medium")).read())
     lowest = [name for name, mean in means.items() if mean == min(means.values())]
-    shown = rows(tab)
-    assert {row[0] for row in shown[: len(lowest)]} == set(lowest)
-    assert [float(row[1]) for row in shown] == sorted(round(mean, 2) for mean in means.values())
+    assert set(column(tab, "problem")[: len(lowest)]) == set(lowest)
+    assert [float(rate) for rate in column(tab, "pass rate")] == sorted(round(mean, 2) for mean in means.values())
     tab.locator("#data tbody tr", has_text=lowest[0]).first.click()  # and one more opens it
     tab.wait_for_url(re.compile(rf"/problem\?.*problem={lowest[0]}"))
     assert tab.faults == []
@@ -87,9 +88,9 @@ def test_two_clicks_from_the_grid_show_a_confident_mistake(tab: Any, listed: str
     wrong = rewards.filter(pc.equal(rewards["status"], "wrong")).to_pylist()
     entropies = mean_entropies(store, ("algebra", "small"))
     surest = min(wrong, key=lambda row: entropies[row["problem_id"], row["sample_index"]])
-    first = rows(tab)[0]
-    assert first[:2] == [surest["problem_id"], str(surest["sample_index"])]
-    assert column(tab, "mean entropy")[0] == f"{entropies[surest['problem_id'], surest['sample_index']]:.3f}"
+    first = [column(tab, name)[0] for name in ("problem", "sample")]
+    assert first == [surest["problem_id"], str(surest["sample_index"])]
+    assert column(tab, "entropy")[0] == f"{entropies[surest['problem_id'], surest['sample_index']]:.3f}"
     tab.locator("#data tbody tr").nth(1).click()
     tab.locator("#tokens .t").first.wait_for()
     assert query(tab)["sample"] == str(surest["sample_index"])
@@ -152,14 +153,23 @@ def test_the_menu_leads_to_no_empty_page(tab: Any, listed: str) -> None:
     assert button.evaluate("e => getComputedStyle(e, '::after').content") == '"Menu"'
 
 
-def test_filters_go_both_ways_and_live_in_the_address(tab: Any, listed: str) -> None:
+def test_filters_and_columns_live_in_the_address(tab: Any, listed: str) -> None:
+    tab.set_viewport_size({"width": 1440, "height": 900})
     go(tab, listed, "responses", dataset="algebra", model="large")
+    needed = ["problem", "sample", "question", "status", "reward", "answer", "gold", "pass rate", "entropy", "tokens"]
+    rows(tab)
+    assert headers(tab)[1 : len(needed) + 1] == needed
+    assert tab.locator("#rows").evaluate("e => e.scrollWidth - e.clientWidth") <= 1  # all of it in sight
+    assert "mean log-prob" not in tab.locator("#data th").all_inner_texts()
+    tab.locator("#data button", has_text="Columns").click()
+    tab.get_by_label("show mean log-prob").check()
+    tab.get_by_label("show gold").uncheck()
+    tab.wait_for_url(re.compile("columns=mean_log_prob%2C-answer"))
+    tab.locator("#data th", has_text="mean log-prob").wait_for()
+    tab.locator("#data th", has_text="gold").wait_for(state="detached")
     tab.locator("#data button", has_text="Filters").click()
     tab.get_by_label("tokens at least").fill("40")
-    tab.get_by_label("tokens at least").press("Enter")
-    tab.wait_for_url(re.compile("tokens=40-"))
-    tab.get_by_label("tokens at most").fill("90")
-    tab.get_by_label("tokens at most").press("Enter")
+    tab.get_by_label("tokens at most").fill("90")  # as one types: neither Enter nor another field
     tab.wait_for_url(re.compile(r"tokens=40-90"))
     tab.get_by_label("status", exact=True).select_option("wrong")
     tab.wait_for_url(re.compile("status=wrong"))
@@ -177,16 +187,28 @@ def test_filters_go_both_ways_and_live_in_the_address(tab: Any, listed: str) -> 
     tab.reload()
     tab.locator("#data").wait_for()
     assert are_shown()
+    assert {"mean log-prob", "gold"} & set(tab.locator("#data th").all_inner_texts()) == {"mean log-prob"}
+    tab.get_by_label("take away the filter of status").click()
+    tab.wait_for_url(lambda url: "status" not in url)
+    assert query(tab)["tokens"] == "40-90"
 
 
 @pytest.mark.parametrize(("text", "regex"), [("WAIT, let", False), (r"check \d × \d", True)])
 def test_all_responses_are_searched(tab: Any, listed: str, store: Store, text: str, regex: bool) -> None:
-    go(tab, listed, "responses", dataset="algebra", model="large", over="all")
+    go(tab, listed, "responses", dataset="algebra", model="large")
+    tab.locator("#scope").select_option("all")
+    tab.wait_for_url(re.compile("over=all"))
     if regex:
         tab.locator("#regex").click()
-    tab.locator("#search").fill(text)
-    tab.locator("#search").press("Enter")
+        tab.locator("#search").fill("(" + text)
+        tab.locator("#fault", has_text="no regular expression").wait_for()
+    tab.locator("#search").fill("")
+    tab.locator("#search").press_sequentially(text)  # as one types: without Enter, and the field stays as it is
     tab.locator("#data mark").first.wait_for()
+    assert tab.locator("#search").evaluate("e => e.getRootNode().activeElement === e")
+    assert tab.locator("#search").input_value() == text
+    assert tab.locator("#fault").is_hidden()
+    tab.wait_for_url(re.compile("text="))
     hits = tab.locator("#data mark").all_inner_texts()
     assert set(hits) == ({"check 3 × 4"} if regex else {"Wait, let"})
     found = sum(
@@ -197,11 +219,38 @@ def test_all_responses_are_searched(tab: Any, listed: str, store: Store, text: s
     assert tab.locator("#count").inner_text().startswith(f"{found} of ")
 
 
+def test_a_star_is_set_in_the_table_and_filtered_by(tab: Any, listed: str, store: Store) -> None:
+    go(tab, listed, "responses", dataset="geometry", model="large", sort="-tokens")
+    stars = tab.locator("#data td.star button")
+    stars.nth(3).click()
+    stars.nth(1).click()
+    tab.locator("#data td.star button[aria-pressed=true]").nth(1).wait_for()
+    wanted = [
+        (problem, int(sample)) for problem, sample in zip(column(tab, "problem"), column(tab, "sample"), strict=True)
+    ]
+
+    def starred() -> set[tuple[str, int]]:
+        return {
+            (n.problem_id, n.sample_index) for n in Notes(store.files).of_partition(("geometry", "large")) if n.star
+        }
+
+    tab.locator("#data .chip", has_text="starred").click()
+    tab.locator("#count", has_text="2 of ").wait_for()
+    assert starred() == {wanted[1], wanted[3]}
+    tab.wait_for_url(re.compile("star=starred"))
+    stars.first.click()
+    tab.locator("#count", has_text="1 of ").wait_for()
+    assert len(starred()) == 1
+    go(tab, listed, "problems", dataset="geometry", model="large", num_starred="1-")
+    tab.locator("#count", has_text="1 of 12").wait_for()
+    assert tab.faults == []
+
+
 def test_a_long_table_is_drawn_where_one_looks(tab: Any, listed: str) -> None:
     go(tab, listed, "responses", dataset="many", model="m")
     assert len(rows(tab)) < 100
     tab.locator("#rows").evaluate("frame => { frame.scrollTop = frame.scrollHeight * 0.5; }")
-    middle = tab.locator("#data tbody tr", has_text=re.compile("^p150"))
+    middle = tab.locator("#data tbody tr", has_text=re.compile(r"\bp150"))
     middle.first.wait_for()
     tab.locator("#rows").focus()
     tab.keyboard.press("End")
@@ -225,7 +274,7 @@ def test_what_is_shown_is_taken_away(tab: Any, listed: str) -> None:
 
 def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str) -> None:
     tab.set_viewport_size({"width": 390, "height": 844})
-    for page in ("", "problems", "responses", "compare"):
+    for page in ("", "problems", "tokens", "responses", "compare"):
         go(tab, listed, page, dataset="algebra", model="small")
         tab.locator("#table, #data").first.wait_for()
         tab.wait_for_timeout(700)
@@ -238,6 +287,23 @@ def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str) -> No
             "return box.right > innerWidth + 1 && getComputedStyle(e).overflowX !== 'auto'; }).length"
         )
         assert cut == 0, page
+        if page in ("problems", "tokens", "responses"):  # rows are cards, with all that there is
+            tab.locator("#data td.card a").first.wait_for()
+            assert tab.locator("#rows").evaluate("e => e.scrollWidth - e.clientWidth") <= 1, page
+            assert tab.locator("#data td.card .item").evaluate_all(
+                "all => { const right = (e) => e.getBoundingClientRect().right; "
+                "return all.every((e) => right(e) <= right(e.closest('td'))); }"
+            ), page
+        if page == "responses":
+            card = tab.locator("#data td.card").first.inner_text()
+            assert all(name in card for name in ("answer", "gold", "pass rate", "entropy", "tokens", "What is")), card
+            tab.locator("#order").select_option("num_tokens")
+            tab.wait_for_url(re.compile("sort=-tokens"))
+            tab.locator("#turn").click()
+            tab.wait_for_url(re.compile("sort=tokens"))
+            tab.locator("#data button", has_text="Filters").click()
+            tab.get_by_label("status", exact=True).select_option("wrong")
+            tab.wait_for_url(re.compile("status=wrong"))
 
 
 def test_a_grid_of_many_models_fits_the_window(tab: Any, listed: str) -> None:

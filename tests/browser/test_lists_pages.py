@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from benchmarks.synthetic import MadeUpProblem, write_partition
+from onoff_assets.browser.reading import Reader
+from onoff_assets.browser.views import noting
 from onoff_core.grid.confidence import materialize_confidence
 from onoff_core.grid.judging import open_store
 from onoff_core.store import Store, publish_catalog
+from onoff_core.store.notes import Notes
 from onoff_core.study import load_study
 from tests.browser.conftest import Page
 from tests.browser.listed import problems_of
@@ -63,11 +66,54 @@ def test_responses_go_by_confidence_where_it_is_there(page: Page, store: Store) 
     assert first["status"] == "wrong"  # so that one walks on there among the wrong ones
 
 
+def test_unsure_tokens_are_ordered_and_filtered(page: Page, store: Store) -> None:
+    shown = table(page("tokens", store=store, dataset="d", model="a", sort="-unsure_percent", times_drawn="5-"))
+    names = [column["name"] for column in shown["columns"]]
+    rows = [dict(zip(names, row["cells"], strict=True)) for row in shown["rows"]]
+    tokens = store.require("token_distributions", ("d", "a")).read().to_pylist()
+    shares = {}
+    for token_id in {token["token_id"] for token in tokens}:
+        entropies = [token["entropy"] for token in tokens if token["token_id"] == token_id]
+        unsure = sum(entropy >= 1 for entropy in entropies)
+        if len(entropies) >= 5 and unsure:
+            shares[token_id] = round(100 * unsure / len(entropies))
+    assert {row["token_id"]: row["unsure_percent"] for row in rows} == shares
+    assert [row["unsure_percent"] for row in rows] == sorted(shares.values(), reverse=True)
+    place = rows[0]["examples"][0]
+    assert shown["rows"][0]["link"] == {"page": "response", "query": place["query"]}
+    [own] = [
+        token
+        for token in tokens
+        if [str(token[name]) for name in ("problem_id", "sample_index", "position")]
+        == [place["query"][name] for name in ("problem", "sample", "token")]
+    ]
+    assert own["token_id"] == rows[0]["token_id"]
+
+
+def test_who_may_only_read_sees_stars_and_cannot_change_them(
+    page: Page, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def star_column() -> list[dict[str, Any]]:
+        shown = table(page("responses", store=store, dataset="d", model="c"))
+        assert shown["stars"] == (not is_read_only)
+        return [column for column in shown["columns"] if column["name"] == "star"]
+
+    is_read_only = False
+    assert star_column() != []
+    is_read_only = True
+    monkeypatch.setenv("ONOFF_READ_ONLY", "1")
+    assert star_column() == []
+    noting.set_star(Reader(store), ("d", "c"), "d-1", 2, True)
+    noting.set_star(Reader(store), ("d", "c"), "d-1", 2, True)  # is so already
+    [column] = star_column()
+    assert [option[0] for option in column["options"]] == ["starred"]
+    assert len(Notes(store.files).of_partition(("d", "c"))) == 1
+
+
 def test_an_expression_that_cannot_be_used_is_said(page: Page, store: Store) -> None:
     test = page("responses", store=store, dataset="d", model="a", text="(", regex="1")
     assert not test.exception
-    [note] = [note for note in table(test)["notes"] if note["kind"] == "warning"]
-    assert "no regular expression" in note["text"]
+    assert "no regular expression" in table(test)["search"]["fault"]  # beside the box
     assert table(test)["total"] == 48
 
 
@@ -75,7 +121,8 @@ def test_a_bad_range_is_said_and_left_out(page: Page, store: Store) -> None:
     shown = table(page("problems", store=store, dataset="d", model="a", pass_rate="many", sort="-pass_rate"))
     assert "no range" in shown["notes"][0]["text"]
     assert shown["total"] == 8
-    rates = [row["cells"][1] for row in shown["rows"]]
+    at = [column["name"] for column in shown["columns"]].index("pass_rate")
+    rates = [row["cells"][at] for row in shown["rows"]]
     assert rates == sorted(rates, reverse=True)
 
 

@@ -1,6 +1,8 @@
 """The tables of responses and of problems against what the store holds."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,14 +11,17 @@ import pytest
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_assets.browser.downloads import as_csv, as_parquet, taken
 from onoff_assets.browser.grid_rows import in_order
+from onoff_assets.browser.noted import ANY_NOTE, WITH_COMMENT, with_notes, with_notes_of_problems
 from onoff_assets.browser.pairs import paired_differences, shares, solved_by
 from onoff_assets.browser.problem_rows import COLUMNS as OF_PROBLEMS
-from onoff_assets.browser.problem_rows import problem_table, with_entropy
+from onoff_assets.browser.problem_rows import problem_table, with_numbers
+from onoff_assets.browser.queries import read_query, rows_of
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS, numbers_job, response_rows, texts_of
 from onoff_assets.browser.views.responses import views
 from onoff_core.statistics import comparison_table, responses_by_problem
 from onoff_core.store import Store
+from onoff_core.store.notes import Note, new_note
 
 KEYS = [("d", "m"), ("d", "n")]
 
@@ -60,6 +65,9 @@ def test_rows_of_several_partitions_say_of_which(reader: Reader) -> None:
     rows = response_rows(reader, KEYS)
     assert rows.table["of_model"].to_pylist() == ["m"] * 6 + ["n"] * 6
     assert rows.table["answer"].to_pylist() == ["2"] * 12
+    assert set(rows.table["question"].to_pylist()) == {"What is $1 + 1$?"}
+    rates = rows.table["pass_rate"].to_pylist()
+    assert rates == pytest.approx([1 / 3] * 3 + [0] * 3 + [2 / 3] * 6)
     wanted = np.array([9, 0, 4, 1])
     samples = [row for key in KEYS for row in reader.store.require("samples", key).read().to_pylist()]
     assert texts_of(rows, wanted) == [samples[i]["response"] for i in wanted]
@@ -70,8 +78,10 @@ def test_problems_have_the_stored_statistics(reader: Reader) -> None:
     table = problem_table(reader, responses)
     numbers = numbers_job(reader, response_rows(reader, [("d", "m")])).result(30)
     assert numbers is not None
-    table = with_entropy(table, responses, numbers["mean_entropy"].combine_chunks())
-    assert {column.name for column in OF_PROBLEMS} == set(table.column_names)
+    table = with_numbers(table, responses, numbers.append_column("mean_confidence", numbers["mean_entropy"]))
+    assert table["mean_confidence"].to_pylist() == table["mean_entropy"].to_pylist()  # weighed in the same way
+    table = with_notes_of_problems(table, [])
+    assert {column.name for column in OF_PROBLEMS} == set(table.column_names) - {"notes_text"}
     stored = responses_by_problem(reader.store.require("rewards", ("d", "m")).read())
     assert table["pass_rate"].to_pylist() == [stored[name].pass_rate for name in ("p0", "p1")]
     assert table["num_truncated"].to_pylist() == [1, 1]
@@ -107,6 +117,44 @@ def test_what_is_taken_away_is_what_is_shown(reader: Reader, tmp_path: Path) -> 
     (tmp_path / "taken.csv").write_bytes(as_csv(chosen))
     assert pq.read_table(tmp_path / "taken.parquet").to_pylist() == chosen.to_pylist()
     assert pa_csv.read_csv(tmp_path / "taken.csv")["num_tokens"].to_pylist() == chosen["num_tokens"].to_pylist()
+
+
+def test_stars_and_notes_are_columns_of_their_responses(reader: Reader) -> None:
+    def made(key: tuple[str, str], sample: int, position: int | None, **content: Any) -> Note:
+        on = new_note(author="me", key=key, samples="a" * 16, problem_id="p1", sample_index=sample, position=position,
+                      excerpt="")  # fmt: skip
+        return replace(on, **content)
+
+    notes = [
+        made(("d", "m"), 2, None, star=True),
+        made(("d", "m"), 0, 3, tags=("slip",), comment="carries the 1"),
+        made(("d", "n"), 0, 1, star=True),  # of a token: the response has none
+        made(("d", "gone"), 0, None, star=True),
+    ]
+    rows = response_rows(reader, KEYS)
+    table = with_notes(rows.table, notes)
+    assert np.flatnonzero([star is not None for star in table["star"].to_pylist()]).tolist() == [5]
+    assert [row for row, values in enumerate(table["notes"].to_pylist()) if values] == [3]
+    assert table["notes"][3].as_py() == [ANY_NOTE, WITH_COMMENT, "#slip"]
+    assert table["notes_text"][3].as_py() == "#slip ✎ carries the 1"
+
+    def found(**address: str) -> list[int]:
+        query, messages = read_query(address, COLUMNS)
+        assert messages == []
+        return [int(row) for row in rows_of(table, query, COLUMNS, None)]
+
+    assert found(star="starred") == [5]
+    assert found(notes="#slip") == found(notes="any note") == found(notes="#other,with a comment") == [3]
+    assert found(notes="#other") == []
+    assert found(sort="-star")[0] == 5
+    assert found(sort="-notes")[0] == 3
+    assert found(question="no such words") == []
+    taken_away = taken(table, np.array([3, 5]), COLUMNS)
+    assert taken_away["notes"].to_pylist() == ["#slip ✎ carries the 1", None]
+    assert b"carries the 1" in as_csv(taken_away)  # lists and shared questions can be written
+    problems = with_notes_of_problems(problem_table(reader, reader.responses(("d", "m"))), notes[:2])
+    assert problems["num_starred"].to_pylist() == [None, 1]
+    assert problems["notes_text"].to_pylist() == [None, "#slip ✎ carries the 1"]
 
 
 def test_pairs_are_corrected_as_the_comparisons_are(reader: Reader) -> None:

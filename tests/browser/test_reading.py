@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -17,12 +18,13 @@ from benchmarks.synthetic import (
     encode,
     write_partition,
 )
-from onoff_assets.browser.aggregates import UNSURE, summarise_tokens
+from onoff_assets.browser.aggregates import summarise_tokens
 from onoff_assets.browser.filters import matching
 from onoff_assets.browser.grid_rows import grid_rows
 from onoff_assets.browser.queries import read_query
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS
+from onoff_assets.browser.unsure_tokens import UNSURE
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Store
 from onoff_core.tables import GRID_ASSETS
@@ -141,18 +143,26 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
     assert summary.num_tokens == summary.histogram.sum() == summary.position_count.sum() == stored.num_rows
     entropy = stored["entropy"].to_numpy()
     assert summary.mean_entropy == pytest.approx(entropy.mean(), rel=1e-6)
-    assert sum(token.unsure for token in summary.unsure_tokens) <= (entropy >= UNSURE).sum()
     graded = responses.table.select(["problem_id", "sample_index", "reward"]).to_pylist()
     first = [(row["reward"], rows_of(reader.store, row["problem_id"], row["sample_index"])) for row in graded]
     for reward in (0, 1):
         of_reward = [rows[0]["entropy"] for given, rows in first if given == reward and rows]
         assert summary.position_count[reward, 0] == len(of_reward)
         assert summary.position_entropy[reward, 0] == pytest.approx(sum(of_reward) / len(of_reward), rel=1e-6)
-    for token in summary.unsure_tokens[:5]:
-        for problem, sample, position in token.examples:
-            row = rows_of(reader.store, problem, sample)[position]
-            assert row["token_id"] == token.token_id
-            assert row["entropy"] >= UNSURE
+    unsure = stored.filter(pc.greater_equal(stored["entropy"], UNSURE))
+    tokens = summary.unsure_tokens.to_pylist()
+    assert sum(token["times_unsure"] for token in tokens) == unsure.num_rows
+    for token in tokens:
+        own = stored.filter(pc.equal(stored["token_id"], token["token_id"]))["entropy"].to_numpy()
+        assert (token["times_drawn"], token["times_unsure"]) == (len(own), (own >= UNSURE).sum())
+        assert token["unsure_percent"] == pytest.approx(100 * (own >= UNSURE).mean())
+        assert token["token_entropy"] == pytest.approx(own.mean())
+        highest = []
+        for place in token["examples"]:
+            row = rows_of(reader.store, place["problem"], place["sample"])[place["token"]]
+            assert row["token_id"] == token["token_id"]
+            highest.append(row["entropy"])
+        assert highest == sorted(own[own >= UNSURE].tolist(), reverse=True)[:3]
 
 
 def test_walking_sorts_by_the_responses_own_mean_entropy_and_finds_text_whatever_its_case(reader: Reader) -> None:

@@ -1,5 +1,6 @@
 """`results.json` and `statistics.json`, out and in again."""
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -223,6 +224,42 @@ def test_questions_find_their_problems() -> None:
 def test_wrong_files_say_what_is_wrong(tmp_path: Path, content: Any, said: str) -> None:
     with pytest.raises(ExchangeError, match=said):
         read_results(write(tmp_path / "in", content))
+
+
+SCRIPTS = {
+    "question": "é",
+    "reference_answer": ["70"],
+    "samples": [
+        {"sample_id": "1", "response": "b", "reward": "1.0"},
+        {"sample_id": 0.0, "response": "a", "reward": True},
+    ],
+}
+
+
+def test_what_other_programs_and_editors_make_of_a_file_is_read(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_bytes(b"\xef\xbb\xbf" + json.dumps({"results": [SCRIPTS]}).encode())
+    (result,) = read_results(tmp_path)
+    assert (result.reference, result.samples, result.rewards) == ("70", ("a", "b"), (1.0, 1.0))
+    problem = Problem("p", "e\u0301", "70")  # the accent as a character of its own
+    assert match_problems([result], [problem], "here") == [problem]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b" \n", "is empty"),
+        (gzip.compress(b"{}"), "is compressed"),
+        (json.dumps({"results": []}).encode("utf-16"), "save it as UTF-8, as by: iconv -f utf-16 -t"),
+        ('{"a": "é"}'.encode("latin-1"), "is not UTF-8 from byte 7 on; .* iconv -f latin-1"),
+        (json.dumps({"results": [SCRIPTS]}).replace('"1.0"', "1" + "0" * 400).encode(), r"a number, not 10+\.\.\."),
+        (json.dumps({"results": [SCRIPTS]}).replace('"1.0"', '{"acc": 1}').encode(), 'a number, not {"acc": 1}'),
+        (json.dumps({"results": [{**SCRIPTS, "prompt": [{}]}]}).encode(), r"'prompt' should be a text, not \[{}\]"),
+    ],
+)
+def test_what_cannot_be_read_says_how_it_could(tmp_path: Path, content: bytes, said: str) -> None:
+    (tmp_path / "results.json").write_bytes(content)
+    with pytest.raises(ExchangeError, match=said):
+        read_results(tmp_path)
 
 
 @pytest.mark.parametrize("where", ["reference", "rewards"])

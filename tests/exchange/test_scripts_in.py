@@ -97,7 +97,9 @@ def test_their_verdicts_are_compared_with_ours(
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "results.json").write_text(json.dumps(content))
     assert main(["import", "in", "--report", "differences.jsonl"]) == 0
+    assert main(["import", "in", "--report", "differences.jsonl"]) == 0
     said = capsys.readouterr().out
+    assert "was not written by onoff" not in said
     assert "of 6 verdicts of the file, ours differ in 2 rewards and 1 extracted answers" in said
     rows = [json.loads(line) for line in Path("differences.jsonl").read_text().splitlines()]
     assert [(r["problem_id"], r["sample_index"], r["reward_of_file"], r["reward"]) for r in rows] == [

@@ -10,6 +10,7 @@ from typing import Any
 
 # What a component's script is made of, where it is more than its own file; the last has the default export.
 _PARTS = {
+    "data_table": ("data_controls", "data_row", "data_table"),
     "pair_view": ("token_text", "pair_view"),
     "token_view": ("token_text", "token_tip", "strip_picture", "token_tools", "token_view"),
 }

@@ -1,32 +1,27 @@
 // A table of any length: it draws the rows in sight and asks for the others. In: JSON bytes of what data_table.py says;
-// out: state `window` {version, first} (which rows to send), triggers `ask` {replace, address} (another order or filter) and
-// `go` {page, query} (a link that was clicked). Text nodes only; the links are real, so they open in a new tab too.
+// out: state `window` {version, first} (which rows to send), triggers `ask` {replace, address} (another order or filter),
+// `star` [{query, star}] and `go` {page, query} (a link that was clicked). Text nodes only; the links are real, so they
+// open in a new tab too.
 const instances = new WeakMap();
 const AHEAD = 60, MOST_KEPT = 4000;
-
-function element(tag, name, ...children) {
-  const made = document.createElement(tag);
-  if (name) made.className = name;
-  made.append(...children);
-  return made;
-}
-const widthOf = (column) => `min(${column.width}rem, 34vw)`;  // on a phone there is room for others beside it
-function addressOf(link) { return link.page + "?" + new URLSearchParams(link.query ?? {}); }
-function isPlainClick(event) { return !(event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) && event.button === 0; }
+const TO_GROW = 8;  // rem that a column which grows gets before columns that nobody needs are shown
 
 class DataTable {
   constructor(root) {
     this.root = root;
     this.kept = new Map();  // row number -> row
     this.active = -1;
-    this.bar = element("div", "bar"); this.notes = element("div", "notes");
+    this.pending = {}; this.starring = new Map();  // asked for and not answered yet
+    this.layout = []; this.isCards = false; this.choosing = null;
+    const bar = element("div", "bar");
+    this.controls = new Controls(bar, this);
+    this.rows = new RowMaker(this);
     this.head = element("thead"); this.body = element("tbody");
     this.columns = element("colgroup");
     this.table = element("table", "", element("caption", "hidden"), this.columns, this.head, this.body);
-    this.frame = element("div", "frame", this.table);
-    Object.assign(this.frame, { tabIndex: 0, id: "rows" });
+    this.frame = Object.assign(element("div", "frame", this.table), { tabIndex: 0, id: "rows" });
     this.frame.setAttribute("role", "region");
-    root.replaceChildren(this.bar, this.notes, this.frame);
+    root.replaceChildren(bar, this.frame);
     this.frame.addEventListener("scroll", () => this.schedule(), { passive: true });
     this.frame.addEventListener("keydown", (event) => this.key(event));
     new ResizeObserver(() => this.schedule()).observe(this.frame);
@@ -34,21 +29,31 @@ class DataTable {
 
   show(data, out) {
     const isNew = this.data?.version !== data.version;
+    data.columns.forEach((column, at) => { column.at = at; });
+    if (JSON.stringify(data.chosen) === JSON.stringify(this.choosing)) this.choosing = null;
+    if (this.choosing) data.chosen = this.choosing;
     this.data = data; this.out = out;
-    if (isNew) { this.kept.clear(); this.active = -1; this.asked = null; this.drawn = null; }
+    this.pending = {}; this.replaces = false; this.starring.clear();
+    if (isNew) { this.kept.clear(); this.asked = null; }
     data.rows.forEach((row, i) => this.kept.set(data.first + i, row));
     if (this.kept.size > MOST_KEPT)
       for (const i of this.kept.keys()) if (i < data.first - 500 || i > data.first + 1000) this.kept.delete(i);
     this.table.caption.textContent = data.caption;
     this.frame.setAttribute("aria-label", data.caption);
+    this.frame.classList.toggle("short", data.short);
     this.table.setAttribute("aria-rowcount", data.total);
-    this.showBar(); this.showNotes(); this.showHead();
-    if (isNew) this.frame.scrollTop = 0;
+    if (isNew && !this.keepsPlace) { this.active = -1; this.frame.scrollTop = 0; }
+    this.keepsPlace = false;
     this.drawn = null;
     this.draw();
   }
 
-  ask(address, replace = false) { this.out.ask({ replace, address }); }
+  // What was asked and not answered goes along: a second question would take the place of the first.
+  ask(address, replace = false) {
+    this.pending = replace ? { ...address } : { ...this.pending, ...address };
+    this.replaces ||= replace;
+    this.out.ask({ replace: this.replaces, address: this.pending });
+  }
 
   link(link, name) {
     const made = element("a", name, link.label ?? link.text);
@@ -57,123 +62,57 @@ class DataTable {
     return made;
   }
 
-  // Controls are made once for what they are of, so that typing in one is not disturbed by rows that arrive.
-  once(place, what, make) {
-    const text = JSON.stringify(what);
-    if (place.dataset.of === text) return;
-    place.dataset.of = text;
-    make();
+  star(row) {
+    const at = this.data.columns.find((column) => column.name === "star").at, isOn = row.cells[at] !== null;
+    row.cells[at] = isOn ? null : "starred";
+    this.starring.set(addressOf(row.link), { query: row.link.query, star: !isOn });
+    this.keepsPlace = true;
+    this.out.star([...this.starring.values()]);
+    this.schedule(true);
   }
 
-  showBar() {
-    const { views, links, search } = this.data;
-    const count = this.root.querySelector("#count");
-    const said = `${this.data.total.toLocaleString("en")} of ${this.data.of.toLocaleString("en")}`;
-    if (count) count.textContent = said;
-    this.once(this.bar, { views, links, search, filtering: this.filtering }, () => {
-      const chips = views.map((view) => {
-        const chip = element("button", "chip" + (view.active ? " on" : ""), view.label);
-        Object.assign(chip, { type: "button", title: view.meaning, onclick: () => this.ask(view.address, true) });
-        chip.setAttribute("aria-pressed", String(view.active));
-        return chip;
-      });
-      const parts = [element("div", "views", ...chips, ...links.map((link) => this.link(link, "chip over")))];
-      const line = element("div", "line");
-      if (search) line.append(...this.searchFields(search));
-      const filters = element("button", "quiet", "Filters");
-      Object.assign(filters, { type: "button", onclick: () => { this.filtering = !this.isFiltering(); this.showBar(); this.showHead(); this.schedule(true); } });
-      filters.setAttribute("aria-expanded", String(this.isFiltering()));
-      const number = element("span", "count", said);
-      number.id = "count";
-      line.append(filters, number);
-      this.bar.replaceChildren(...parts, line);
-    });
+  // Which columns are shown, by what was chosen, what is asked for, and the room; cards where even those needed have none.
+  arrange() {
+    const { columns, chosen, sort, filters } = this.data, rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
+    const room = ((this.width || 1000) - 16) / rem;  // less the borders and a scrollbar
+    const wish = (column) => chosen[column.address] ?? (column.name === sort || column.name in filters ? true : null);
+    const sum = (some) => some.reduce((width, column) => width + column.width, 0);
+    const needed = columns.filter((column) => wish(column) ?? column.need === 1);
+    this.isCards = sum(needed.filter((column) => column.need === 1)) > room;
+    let left = room - sum(needed);
+    const fitting = new Set(needed);
+    for (const need of this.isCards ? [] : [2, 3]) {
+      if (need === 3 && [...fitting].some((column) => column.grows)) left -= TO_GROW;
+      for (const column of columns)
+        if (column.need === need && wish(column) === null && column.width <= left) { fitting.add(column); left -= column.width; }
+    }
+    if (this.isCards) for (const column of columns) if (column.line && wish(column) === null) fitting.add(column);
+    this.layout = columns.filter((column) => fitting.has(column)).map((column) => (this.isCards && !column.line ? { ...column, line: 3 } : column));
+    if (this.isCards && sort) this.layout.sort((a, b) => (b.name === sort && b.line > 1) - (a.name === sort && a.line > 1));
   }
-
-  searchFields(search) {
-    const field = element("input", "search");
-    Object.assign(field, { type: "search", value: search.text, placeholder: "text in the response", maxLength: 2000, id: "search" });
-    field.setAttribute("aria-label", search.regex ? "regular expression in the response" : "text in the response");
-    const regex = element("button", "quiet mono" + (search.regex ? " on" : ""), ".*");
-    Object.assign(regex, { type: "button", title: "regular expression (RE2)", id: "regex" });
-    regex.setAttribute("aria-label", "regular expression");
-    regex.setAttribute("aria-pressed", String(search.regex));
-    const send = (isRegex) => this.ask({ text: field.value || null, regex: isRegex && field.value ? "1" : null });
-    field.onchange = () => { if (field.value !== search.text) send(regex.getAttribute("aria-pressed") === "true"); };
-    regex.onclick = () => {
-      const isRegex = regex.getAttribute("aria-pressed") !== "true";
-      regex.setAttribute("aria-pressed", String(isRegex));
-      regex.classList.toggle("on", isRegex);
-      if (field.value) send(isRegex);
-    };
-    return [field, regex];
-  }
-
-  showNotes() {
-    this.once(this.notes, this.data.notes, () =>
-      this.notes.replaceChildren(...this.data.notes.map((note) => element("p", note.kind ?? "", note.text))));
-  }
-
-  isFiltering() { return this.filtering ?? Object.keys(this.data.filters).length > 0; }
 
   showHead() {
-    const { columns, sort, falling, filters } = this.data, filtering = this.isFiltering();
-    this.once(this.head, { columns, sort, falling, filters, filtering }, () => {
-      this.columns.replaceChildren(...columns.map((column) => Object.assign(element("col"), { style: `width:${widthOf(column)}` })));
-      this.table.style.minWidth = `calc(${columns.map((column) => widthOf(column)).join(" + ")})`;
-      const names = element("tr", "", ...columns.map((column) => this.title(column, sort === column.name, falling, column.name in filters)));
-      const fields = filtering ? [element("tr", "filters", ...columns.map((column) => element("td", "", ...this.fields(column, filters[column.name] ?? ""))))] : [];
-      this.head.replaceChildren(names, ...fields);
+    const { sort, falling, filters } = this.data, { isCards, layout } = this;
+    this.controls.once(this.head, { layout, isCards, sort, falling, filters }, () => {
+      this.table.classList.toggle("cards", isCards);
+      const width = (column) => (column.grows ? "" : `width:${column.width}rem`);
+      this.columns.replaceChildren(...(isCards ? [] : layout.map((column) => Object.assign(element("col"), { style: width(column) }))));
+      this.table.style.minWidth = isCards ? "" : layout.reduce((sum, column) => sum + column.width, 0) + "rem";
+      const titles = layout.map((column) => this.title(column, sort === column.name, falling, column.name in filters));
+      this.head.replaceChildren(...(isCards ? [] : [element("tr", "", ...titles)]));
     });
   }
 
   title(column, isSorted, falling, isFiltered) {
-    const arrow = isSorted ? (falling ? " ↓" : " ↑") : "";
-    const button = element("button", "", column.label + (isFiltered ? " ●" : "") + arrow);
-    Object.assign(button, { type: "button", title: column.meaning });
-    // first the way that is asked for most: the largest number, the first text; then the other; then as they come
-    const first = column.kind === "number" ? "-" + column.address : column.address;
-    const second = column.kind === "number" ? column.address : "-" + column.address;
-    const now = isSorted ? (falling ? "-" : "") + column.address : null;
-    button.onclick = () => this.ask({ sort: now === null ? first : now === first ? second : null });
-    const made = element("th", column.kind, button);
-    made.setAttribute("aria-sort", isSorted ? (falling ? "descending" : "ascending") : "none");
+    const made = element("th", classOf(column) + (this.rows.isNamed(column) ? " named" : ""));
     made.scope = "col";
+    if (column.kind === "links") { made.append(Object.assign(element("span", "title", column.label), { title: column.meaning })); return made; }
+    const arrow = isSorted ? (falling ? " ↓" : " ↑") : "";
+    const order = () => this.ask({ sort: nextOrder(column, isSorted, falling) });
+    made.append(button("", column.label + (isFiltered ? " ●" : "") + arrow, order, { title: column.meaning }));
+    made.setAttribute("aria-sort", isSorted ? (falling ? "descending" : "ascending") : "none");
     return made;
   }
-
-  fields(column, value) {
-    const put = (text) => this.ask({ [column.address]: text || null });
-    if (column.kind === "number") {
-      const [low, high] = value || ["", ""];
-      const ends = [[low, column.low, "at least"], [high, column.high, "at most"]].map(([text, extreme, what]) => {
-        const field = element("input", "end");
-        Object.assign(field, { value: text, placeholder: extreme ?? "–", inputMode: "decimal", maxLength: 20 });
-        field.setAttribute("aria-label", `${column.label} ${what}`);
-        return field;
-      });
-      for (const field of ends) field.onchange = () => {
-        const [from, to] = ends.map((end) => end.value.trim());
-        put(from || to ? `${from}..${to}` : "");
-      };
-      return ends;
-    }
-    if (column.kind === "choice") {
-      const field = element("select", "", Object.assign(element("option", "", "any"), { value: "" }));
-      const isOffered = !value || column.options.some(([option]) => option === value);
-      const options = isOffered ? column.options : [[value, value.replaceAll(",", " or ")], ...column.options];
-      for (const [option, text] of options) field.append(Object.assign(element("option", "", text), { value: option }));
-      Object.assign(field, { value, onchange: () => put(field.value) });
-      field.setAttribute("aria-label", column.label);
-      return [field];
-    }
-    const field = element("input");
-    Object.assign(field, { value, placeholder: "holds …", maxLength: 500, onchange: () => put(field.value) });
-    field.setAttribute("aria-label", `${column.label} holds`);
-    return [field];
-  }
-
-  get height() { return this.data.excerpts ? 57 : 33; }  // px, as in the CSS
 
   schedule(anew = false) {
     if (anew) this.drawn = null;
@@ -183,17 +122,24 @@ class DataTable {
 
   draw() {
     if (!this.data) return;
-    const { total } = this.data, height = this.height;
+    if (!this.drawn || this.width !== this.frame.offsetWidth) {
+      this.width = this.frame.offsetWidth;
+      this.arrange();
+      this.showHead();
+      this.controls.show();
+    }
+    const { total } = this.data, { height } = this.rows;
     const from = Math.max(0, Math.floor(this.frame.scrollTop / height) - 8);
     const to = Math.min(total, from + Math.ceil((this.frame.clientHeight || 600) / height) + 16);
-    if (this.drawn?.from !== from || this.drawn.to !== to) {
-      const span = this.data.columns.length, rows = [];
+    const layout = this.head.dataset.of;
+    if (this.drawn?.from !== from || this.drawn.to !== to || this.drawn.layout !== layout) {
+      const span = this.isCards ? 1 : this.layout.length, rows = [];
       rows.push(this.spacer(from * height, span));
-      for (let i = from; i < to; i++) rows.push(...this.row(i, span));
+      for (let i = from; i < to; i++) rows.push(...this.rows.make(i, this.kept.get(i), span));
       rows.push(this.spacer((total - to) * height, span));
       if (!total) rows.push(element("tr", "none", Object.assign(element("td", "", this.data.empty), { colSpan: span })));
       this.body.replaceChildren(...rows);
-      this.drawn = { from, to };
+      this.drawn = { from, to, layout };
     }
     this.fetch(from, to);
   }
@@ -205,42 +151,6 @@ class DataTable {
     row.hidden = height <= 0;
     row.setAttribute("aria-hidden", "true");
     return row;
-  }
-
-  row(i, span) {
-    const row = this.kept.get(i), { columns } = this.data;
-    const cells = columns.map((column, c) => this.cell(column, row?.cells[c], row, c));
-    const made = element("tr", i === this.active ? "active" : "", ...cells);
-    made.id = "r" + i;
-    made.setAttribute("aria-rowindex", i + 1);
-    if (row) made.onclick = (event) => { if (isPlainClick(event) && !event.target.closest("a") && !String(getSelection())) this.open(i); };
-    if (!this.data.excerpts) return [made];
-    const pieces = (row?.excerpt ?? []).map(([text, isHit]) => (isHit ? element("mark", "", text) : text));
-    const below = element("tr", "excerpt", Object.assign(element("td", "", element("div", "text", ...pieces)), { colSpan: span }));
-    below.onclick = made.onclick;
-    return [made, below];
-  }
-
-  cell(column, value, row, c) {
-    const made = element("td", column.kind);
-    if (!row) { made.append("…"); made.classList.add("waiting"); return made; }
-    if (value === null || value === undefined) { made.append("–"); made.classList.add("missing"); return made; }
-    const isNumber = typeof value === "number";
-    const text = isNumber ? value.toLocaleString("en", { minimumFractionDigits: column.digits, maximumFractionDigits: column.digits }) : value;
-    if (c === this.data.named) made.append(this.link({ ...row.link, text }, "text"));
-    else made.append(element("span", "text", text));
-    if (!isNumber) made.title = value;
-    if (row.marks?.[c]) made.classList.add(row.marks[c]);
-    const span = row.spans?.[c], share = (number) => Math.max(0, Math.min(1, (number - column.low) / (column.high - column.low)));
-    if (span) this.measure(made, ...span);
-    else if (isNumber && column.bar && column.high > column.low) this.measure(made, 0, share(value));
-    return made;
-  }
-
-  measure(cell, from, to) {
-    cell.classList.add("measured");
-    cell.style.setProperty("--from", from);
-    cell.style.setProperty("--to", to);
   }
 
   // Ask for the rows in sight that are not here, once the scrolling rests.
@@ -264,13 +174,14 @@ class DataTable {
 
   key(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.frame) return;
-    const page = Math.max(1, Math.floor(this.frame.clientHeight / this.height) - 2), last = this.data.total - 1;
+    const { height } = this.rows, page = Math.max(1, Math.floor(this.frame.clientHeight / height) - 2), last = this.data.total - 1;
     const moves = { ArrowDown: this.active + 1, ArrowUp: this.active - 1, PageDown: this.active + page, PageUp: this.active - page, Home: 0, End: last };
     if (event.key === "Enter") { this.open(this.active); return; }
+    if (event.key === "s" && this.data.stars && this.kept.has(this.active)) { this.star(this.kept.get(this.active)); return; }
     if (!(event.key in moves) || last < 0) return;
     event.preventDefault();
     this.active = Math.max(0, Math.min(last, moves[event.key]));
-    const top = this.active * this.height, head = this.head.offsetHeight, room = this.frame.clientHeight - head - this.height;
+    const top = this.active * height, head = this.head.offsetHeight, room = this.frame.clientHeight - head - height;
     if (top < this.frame.scrollTop) this.frame.scrollTop = top;
     if (top > this.frame.scrollTop + room) this.frame.scrollTop = top - room;
     this.frame.setAttribute("aria-activedescendant", "r" + this.active);
@@ -286,6 +197,7 @@ export default function ({ data: bytes, parentElement, setStateValue, setTrigger
   table.show(JSON.parse(new TextDecoder().decode(bytes)), {
     window: (wanted) => setStateValue("window", wanted),
     ask: (wanted) => setTriggerValue("ask", wanted),
+    star: (wanted) => setTriggerValue("star", wanted),
     go: (target) => setTriggerValue("go", target),
   });
   return () => clearTimeout(table.timer);

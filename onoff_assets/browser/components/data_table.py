@@ -1,4 +1,7 @@
-"""A table of any length with an order, filters and a search: it is sent the rows in sight and asks for the others."""
+"""A table of any length with an order, filters and a search: it is sent the rows in sight and asks for the others.
+
+Where a window has no room for the columns that every table needs, each row is a card of a few lines.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -7,17 +10,18 @@ from typing import Any
 
 import streamlit as st
 
-from onoff_assets.browser.components import as_bytes
+from onoff_assets.browser.components import as_bytes, script, shortened
 from onoff_assets.browser.queries import Column, Query, packed
 from onoff_assets.browser.text import visible
 
 WINDOW = 200  # rows that are sent at once
+_LONGEST = 300  # characters of a cell: a question may be long
 _HERE = Path(__file__).parent
 _MOUNT = st.components.v2.component(
     "onoff_data_table",
     html='<div id="data"></div>',
-    css=(_HERE / "data_table.css").read_text(),
-    js=(_HERE / "data_table.js").read_text(),
+    css=shortened((_HERE / "data_table.css").read_text()),
+    js=shortened(script("data_table")),
 )
 
 
@@ -58,10 +62,33 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A link in a cell of the kind `links`."""
+
+    text: str
+    page: str
+    query: dict[str, str]
+
+
+Value = str | float | Sequence[Place] | None
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What is looked for in the responses, why that cannot be used, and among which responses, as in the address."""
+
+    text: str
+    is_regex: bool
+    fault: str = ""
+    scopes: Sequence[tuple[str, str]] = ()
+    scope: str = ""
+
+
+@dataclass(frozen=True)
 class Row:
     """A row as it is sent: a value for each column, where a click leads, classes of cells, the text around a hit."""
 
-    cells: Sequence[str | float | None]
+    cells: Sequence[Value]
     page: str
     query: dict[str, str]
     marks: dict[int, str] = field(default_factory=dict)
@@ -69,8 +96,7 @@ class Row:
     spans: dict[int, tuple[float, float]] = field(default_factory=dict)  # of 0 to 1, drawn below a number
 
     def payload(self) -> dict[str, Any]:
-        shown = {"cells": [visible(c) if isinstance(c, str) else c for c in self.cells],
-                 "link": {"page": self.page, "query": self.query}}  # fmt: skip
+        shown = {"cells": [_sent(value) for value in self.cells], "link": {"page": self.page, "query": self.query}}
         more = {"marks": self.marks, "excerpt": self.excerpt, "spans": self.spans}
         return {**shown, **{name: value for name, value in more.items() if value}}
 
@@ -91,15 +117,32 @@ class Content:
     links: Sequence[Over] = ()
     notes: Sequence[Note] = ()
     named: int = 0  # the column whose cells are the links
-    searches: bool = False
+    search: Searched | None = None
+    chosen: dict[str, bool] = field(default_factory=dict)  # columns to show or to hide, by their names in the address
     excerpts: bool = False  # a second line below each row
     empty: str = "No row matches."
+    is_short: bool = False  # leaves room for what follows on the page
 
 
-def data_table(content: Content, *, key: str, on_ask: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
+def _sent(value: Value) -> Any:
+    if isinstance(value, str):
+        return visible(value, _LONGEST)
+    if value is None or isinstance(value, int | float):
+        return value
+    return [{"text": visible(place.text), "page": place.page, "query": place.query} for place in value]
+
+
+def data_table(
+    content: Content,
+    *,
+    key: str,
+    on_ask: Callable[[dict[str, Any]], None],
+    on_star: Callable[[list[dict[str, Any]]], None] | None = None,
+) -> dict[str, Any] | None:
     """Show the table; `{page, query}` of a link that was clicked just now, else None.
 
-    `on_ask` is called before the script runs again, with `{replace, address}` of another order or filter.
+    `on_ask` is called before the script runs again, with `{replace, address}` of another order or filter; `on_star`
+    with `{query, star}` of each row whose star was clicked. Without it stars are shown and cannot be changed.
     """
     state = st.session_state.get(key)
     first = _first(state.get("window") if state is not None else None, content)
@@ -113,13 +156,16 @@ def data_table(content: Content, *, key: str, on_ask: Callable[[dict[str, Any]],
         "sort": content.query.sort,
         "falling": content.query.falling,
         "filters": _filters(content.query, content.all_columns),
-        "search": {"text": content.query.text, "regex": content.query.is_regex} if content.searches else None,
+        "search": None if content.search is None else _search(content.search),
+        "chosen": content.chosen,
+        "stars": on_star is not None,
         "views": [_view(view, content) for view in content.views],
         "links": [vars(link) for link in content.links],
         "notes": [{"text": visible(note.text), "kind": note.kind} for note in content.notes],
         "named": content.named,
         "excerpts": content.excerpts,
         "empty": content.empty,
+        "short": content.is_short,
         "first": first,
         "rows": [row.payload() for row in rows],
     }
@@ -129,8 +175,18 @@ def data_table(content: Content, *, key: str, on_ask: Callable[[dict[str, Any]],
         if wanted:
             on_ask(dict(wanted))
 
+    def starred() -> None:
+        wanted = st.session_state[key].get("star")
+        if wanted and on_star is not None:
+            on_star([dict(one) for one in wanted])
+
     shown = _MOUNT(
-        key=key, data=as_bytes(data), on_window_change=lambda: None, on_ask_change=asked, on_go_change=lambda: None
+        key=key,
+        data=as_bytes(data),
+        on_window_change=lambda: None,
+        on_ask_change=asked,
+        on_star_change=starred,
+        on_go_change=lambda: None,
     )
     return dict(shown.go) if shown.go else None
 
@@ -142,10 +198,20 @@ def _first(window: Any, content: Content) -> int:
     return int(max(0, min(window["first"], content.total - 1)))
 
 
+def _search(searched: Searched) -> dict[str, Any]:
+    return {
+        **{name: getattr(searched, name) for name in ("text", "fault", "scopes", "scope")},
+        "regex": searched.is_regex,
+    }
+
+
+_OF_COLUMN = ("name", "label", "kind", "meaning", "digits", "width", "need", "line", "grows", "mono")
+
+
 def _column(shown: Shown) -> dict[str, Any]:
     low, high = shown.extent or (None, None)
     return {
-        **{name: getattr(shown.column, name) for name in ("name", "label", "kind", "meaning", "digits", "width")},
+        **{name: getattr(shown.column, name) for name in _OF_COLUMN},
         "address": shown.column.in_address,
         "low": None if low is None else round(low, shown.column.digits),
         "high": None if high is None else round(high, shown.column.digits),

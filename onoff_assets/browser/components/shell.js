@@ -23,7 +23,7 @@ function keepHistoryShort() {
 
 // One step back leads to where one was on the page too: Streamlit keeps the address alone, and begins at the top. Where a
 // page was left is kept by its place in the history of this tab, and taken up again as soon as the page is long enough.
-function keepScroll() {
+function keepPlaces() {
   const main = () => document.querySelector(".stMain"), kept = {};
   let here = window.history.state?.onoffStep ?? 0, waiting = null;
   const push = window.history.pushState.bind(window.history), replace = window.history.replaceState.bind(window.history);
@@ -133,7 +133,7 @@ export default function ({ data: bytes, parentElement }) {
   if (!window.onoffShell) {
     window.onoffShell = true;
     nameMenu();
-    keepScroll();
+    keepPlaces();
     keepHistoryShort();
     addSkipLink();
     holdLength();

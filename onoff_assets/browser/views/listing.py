@@ -1,4 +1,4 @@
-"""What the pages Responses and Problems share: a table whose order and filters live in the address, and downloads."""
+"""What the pages of tables share: order, filters and columns that live in the address, stars, and downloads."""
 
 import hashlib
 from collections.abc import Callable, Sequence
@@ -8,20 +8,22 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
-from onoff_assets.browser.components.data_table import Note, Shown
+from onoff_assets.browser.components.data_table import Note, Shown, Value
 from onoff_assets.browser.computing import Job
 from onoff_assets.browser.downloads import as_csv, as_parquet
-from onoff_assets.browser.links import looks_of
+from onoff_assets.browser.links import looks_of, read_link
 from onoff_assets.browser.problem_rows import COLUMNS as OF_PROBLEMS
 from onoff_assets.browser.queries import Column, Query, extent, names_in_address, options, read_query
+from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS as OF_RESPONSES
-from onoff_assets.browser.views import common
+from onoff_assets.browser.views import common, noting
 
 _WITH_BARS = ("num_tokens", "mean_num_tokens", "mean_entropy", "maximum_entropy", "mean_log_prob", "mean_confidence",
-              "lowest_window_confidence")  # fmt: skip
+              "lowest_window_confidence", "unsure_percent", "token_entropy")  # fmt: skip
 
 
 _TABLES = ("problems", "responses")  # pages, whose own links say themselves what is filtered there
+_BESIDE = ("columns", "over")  # in the address, and of no query: which columns, and whose responses
 
 
 def query_here(columns: Sequence[Column], searches: bool = False) -> tuple[Query, list[Note]]:
@@ -38,17 +40,38 @@ def ask(columns: Sequence[Column]) -> Callable[[dict[str, Any]], None]:
         before = {} if wanted.get("replace") else st.query_params.to_dict()
         changed = {**before, **{name: value or "" for name, value in dict(wanted.get("address") or {}).items()}}
         query, _ = read_query(changed, columns, searches=True)
-        common.set_link(**{**dict.fromkeys(names), **query.address(columns)})
+        beside = {name: changed[name] or None for name in _BESIDE if name in changed}
+        common.set_link(**{**dict.fromkeys(names), **query.address(columns), **beside})
         common.remember()
 
     return asked
 
 
-def shown_columns(table: pa.Table, columns: Sequence[Column]) -> list[Shown]:
-    """The columns that hold something, with what their filters offer."""
+def star(reader: Reader) -> Callable[[list[dict[str, Any]]], None] | None:
+    """Writes the stars that were clicked; None where the browser only reads."""
+
+    def starred(wanted: list[dict[str, Any]]) -> None:
+        for one in wanted:
+            link, _ = read_link(dict(one["query"]))
+            if link.dataset and link.model and link.problem and link.sample is not None:
+                noting.set_star(reader, (link.dataset, link.model), link.problem, link.sample, bool(one["star"]))
+
+    return None if common.is_read_only() else starred
+
+
+def faults() -> list[Note]:
+    """What went wrong when a star was written."""
+    error = st.session_state.pop("note-error", None)
+    return [Note(error, "warning")] if error else []
+
+
+def shown_columns(table: pa.Table, columns: Sequence[Column], always: Sequence[str] = ()) -> list[Shown]:
+    """The columns that hold something, and those of `always`, with what their filters offer."""
     found = []
     for column in columns:
-        if column.name not in table.column_names or table[column.name].null_count == table.num_rows > 0:
+        if column.name not in table.column_names:
+            continue
+        if column.name not in always and table[column.name].null_count == table.num_rows > 0:
             continue
         if column.kind == "number":
             found.append(Shown(column, extent=extent(table, column), bar=column.name in _WITH_BARS))
@@ -68,9 +91,15 @@ def go(target: dict[str, Any] | None) -> None:
     common.go(target)
 
 
-def cell(value: Any, column: Column) -> str | float | None:
-    """A value as it is sent: a number no longer than it is shown."""
-    return round(value, column.digits) if isinstance(value, float) else value
+def cells(row: dict[str, Any], columns: Sequence[Shown]) -> list[Value]:
+    """A row's values as they are sent: a number no longer than it is shown, of choices among several their text."""
+    values = ((one.column, row[one.column.name]) for one in columns)
+    return [
+        round(value, column.digits) if isinstance(value, float)
+        else row[f"{column.name}_text"] if isinstance(value, list) and column.kind == "choice"
+        else value
+        for column, value in values
+    ]  # fmt: skip
 
 
 def version_of(*parts: object) -> str:

@@ -11,10 +11,10 @@ import streamlit as st
 
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
+from onoff_assets.browser.noted import notes_in
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.text import age, visible
 from onoff_assets.browser.views import common
-from onoff_assets.browser.views.noting import notes_in
 from onoff_core.store.notes import Note
 
 _MOST_ROWS = 500

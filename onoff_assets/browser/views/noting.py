@@ -6,18 +6,14 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from onoff_assets.browser.noted import notes_in
 from onoff_assets.browser.reading import Key, Reader, Responses, Sample
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import common
 from onoff_core.errors import OnoffError
-from onoff_core.store.notes import LONGEST_COMMENT, Note, Notes, checked, new_note
+from onoff_core.store.notes import LONGEST_COMMENT, Note, checked, new_note
 
-_KEPT: dict[str, dict[str, Note]] = {}  # store -> file -> note; files never change
 _EXCERPT = 120  # characters
-
-
-def notes_in(reader: Reader) -> Notes:
-    return Notes(reader.store.files, _KEPT.setdefault(str(reader.store.root), {}))
 
 
 def notes_of(reader: Reader, key: Key, sample: Sample) -> list[Note]:
@@ -74,6 +70,15 @@ def _toggle_star(reader: Reader, responses: Responses, sample: Sample, starred: 
             notes_in(reader).write(_with(fresh, star=True))
 
     _told(change)
+
+
+def set_star(reader: Reader, key: Key, problem_id: str, sample_index: int, wanted: bool) -> None:
+    """Star a response, or take its star away, whatever it has now. An error is kept for the page to show."""
+    responses = reader.responses(key, partial=True)
+    sample = reader.sample(responses, problem_id, sample_index)
+    starred = [note for note in notes_of(reader, key, sample) if note.star and note.position is None]
+    if wanted != bool(starred):
+        _toggle_star(reader, responses, sample, starred)
 
 
 def _without_star(reader: Reader, note: Note) -> None:

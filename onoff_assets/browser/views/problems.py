@@ -8,8 +8,9 @@ import streamlit as st
 from onoff_assets.browser.components.data_table import Content, Note, Over, Row, Shown, View, data_table
 from onoff_assets.browser.downloads import taken
 from onoff_assets.browser.links import Link
-from onoff_assets.browser.problem_rows import COLUMNS, problem_table, with_entropy
-from onoff_assets.browser.queries import Query, Rows, rows_of
+from onoff_assets.browser.noted import notes_on, with_notes_of_problems
+from onoff_assets.browser.problem_rows import COLUMNS, PER_TOKEN, problem_table, with_numbers
+from onoff_assets.browser.queries import Query, Rows, read_columns, rows_of
 from onoff_assets.browser.reading import Key, Reader
 from onoff_assets.browser.response_rows import COLUMNS as RESPONSE_COLUMNS
 from onoff_assets.browser.response_rows import numbers_job, response_rows
@@ -26,7 +27,6 @@ VIEWS = (
     View("truncated", "most responses cut off first", Query("num_truncated", True, (("num_truncated", 1.0, None),))),
 )
 _WAIT = 0.25  # seconds
-_PER_TOKEN = "mean_entropy"
 
 
 def show() -> None:
@@ -48,11 +48,14 @@ def _table(reader: Reader, key: Key) -> None:
     known = numbers.result(_WAIT)
     table = problem_table(reader, responses)
     if known is not None:
-        table = with_entropy(table, responses, known[_PER_TOKEN].combine_chunks())
+        table = with_numbers(table, responses, known)
+    table = with_notes_of_problems(table, notes_on(reader, [key]))
     shown = listing.shown_columns(table, COLUMNS)
-    columns = [one.column for one in shown]
-    query, notes = listing.query_here([*columns, *(c for c in COLUMNS if known is None and c.name == _PER_TOKEN)])
-    waits = known is None and _PER_TOKEN in query.columns
+    pending = set(PER_TOKEN) if known is None else set()
+    names = {*(one.column.name for one in shown), *pending, "num_starred", "notes"}
+    columns = [column for column in COLUMNS if column.name in names]
+    query, notes = listing.query_here(columns)
+    waits = bool(query.columns & pending)
     if known is None:
         notes.append(Note(f"Reading the tokens: {numbers.done:,} of {responses.table.num_rows:,} responses ..."))
     order = rows_of(table, Query() if waits else query, columns, None)
@@ -64,6 +67,7 @@ def _table(reader: Reader, key: Key) -> None:
         columns=shown,
         all_columns=COLUMNS,
         query=query,
+        chosen=read_columns(st.query_params.to_dict()),
         total=len(order),
         of=table.num_rows,
         read=lambda first, end: _rows(key, table, shown, order[first:end]),
@@ -92,8 +96,9 @@ def _rows(key: Key, table: pa.Table, shown: Sequence[Shown], wanted: Rows) -> li
     made = []
     at = next((i for i, one in enumerate(shown) if one.column.name == "pass_rate"), None)
     for row in table.take(pa.array(wanted)).to_pylist():
-        cells = [listing.cell(row[one.column.name], one.column) for one in shown]
         low, high = row["same_problems_low"], row["same_problems_high"]
         spans = {} if at is None or low is None or high is None else {at: (round(low, 3), round(high, 3))}
-        made.append(Row(cells, "problem", Link(*key, problem=row["problem_id"]).query(), spans=spans))
+        made.append(
+            Row(listing.cells(row, shown), "problem", Link(*key, problem=row["problem_id"]).query(), spans=spans)
+        )
     return made

@@ -1,12 +1,27 @@
 """Tokens: where a model is unsure over a whole partition, and examples to jump to."""
 
+from collections.abc import Sequence
+
+import pyarrow as pa
 import streamlit as st
 
-from onoff_assets.browser.aggregates import UNSURE, TokenSummary, token_summary
-from onoff_assets.browser.components.link_table import Cell, link_table
+from onoff_assets.browser.aggregates import TokenSummary, summary_job
+from onoff_assets.browser.components.data_table import Content, Place, Row, Shown, View, data_table
+from onoff_assets.browser.computing import Job
+from onoff_assets.browser.downloads import taken
 from onoff_assets.browser.links import Link
-from onoff_assets.browser.reading import Key, Vocabulary
-from onoff_assets.browser.views import charts, common, strip
+from onoff_assets.browser.queries import Query, Rows, read_columns, rows_of
+from onoff_assets.browser.reading import Key, Reader
+from onoff_assets.browser.unsure_tokens import COLUMNS, UNSURE, with_pieces
+from onoff_assets.browser.views import charts, common, listing, strip
+
+VIEWS = (
+    View("most often", f"drawn most often at an entropy of at least {UNSURE:g} nat", Query()),
+    View("nearly always", "the largest share of its draws, of those drawn ten times and more",
+         Query("unsure_percent", True, (("times_drawn", 10.0, None),))),
+    View("highest entropy", "the highest entropy of one of its draws first", Query("token_max_entropy", True)),
+)  # fmt: skip
+_WAIT = 2.0  # seconds that the page waits before it shows how far the reading is
 
 
 def show() -> None:
@@ -17,11 +32,18 @@ def show() -> None:
     common.keep_link(Link(*key))
     strip.show(reader, key)
     responses = reader.responses(key)
-    summary = token_summary(reader, reader.distributions(responses), responses)
+    distributions = reader.distributions(responses)
+    st.title("Tokens")
+    work = summary_job(reader, distributions, responses)
+    summary = work.result(_WAIT)
+    if summary is None:
+        _follow(work)
+        return
     if summary.mean_entropy is None:
         st.info("This partition has no tokens.")
         return
     st.markdown(f"{summary.num_tokens:,} tokens, mean entropy {summary.mean_entropy:.3f} nats.")
+    _unsure(reader, key, distributions.folder, summary)
     left, right = st.columns(2)
     with left:
         (chart,) = charts.entropy_histograms([summary.histogram], ["Entropy of the tokens"], "tokens")
@@ -29,36 +51,54 @@ def show() -> None:
     with right:
         (chart,) = charts.entropy_by_position([summary], ["Entropy by position"])
         charts.show(chart, key="by-position")
-    vocabulary = reader.vocabulary(key[1])
-    if vocabulary is not None:
-        _unsure(key, summary, vocabulary)
 
 
-def _unsure(key: Key, summary: TokenSummary, vocabulary: Vocabulary) -> None:
-    """The tokens drawn most often where the model was unsure."""
+@st.fragment(run_every=0.4)
+def _follow(work: Job[TokenSummary]) -> None:
+    """How far the reading of the tokens is; the page follows when it has ended."""
+    if work.has_ended:
+        st.rerun()
+    common.note(f"Reading the tokens: {work.done:,} of {work.total:,} parts ...")
+
+
+@st.fragment
+def _unsure(reader: Reader, key: Key, folder: str, summary: TokenSummary) -> None:
+    """The tokens that were drawn where the model was unsure."""
     st.subheader("Where it is most often unsure")
-    common.note(
-        f"Tokens that were drawn where the entropy was at least {UNSURE:g} nat, with the three places of the highest."
+    vocabulary, table = reader.vocabulary(key[1]), summary.unsure_tokens
+    if vocabulary is not None:
+        named = ("unsure-tokens", folder, len(vocabulary))
+        table = reader.kept(named, lambda: with_pieces(summary.unsure_tokens, vocabulary), lambda made: made.nbytes)
+    shown = listing.shown_columns(table, COLUMNS)
+    columns = [one.column for one in shown]
+    query, notes = listing.query_here(columns)
+    order = rows_of(table, query, columns, None)
+    content = Content(
+        caption="Unsure tokens",
+        version=listing.version_of(folder, vocabulary is None, query),
+        columns=shown,
+        all_columns=COLUMNS,
+        query=query,
+        chosen=read_columns(st.query_params.to_dict()),
+        total=len(order),
+        of=table.num_rows,
+        read=lambda first, end: _rows(key, table, shown, order[first:end]),
+        views=VIEWS,
+        notes=notes,
+        empty="No token matches.",
+        is_short=True,
     )
-    rows = []
-    for token in summary.unsure_tokens:
-        examples = [
-            Cell(
-                f"{problem}, {sample}, {position}",
-                breaks=True,  # ids may be long
-                page="response",
-                query=Link(*key, None, problem, sample, position).query(),
-            )
-            for problem, sample, position in token.examples
-        ]
-        rows.append([
-            Cell(vocabulary.label(token.token_id), mono=True),
-            Cell(str(token.token_id), number=True),
-            Cell(str(token.unsure), number=True),
-            Cell(f"{100 * token.unsure / token.drawn:.0f} %", number=True),
-            Cell(f"{token.mean_entropy:.2f}", number=True),
-            *examples,
-            *[Cell("")] * (3 - len(examples)),
-        ])  # fmt: skip
-    header = ["token", "id", "times unsure", "of its draws", "mean entropy (nats)", "problem, sample, token", "", ""]
-    common.go(link_table("Unsure tokens", header, rows, key="unsure"))
+    listing.go(data_table(content, key="unsure", on_ask=listing.ask(COLUMNS)))
+    plain = [column for column in columns if column.kind != "links"]
+    listing.downloads("-".join(["unsure-tokens", *key]), lambda: taken(table, order, plain))
+
+
+def _rows(key: Key, table: pa.Table, shown: Sequence[Shown], wanted: Rows) -> list[Row]:
+    """A row leads to where its token was most unsure."""
+    made = []
+    for row in table.take(pa.array(wanted)).to_pylist():
+        queries = [Link(*key, None, *place.values()).query() for place in row["examples"]]
+        texts = ["{problem}, {sample}, {token}".format(**place) for place in row["examples"]]
+        row["examples"] = [Place(text, "response", query) for text, query in zip(texts, queries, strict=True)]
+        made.append(Row(listing.cells(row, shown), "response", queries[0]))
+    return made
