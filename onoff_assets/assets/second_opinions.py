@@ -10,9 +10,6 @@ from onoff_assets.partitions import GROUP, Grid
 from onoff_assets.run_options import RunOptions
 from onoff_core.grid.fingerprints import CODE_VERSIONS
 
-# Those with both opinions, which the others are counted of or beside.
-_COUNTED = {"num_problems": "problems with both", "num_responses": "responses with both"}
-
 
 def build_second_opinions(
     grid: Grid, rewards: dg.AssetsDefinition, reward_settings: dg.SourceAsset, settings: dg.SourceAsset
@@ -57,7 +54,7 @@ def build_second_opinions(
                     "disagreement share": rounded(rates["disagreement_share"]),
                     "95 %, other problems like these": ends((rates["disagreement_low"], rates["disagreement_high"])),
                     **{
-                        _COUNTED.get(name, name.removeprefix("num_").replace("_", " ")): value
+                        name.removeprefix("num_").replace("_", " "): value
                         for name, value in rates.items()
                         if name.startswith("num_")
                     },

@@ -3,8 +3,8 @@
 import time
 from collections import Counter
 
+from onoff_assets.browser.noted import notes_in
 from onoff_assets.browser.reading import Reader
-from onoff_assets.browser.views.noting import notes_in
 from onoff_core.series import series_names
 from onoff_core.store.catalog import CATALOG_NAME
 

@@ -18,7 +18,7 @@ ANY_NOTE, WITH_COMMENT = "any note", "with a comment"  # values of `notes` besid
 STAR = Column("star", "★", "choice", "starred responses; a click stars one, or takes the star away", width=2.1, need=1,
               line=1)  # fmt: skip
 NOTES = Column(
-    "notes", "notes", "choice", "tags and comments on the response or on its tokens", width=5, need=2, line=5
+    "notes", "notes", "choice", "tags and comments on the response or on its tokens", width=5, need=2, line=3
 )
 NAMES = (STAR.name, NOTES.name)
 _LONGEST = 200  # characters of a cell

@@ -35,7 +35,7 @@ COLUMNS = (
     Column("sample_index", "sample", "number", "which of the problem's responses", width=3.9, need=1, line=1),
     Column("of_dataset", "data set", "choice", "the data set", width=6, need=1, line=5),
     Column("of_model", "model", "choice", "the model", width=7, need=1, line=5),
-    Column("question", "question", "text", "as the data set has it", width=8, need=2, line=4, grows=True),
+    Column("question", "question", "text", "as the data set has it", width=7, need=2, line=4, grows=True),
     Column("status", "status", "choice", "what the reward rests on", width=6.4, need=1, line=1),
     Column("reward", "reward", "number", "1 is correct, 0 is wrong", width=4, need=2),
     Column("extracted_answer", "answer", "text", "as it was extracted", width=5.2, need=1, line=2),

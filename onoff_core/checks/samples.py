@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def every_problem_has_its_samples(samples: "pa.Table", problem_ids: Sequence[str], num_samples: int | None) -> Evidence:
     """Each problem has samples 0 to num_samples - 1, each once, and there is no other row.
 
-    Imported samples (`num_samples` None) do not say how many were asked for: then each problem that is there has
+    Imported samples (`num_samples` None) do not say how many were asked for. Of these, each problem that is there has
     samples 0 to its last one.
     """
     rows = Counter(keys_of(samples))

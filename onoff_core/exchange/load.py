@@ -4,7 +4,6 @@ The JSON is read and checked whole; an array is read from the NPZ when it is tou
 Nothing is ever unpickled. No store and no model is needed.
 """
 
-import json
 import logging
 import math
 import re
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from onoff_core.errors import ExchangeError
+from onoff_core.exchange.json_files import read_json
 
 JSON_NAME, NPZ_NAME = "distributions.json", "distributions.npz"
 _REFERENCE = re.compile(r"(?P<file>[^:]+\.npz):(?P<key>.+)")
@@ -278,13 +278,7 @@ def _checked_size(size: Any, what: str) -> int:
 
 
 def _read_json(file: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ExchangeError(f"{file}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise ExchangeError(f"{file}: not valid JSON, or cut off: {error}") from error
-    return _mapping(raw, file, "the file")
+    return _mapping(read_json(file), file, "the file")
 
 
 def _mapping(value: Any, file: Path, place: str) -> dict[str, Any]:

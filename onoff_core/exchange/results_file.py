@@ -17,9 +17,9 @@ from typing import Any
 from unicodedata import normalize
 
 from onoff_core.errors import ExchangeError
+from onoff_core.exchange.json_files import read_json
 from onoff_core.exchange.results import RESULTS_NAME
 from onoff_core.problems import Problem
-from onoff_core.problems.files import utf_16_or_32
 
 # A template around a question is recognised by the question in it; a short question may stand in another by chance.
 _LONG_QUESTION = 40
@@ -41,7 +41,7 @@ class Result:
 def read_results(path: Path) -> tuple[Result, ...]:
     """The entries of a `results.json`, or of the folder that holds one. Raises `ExchangeError`."""
     file = path / RESULTS_NAME if path.is_dir() else path
-    raw = _json(file)
+    raw = read_json(file)
     entries = raw.get("results") if isinstance(raw, dict) else None
     if not isinstance(entries, list):
         raise ExchangeError(f"{file}: has no list 'results'; is it a {RESULTS_NAME} of 00-sample or of onoff export?")
@@ -51,29 +51,6 @@ def read_results(path: Path) -> tuple[Result, ...]:
     if not any(result.samples for result in results):
         raise ExchangeError(f"{file}: holds no samples; there is nothing to import")
     return results
-
-
-def _json(file: Path) -> Any:
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise ExchangeError(f"{file}: cannot be read ({error.strerror})") from error
-    if not content.strip():
-        raise ExchangeError(f"{file}: is empty")
-    if content.startswith(_PACKED):
-        raise ExchangeError(f"{file}: is compressed; unpack it and name the file that comes out")
-    try:
-        return json.loads(content.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        seems = utf_16_or_32(content) or "latin-1"
-        raise ExchangeError(
-            f"{file}: is not UTF-8 from byte {error.start} on; save it as UTF-8, as by: iconv -f {seems} -t utf-8"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise ExchangeError(f"{file}: not valid JSON, or cut off: {error}") from error
-
-
-_PACKED = (b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"PK\x03\x04")  # gzip, zstandard, zip
 
 
 def _result(entry: Any, place: str) -> Result:

@@ -1,13 +1,20 @@
-"""Charts of many lines: legends that a phone has room for, and which lines stand out of very many."""
+"""Charts of many lines: legends that a phone has room for, and which lines stand out of very many; what the menu has
+and what is taken away of the grid."""
 
+import io
 from typing import Any
 
 import altair as alt
+import pyarrow as pa
+import pyarrow.csv as pa_csv
 import pytest
 
+from onoff_assets.browser.downloads import as_csv
+from onoff_assets.browser.grid_rows import grid_rows
 from onoff_assets.browser.menu import OF_RESPONSES, pages_with_content
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.views import charts
+from onoff_assets.browser.views.grid_cells import csv_rows
 from onoff_core.store import Store
 
 ROOM = 260  # pixels beside the axis, of a chart on a phone that is 390 wide
@@ -54,3 +61,12 @@ def test_pages_with_content_are_those_of_what_is_there(made_store: Store, tmp_pa
     }  # fmt: skip
     empty = Reader(Store(str(tmp_path / "none")))
     assert pages_with_content(empty, is_read_only=False) == frozenset()
+
+
+def test_the_grid_is_taken_away_with_every_partition_and_state(made_store: Store) -> None:
+    rows = csv_rows(grid_rows(made_store, None))
+    [bare] = [row for row in rows if (row["dataset"], row["model"]) == ("d", "bare")]
+    statistics = made_store.require("statistics", ("d", "bare")).read().to_pylist()[0]
+    assert (bare["accuracy"], bare["interval_low"]) == (statistics["accuracy"], statistics["interval_low"])
+    assert (bare["samples"], bare["token_distributions"]) == ("complete", "missing")
+    assert len(pa_csv.read_csv(io.BytesIO(as_csv(pa.Table.from_pylist(rows))))) == len(rows) == 6

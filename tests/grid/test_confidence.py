@@ -315,20 +315,18 @@ def test_forced_tokens_and_the_sizes_that_imported_samples_leave_open(project: P
     assert after[3]["mean_entropy"] == pytest.approx(np.mean(drawn))
 
 
+def stale_because(folder: Path) -> list[tuple[str]]:
+    """What the catalog says of the tables of confidence, once published."""
+    _, store = opened(folder)
+    publish_catalog(store)
+    with reading_catalog(store) as connection:
+        return connection.execute(
+            "SELECT DISTINCT stale_because FROM generations WHERE asset LIKE 'confidence%'"
+        ).fetchall()
+
+
 def test_a_change_is_stale_and_says_which(project: Path) -> None:
     change(project, lambda content: content["confidence"].update(window=5))
-    _, store = opened(project)
-    publish_catalog(store)
-    with reading_catalog(store) as connection:
-        said = connection.execute(
-            "SELECT DISTINCT stale_because FROM generations WHERE asset LIKE 'confidence%'"
-        ).fetchall()
-    assert len(said) == 1  # the made-up samples are not what the settings would draw
+    assert len(stale_because(project)) == 1  # the made-up samples are not what the settings would draw
     change(project, lambda content: content.pop("confidence"))
-    _, store = opened(project)
-    publish_catalog(store)
-    with reading_catalog(store) as connection:
-        said = connection.execute(
-            "SELECT DISTINCT stale_because FROM generations WHERE asset LIKE 'confidence%'"
-        ).fetchall()
-    assert said == [("the settings ask for none any more",)]
+    assert stale_because(project) == [("the settings ask for none any more",)]

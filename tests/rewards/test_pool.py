@@ -44,7 +44,7 @@ def grade_a_few(_: Any = None) -> list[str]:
 def test_hostile_responses_cost_only_themselves() -> None:
     hostile = [GradingTask(f"\\boxed{{{text}}}", "5", name) for name, text in HOSTILE.items()]
     done: list[int] = []
-    with Grader("boxed", num_workers=2, deadline_seconds=2) as grader:
+    with Grader("boxed", num_workers=2, deadline_seconds=1) as grader:
         verdicts = grader.grade([*hostile, *ordinary()], done.append)
         again = grader.grade(ordinary())
     assert {verdict.status for verdict in verdicts[: len(hostile)]} <= {"timeout", "wrong"}
@@ -61,7 +61,7 @@ def test_control_characters_are_spaces() -> None:
 def test_ordinary_work_is_done_while_a_process_is_stuck() -> None:
     order: list[int] = []
     jobs = [Job("5", [(0, HOSTILE["tower"]), *((number, "5") for number in range(1, 40))])]
-    with Pool(num_workers=1, deadline_seconds=4) as pool:
+    with Pool(num_workers=1, deadline_seconds=1.5) as pool:
         pool.run(jobs, lambda number, value: order.append(number))
     assert order[-1] == 0
     assert sorted(order) == list(range(40))
@@ -157,7 +157,7 @@ def test_a_process_that_gets_no_processor_is_tried_again_and_decides_nothing(mon
     monkeypatch.setattr(pool_module, "_PATIENCE", 0.5)
     found: dict[int, Any] = {}
     stopped: list[int] = []
-    with Pool(num_workers=1, deadline_seconds=4) as pool:
+    with Pool(num_workers=1, deadline_seconds=16) as pool:
 
         def heard(number: int, value: Any) -> None:
             found[number] = value
@@ -165,9 +165,11 @@ def test_a_process_that_gets_no_processor_is_tried_again_and_decides_nothing(mon
                 stopped.append(pool._workers[0].process.pid)
                 os.kill(stopped[0], signal.SIGSTOP)
 
-        pool.run([Job("5", [(number, f"5.{'0' * number}") for number in range(12)])], heard)
+        # Work enough after it that the process is still at it when it is stopped, however late that is heard.
+        sums = [rf"\sum_{{n=1}}^{{\infty}} \frac{{{5 * k}}}{{{k + 1}^n}}" for k in range(1, 41)]
+        pool.run([Job("5", list(enumerate(["5", "5.0", "5.00", "5.000", *sums])))], heard)
         assert all(worker.process.pid != stopped[0] for worker in pool._workers)
-    assert found == dict.fromkeys(range(12), True)
+    assert found == dict.fromkeys(range(44), True)
 
 
 def test_where_no_process_gets_any_the_run_fails_and_nothing_is_decided(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -53,17 +54,24 @@ def _no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def study_of(folder: Path, changes: dict[str, Any] | None = None, text: str = FILE) -> Study:
-    """The study of the file above, with values replaced by dotted name (None removes)."""
+    """The study of the file above, with values replaced by path (None removes)."""
+    given = changes or {}
+    kept = {name: value for name, value in given.items() if value is not None}
+    return changed_study(folder, text, kept, given.keys() - kept.keys())
+
+
+def changed_study(folder: Path, text: str, changes: dict[str, Any], removed: Iterable[str]) -> Study:
+    """The study of a file of the scripts, with values replaced, and others removed, by path."""
     raw = yaml.safe_load(text)
-    for name, value in (changes or {}).items():
+    for name in [*changes, *removed]:
         *parents, last = name.split("/")
         place = raw
         for parent in parents:
             place = place[parent]
-        if value is None:
-            del place[last]
+        if name in changes:
+            place[last] = changes[name]
         else:
-            place[last] = value
+            del place[last]
     path = folder / "experiment_config.yaml"
     path.write_text(yaml.safe_dump(raw, sort_keys=False))
     return load_study(path)

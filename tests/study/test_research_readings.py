@@ -5,31 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from onoff_core.cli.main import main
 from onoff_core.errors import SettingsError
 from onoff_core.grid.fingerprints import sampling_settings
 from onoff_core.study import Partition, Study, load_study
+from tests.study.test_research import changed_study
 
 REAL = Path(__file__).parent.parent / "exchange" / "research" / "experiment_config.yaml"
 
 
 def real_study(folder: Path, *changes: tuple[str, Any], removed: tuple[str, ...] = ()) -> Study:
     """The study of the scripts' own file, with values replaced or removed by path."""
-    raw = yaml.safe_load(REAL.read_text())
-    for name, value in [*changes, *((name, None) for name in removed)]:
-        *parents, last = name.split("/")
-        place = raw
-        for parent in parents:
-            place = place[parent]
-        if name in removed:
-            del place[last]
-        else:
-            place[last] = value
-    path = folder / "experiment_config.yaml"
-    path.write_text(yaml.safe_dump(raw, sort_keys=False))
-    return load_study(path)
+    return changed_study(folder, REAL.read_text(), dict(changes), removed)
 
 
 def only(study: Study) -> Partition:

@@ -45,7 +45,8 @@ class RowMaker {
   // A column's value on a card, with its name where the value alone would not tell.
   item(column, row) {
     const made = element("span", "item " + classOf(column) + (column.grows ? " grows" : ""));
-    const isPlain = column.name === "status" || column.name === "star" || column.grows || this.isNamed(column) || column.kind === "links";
+    if (column.name === "notes" && row && row.cells[column.at] === null) return "";
+    const isPlain = column.name === "notes" || column.name === "status" || column.name === "star" || column.grows || this.isNamed(column) || column.kind === "links";
     if (!isPlain) made.append(element("span", "name", column.label), " ");
     this.fill(made, column, row);
     return made;

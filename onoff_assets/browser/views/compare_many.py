@@ -30,6 +30,7 @@ _BINS = 24
 def show_many(reader: Reader, dataset: str, models: Models, chosen: tuple[str, str]) -> None:
     """The curves, what sets correct from wrong responses apart, and what confidence tells. Of very many models the two
     that are chosen stand out."""
+    csv_button("the models as CSV", f"models-{dataset}", lambda: [_numbers_of(reader, *one) for one in models.items()])
     marked = [visible(name) for name in chosen]
     left, right = st.columns(2)
     with left:
@@ -59,7 +60,6 @@ def show_numbers(reader: Reader, dataset: str, models: Models) -> None:
     ]
     header = ["model", "accuracy", "pass@k", "responses", "mean tokens", "truncated", "no answer"]
     common.go(link_table("The models, the best first", header, rows, key="many-numbers", scrolls=True))
-    csv_button("the models as CSV", f"models-{dataset}", lambda: numbers)
 
 
 def _numbers_of(reader: Reader, model: str, responses: Responses) -> dict[str, Any]:
@@ -127,11 +127,11 @@ def show_matrix(reader: Reader, dataset: str, models: Models, chosen: tuple[str,
         for name in names
     ]
     common.go(link_table("Row minus column, points", ["", *names], rows, key="many-pairs", scrolls=True))
-    csv_button("the differences as CSV", f"differences-{dataset}", lambda: _as_rows(differences))
     common.note(
         f"Accuracies paired by problem; p is corrected for all {compared} pairs compared (Holm); a fill is p < 0.05, "
         "blue where the row is better, orange where the column is. A click shows the two."
     )
+    csv_button("the differences as CSV", f"differences-{dataset}", lambda: _as_rows(differences))
 
 
 def _difference(

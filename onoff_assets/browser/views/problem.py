@@ -36,17 +36,20 @@ def show() -> None:
         question = samples[0].question
         st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
         st.markdown("gold answer: " + (as_answer(samples[0].answer) if samples[0].answer else "–"))
-    left, right = st.columns([2, 3])
+    vocabulary = reader.vocabulary(key[1])
+    root = prefix_tree([sample.token_ids for sample in samples], [sample.reward for sample in samples])
+    left, right = st.columns(2)
     with left:
         _answers(key, samples)
+        if vocabulary is not None:
+            _splits(root, key, samples, vocabulary)
+        _beside(key, samples)
     with right:
         _samples(key, samples)
-    _beside(key, samples)
-    vocabulary = reader.vocabulary(key[1])
     if vocabulary is None:
         st.info(escaped(f"The store has no vocabulary of {key[1]}; materialize samples again to see the tree."))
         return
-    _tree(key, samples, vocabulary)
+    _tree(root, key, samples, vocabulary)
 
 
 def _beside(key: Key, samples: list[Sample]) -> None:
@@ -95,10 +98,8 @@ def _ending(response: str) -> str:
     return cut + plain(response[-_ENDING:]).strip()
 
 
-def _tree(key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
+def _tree(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
     st.subheader("Where they part")
-    root = prefix_tree([sample.token_ids for sample in samples], [sample.reward for sample in samples])
-    _splits(root, key, samples, vocabulary)
     common.note("Tokens that samples share from the start, drawn together; the fill is the branch's mean reward.")
     rows: list[list[Cell]] = []
     _branch(root, 0, key, samples, vocabulary, rows)

@@ -9,7 +9,7 @@ from onoff_assets.browser.bars import as_payload, bars_of
 from onoff_assets.browser.components.bar_view import bar_view
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.components.pair_view import pair_view
-from onoff_assets.browser.components.token_view import Source, token_view, tokens_payload
+from onoff_assets.browser.components.token_view import Source, Verdict, token_view, tokens_payload
 from onoff_assets.browser.conditions import Conditions, conditions_of, sampling_of
 from onoff_assets.browser.latex import as_answer, as_markdown
 from onoff_assets.browser.links import Link, choose, clamp_token
@@ -25,6 +25,7 @@ from onoff_assets.browser.side import (
 )
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import common, strip
+from onoff_assets.browser.views.response import verdict_of
 from onoff_core.errors import MissingInputError
 
 _BARS = 10
@@ -208,16 +209,23 @@ def _same_text(reader: Reader, responses: Responses, sample: Sample, text: SameT
     if opened is None or opened["document"] != document:
         opened = {"document": document, "initial": at}
         st.session_state["opened-same"] = opened
-    _same_fragment(text, model, content, document, opened["initial"], [vocabulary.label(i) for i in sample.token_ids])
+    labels = [vocabulary.label(i) for i in sample.token_ids]
+    _same_fragment(text, model, content, document, opened["initial"], labels, verdict_of(sample, []))
 
 
 @st.fragment
 def _same_fragment(
-    text: SameText, model: str, content: bytes, document: str, initial: int | None, labels: Sequence[str]
+    text: SameText,
+    model: str,
+    content: bytes,
+    document: str,
+    initial: int | None,
+    labels: Sequence[str],
+    verdict: Verdict,
 ) -> None:
     left, right = st.columns([3, 2])
     with left:
-        at, _ = token_view(content, document=document, initial=initial, key=f"tokens-{document}")
+        at, _ = token_view(content, document=document, initial=initial, key=f"tokens-{document}", verdict=verdict)
     with right:
         if at is None or not 0 <= at < len(text.rows):
             st.info("Click a token to see both models' numbers. The farther apart they are, the stronger the fill.")

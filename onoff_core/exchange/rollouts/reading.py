@@ -1,12 +1,12 @@
 """Find out which format a file of rollouts has, and read it. Folders are read file by file, in the order of steps."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from onoff_core.errors import DatasetError, ExchangeError
+from onoff_core.exchange.json_files import read_json
 from onoff_core.exchange.rollouts.inspect_log import is_log, read_archive, rollouts_of_samples
 from onoff_core.exchange.rollouts.responses import is_response, rollouts_of_responses
 from onoff_core.exchange.rollouts.rollout import Read, Rollout, checked
@@ -38,7 +38,7 @@ def _has_results(path: Path) -> bool:
     reading says what is wrong.
     """
     try:
-        whole = _json(path)
+        whole = read_json(path)
     except ExchangeError:
         return True
     return isinstance(whole, dict) and "results" in whole and not is_log(whole)
@@ -123,21 +123,12 @@ def _read_file(path: Path, format: str | None) -> tuple[Iterable[Rollout | str],
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
         if path.suffix == ".json":
-            whole = _json(path)
+            whole = read_json(path)
             if is_log(whole) or (isinstance(whole, dict) and isinstance(whole.get("choices"), list)):
                 return [whole]
         return read_rows(path)
     except DatasetError as error:
         raise ExchangeError(str(error)) from error
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ExchangeError(f"{path}: cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
-        raise ExchangeError(f"{path}: not valid JSON, or cut off: {error}") from error
 
 
 def _format_of(rows: list[dict[str, Any]], path: Path) -> str:

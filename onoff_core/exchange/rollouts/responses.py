@@ -27,7 +27,10 @@ def rollouts_of_responses(rows: Sequence[Mapping[str, Any]], where: str) -> Iter
         if not isinstance(body.get("choices"), list):
             yield f"{place}: has no response ({str(row.get('error') or body.get('error') or 'no choices')[:120]})"
             continue
-        for choice in body["choices"]:
+        for index, choice in enumerate(body["choices"]):
+            if not isinstance(choice, dict):
+                yield f"{place}: choice {index} is no response, but {choice!r:.40}"
+                continue
             yield _of_choice(row, body, choice, f"{place}, choice {choice.get('index', 0)}")
 
 

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from onoff_core.errors import ExchangeError
@@ -89,16 +90,24 @@ def logprobs_of(value: Any, what: str) -> tuple[float, ...] | None:
     for one in value:
         if one is not None and (isinstance(one, bool) or not isinstance(one, (int, float))):
             raise ExchangeError(f"{what} holds {one!r:.40}, which is no log-probability")
-    return tuple(math.nan if one is None else float(one) for one in value)
+    return tuple(math.nan if one is None else _float(one, what) for one in value)
 
 
 def number_of(value: Any, what: str) -> float | None:
     """A number; None stays None."""
     if value is None:
         return None
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float, str, Decimal)):
         raise ExchangeError(f"{what} should be a number, not {value!r:.40}")
-    return float(value)
+    return _float(value, what)
+
+
+def _float(value: Any, what: str) -> float:
+    """A number as written: a whole one may be too large for any float, a text may be none."""
+    try:
+        return float(value)
+    except (ValueError, OverflowError) as error:
+        raise ExchangeError(f"{what} should be a number, not {value!r:.40}") from error
 
 
 def text_of(value: Any) -> str | None:

@@ -96,7 +96,7 @@ def _unpadded(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """A row of a padded batch without its padding: prompts have it before, responses after."""
     tokens, prompt = ids["token_ids"], ids["prompt_token_ids"]
-    kept = ids_of([int(one) for one in mask], f"{place}: mask") or ()
+    kept = _flags(mask, f"{place}: mask")
     count = sum(kept)
     if len(kept) != len(tokens) or any(kept[count:]):
         raise ExchangeError(
@@ -105,9 +105,17 @@ def _unpadded(
         )
     attention = row.get("attention_mask")
     if prompt is not None and attention is not None:
-        prompt = tuple(one for one, there in zip(prompt, attention, strict=False) if there)
+        flags = _flags(attention, f"{place}: attention_mask")
+        prompt = tuple(one for one, there in zip(prompt, flags, strict=False) if there)
     cut = {name: values if values is None else values[:count] for name, values in logprobs.items()}
     return {"token_ids": tokens[:count], "prompt_token_ids": prompt}, cut
+
+
+def _flags(mask: Any, what: str) -> tuple[int, ...]:
+    """A mask's 0 and 1, true and false among them."""
+    if not isinstance(mask, list) or not all(one in (0, 1) for one in mask):
+        raise ExchangeError(f"{what} should be a list of 0 and 1, not {mask!r:.40}")
+    return tuple(int(one) for one in mask)
 
 
 def _answer(row: Mapping[str, Any]) -> str | None:

@@ -215,6 +215,15 @@ def test_columns_are_found_under_the_names_that_trainers_give_them(
         ("", "is empty|no"),
         ('{"a": 1}\n', "none of the formats of rollouts; its first entry has a"),
         ("{", "JSON|cannot"),
+        ('{"token_ids": [1], "reward": 1' + "0" * 400 + "}", "row 0: reward should be a number, not 10"),
+        (
+            '{"token_ids": [1], "logprobs": [-1' + "0" * 400 + "]}",
+            "rollout_logprobs should be a number, not -10",
+        ),
+        ('{"responses": [1, 2], "response_mask": [1, null]}', r"mask should be a list of 0 and 1, not \[1, None\]"),
+        ('{"responses": [1], "response_mask": 1}', "mask should be a list of 0 and 1, not 1"),
+        ('{"responses": [1], "response_mask": [1], "prompts": [2], "attention_mask": 5}', "attention_mask should be a"),
+        ('{"choices": [null]}', "holds no rollouts"),
     ],
 )
 def test_a_file_of_no_format_is_a_sentence(tmp_path: Path, content: str, said: str) -> None:
