@@ -116,7 +116,7 @@ DAMAGES: list[tuple[str, str, str]] = [
     ("config.json", "[]", "must be a mapping"),
     ("config.json", '{"model_type": "llama", "hidden_size": "big"}', "expected int, got str"),
     ("config.json", '{"model_type": "llama", "hidden_size": 32, "num_attention_heads": 5}', "not a multiple"),
-    ("config.json", '{"model_type": "clip"}', "is of kind 'clip', which transformers"),
+    ("config.json", '{"model_type": "clip"}', "Unrecognized configuration class"),
     ("pytorch_model.bin", "garbage", "Weights only load failed"),
 ]
 
