@@ -7,7 +7,6 @@ import torch
 import transformers
 from transformers import PretrainedConfig
 from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING,
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES,
 )
@@ -34,7 +33,8 @@ def check_kind(name: str, model_name: str, config: PretrainedConfig) -> None:
     decoder of some that read one text and write another, which says nothing sensible without its encoder.
     """
     reason = no_language_model(config.to_dict())
-    if reason is not None and (config.is_encoder_decoder or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING):
+    images = config.model_type in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+    if reason is not None and (config.is_encoder_decoder or images):  # of other kinds the library says it
         raise ModelError(f"models.{name}: {model_name} {reason}; name a causal language model")
 
 
