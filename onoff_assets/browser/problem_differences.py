@@ -37,10 +37,10 @@ class ProblemDifference:
 def problem_differences(
     first: Mapping[str, ProblemResponses], second: Mapping[str, ProblemResponses]
 ) -> list[ProblemDifference]:
-    """The problems that both have verdicts on, the farthest apart first, then by name."""
+    """The problems that both have verdicts on, the farthest apart first; equal ones as the first model has them."""
     both = [ProblemDifference(of, second[problem]) for problem, of in first.items() if problem in second]
     there = [row for row in both if row.first.num_graded and row.second.num_graded]
-    return sorted(there, key=lambda row: (-abs(row.difference), row.problem_id))
+    return sorted(there, key=lambda row: -abs(row.difference))
 
 
 @lru_cache(maxsize=65536)
