@@ -134,7 +134,9 @@ def ratio_interval(problems: list[str], sums: Floats, lengths: Floats) -> tuple[
     """
     order = {problem: number for number, problem in enumerate(dict.fromkeys(problems))}
     of = np.array([order[problem] for problem in problems], dtype=np.int64)
-    sums_m, lengths_m = (np.bincount(of, weights=values, minlength=len(order)) for values in (sums, lengths))
+    sums_m, lengths_m = (
+        np.bincount(of, weights=values, minlength=len(order)).astype(np.float64) for values in (sums, lengths)
+    )
     return ratio_interval_of(sums_m, lengths_m)
 
 
