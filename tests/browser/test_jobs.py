@@ -202,6 +202,7 @@ def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: st
     wait_for_bars(tab, 4)  # what was clicked stays
     assert tab.locator("#tip .head5").inner_text() == "token 1, probabilities at temperature 1"
     assert "probabilities at temperature 1" in tab.locator("#bars caption").inner_text()
+    tab.locator(".legend summary").click()
     assert "the response was drawn at temperature 0.6, top-p 0.95. The lens" in tab.locator(".legend").inner_text()
     for height in (1000, 420):  # above the token or below it, a line away
         tab.set_viewport_size({"width": 700, "height": height})

@@ -12,7 +12,7 @@ from typing import Any
 _PARTS = {
     "data_table": ("data_controls", "data_row", "data_table"),
     "pair_view": ("token_text", "pair_view"),
-    "token_view": ("token_text", "token_tip", "strip_picture", "token_tools", "token_view"),
+    "token_view": ("token_text", "token_tip", "strip_picture", "token_tools", "token_hits", "token_view"),
 }
 
 
