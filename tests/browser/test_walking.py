@@ -45,6 +45,7 @@ def test_a_walk_goes_over_the_partitions_of_the_table(tab: Any, server: str, ove
         tab.get_by_text(
             re.compile(rf"response {at} of {len(listed)} that match, \d\d in all, over {said}, by tok")
         ).wait_for()
+        wait_for_bars(tab, PARTING)  # it opens at the hit
         tab.locator("#tokens mark", has_text="let").wait_for()
         seen.append(place_of(tab.url, names))
         assert seen[-1] == place
