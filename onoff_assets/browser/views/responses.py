@@ -116,7 +116,7 @@ def _listed(reader: Reader, rows: ResponseRows) -> _Listed:
 
 def _content(one: _Listed, key: Key, over: str) -> Content:
     names = [shown.column.name for shown in one.shown]
-    walk = one.query.address(COLUMNS)
+    walk = {**one.query.address(COLUMNS), **({"over": over} if over else {})}
     return Content(
         caption="Responses",
         version=one.version,
@@ -255,7 +255,7 @@ def _rows(
     search: Search | None,
     walk: dict[str, str],
 ) -> list[Row]:
-    """The rows of a window. `walk` goes along to the response: in which filter and order one walks on there."""
+    """The rows of a window. `walk` goes along to the response: whose, in which filter and order one walks on there."""
     names = [one.column.name for one in shown]
     values = table.take(pa.array(wanted)).to_pylist()
     excerpts = [()] * len(wanted) if search is None else [excerpt(text, search) for text in texts_of(rows, wanted)]
