@@ -61,16 +61,21 @@ def as_answer(answer: str) -> str:
 
     Answers come without dollars; one that has them is set with its formulas. `20%`, `5 apples` and `x & y` are words.
     """
+    typeset = typeset_answer(answer)
     shown = visible(answer)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     source = f"{fence} {shown} {fence}" if shown.strip() else escaped(shown)
+    return source if typeset is None else f"{source} &ensp; {typeset}"
+
+
+def typeset_answer(answer: str) -> str | None:
+    """An answer's typeset form; None where it is no LaTeX that can be set."""
     stripped = answer.strip()
     if len(stripped) > 1 and stripped[0] == stripped[-1] == "$" and "$" not in stripped[1:-1].replace("\\$", ""):
         stripped = stripped[1:-1].strip()
     if not _LOOKS_LIKE_LATEX.search(stripped):
-        return source
-    typeset = _formula(stripped, block=False)
-    return source if typeset is None else f"{source} &ensp; {typeset}"
+        return None
+    return _formula(stripped, block=False)
 
 
 def _blocks(text: str, depth: int) -> str:

@@ -58,6 +58,7 @@ COLUMNS = (
            digits=2, width=6.8),
 )  # fmt: skip
 BY_NAME = {column.name: column for column in COLUMNS}
+OF_WHOM = ("of_dataset", "of_model")  # of several partitions; shown and asked for only where they differ
 _OF_PROBLEM = ("answer", "subject", "level")
 
 
@@ -81,18 +82,31 @@ class ResponseRows:
         """(data set, model) of each part."""
         return [(part.samples.partition[0], part.samples.partition[1]) for part in self.parts]
 
+    def row_of(self, key: Key, problem_id: str, sample_index: int) -> int | None:
+        """The number of a response's row; None where its partition was left out."""
+        if key not in self.keys:
+            return None
+        is_it = pc.equal(self.table["part"], self.keys.index(key))
+        for name, value in (("problem_id", problem_id), ("sample_index", sample_index)):
+            is_it = pc.and_(is_it, pc.equal(self.table[name], value))
+        rows = np.flatnonzero(is_it.to_numpy())
+        return int(rows[0]) if len(rows) else None
+
     @property
     def identity(self) -> tuple[object, ...]:
         return tuple(_identity(part) for part in self.parts)
 
 
-def response_rows(reader: Reader, keys: Sequence[Key]) -> ResponseRows:
-    """The responses of these partitions; raises `MissingInputError` where the only one has none."""
+def response_rows(reader: Reader, keys: Sequence[Key], first: Key | None = None) -> ResponseRows:
+    """The responses of these partitions in their order; raises `MissingInputError` where the only one has none.
+
+    `first`: the partition that is not left out where they are too many.
+    """
     parts: list[Responses] = []
     left_out: list[Key] = []
     missing: list[str] = []
     total = 0
-    for key in keys:
+    for key in sorted(keys, key=lambda other: other != first):
         try:
             responses = reader.responses(key, partial=True)
         except MissingInputError as error:
@@ -105,6 +119,8 @@ def response_rows(reader: Reader, keys: Sequence[Key]) -> ResponseRows:
             continue
         parts.append(responses)
         total += responses.table.num_rows
+    places = {key: place for place, key in enumerate(keys)}
+    parts.sort(key=lambda part: places[part.samples.partition[0], part.samples.partition[1]])
     identity = tuple(_identity(part) for part in parts)
     table = reader.kept(("response-rows", *identity), lambda: _table(reader, parts), lambda made: made.nbytes)
     return ResponseRows(tuple(parts), table, tuple(left_out), tuple(missing))

@@ -78,11 +78,26 @@ def search_responses(
 Piece = tuple[str, bool]  # a text, and whether it is a hit
 
 
-def excerpt(response: str, search: Search) -> list[Piece]:
-    """The response's text around the first hit on one line, every hit in it marked."""
+def hits(response: str, search: Search) -> list[tuple[int, int]]:
+    """Where the hits begin and end, in characters; a hit of no length, as `x*` has them anywhere, is none."""
+    found, at = [], 0
+    for text, is_hit in _in_pieces(response, search):
+        if is_hit:
+            found.append((at, at + len(text)))
+        at += len(text)
+    return found
+
+
+def _in_pieces(response: str, search: Search) -> list[Piece]:
+    """The whole response in pieces that are hits or are none; none is empty."""
     clean = response.replace(_BEGIN, "\ufffd").replace(_END, "\ufffd")
     replaced = pc.replace_substring_regex(pa.array([clean]), f"(?:{search.pattern})", f"{_BEGIN}\\0{_END}")
-    pieces = [piece for piece in _pieces(replaced[0].as_py()) if piece[0]]
+    return [piece for piece in _pieces(replaced[0].as_py()) if piece[0]]
+
+
+def excerpt(response: str, search: Search) -> list[Piece]:
+    """The response's text around the first hit on one line, every hit in it marked."""
+    pieces = _in_pieces(response, search)
     first = next((i for i, (_, is_hit) in enumerate(pieces) if is_hit), None)
     if first is None:
         return []

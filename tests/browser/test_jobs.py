@@ -207,6 +207,7 @@ def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: st
     numbers = [1.0, 0.25, 9.4e-5, 1e-6, 2.71e-9, 0.0]  # in scripts as elsewhere: nothing positive reads as zero
     script = f"all => {{ {components.script('probability')}\nreturn all.map((p) => [probability(p), mass(p)]); }}"
     assert tab.evaluate(script, numbers) == [[probability_text(p), mass_text(p)] for p in numbers]
+    tab.locator(".legend summary").click()
     assert "the response was drawn at temperature 0.6, top-p 0.95. The lens" in tab.locator(".legend").inner_text()
     for height in (1000, 420):  # above the token or below it, a line away
         tab.set_viewport_size({"width": 700, "height": height})

@@ -25,7 +25,11 @@ PAGES = (
 
 
 def texts(test: Any) -> str:
-    return "\n".join(element.value for kind in ("markdown", "info", "warning") for element in getattr(test, kind))
+    """What is written on the page, and the line over a response's tokens."""
+    shown = [element.value for kind in ("markdown", "info", "warning") for element in getattr(test, kind)]
+    views = [one.proto for one in test.get("bidi_component") if one.proto.component_name == "onoff_token_view"]
+    heads = [json.loads(proto.bytes.split(b"\n")[0]) for proto in views]
+    return "\n".join([*shown, *(str(head["verdict"]) for head in heads)])
 
 
 def components(test: Any) -> list[str]:
@@ -134,6 +138,16 @@ def test_a_partition_without_distributions_says_what_to_run_and_shows_the_text(p
     assert "onoff_token_view" in components(test)
     assert "select token\\_distributions" in texts(test)
     assert "select token\\_distributions" in texts(page("tokens", dataset="d", model="bare"))
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name not in ("grid", "compare", "notes")])
+def test_a_partition_that_was_not_run_yet_says_how(page: Page, name: str) -> None:
+    test = page(name, dataset="arithmetic", model="smollm2-135m")
+    assert not test.exception
+    assert not test.warning
+    assert "was not run yet" in texts(test)
+    assert "--partition 'arithmetic|smollm2-135m'" in test.code[0].value
+    assert (test.query_params["dataset"], test.query_params["model"]) == ("arithmetic", "smollm2-135m")
 
 
 def test_a_half_finished_generation_says_what_to_run(page: Page) -> None:

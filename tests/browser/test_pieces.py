@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from onoff_assets.browser.hits import token_hits
 from onoff_assets.browser.pieces import label_of, pieces_of, response_pieces
+from onoff_assets.browser.searching import Search
 
 SMILE = "😀".encode()
 
@@ -65,3 +67,22 @@ def test_an_id_without_bytes_shows_its_id() -> None:
 )
 def test_labels(token: bytes, special: bool, label: str) -> None:
     assert label_of(token, special, 4) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "regex", "found"),
+    [
+        ("WAIT", False, [(1, 1, 1, 5)]),  # within a token
+        ("t, l", False, [(1, 4, 2, 3)]),  # over two of them
+        ("😀 x", False, [(6, 0, 7, 2)]),  # a smile is two units of UTF-16, and belongs to its last token
+        ("x", False, [(7, 1, 7, 2)]),
+        ("let😀", False, [(2, 2, 6, 2)]),
+        ("[a-z]{3}", True, [(1, 2, 1, 5), (2, 2, 2, 5)]),
+        ("z*", True, []),  # of no length
+        ("end", False, []),  # the stop token is no part of the response
+    ],
+)
+def test_hits_are_places_in_tokens(text: str, regex: bool, found: list[tuple[int, ...]]) -> None:
+    tokens = [b"OK", b" Wait", b", let", *[bytes([byte]) for byte in SMILE], b" x", b"end"]
+    pieces = response_pieces(range(len(tokens)), tokens, [False] * 8 + [True])
+    assert token_hits(pieces, "OK Wait, let😀 x", Search(text, regex)) == found

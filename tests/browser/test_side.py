@@ -10,11 +10,13 @@ from onoff_assets.browser import filters
 from onoff_assets.browser.branching import as_payload, branching_of
 from onoff_assets.browser.components.token_view import payload
 from onoff_assets.browser.conditions import conditions_of
-from onoff_assets.browser.filters import matching
+from onoff_assets.browser.filters import matching, walk_over, walk_over_problems
 from onoff_assets.browser.pieces import Piece
+from onoff_assets.browser.problem_rows import COLUMNS as PROBLEM_COLUMNS
 from onoff_assets.browser.queries import read_query
 from onoff_assets.browser.reading import Overlay, Reader
 from onoff_assets.browser.response_rows import COLUMNS, numbers_job
+from onoff_assets.browser.scope import keys_over
 from onoff_assets.browser.side import Side, choose_samples, common_tokens, pair_payload, references_of, same_text
 from onoff_core.store import Store
 from tests.browser import jobs_store
@@ -143,6 +145,31 @@ def test_walking_follows_the_address_as_the_table_does(
 ) -> None:
     query, _ = read_query(address, COLUMNS, searches=True)
     assert matching(reader, reader.responses(("d", "m")), query) == rows
+
+
+def test_a_walk_over_several_partitions_is_the_same_from_each(reader: Reader) -> None:
+    query, _ = read_query({"status": "wrong", "sort": "-tokens", "of_model": "m,other"}, COLUMNS)
+    walks = [walk_over(reader, keys_over(reader, ("d", model), "all"), query, ("d", model)) for model in ("m", "other")]
+    assert walks[0].order == walks[1].order
+    assert walks[0].rows.table == walks[1].rows.table
+    assert {walks[0].rows.keys[part] for part in walks[0].rows.table["part"].take(walks[0].order).to_pylist()} == {
+        ("d", "m"), ("d", "other"),
+    }  # fmt: skip
+    alone = walk_over(reader, [("d", "m")], read_query({"of_model": "other"}, COLUMNS)[0])
+    assert len(alone.order) == 16  # as in the table, which has no such column then
+
+
+def test_problems_are_walked_as_their_table_has_them(reader: Reader) -> None:
+    responses = reader.responses(("d", "m"))
+
+    def walked(**address: str) -> list[str]:
+        ids, order = walk_over_problems(reader, responses, read_query(address, PROBLEM_COLUMNS)[0])
+        return [ids[row] for row in order]
+
+    assert walked() == ["p0", "p1", "p2", "p3"]
+    assert walked(sort="pass_rate") == ["p2", "p0", "p3", "p1"]
+    assert sorted(walked(sort="-mean_entropy", pass_rate="0.1-")) == ["p0", "p1", "p3"]
+    assert walked(num_starred="1-") == []
 
 
 def test_walking_reads_tokens_only_where_they_are_asked_for(reader: Reader, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,15 @@ _PARTS = {
     "branch_view": ("probability", "branch_view"),
     "data_table": ("data_controls", "data_row", "data_table"),
     "pair_view": ("token_text", "pair_view"),
-    "token_view": ("token_text", "probability", "token_tip", "strip_picture", "token_tools", "token_view"),
+    "token_view": (
+        "token_text",
+        "probability",
+        "token_tip",
+        "strip_picture",
+        "token_tools",
+        "token_hits",
+        "token_view",
+    ),  # fmt: skip
 }
 
 

@@ -15,17 +15,18 @@ _MOUNT = st.components.v2.component(
 )
 
 KEYS = (
-    ("← →", "the token before, after (with the focus on the tokens, as all up to b)"),
+    ("← →", "the token before, after (with the focus on the tokens, as all up to a)"),
     ("↑ ↓", "the token above, below"),
     ("Home End", "the first, the last token"),
     ("Page up, Page down", "100 tokens back, on"),
     ("n p", "the next, the previous token above the threshold"),
     ("b B", "the next, the previous token with alternatives that were tried"),
+    (". ,", "the next, the previous hit of the search"),
     ("a", "the first token of the answer, after the thinking"),
     ("c", "copy the response"),
     ("l", "copy a link to the token"),
-    ("j k", "the next, the previous response of those the filter lets through"),
-    ("w", "a random wrong one of them"),
+    ("j k", "the next, the previous response of those the filter lets through, on Problem the next problem"),
+    ("w", "a random wrong response of them"),
     ("s", "star this response, or take the star away"),
     ("?", "this sheet"),
     ("Tab, first of all", "the link that skips to the tokens"),

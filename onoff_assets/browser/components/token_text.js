@@ -19,30 +19,57 @@ function marked(text, mark) {
   return made;
 }
 
-function fill(span, text, mark) {
-  if (mark) span.append(marked("", mark));
+// The text in pieces [from, to, mark], of which a mark stands for what one cannot see.
+function inPieces(text) {
+  const pieces = [];
   let end = 0;
   for (const match of text.matchAll(SPLIT)) {
-    if (match.index > end) span.append(text.slice(end, match.index));
+    if (match.index > end) pieces.push([end, match.index]);
     const found = match[0];
     const spaces = found[0] === " " ? "·".repeat(found.length) : null;
     const code = "⟨U+" + found.codePointAt(0).toString(16).toUpperCase().padStart(4, "0") + "⟩";
-    span.append(marked(found, spaces ?? MARKS[found] ?? code));
     end = match.index + found.length;
+    pieces.push([match.index, end, spaces ?? MARKS[found] ?? code]);
   }
-  if (end < text.length) span.append(text.slice(end));
+  if (end < text.length) pieces.push([end, text.length]);
+  return pieces;
+}
+
+// Text is cut where a hit begins or ends; what has a mark is in the hit as a whole.
+function cutAtHits(pieces, hits) {
+  const ends = hits.flatMap(({ from, to }) => [from, to]);
+  return pieces.flatMap(([from, to, mark]) => {
+    if (mark) return [[from, to, mark]];
+    const cuts = [from, ...ends.filter((at) => at > from && at < to), to];
+    return cuts.slice(1).map((end, k) => [cuts[k], end]);
+  });
+}
+
+// `hits`: the parts of the text that a search found, {from, to, begins, ends}, in order.
+function fill(span, text, mark, hits = []) {
+  if (mark) span.append(marked("", mark));
+  const made = new Map();
+  for (const [from, to, sign] of hits.length ? cutAtHits(inPieces(text), hits) : inPieces(text)) {
+    const piece = sign ? marked(text.slice(from, to), sign) : text.slice(from, to);
+    const hit = hits.find((one) => one.from < to && from < one.to);
+    if (hit && !made.has(hit)) {
+      made.set(hit, element("mark", { className: "hit" + (hit.begins ? " begins" : "") + (hit.ends ? " ends" : "") }));
+      span.append(made.get(hit));
+    }
+    (made.get(hit) ?? span).append(piece);
+  }
 }
 
 // Blocks of whole lines: the page lays out and paints those in sight, and looks at all of them in every frame, so that
 // one block a line would make a click's cost grow with the response.
-function buildTokens(list, body) {
+function buildTokens(list, body, hits = new Map()) {
   const fragment = document.createDocumentFragment();
   let block = element("div", { className: "block" });
   const spans = body.text.map((text, i) => {
     const span = element("span", { className: "t", id: "t" + i });
     span.dataset.i = i;
     span.setAttribute("role", "option");
-    fill(span, text, body.mark[i]);
+    fill(span, text, body.mark[i], hits.get(i));
     block.append(span);
     if (text.endsWith("\n") && block.childElementCount >= BLOCK) {
       fragment.append(block);
@@ -83,5 +110,5 @@ function isTyping() {
 // Whether a key does nothing where the focus is: letters where one does not type, arrows where nothing has the focus.
 function isFree(key) {
   if (isTyping() || focused()?.closest?.("dialog, [role=dialog], [role=listbox]")) return false;
-  return "npabBcl".includes(key) || (["ArrowLeft", "ArrowRight"].includes(key) && [null, document.body].includes(focused()));
+  return "npabBcl.,".includes(key) || (["ArrowLeft", "ArrowRight"].includes(key) && [null, document.body].includes(focused()));
 }

@@ -81,6 +81,7 @@ function asPage(view) {
   title.textContent = page.title;
   root.append(title, page.importNode(view.legend, true), page.importNode(view.list, true));
   root.querySelector("#tokens").style.maxHeight = "none";
+  root.querySelector(".said").open = true;
   const style = page.createElement("style");
   style.textContent = `:root{color-scheme:${dark}}body{margin:1.5rem;background:${computed.getPropertyValue("--st-background-color")}}\n${styles}`;
   page.head.append(Object.assign(page.createElement("meta"), { name: "viewport", content: "width=device-width" }), style);

@@ -1,5 +1,5 @@
 // The tokens of one response. In: bytes, a line {document, initial, peek, noted, verdict, hint} and then {text, mark, kind, measures,
-// branches, answer, forced}, and where it is known whose they are {place, title, ids, temperature, drawnAt, conditions}. Out: state `picked`, a position, and `looks`, {colour, unsure} as the address has them. The default export runs again at every change of data or theme with the same
+// branches, answer, forced}, where a search led here {hits}, and where it is known whose they are {place, title, ids, temperature, drawnAt, conditions}. Out: state `picked`, a position, and `looks`, {colour, unsure} as the address has them. The default export runs again at every change of data or theme with the same
 // parentElement; the tokens are built once per document. All text goes in as text nodes: it is a model's output.
 const instances = new WeakMap();
 let walking = false;  // whether the keyboard was in the tokens; if so, the next response gets it too
@@ -25,6 +25,7 @@ class View {
     this.next = element("button", { type: "button", id: "next", title: "next unsure token" }, "n ▶");
     this.count = element("span", { id: "count" });
     this.said = element("span", { id: "said" });
+    this.hits = new Hits(this); this.tools = tools(this);
     this.legend = element("div", { className: "legend" });
     this.strip = element("canvas", { className: "strip", id: "strip" });
     this.strip.setAttribute("role", "img");
@@ -35,14 +36,14 @@ class View {
     this.status = element("div", { id: "status" });
     this.status.setAttribute("role", "status");
     this.status.setAttribute("aria-live", "polite");
-    const bar = element("div", { className: "bar" },
+    this.bar = element("div", { className: "bar" },
       element("label", {}, "colour", this.select),
       element("label", {}, "unsure:", this.limitSelect, this.limitInput, this.unit),
-      element("span", { className: "walk" }, this.previous, this.next, this.count), tools(this), this.said);
-    bar.onkeydown = (event) => event.stopPropagation();  // j, k and w are the page's, but not while one types here
-    this.verdict = element("div", { id: "verdict", hidden: true });
-    this.tip = new Tip(this);
-    this.root.replaceChildren(this.verdict, bar, this.legend, this.strip, this.values, this.list, this.status, this.tip.box);
+      element("span", { className: "walk" }, this.previous, this.next, this.count), this.hits.box);
+    this.bar.onkeydown = (event) => event.stopPropagation();  // j, k and w are the page's, but not while one types here
+    this.facts = element("span", { className: "facts" });
+    this.verdict = element("div", { id: "verdict", hidden: true }, this.facts); this.tip = new Tip(this);
+    this.root.replaceChildren(this.verdict, this.bar, this.legend, this.strip, this.values, this.list, this.status, this.tip.box);
     this.listen();
   }
 
@@ -98,7 +99,7 @@ class View {
       const began = performance.now();
       const body = read();
       this.document = head.document; this.body = body; this.active = -1;
-      this.spans = buildTokens(this.list, body);
+      this.spans = buildTokens(this.list, body, this.hits.read(body.hits));
       this.branchAt = new Map((body.branches ?? []).map(([at, value, low, high, after, count, lost]) =>
         [at, { value, low, high, after, count, lost }]));
       this.values.hidden = !this.branchAt.size;
@@ -119,13 +120,16 @@ class View {
     this.scheduleStrip();
   }
 
+  // What one copies and takes away with stands on its line, which is always in sight.
   drawVerdict() {
+    const place = this.head.verdict ? this.verdict : this.bar;
     this.verdict.hidden = !this.head.verdict;
+    if (!place.contains(this.tools)) place.append(this.said, this.tools);
     if (!this.head.verdict) return;
-    const [text, isRight, facts] = this.head.verdict;
+    const [text, isRight, facts, why] = this.head.verdict;
     this.verdict.className = isRight === null ? "open" : isRight ? "right" : "wrong";
-    this.verdict.replaceChildren(element("b", {}, text),
-      ...facts.map(([name, value]) => element("span", {}, name + " ", element("b", {}, value))));
+    this.facts.replaceChildren(element("b", { title: why ?? "" }, text),
+      ...facts.map(([name, value, whole]) => element("span", { title: whole ?? "" }, name + " ", element("b", {}, value))));
   }
 
   get measure() { return this.body.measures.find((m) => m.name === this.measureName); }
@@ -192,26 +196,28 @@ class View {
       `Response, ${this.spans.length} tokens coloured by ${measure.label}. Arrow keys walk, n and p go to unsure ones.`);
     this.strip.setAttribute("aria-label", `${measure.label} over position; click to go there`);
     this.drawLegend(measure);
+    this.hits.draw();
     this.scheduleStrip();
   }
 
+  // The steps of the fill in sight, and what the numbers are where one opens it.
   drawLegend(measure) {
-    const unit = measure.unit ? ` (${measure.unit})` : "";
+    const unit = measure.unit ? ` (${measure.unit})` : "", wasOpen = this.legend.querySelector("details")?.open ?? false;
     const swatches = ["< " + format(measure.edges[0]), ...measure.edges.map((edge) => "≥ " + format(edge))];
+    const sentences = [measure.meaning, this.body.conditions && `${this.body.conditions} ${this.head.hint ?? ""}`,
+      this.body.answer && "a goes to the answer after the thinking"].filter(Boolean).map((text) => element("p", {}, text));
+    const { size } = this.branchAt, forced = this.body.forced?.length;
+    if (size) sentences.push(element("p", {}, element("span", { className: "branches" }, `${size} tokens with alternatives that were tried (b goes to the next)`)));
+    if (forced) sentences.push(element("p", {}, element("span", { className: "forced" }, `${forced} tokens put in, not drawn`)));
     this.legend.replaceChildren(element("b", {}, measure.label + unit + ":"),
       ...swatches.map((text, i) => element("span", { className: "swatch e" + i }, text)),
-      element("span", { className: "means" }, measure.meaning),
-      ...(this.body.conditions ? [element("span", {}, this.body.conditions + " " + (this.head.hint ?? ""))] : []),
-      ...(this.branchAt.size ? [element("span", { className: "branches" },
-        `${this.branchAt.size} tokens with alternatives that were tried (b goes to the next)`)] : []),
-      ...(this.body.answer ? [element("span", {}, "a goes to the answer after the thinking")] : []),
-      ...(this.body.forced?.length ? [element("span", { className: "forced" }, `${this.body.forced.length} tokens put in, not drawn`)] : []));
+      element("details", { className: "said", open: wasOpen }, element("summary", {}, "what they are"), ...sentences));
   }
 
   describe(i) {
     const numbers = this.body.measures.map((m) => `${m.label} ${format(m.values[i])}${m.unit ? " " + m.unit : ""}`);
     const text = JSON.stringify(this.body.text[i]) + (this.body.mark[i] ? " " + this.body.mark[i] : "");
-    return `token ${i} of 0 to ${this.spans.length - 1}: ${text}, ${numbers.join(", ")}`;
+    return [`token ${i} of 0 to ${this.spans.length - 1}: ${text}`, ...numbers, this.hits.told(i)].filter(Boolean).join(", ");
   }
 
   nextBranch(step) {
@@ -231,6 +237,7 @@ class View {
     span.title = this.describe(i);
     this.list.setAttribute("aria-activedescendant", span.id);
     this.status.textContent = this.describe(i);
+    this.hits.draw();
     this.reveal(span, center, 20);
     this.scheduleStrip();
   }
@@ -302,7 +309,8 @@ class View {
     const moves = {
       ArrowRight: () => at + 1, ArrowLeft: () => at - 1, ArrowDown: () => this.vertical(1),
       ArrowUp: () => this.vertical(-1), Home: () => 0, End: () => last, PageDown: () => at + 100,
-      PageUp: () => at - 100, n: () => this.unsure(1), p: () => this.unsure(-1), a: () => this.body.answer ?? null, b: () => this.nextBranch(1), B: () => this.nextBranch(-1), Enter: () => at, " ": () => at,
+      PageUp: () => at - 100, n: () => this.unsure(1), p: () => this.unsure(-1), a: () => this.body.answer ?? null, b: () => this.nextBranch(1), B: () => this.nextBranch(-1),
+      ".": () => this.hits.beside(1), ",": () => this.hits.beside(-1), Enter: () => at, " ": () => at,
     };
     const move = moves[event.key];
     if (!move) return;
@@ -342,6 +350,8 @@ class View {
       const bar = Math.min(1, value / top) * (height - 2);
       draw.fillRect(x, height - bar, Math.max(1, step - 0.5), bar);
     }
+    this.hits.drawOn(draw, width, n);
+    draw.fillStyle = style.color;
     const total = this.list.scrollHeight || 1;
     draw.globalAlpha = 0.14;  // the part of the text in sight
     draw.fillRect((this.list.scrollTop / total) * width, 0, (this.list.clientHeight / total) * width, height);

@@ -10,6 +10,7 @@ import streamlit as st
 from onoff_assets.browser.colour import ramp_css
 from onoff_assets.browser.components import as_bytes, script
 from onoff_assets.browser.conditions import Conditions
+from onoff_assets.browser.hits import Hit
 from onoff_assets.browser.measures import ENTROPY, EXCESS, RANK, SURPRISAL, Measure
 from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.reading import Key, Overlay, Sample
@@ -55,7 +56,8 @@ class Verdict:
 
     text: str
     is_right: bool | None
-    facts: Sequence[tuple[str, str]] = ()  # name and value
+    facts: Sequence[tuple[str, str, str]] = ()  # name, value, and the whole value where it is shortened
+    why: str = ""  # what the verdict rests on, in a sentence
 
 
 def payload(
@@ -65,18 +67,20 @@ def payload(
     answer_start: int | None = None,
     forced: Sequence[int] = (),
     source: Source | None = None,
+    hits: Sequence[Hit] = (),
 ) -> bytes:
-    """What the component draws, as JSON: it depends on the response alone, never on what is selected.
+    """What the component draws, as JSON: it depends on the response and the search alone, never on what is selected.
 
     `branches` are rows of `branch_positions` of this response; `answer_start` is the first position after its thinking,
     and `forced` are those of tokens that were put in and not drawn. Without `source` nothing says what response it is.
+    `hits` are those of the search that led here.
     """
     surprisal = [-value for value in overlay.logprob]
     measures: list[tuple[Measure, Sequence[float]]] = [(SURPRISAL, surprisal)]
     if overlay.entropy is not None and overlay.rank is not None:
         excess = [s - h for s, h in zip(surprisal, overlay.entropy, strict=True)]
         measures = [(ENTROPY, overlay.entropy), *measures, (RANK, overlay.rank), (EXCESS, excess)]
-    return tokens_payload(pieces, measures, branches, answer_start, forced, source)
+    return tokens_payload(pieces, measures, branches, answer_start, forced, source, hits)
 
 
 def tokens_payload(
@@ -86,6 +90,7 @@ def tokens_payload(
     answer_start: int | None = None,
     forced: Sequence[int] = (),
     source: Source | None = None,
+    hits: Sequence[Hit] = (),
 ) -> bytes:
     """The same with any measures, the one that colours first in front; each has a value a token."""
     content = {
@@ -105,6 +110,7 @@ def tokens_payload(
             for row in branches
         ],
         **({} if source is None else source.as_content()),
+        **({"hits": hits} if hits else {}),
     }
     return as_bytes(content)
 
@@ -144,7 +150,9 @@ def token_view(
     stands at the end of the legend.
     """
     told = (
-        None if verdict is None else [visible(verdict.text), verdict.is_right, [list(fact) for fact in verdict.facts]]
+        None
+        if verdict is None
+        else [visible(verdict.text), verdict.is_right, [list(fact) for fact in verdict.facts], verdict.why]
     )
     head = {"document": document, "initial": initial, "peek": peek, "noted": list(noted), "verdict": told, "hint": hint}
     data = as_bytes(head) + b"\n" + content  # on a line of its own, so that the script can read it without the rest

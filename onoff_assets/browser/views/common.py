@@ -10,8 +10,9 @@ import streamlit as st
 from onoff_assets.browser.links import Link, carried, choose, looks_of, read_link
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
+from onoff_assets.browser.views import awaiting
 from onoff_core.commands import materialize_command
-from onoff_core.errors import OnoffError, SettingsError
+from onoff_core.errors import MissingInputError, OnoffError, SettingsError
 from onoff_core.store import Store
 from onoff_core.study import Study, load_study
 from onoff_core.tables import GRID_ASSETS
@@ -59,6 +60,12 @@ def guarded(show: Callable[[], None]) -> Callable[[], None]:
     def page() -> None:
         try:
             show()
+        except MissingInputError as error:
+            partition = st.session_state.get("partition")
+            if partition is None:
+                explain(error)
+            else:
+                awaiting.explain(reader(), (partition["dataset"], partition["model"]), error)
         except OnoffError as error:
             explain(error)
 
@@ -93,8 +100,15 @@ def no_partitions(store_reader: Reader) -> None:
 
 
 def choose_partition(store_reader: Reader, link: Link) -> Key | None:
-    """Data set and model from the URL and the sidebar; None, with a message, where the store is empty."""
+    """Data set and model from the URL and the sidebar; None, with a message, where the store is empty, or where the
+    study has the partition and the store nothing of it."""
     keys = store_reader.partitions()
+    wanted = (link.dataset or "", link.model or "")
+    if wanted not in keys and is_of_study(wanted):
+        _pick_partition([*keys, wanted], wanted)
+        remember()
+        awaiting.not_run_yet(store_reader, wanted)
+        return None
     if not keys:
         no_partitions(store_reader)
         return None
@@ -105,11 +119,21 @@ def choose_partition(store_reader: Reader, link: Link) -> Key | None:
     warn([message] if message else [])
     assert dataset is not None
     assert model is not None
-    with st.sidebar:
-        pick("dataset", "Data set", sorted({key[0] for key in keys}), dataset)
-        pick("model", "Model", models, model)
-    st.session_state["partition"] = {"dataset": dataset, "model": model}
+    _pick_partition(keys, (dataset, model))
     return dataset, model
+
+
+def is_of_study(key: Key) -> bool:
+    """Whether the study of this folder has this partition."""
+    known, _ = study()
+    return known is not None and "|".join(key) in known.partitions
+
+
+def _pick_partition(keys: Sequence[Key], chosen: Key) -> None:
+    with st.sidebar:
+        pick("dataset", "Data set", sorted({key[0] for key in keys}), chosen[0])
+        pick("model", "Model", sorted({key[1] for key in keys if key[0] == chosen[0]}), chosen[1])
+    st.session_state["partition"] = {"dataset": chosen[0], "model": chosen[1]}
 
 
 def pick(name: str, label: str, options: Sequence[Any], chosen: Any, shown: Callable[[Any], str] | None = None) -> None:

@@ -10,7 +10,7 @@ from onoff_assets.browser.links import Link, side_by_side
 from onoff_assets.browser.prefix_tree import Node, prefix_tree, splits
 from onoff_assets.browser.reading import Key, Sample, Vocabulary
 from onoff_assets.browser.text import escaped, plain
-from onoff_assets.browser.views import common, strip
+from onoff_assets.browser.views import common, strip, walking
 from onoff_assets.browser.views.response import prompt_blocks
 
 _MOST_ROWS = 400
@@ -30,26 +30,32 @@ def show() -> None:
         return
     common.keep_link(Link(*key, problem=problem))
     samples = reader.samples_of_problem(responses, problem)
-    strip.show(reader, key, prompt_blocks(samples[0], reader.vocabulary(key[1])))
-    with st.container(border=True):
-        common.note(f"problem {problem}")
-        question = samples[0].question
-        st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
-        st.markdown("gold answer: " + (as_answer(samples[0].answer) if samples[0].answer else "–"))
     vocabulary = reader.vocabulary(key[1])
+    with st.container(gap="xxsmall"):
+        strip.show(reader, key, prompt_blocks(samples[0], vocabulary))
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="walk"):
+            place = walking.problem_buttons(reader, responses, problem)
+            _beside(key, samples)
+        common.note(f"problem {problem}: {place}")
+        _question(samples[0])
     root = prefix_tree([sample.token_ids for sample in samples], [sample.reward for sample in samples])
-    left, right = st.columns(2)
-    with left:
-        _answers(key, samples)
-        if vocabulary is not None:
-            _splits(root, key, samples, vocabulary)
-        _beside(key, samples)
+    left, right = st.columns([3, 2])
+    with left, st.container(gap="xsmall"):
+        if vocabulary is None:
+            st.info(escaped(f"The store has no vocabulary of {key[1]}; materialize samples again to see the tree."))
+        else:
+            _where_they_part(root, key, samples, vocabulary)
     with right:
+        _answers(key, samples)
         _samples(key, samples)
-    if vocabulary is None:
-        st.info(escaped(f"The store has no vocabulary of {key[1]}; materialize samples again to see the tree."))
-        return
-    _tree(root, key, samples, vocabulary)
+
+
+def _question(sample: Sample) -> None:
+    """The question and the gold answer, on one line where they are short."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="question", gap="small"):
+        question = sample.question
+        st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
+        st.markdown("gold answer: " + (as_answer(sample.answer) if sample.answer else "–"), width="content")
 
 
 def _beside(key: Key, samples: list[Sample]) -> None:
@@ -98,29 +104,31 @@ def _ending(response: str) -> str:
     return cut + plain(response[-_ENDING:]).strip()
 
 
-def _tree(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
+def _where_they_part(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
     st.subheader("Where they part")
-    common.note("Tokens that samples share from the start, drawn together; the fill is the branch's mean reward.")
+    _splits(root, key, samples, vocabulary)
     rows: list[list[Cell]] = []
     _branch(root, 0, key, samples, vocabulary, rows)
-    common.go(link_table("Prefix tree", ["goes on with", "token", "samples", "mean reward"], rows, key="tree"))
+    common.note("Tokens that samples share from the start, drawn together; the fill is the branch's mean reward.")
+    header = ["goes on with", "token", "samples", "mean reward"]
+    common.go(link_table("Prefix tree", header, rows, key="tree", scrolls=True))
     if len(rows) >= _MOST_ROWS:
         common.note(f"Only the first {_MOST_ROWS} branches are shown.")
 
 
 def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
-    """The tokens at which correct and wrong ones part, each branch by its first token."""
+    """The tokens at which correct and wrong ones part, each branch by its first token; a click opens a pair there."""
     rows, shown = [], splits(root)[:_MOST_SPLITS]
     most = max((min(len(node.children), _MOST_WAYS) for _, _, node in shown), default=0)
     for position, difference, node in shown:
         rows.append([
-            Cell(f"token {position}", page="response", query=_link(key, samples[node.samples[0]], position)),
+            Cell(f"token {position}", page="side_by_side", query=_pair(key, samples, node, None)),
             Cell(str(len(node.samples)), number=True),
             Cell(f"{difference:.2f}", number=True),
             *[
                 Cell(vocabulary.label(child.token_ids[0]), f"{len(child.samples)} × {_number(child.mean_reward)}",
-                     level=_level(child.mean_reward), mono=True, page="response",
-                     query=_link(key, samples[child.samples[0]], position))
+                     level=_level(child.mean_reward), mono=True, page="side_by_side",
+                     query=_pair(key, samples, node, child))
                 for child in node.children[:most]
             ],
             *[Cell("")] * (most - len(node.children)),
@@ -130,6 +138,27 @@ def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary)
         return
     header = ["at", "samples", "rewards differ by", "goes on with: samples × mean reward", *[""] * (most - 1)]
     common.go(link_table("Correct and wrong part most at", header, rows, key="splits"))
+    common.note("A token opens one that goes on with it beside one with the other verdict that does not.")
+
+
+def _pair(key: Key, samples: list[Sample], node: Node, child: Node | None) -> dict[str, str]:
+    """Two samples that part behind this node: one that goes on by this branch (None: by the one with the highest mean
+    reward) beside one that does not, with different verdicts where there are such."""
+    by = child or max(node.children, key=lambda one: -1.0 if one.mean_reward is None else one.mean_reward)
+    others = [at for other in node.children if other is not by for at in other.samples]
+    pairs = [(first, second) for first in _one_of_each(samples, by.samples) for second in _one_of_each(samples, others)]
+    first, second = max(pairs, key=lambda pair: _tells(*pair))
+    return side_by_side(key, first.problem_id, first.sample_index, key[1], second.sample_index)
+
+
+def _one_of_each(samples: list[Sample], among: list[int]) -> list[Sample]:
+    """The first of these samples with each verdict."""
+    return list({samples[at].reward: samples[at] for at in reversed(among)}.values())
+
+
+def _tells(first: Sample, second: Sample) -> tuple[bool, bool]:
+    """How much two tell beside each other: with different verdicts more, and where the first is the correct one."""
+    return {first.reward, second.reward} == {0, 1}, first.reward == 1
 
 
 def _branch(

@@ -1,6 +1,7 @@
 """Response: one response token by token, and at each token what else the model could have said."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import streamlit as st
 
@@ -8,11 +9,13 @@ from onoff_assets.browser.branching import branching_of
 from onoff_assets.browser.components.facts_strip import Block
 from onoff_assets.browser.components.token_view import Source, Verdict, payload
 from onoff_assets.browser.conditions import conditions_of
-from onoff_assets.browser.latex import as_answer, as_markdown
+from onoff_assets.browser.hits import Hit, search_of, token_hits
+from onoff_assets.browser.latex import as_markdown, typeset_answer
 from onoff_assets.browser.links import Link, choose, clamp_token, former_samples, identity_of
+from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample, Vocabulary
 from onoff_assets.browser.text import escaped, plain, visible
-from onoff_assets.browser.views import common, noting, strip, token_panel, walking
+from onoff_assets.browser.views import awaiting, common, noting, strip, token_panel, walking
 from onoff_core.errors import MissingInputError
 from onoff_core.store import Generation
 from onoff_core.store.notes import Note
@@ -46,20 +49,40 @@ def show() -> None:
         st.info("This partition has no responses: its data set has no problems.")
         return
     sample = reader.sample(responses, *chosen)
+    vocabulary = reader.vocabulary(key[1])
+    pieces = [] if vocabulary is None else vocabulary.pieces_of(sample.token_ids)
+    search = search_of(st.query_params)
+    hits = [] if search is None else token_hits(pieces, sample.response, search)
     token, message = clamp_token(link.token, len(sample.token_ids))
+    if token is None and hits:
+        token = hits[0][0]
     fingerprint = responses.samples.fingerprint
     common.warn([said for said in (former_samples(link.samples, fingerprint), message) if said])
     here = Link(*key, problem=chosen[0], sample=chosen[1], token=token, samples=identity_of(fingerprint))
     common.keep_link(here)
-    strip.show(reader, key, prompt_blocks(sample, reader.vocabulary(key[1])))
     notes = noting.notes_of(reader, key, sample)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        walking.buttons(reader, responses, sample)
-        noting.controls(reader, responses, sample, notes)
-        _leads_to(reader, key, sample)
-    _question(sample)
-    noting.show(notes, fingerprint)
-    _tokens_of(reader, responses, sample, token, notes)
+    with st.container(gap="xxsmall"):
+        strip.show(reader, key, prompt_blocks(sample, vocabulary))
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall", key="walk"):
+            place = walking.buttons(reader, key, sample)
+            noting.controls(reader, responses, sample, notes)
+            _leads_to(reader, key, sample)
+        common.note(f"problem {sample.problem_id}, sample {sample.sample_index}: {place}")
+        _question(sample)
+        noting.show(notes, fingerprint)
+    _tokens_of(_Opened(reader, responses, sample, vocabulary, pieces, hits), token, notes)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """The response that is shown; `vocabulary` None: its tokens cannot be, and then it has no pieces."""
+
+    reader: Reader
+    responses: Responses
+    sample: Sample
+    vocabulary: Vocabulary | None
+    pieces: list[Piece]
+    hits: list[Hit]  # of the search that led here
 
 
 def _choose_sample(responses: Responses, link: Link) -> tuple[str, int] | None:
@@ -118,52 +141,57 @@ def thinking_of(sample: Sample) -> str:
 
 
 def _question(sample: Sample) -> None:
-    left, right = st.columns([3, 2])
-    with left, st.container(border=True, key="question", gap="xsmall"):
-        common.note(f"problem {sample.problem_id}, sample {sample.sample_index}")
+    """The question on one line where it is short, and what belongs to the problem behind it."""
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="question", gap="small"):
         question = sample.question
         st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
+        typeset = typeset_answer(sample.answer) if sample.answer else None
+        if typeset is not None:
+            st.markdown(f"gold, set: {typeset}", width="content")
         if sample.solution:
-            with st.expander("Reference solution"):
+            with st.popover("solution", type="tertiary"):
                 st.markdown(as_markdown(sample.solution))
-    with right, st.container(border=True, key="verdict", gap="xsmall"):
-        st.markdown(f"**{escaped(VERDICTS.get(sample.status, str(sample.status)))}**")
-        ending = ENDINGS.get(sample.finish_reason, sample.finish_reason)
-        reward = "–" if sample.reward is None else sample.reward
-        common.note(f"reward {reward}, {len(sample.token_ids)} tokens{thinking_of(sample)}, {ending}")
-        gold, extracted = st.columns(2, gap="small")
-        with gold:
-            common.note("gold answer")
-            st.markdown(as_answer(sample.answer) if sample.answer else "–")
-        with extracted:
-            common.note("extracted answer")
-            answer = "–" if sample.extracted_answer is None else plain(sample.extracted_answer)
-            st.code(answer, language=None, wrap_lines=True)
 
 
 def verdict_of(sample: Sample, notes: Sequence[Note]) -> Verdict:
-    """What stands above the tokens, since a link to one of them leaves the rest of the page out of sight."""
-    text = VERDICTS.get(sample.status, str(sample.status)).partition(":")[0]
+    """The line above the tokens, which stays in sight: what became of the response."""
+    sentence = VERDICTS.get(sample.status, str(sample.status))
     reward = "–" if sample.reward is None else str(sample.reward)
-    extracted = "–" if sample.extracted_answer is None else visible(sample.extracted_answer, 40)
-    gold = visible(sample.answer, 40) if sample.answer else "–"
-    facts = [("reward", reward), ("gold", gold), ("extracted", extracted)]
+    length, ending = f"{len(sample.token_ids)} tokens", ENDINGS.get(sample.finish_reason, sample.finish_reason)
+    whole = f"{length}{thinking_of(sample)}, {ending}"
+    facts = [
+        ("reward", reward, ""),
+        ("gold", *_shortened(sample.answer or None)),
+        ("extracted", *_shortened(sample.extracted_answer)),
+        ("", f"{length}{thinking_of(sample)}" if sample.finish_reason == "stop" else whole, whole),
+    ]
     if any(note.star for note in notes):
-        facts.append(("★", "starred"))
+        facts.append(("★", "starred", ""))
     if said := sum(bool(note.tags or note.comment) for note in notes):
-        facts.append(("✎", "1 note" if said == 1 else f"{said} notes"))
-    return Verdict(text, None if sample.reward is None else sample.reward == 1, facts)
+        facts.append(("✎", "1 note" if said == 1 else f"{said} notes", ""))
+    return Verdict(sentence.partition(":")[0], None if sample.reward is None else sample.reward == 1, facts, sentence)
 
 
-def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int | None, notes: Sequence[Note]) -> None:
+def _shortened(answer: str | None) -> tuple[str, str]:
+    """(as it stands on the line, the whole of it)."""
+    return ("–", "") if answer is None else (visible(answer, 120), visible(answer, 4000))
+
+
+def _as_text(sample: Sample, notes: Sequence[Note]) -> None:
+    """The response where its tokens cannot be shown, under its verdict."""
+    verdict = verdict_of(sample, notes)
+    facts = ", ".join(escaped(f"{name} {value}") for name, value, _ in verdict.facts)
+    st.markdown(f"**{escaped(verdict.why)}** &ensp; {facts}")
+    st.code(plain(sample.response), language=None, wrap_lines=True)
+
+
+def _tokens_of(opened: _Opened, token: int | None, notes: Sequence[Note]) -> None:
     """The token view, coloured by the numbers that the store has."""
-    model = responses.samples.partition[1]
-    vocabulary = reader.vocabulary(model)
+    reader, responses, sample = opened.reader, opened.responses, opened.sample
+    key, vocabulary = (responses.samples.partition[0], responses.samples.partition[1]), opened.vocabulary
     if vocabulary is None:
-        st.info(
-            escaped(f"The store has no vocabulary of {model}, so tokens cannot be shown; materialize samples again.")
-        )
-        st.code(plain(sample.response), language=None, wrap_lines=True)
+        st.info(escaped(f"The store has no vocabulary of {key[1]}, so tokens cannot be shown; make its samples again."))
+        _as_text(sample, notes)
         return
     distributions: Generation | None = None
     overlay = Overlay([float(value) for value in sample.token_logprobs], None, None)
@@ -171,14 +199,13 @@ def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int 
         distributions = reader.distributions(responses)
         overlay = reader.overlay(distributions, responses, sample)
     except MissingInputError as error:
-        common.explain(error)
+        awaiting.explain(reader, key, error)
         if not sample.token_logprobs:
             common.note("The samples were imported, so there is nothing to colour the tokens by until then.")
-            st.code(plain(sample.response), language=None, wrap_lines=True)
+            _as_text(sample, notes)
             return
         common.note("Until then the tokens are coloured by the surprisal that sampling recorded.")
-    pieces = vocabulary.pieces_of(sample.token_ids)
-    if not "".join(piece.text for piece in pieces).startswith(sample.response):
+    if not "".join(piece.text for piece in opened.pieces).startswith(sample.response):
         st.warning("The stored vocabulary does not spell this response: it is of another revision of the model.")
     branching = branching_of(reader, responses)
     rows = [] if branching is None else branching.of_response(sample.problem_id, sample.sample_index)
@@ -188,9 +215,13 @@ def _tokens_of(reader: Reader, responses: Responses, sample: Sample, token: int 
     panel = token_panel.Panel(
         reader, responses, sample, vocabulary, distributions, branching, rows, noted, verdict_of(sample, notes), hint
     )
-    source = Source.of((responses.samples.partition[0], model), sample, conditions)
-    content = payload(pieces, overlay, rows, sample.answer_start, sample.forced_positions, source)
+    content = payload(
+        opened.pieces, overlay, rows, sample.answer_start, sample.forced_positions,
+        Source.of(key, sample, conditions), opened.hits,
+    )  # fmt: skip
     document = f"{responses.samples.folder}/{sample.problem_id}/{sample.sample_index}/{distributions is not None}"
     if branching is not None:
         document += f"/{branching.branches.fingerprint}"
+    if opened.hits:
+        document += f"/{opened.hits}"
     token_panel.show(panel, content, document, token)

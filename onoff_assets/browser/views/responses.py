@@ -19,6 +19,7 @@ from onoff_assets.browser.response_rows import (
     COLUMNS,
     CONFIDENCE,
     NUMBERS,
+    OF_WHOM,
     FoundRows,
     ResponseRows,
     numbers_job,
@@ -26,16 +27,11 @@ from onoff_assets.browser.response_rows import (
     search_job,
     texts_of,
 )
+from onoff_assets.browser.scope import OVER, keys_over, over_of
 from onoff_assets.browser.searching import Search, excerpt
 from onoff_assets.browser.views import common, listing, strip
 from onoff_core.tables import LENGTH, LENGTH_IN_THINKING
 
-OVER = {
-    "": "this partition",
-    "models": "all models of the data set",
-    "datasets": "all data sets of the model",
-    "all": "all partitions",
-}
 _MARKS = {"correct": "right", "wrong": "wrong", "no_answer": "wrong", "timeout": "wrong", "gold_unparsed": "open"}
 _WAIT_NUMBERS, _WAIT_SEARCH = 0.1, 0.6  # seconds that a page waits before it shows what it has
 
@@ -45,28 +41,12 @@ def show() -> None:
     key = common.choose_partition(reader, link)
     if key is None:
         return
-    over = _over()
+    over = over_of(st.query_params)
     common.keep_link(Link(*key))
     strip.show(reader, key)
-    rows = response_rows(reader, _keys(reader, key, over))
+    rows = response_rows(reader, keys_over(reader, key, over), first=key)
     st.title("Responses")
     _table(reader, rows, key, over)
-
-
-def _over() -> str:
-    over = common.look("over")
-    return over if over in OVER else ""
-
-
-def _keys(reader: Reader, key: Key, over: str) -> list[Key]:
-    matching = {
-        "": lambda other: other == key,
-        "models": lambda other: other[0] == key[0],
-        "datasets": lambda other: other[1] == key[1],
-        "all": lambda other: True,
-    }[over]
-    others = [other for other in reader.partitions() if matching(other)]
-    return sorted(others, key=lambda other: other != key) if key in others else [key]
 
 
 @dataclass(frozen=True)
@@ -90,7 +70,7 @@ class _Listed:
 @st.fragment
 def _table(reader: Reader, rows: ResponseRows, key: Key, over: str) -> None:
     """The table: another order, filter or window runs this again and nothing else of the page."""
-    if _over() != over:  # whose responses are shown changed in this fragment
+    if over_of(st.query_params) != over:  # whose responses are shown changed in this fragment
         st.rerun()
     one = _listed(reader, rows)
     content = _content(one, key, over)
@@ -136,7 +116,7 @@ def _listed(reader: Reader, rows: ResponseRows) -> _Listed:
 
 def _content(one: _Listed, key: Key, over: str) -> Content:
     names = [shown.column.name for shown in one.shown]
-    walk = one.query.address(COLUMNS)
+    walk = {**one.query.address(COLUMNS), **({"over": over} if over else {})}
     return Content(
         caption="Responses",
         version=one.version,
@@ -167,11 +147,7 @@ def _shown(reader: Reader, key: tuple[Hashable, ...], plain: pa.Table, noted: pa
         *reader.kept(("shown", *key), lambda: listing.shown_columns(plain, COLUMNS), lambda _: 50_000),
         *listing.shown_columns(noted, (STAR, NOTES), always=stars),
     ]
-    there = {
-        one.column.name: one
-        for one in found
-        if one.column.name not in ("of_dataset", "of_model") or len(one.options) > 1
-    }
+    there = {one.column.name: one for one in found if one.column.name not in OF_WHOM or len(one.options) > 1}
     return [there[column.name] for column in COLUMNS if column.name in there]
 
 
@@ -279,7 +255,7 @@ def _rows(
     search: Search | None,
     walk: dict[str, str],
 ) -> list[Row]:
-    """The rows of a window. `walk` goes along to the response: in which filter and order one walks on there."""
+    """The rows of a window. `walk` goes along to the response: whose, in which filter and order one walks on there."""
     names = [one.column.name for one in shown]
     values = table.take(pa.array(wanted)).to_pylist()
     excerpts = [()] * len(wanted) if search is None else [excerpt(text, search) for text in texts_of(rows, wanted)]

@@ -25,7 +25,7 @@ from onoff_assets.browser.side import (
     same_text,
 )
 from onoff_assets.browser.text import escaped, visible
-from onoff_assets.browser.views import common, strip
+from onoff_assets.browser.views import awaiting, common, strip
 from onoff_assets.browser.views.response import verdict_of
 from onoff_core.errors import MissingInputError
 
@@ -44,6 +44,9 @@ def show() -> None:
         st.info("This partition has no responses: its data set has no problems.")
         return
     models = [model for dataset, model in reader.partitions() if dataset == key[0]]
+    if link.other is not None and link.other not in models and common.is_of_study((key[0], link.other)):
+        awaiting.not_run_yet(reader, (key[0], link.other))
+        return
     other, message = choose("model", link.other or key[1], models)
     common.warn([message] if message else [])
     assert other is not None

@@ -70,7 +70,7 @@ def _opening(document: str, token: int | None) -> dict[str, Any]:
 
 @st.fragment
 def _fragment(panel: Panel, content: bytes, opened: dict[str, Any]) -> None:
-    left, right = st.columns([4, 3])
+    left, right = st.columns([5, 3])
     with left:
         document = f"{opened['document']}#{opened['count']}"
         picked, looks = token_view(
