@@ -26,8 +26,10 @@ from onoff_assets.browser.views.grid_cells import (
 from onoff_assets.browser.views.taking import csv_button
 from onoff_core.commands import materialize_command
 
-# Seconds: of what is running its count, where that can be told; and the whole grid, since other partitions may begin.
-_COUNTED_EVERY, _READ_EVERY = 3.0, 30.0
+# Seconds: of what is running its count, where that can be told; and the whole grid, since other partitions may begin,
+# and a large one less often.
+_COUNTED_EVERY, _READ_EVERY, _LARGE_EVERY = 3.0, 10.0, 30.0
+_LARGE = 100  # partitions
 
 
 def show() -> None:
@@ -58,7 +60,7 @@ def show() -> None:
 def _now(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
     """What is being made now and how far it is, drawn anew by itself; the whole page where it is at another stage."""
     read_at = time.time()
-    at_first = _stages(underway)
+    at_first, every = _stages(underway), _READ_EVERY if len(rows) < _LARGE else _LARGE_EVERY
     running = [row for row in rows if is_running(underway.get((row.dataset, row.model), ()))]
     # Of a partition of which something was completed just now, a run may begin the next asset at any moment.
     watched = [row for row in rows if row in running or may_go_on(row, read_at)]
@@ -69,7 +71,7 @@ def _now(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
         now = grid_underway(reader, watched)
         if _stages(now) != {key: stages for key, stages in at_first.items() if key in watched_keys}:
             st.rerun()
-        if looked_at - read_again[0] > _READ_EVERY:
+        if looked_at - read_again[0] >= every - 1:  # a fragment comes a little early or late
             read_again[0], others = looked_at, grid_rows(reader.store, common.study()[0])
             if others != rows or _stages(grid_underway(reader, others)) != at_first:
                 st.rerun()
@@ -77,7 +79,7 @@ def _now(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
         common.go(grid_now(running_lines(now, looked_at), cells, resting_line(rows, looked_at), key="now"))
 
     if reader.store.files.locks:
-        st.fragment(draw, run_every=_COUNTED_EVERY if watched else _READ_EVERY)()
+        st.fragment(draw, run_every=_COUNTED_EVERY if watched else every)()
     elif running:  # as on S3, where every look costs
         draw()
 
