@@ -9,6 +9,7 @@ changes no number. Half of the threads stay in any case: among many neighbours, 
 """
 
 import logging
+import math
 import os
 from typing import Any
 
@@ -33,23 +34,31 @@ class _Threads:
         free = self.free.look()
         if free is None:
             return
+        now = torch.get_num_threads()  # numba's threads begin with all of OpenMP's, whatever was taken before
+        if now not in (self.taken, self.most):
+            self.most = now  # somebody called torch.set_num_threads
         wanted = threads_for(free, self.most)
-        if wanted == self.taken:
-            return
-        if not self.told:
+        if wanted < self.most and not self.told:
             self.told = True
             how = "other processes are busy, %.1f cores are free: %d of %d threads for now"
             logger.info(how, free, wanted, self.most)
-        torch.set_num_threads(wanted)
+        if wanted != now:
+            torch.set_num_threads(wanted)
         self.taken = wanted
 
 
 _threads: _Threads | None = None
+# Of two threads, one that has to leave so much of its core to others is as slow as one thread alone.
+_LEFT_TO_OTHERS = 0.35
 
 
 def threads_for(free: float, most: int) -> int:
-    """One for each core that is free, of `most`, at least half of them."""
-    return min(most, max(-(-most // 2), round(free)))
+    """One for each core that is free, of `most`, at least half of them.
+
+    A core counts as free while others take up to a third of it. A process that would fill a core gets half of it while
+    one of our threads is there too.
+    """
+    return min(most, max(-(-most // 2), math.floor(free + _LEFT_TO_OTHERS)))
 
 
 def give_way(model: PreTrainedModel) -> None:

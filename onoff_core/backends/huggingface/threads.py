@@ -12,7 +12,7 @@ from collections.abc import MutableMapping
 from onoff_core.backends.cores import quota, said_threads, usable_cores
 
 _WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # a user who sets one has decided
-_SPINS = "2000"  # rounds of some tens of nanoseconds
+_SPINS = "10000"  # rounds of some tens of nanoseconds
 
 
 def settle_threads(environment: MutableMapping[str, str] = os.environ) -> None:

@@ -74,15 +74,28 @@ def test_threads_follow_the_free_cores_and_change_no_number(
     caplog.set_level(logging.INFO, neighbours.__name__)
     loaded = _loaded(folder)
     seen, told = [], []
-    for free in (None, 4.0, 2.6, 0.5, None, 3.9):
+    for free in (None, 4.0, 3.5, 0.5, None, 3.9):
         cores.free = free
         told.append(_entropies(loaded))
         seen.append(torch.get_num_threads())
     assert seen == [4, 4, 3, 2, 2, 4]
     assert all(entropies == pytest.approx(told[0], abs=1e-6) for entropies in told)
     assert [record.message for record in caplog.records] == [
-        "other processes are busy, 2.6 cores are free: 3 of 4 threads for now"
+        "other processes are busy, 3.5 cores are free: 3 of 4 threads for now"
     ]
+
+
+def test_threads_that_a_library_sets_anew_are_given_up_again_and_those_of_the_user_are_the_most(
+    cores: _Cores, folder: Path
+) -> None:
+    loaded = _loaded(folder)
+    cores.free = 2.0
+    _entropies(loaded)
+    for given, free, taken in ((4, 2.0, 2), (3, 9.0, 3), (3, 1.0, 2)):  # numba's first use sets all; the user's 3
+        torch.set_num_threads(given)
+        cores.free = free
+        _entropies(loaded)
+        assert torch.get_num_threads() == taken
 
 
 def test_a_second_model_and_the_runs_record_know_the_threads_of_a_quiet_machine(cores: _Cores, folder: Path) -> None:

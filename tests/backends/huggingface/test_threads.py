@@ -10,7 +10,7 @@ import pytest
 from onoff_core.backends.huggingface.threads import settle_threads
 from tests.conftest import ROOT
 
-SPINS = {"GOMP_SPINCOUNT": "2000"}
+SPINS = {"GOMP_SPINCOUNT": "10000"}
 
 
 @pytest.mark.parametrize(
