@@ -9,13 +9,17 @@ from typing import TextIO
 _BAR_WIDTH = 28
 _BAR_SECONDS = 0.2
 _LOG_SECONDS = 15.0
+_SIGN_SECONDS = 2.0
 _TELLING_SHARE = 0.02  # of the most tokens there can be: of fewer the rate tells next to nothing
 
 Log = Callable[[str], None]
 
 
 class Progress:
-    """Counts finished items and, beside them, tokens. `most_tokens`: as many as there can be at most, where known."""
+    """Counts finished items and, beside them, tokens. `most_tokens`: as many as there can be at most, where known.
+
+    `sign` is called at the beginning, and then when something went on, at most once in two seconds.
+    """
 
     def __init__(
         self,
@@ -25,12 +29,16 @@ class Progress:
         stream: TextIO | None = None,
         unit: str = "responses",
         most_tokens: int | None = None,
+        sign: Callable[["Progress"], None] | None = None,
     ) -> None:
         self.what, self.total, self.unit, self.stream = what, total, unit, stream or sys.stderr
         self.log = log or logging.getLogger("onoff").info
         self.bar = log is None and self.stream.isatty()
         self.done, self.tokens, self.most_tokens = 0, 0, most_tokens
-        self.began = self.shown = time.monotonic()
+        self.began = self.shown = self.signed = time.monotonic()
+        self.sign = sign
+        if sign is not None:
+            sign(self)
 
     def begin_now(self) -> None:
         """Count seconds from now on: what was before, such as loading a model, is no part of a rate."""
@@ -54,15 +62,17 @@ class Progress:
 
     def line(self) -> str:
         """`sampling 24/96 responses, 102 tokens/s, 1 min 40 s left`; `at most` while nothing is finished."""
-        parts = [f"{self.what} {self.done}/{self.total} {self.unit}"]
+        return ", ".join([f"{self.what} {self.done}/{self.total} {self.unit}", *self.pace()])
+
+    def pace(self) -> list[str]:
+        """The tokens a second, and the time that is left or that it took; as far as they are known."""
         rate = self.tokens_per_second
-        if rate is not None:
-            parts.append(f"{rate:,.{0 if rate >= 10 else 1}f} tokens/s")
+        parts = [] if rate is None else [f"{rate:,.{0 if rate >= 10 else 1}f} tokens/s"]
         if self.done >= self.total:
             parts.append(f"took {duration(self.seconds)}")
         elif (left := self._left()) is not None:
             parts.append(left)
-        return ", ".join(parts)
+        return parts
 
     def _left(self) -> str | None:
         """The time left, by the items that are finished, and by the tokens that there can still be."""
@@ -74,6 +84,9 @@ class Progress:
 
     def _show(self, last: bool = False) -> None:
         now = time.monotonic()
+        if self.sign is not None and now - self.signed >= _SIGN_SECONDS:
+            self.signed = now
+            self.sign(self)
         if not last and now - self.shown < (_BAR_SECONDS if self.bar else _LOG_SECONDS):
             return
         self.shown = now

@@ -33,6 +33,16 @@ def test_a_log_line_now_and_then_with_rate_and_time_left(clock: list[float]) -> 
     assert lines[1:] == ["sampling 4/4 responses, 38 tokens/s, took 40 s"]
 
 
+def test_a_sign_at_the_beginning_and_then_at_most_once_in_two_seconds(clock: list[float]) -> None:
+    signs: list[tuple[int, list[str]]] = []
+    shown = Progress("sampling", 4, lambda line: None, sign=lambda now: signs.append((now.done, now.pace())))
+    for _ in range(3):
+        clock[0] += 1
+        shown.add_tokens(50)
+        shown.add()
+    assert signs == [(0, []), (1, ["50 tokens/s", "6 s left"])]
+
+
 def test_a_bar_on_a_terminal(clock: list[float]) -> None:
     terminal = Terminal()
     shown = Progress("scoring", 2, stream=terminal)

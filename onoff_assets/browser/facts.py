@@ -11,8 +11,10 @@ from typing import Any
 import pyarrow.compute as pc
 
 from onoff_assets.browser.reading import Key, Reader
-from onoff_core.errors import OnoffError, StoreError
+from onoff_core.errors import OnoffError
+from onoff_core.progress import duration
 from onoff_core.store import Generation, Judged, Manifest, Store
+from onoff_core.store.life_signs import LifeSign, find_sign
 from onoff_core.store.provenance import RunProvenance, SamplesProvenance, ScoresProvenance, dagster_run_of, is_imported
 from onoff_core.study import SamplingSettings, Study
 from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
@@ -20,6 +22,15 @@ from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
 # Assets whose parts have the responses of the samples' parts of the same number.
 _BY_RESPONSES = ("samples", "rewards", "token_distributions", "second_opinions")
 _COMMIT = 10  # characters shown of a revision, which is a hash
+_GOES_ON_WITHIN = 120.0  # seconds in which a run begins its next asset, with a process and a model to start
+# What is said of an asset that a former version of the code made, and what making it anew takes.
+_BY_FORMER_CODE = {
+    "samples": "drawn by a former version; materialize samples, which draws them anew",
+    "rewards": "graded by a former version; materialize rewards, no sampling",
+    "statistics": "summarised by a former version; materialize statistics, no sampling",
+    "token_distributions": "scored by a former version; materialize token_distributions, which reads the responses "
+    "again, no sampling",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,7 @@ class Underway:
     total: int | None  # None: not known yet
     is_written: bool | None  # whether a process is at it now; None: it cannot be told, as on S3
     unit: str = "responses"
+    sign: LifeSign | None = None  # what the run last said of itself
 
     @property
     def count(self) -> str:
@@ -50,6 +62,15 @@ class Underway:
     def stands(self) -> str:
         """`running`, `interrupted`, or `begun` where it cannot be told which of the two."""
         return "running" if self.is_written else "begun" if self.is_written is None else "interrupted"
+
+    def pace(self, now: float) -> str:
+        """`57 tokens/s, 3 min 5 s left, last progress 4 s ago`; empty where the run said nothing of it."""
+        if self.sign is None:
+            return ""
+        since = duration(max(0.0, now - self.sign.at))
+        if not self.sign.is_going:
+            return f"begun {since} ago, no progress yet"
+        return ", ".join(part for part in (self.sign.pace, f"last progress {since} ago") if part)
 
 
 @dataclass(frozen=True)
@@ -72,6 +93,17 @@ class Facts:
     stale: tuple[Stale, ...]
     underway: tuple[Underway, ...]
     is_judged: bool  # whether the study has the partition, so that its settings say what is stale
+    changed_at: float | None = None  # seconds since 1970, when the last of its assets was completed
+    is_whole: bool = False  # whether each of the assets that all partitions have is there
+
+    def goes_on(self, now: float) -> bool:
+        """Whether a run completed an asset just now and may be about to begin the next one."""
+        return (not self.is_whole or bool(self.stale)) and goes_on(self.changed_at, now)
+
+
+def goes_on(changed_at: float | None, now: float) -> bool:
+    """Whether so little time went by since an asset was completed that its run may not have begun the next one."""
+    return changed_at is not None and now - changed_at < _GOES_ON_WITHIN
 
 
 def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:
@@ -83,10 +115,11 @@ def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:
     more: tuple[Fact, ...] = ()
     if samples is not None:
         provenance = SamplesProvenance.of(samples)
-        short, more = _short(provenance), _more(provenance, samples)
+        short = _short(provenance)
+        more = _more(provenance, samples, short)
         if "token_distributions" in manifests:
             scores = ScoresProvenance.of(manifests["token_distributions"])
-            short, more = (*short, *_numbers_at(provenance, scores)), (*_stored(scores), *more)
+            short, more = (*short, *_numbers_at(provenance, scores)), (*_stored(provenance, scores), *more)
     elif partition is not None:
         sampling = partition.sampling
         short = (
@@ -103,6 +136,8 @@ def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:
         _stale(reader.store, key, manifests, study),
         underway(reader, key),
         partition is not None,
+        max((manifest.completed_at for manifest in manifests.values()), default=None),
+        all(asset in manifests for asset in GRID_ASSETS),
     )
 
 
@@ -139,9 +174,11 @@ def _numbers_at(made: SamplesProvenance, scores: ScoresProvenance) -> tuple[Fact
     return (Fact("token numbers at temperature", f"{scores.temperature:g}", why),)
 
 
-def _stored(scores: ScoresProvenance) -> tuple[Fact, ...]:
-    top_k = "the whole vocabulary" if scores.top_k is None else str(scores.top_k)
-    return Fact("distribution.temperature", f"{scores.temperature:g}"), Fact("distribution.top_k", top_k)
+def _stored(made: SamplesProvenance, scores: ScoresProvenance) -> tuple[Fact, ...]:
+    top_k = Fact("distribution.top_k", "the whole vocabulary" if scores.top_k is None else str(scores.top_k))
+    if _numbers_at(made, scores):  # which says the temperature
+        return (top_k,)
+    return Fact("distribution.temperature", f"{scores.temperature:g}"), top_k
 
 
 def _drawing(sampling: SamplingSettings, seed: int | None) -> tuple[Fact, ...]:
@@ -155,10 +192,15 @@ def _drawing(sampling: SamplingSettings, seed: int | None) -> tuple[Fact, ...]:
     return (*drawn, *seeds, Fact("max_length", str(sampling.max_length)))
 
 
-def _more(made: SamplesProvenance, manifest: Manifest) -> tuple[Fact, ...]:
-    """What one asks for now and then: every sampling setting, and what the responses were computed on and by."""
+def _more(made: SamplesProvenance, manifest: Manifest, short: tuple[Fact, ...]) -> tuple[Fact, ...]:
+    """What one asks for now and then: every other sampling setting, and what the responses were computed on and by."""
     found: dict[str, Any] = {} if made.sampling is None else made.sampling.model_dump(exclude_defaults=True)
-    settings = [Fact(f"sampling.{name}", str(value)) for name, value in found.items()]
+    said = {(fact.name.replace("-", "_"), fact.value) for fact in short}  # in the names of the settings
+    settings = [
+        Fact(f"sampling.{name}", str(value))
+        for name, value in found.items()
+        if (name, f"{value:g}" if isinstance(value, float) else str(value)) not in said
+    ]
     named = {
         "backend": made.backend_type,
         "engine": made.engine,
@@ -197,10 +239,18 @@ def _stale(store: Store, key: Key, manifests: Mapping[str, Manifest], study: Stu
     except OnoffError:  # such as a model's folder that is not on this machine: then nobody can tell
         return _behind(manifests)
     return tuple(
-        Stale(asset, said.reason or "the settings changed")
+        Stale(asset, _in_words(asset, said.reason))
         for asset in manifests
         if (said := judged[asset, manifests[asset].partition]).is_stale
     )
+
+
+def _in_words(asset: str, reason: str | None) -> str:
+    from onoff_core.grid.judging import by_former_code
+
+    if reason == by_former_code(asset):
+        return _BY_FORMER_CODE.get(asset, f"made by a former version; materialize {asset}")
+    return reason or "the settings changed"
 
 
 def _behind(manifests: Mapping[str, Manifest]) -> tuple[Stale, ...]:
@@ -225,34 +275,36 @@ def underway_asset(reader: Reader, key: Key, asset: str) -> Underway | None:
     """How far an asset of a partition is that was begun and is not complete; None where there is no such thing."""
     begun = [one for one in reader.store.generations(asset, key) if one.is_begun and not one.is_complete]
     newest = max(begun, key=lambda one: len(one.fragment_indices()), default=None)
-    if newest is None:
+    if newest is None and not reader.store.files.locks:
         return None
-    written = _is_written(reader.store, asset, key)
+    written = reader.store.is_written(asset, key)
+    if newest is None and not written:
+        return None
     if written is False and reader.store.current(asset, key) is not None:
         return None  # what an interrupted run of other settings left says nothing about what is shown
+    sign = find_sign(reader.store.files, asset, key) if written else None
     if asset in _BY_RESPONSES:
-        return Underway(asset, *_counted(reader, newest), written)
-    return Underway(asset, len(newest.fragment_indices()), None, written, "parts")
+        done, total = _counted(reader, key, asset, newest)
+        if sign is not None:  # which counts within a part too
+            total = sign.total if total is None else total
+            done = max(done, min(total, sign.done))
+        return Underway(asset, done, total, written, sign=sign)
+    if sign is not None:
+        return Underway(asset, sign.done, sign.total, written, sign.unit, sign)
+    return Underway(asset, 0 if newest is None else len(newest.fragment_indices()), None, written, "parts")
 
 
-def _is_written(store: Store, asset: str, key: Key) -> bool | None:
-    if not store.files.locks:
-        return None
-    try:
-        return store.files.is_locked("/".join((asset, *key)))
-    except StoreError:  # a store that we may not write in: its locks cannot be tried
-        return None
-
-
-def _counted(reader: Reader, generation: Generation) -> tuple[int, int | None]:
-    """(responses there, responses in all)."""
-    indices = sorted(generation.fragment_indices())
-    if generation.asset != "samples":
-        samples = reader.store.current("samples", generation.partition)
+def _counted(reader: Reader, key: Key, asset: str, generation: Generation | None) -> tuple[int, int | None]:
+    """(responses there, responses in all); `generation` None: a run is at it and has not begun one."""
+    indices = [] if generation is None else sorted(generation.fragment_indices())
+    if asset != "samples":
+        samples = reader.store.current("samples", key)
         if samples is None:
             return 0, None
         rows = {fragment.index: fragment.num_rows for fragment in samples.manifest().fragments}
         return sum(rows.get(index, 0) for index in indices), sum(rows.values())
+    if generation is None:
+        return 0, None
     parts = [_problems_and_rows(reader, generation, index) for index in indices]
     begun = generation.begun_with()
     if "responses" in begun:

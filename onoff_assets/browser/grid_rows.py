@@ -19,7 +19,9 @@ Underways = Mapping[Key, tuple[Underway, ...]]
 
 @dataclass(frozen=True)
 class GridRow:
-    """One partition. Its numbers are None without statistics, `updated` (seconds since 1970) without results."""
+    """One partition. Its numbers are None without statistics; times are seconds since 1970: `updated`, of its last
+    asset, is None without results, and `drawn`, when its responses were complete, without these.
+    """
 
     dataset: str
     model: str
@@ -28,6 +30,7 @@ class GridRow:
     high: float | None
     num_samples: int | None
     updated: float | None
+    drawn: float | None
     states: dict[str, str]  # asset that is asked for -> complete, imported, partial, stale or missing
     has_responses: bool  # whether complete samples are there, even if they are of former settings
     runs: dict[str, str]  # asset -> id of the Dagster run that completed it; without assets made outside Dagster
@@ -53,7 +56,7 @@ def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
     """Every partition of the study, in its order, and then the store's others by data set and model."""
     keys = {(key[0], key[1]) for asset in ("samples", "statistics") for key in store.partitions(asset)}
     partitions = {} if study is None else {(p.dataset, p.model): p for p in study.partitions.values()}
-    known, updated, runs, statistics = _read_catalog(store) if keys else ({}, {}, {}, {})
+    known, times, runs, statistics = _read_catalog(store) if keys else ({}, {}, {}, {})
     rows = []
     for dataset, model in [*partitions, *sorted(keys - set(partitions), key=_by_name)]:
         key = (dataset, model)
@@ -66,7 +69,7 @@ def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
                 low,
                 high,
                 num_samples,
-                updated.get(key),
+                *times.get(key, (None, None)),
                 _states(store, key, known, partitions.get(key)),
                 ("samples", key) in known,
                 runs.get(key, {}),
@@ -78,12 +81,14 @@ def grid_rows(store: Store, study: Study | None) -> list[GridRow]:
 def grid_underway(reader: Reader, rows: Iterable[GridRow]) -> Underways:
     """What was begun of each partition and is not complete; without those of which nothing is.
 
-    Only assets that are partial or stale are looked at, since a look is a listing of a folder.
+    Only assets that are not complete are looked at, since a look is a listing of a folder; where there are no locks,
+    as on S3, no missing ones either.
     """
+    looked_at = ("partial", "stale", "missing") if reader.store.files.locks else ("partial", "stale")
     found = {}
     for row in rows:
         key = (row.dataset, row.model)
-        assets = [asset for asset, state in row.states.items() if state in ("partial", "stale")]
+        assets = [asset for asset, state in row.states.items() if state in looked_at]
         looked = (
             underway_asset(reader, key, asset) for asset in assets if len(TABLES[asset].partitioned_by) == len(key)
         )
@@ -100,12 +105,15 @@ def is_running(underway: Iterable[Underway]) -> bool:
 
 def _read_catalog(
     store: Store,
-) -> tuple[Known, dict[Key, float], dict[Key, dict[str, str]], dict[Key, tuple[Any, ...]]]:
-    """Read one snapshot: current generations; of each partition its last change, its Dagster runs, its statistics."""
+) -> tuple[Known, dict[Key, tuple[float | None, float | None]], dict[Key, dict[str, str]], dict[Key, tuple[Any, ...]]]:
+    """Read one snapshot: current generations; of each partition its last change and that of its samples, its Dagster
+    runs, its statistics.
+    """
     with reading_catalog(store, publish=False) as connection:
         known = current_generations(store, connection)
         updated = connection.execute(
-            "SELECT dataset, model, epoch(max(completed_at)) FROM generations "
+            "SELECT dataset, model, epoch(max(completed_at)), "
+            "epoch(max(completed_at) FILTER (WHERE asset = 'samples')) FROM generations "
             "WHERE dataset IS NOT NULL AND model IS NOT NULL GROUP BY ALL"
         ).fetchall()
         made = connection.execute(
@@ -118,7 +126,7 @@ def _read_catalog(
     runs: dict[Key, dict[str, str]] = {}
     for dataset, model, asset, run in made:
         runs.setdefault((dataset, model), {})[asset] = run
-    last = {(row[0], row[1]): row[2] for row in updated}
+    last = {(row[0], row[1]): (row[2], row[3]) for row in updated}
     return known, last, runs, {(row[0], row[1]): tuple(row[2:]) for row in statistics}
 
 

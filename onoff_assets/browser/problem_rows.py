@@ -20,8 +20,8 @@ COLUMNS = (
     Column("problem_id", "problem", "text", "sorted as the data set has them", width=6.5, in_given_order=True, need=1,
            line=1),
     Column("question", "question", "text", "as the data set has it", width=9, need=2, line=4, grows=True),
-    Column("pass_rate", "pass rate", "number", "mean reward; the line below it is its 95 % interval, were this problem "
-           "drawn again", digits=2, width=6, need=1, line=1),
+    Column("pass_rate", "pass rate", "number", "mean reward, as is the bar below it; where one points at it, its 95 % "
+           "interval, were this problem drawn again", digits=2, width=6, need=1, line=1),
     Column("num_correct", "correct", "number", "responses with reward 1", width=4.4, need=2),
     Column("num_graded", "graded", "number", "responses with a reward", width=4.4, need=2),
     Column("majority_answer", "most given", "text", "the answer given most often", width=6, need=1, line=2),

@@ -202,6 +202,11 @@ class Reader:
     def distributions(self, responses: Responses) -> Generation:
         """The token distributions of these very samples; else a `MissingInputError` that says what to run."""
         key = responses.samples.partition
+        if not responses.samples.is_complete and self.store.is_written("samples", key):
+            raise MissingInputError(
+                f"token_distributions of {'|'.join(key)} can be made when all its samples are there; a run is drawing "
+                "them now"
+            )
         found = self.store.require("token_distributions", key)
         made = self._made_from(found, "samples", responses.samples)
         if made is None:

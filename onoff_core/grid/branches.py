@@ -39,6 +39,7 @@ from onoff_core.progress import Progress
 from onoff_core.rewards import Grader, GradingTask
 from onoff_core.sampling import thinking_plan
 from onoff_core.store import Generation, Store, publish_catalog
+from onoff_core.store.life_signs import Signs
 from onoff_core.study import BranchSettings, Partition
 from onoff_core.tables import BRANCH_TABLES, SCHEMAS
 
@@ -170,7 +171,8 @@ class _Run:
         happens are drawn side by side.
         """
         task, total = self.partition.task, sum(self._size(planner, chunk) for chunk in chunks)
-        self.progress = Progress("branching", total, self.log, unit="continuations", most_tokens=cost["most_tokens"])
+        most, sign = cost["most_tokens"], Signs(self.made["branches"])
+        self.progress = Progress("branching", total, self.log, unit="continuations", most_tokens=most, sign=sign)
         done = 0
         thinking = thinking_tags(self.partition, self.inputs.samples)
         with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:

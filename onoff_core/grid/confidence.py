@@ -18,6 +18,7 @@ from onoff_core.progress import Progress
 from onoff_core.statistics import responses_by_problem
 from onoff_core.statistics.at_k import asked_ks
 from onoff_core.store import Generation, Store, publish_catalog
+from onoff_core.store.life_signs import Signs
 from onoff_core.store.parquet import conform
 from onoff_core.store.provenance import SamplesProvenance, ScoresProvenance
 from onoff_core.study import ConfidenceSettings, Partition
@@ -94,7 +95,7 @@ def _make(
     responses = made["confidence"]
     record = RunRecord(responses) if "confidence" in missing else None
     windows = _windows(settings, inputs, say, partition)
-    progress = Progress("confidence", inputs["samples"].manifest().num_rows, log)
+    progress = Progress("confidence", inputs["samples"].manifest().num_rows, log, sign=Signs(responses))
     indices, there = sorted(inputs["token_distributions"].fragment_indices()), responses.fragment_indices()
     if there:
         say(f"resuming: {len(there & set(indices))} of {len(indices)} chunks there")

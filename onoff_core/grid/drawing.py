@@ -33,6 +33,7 @@ from onoff_core.sampling import (
     thinking_plan,
 )
 from onoff_core.store import Generation, Store
+from onoff_core.store.life_signs import Signs
 from onoff_core.store.provenance import SamplesProvenance, engine_facts
 from onoff_core.study import Partition
 
@@ -246,9 +247,11 @@ class Drawing(AbstractContextManager["Drawing"]):
         if not missing:
             return
         partition, _ = self.partition, self._plan  # it says what it has to before anything is drawn
-        sampler = self.sampler  # loaded before the clock starts
         total = sum(len(chunk.keys) for chunk in missing)
-        progress = Progress("sampling", total, self.log, most_tokens=total * partition.sampling.max_length)
+        most = total * partition.sampling.max_length
+        progress = Progress("sampling", total, self.log, most_tokens=most, sign=Signs(self.generation))
+        sampler = self.sampler  # loaded before the clock starts
+        progress.begin_now()
         drawing = sample_chunks(sampler, missing, partition.task, partition.sampling, self.seed, progress.add_tokens)
         for chunk, table in drawing:
             self.generation.write_fragment(chunk.index, [table])

@@ -19,6 +19,7 @@ from onoff_core.rewards import Grader, GradingTask, Verdict, whole_gold
 from onoff_core.sampling import ResponseKey
 from onoff_core.store import Generation, Manifest, Store
 from onoff_core.store.by_problem import ByProblem, Placed
+from onoff_core.store.life_signs import Signs
 from onoff_core.study import Partition
 from onoff_core.tables import SCHEMAS
 
@@ -47,7 +48,7 @@ def fill_rewards(
             f"rewards of {partition.key}: {total - len(known)} of {total} responses to grade, {len(known)} verdicts "
             f"taken over from {former.generation.fingerprint}"
         )
-    progress = Progress("grading", total, log)
+    progress = Progress("grading", total, log, sign=Signs(generation))
     work = _Work(samples, generation, ByProblem(samples, ["prompt", "response"], order=list(gold)))
     task, thinking = partition.task, thinking_tags(partition, samples)
     with Grader(task.format_type, reward_type=task.reward_type, thinking=thinking) as grader:

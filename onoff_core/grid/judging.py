@@ -193,6 +193,11 @@ def _reason(asset: str, now: Judged, inputs: Mapping[str, str], settings: Mappin
             return f"{key} is {present.get(key)!r}, was {former.get(key)!r}"
     if former.get("model.model_name") != present.get("model.model_name"):
         return "another model"
+    return by_former_code(asset)
+
+
+def by_former_code(asset: str) -> str:
+    """The reason where inputs and settings are what they were."""
     return f"made by a former version of the code of {asset}"
 
 

@@ -23,6 +23,7 @@ from onoff_core.grid.taking_over import keys_of
 from onoff_core.progress import Log, Progress
 from onoff_core.sampling import ResponseKey
 from onoff_core.store import Generation, Manifest, Store
+from onoff_core.store.life_signs import Signs
 from onoff_core.store.parquet import RowGroups, conform
 from onoff_core.store.provenance import ScoresProvenance
 from onoff_core.study import Partition
@@ -74,7 +75,7 @@ class _Work:
         self.former = (
             None if again else find_former(store, generation, samples, lambda m: is_scored_alike(partition, m))
         )
-        self.progress = Progress("scoring", samples.manifest().num_rows, log)
+        self.progress = Progress("scoring", samples.manifest().num_rows, log, sign=Signs(generation))
 
     def run(self) -> dict[str, Any]:
         chunks = sorted(self.samples.fragment_indices())

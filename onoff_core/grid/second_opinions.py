@@ -25,6 +25,7 @@ from onoff_core.rewards.opinions import (
 from onoff_core.sampling import resolve_tags
 from onoff_core.statistics import second_opinion_statistics
 from onoff_core.store import Generation, Store, publish_catalog
+from onoff_core.store.life_signs import Signs
 from onoff_core.study import Partition
 
 _TABLES = ("second_opinions", "second_opinion_statistics")
@@ -91,7 +92,8 @@ def _fill(
     gold = {problem: whole_gold(answer, solution) for problem, _, answer, solution in rows}
     found = {index: rule_opinions(rewards.read_fragment(index), gold) for index in missing}
     facts: dict[str, Any] = {}
-    progress = Progress("second opinions", sum(len(of) for of in found.values()), log)
+    total = sum(len(of) for of in found.values())
+    progress = Progress("second opinions", total, log, sign=Signs(opinions))
     for index, of in _with_judge(partition, found, questions, gold, progress, facts):
         opinions.write_fragment(index, [opinions_table(of)])
         progress.add(len(of))

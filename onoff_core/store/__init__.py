@@ -7,6 +7,7 @@ Layout, below the store's root:
     cross_*/<dataset>/<model>/<reference>/<fingerprint>/    the same for cross-scores, by each reference
     vocabulary/<model>/<fingerprint>/            the bytes of each token id, so that readers need no tokenizer
     .../current.json                             which generation of that folder is the current one
+    .../.<fingerprint>.lock, .progress.json      while a run writes there: that it does, and how far it says it is
     catalog.duckdb                               a snapshot for SQL, replaced whole at every publication
     notes/<dataset>/<model>/<revision>.json      what people noted on responses and tokens; no result knows of them
     changed/<note>.json                          partitions whose current generation is not in the catalog yet

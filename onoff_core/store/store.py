@@ -17,6 +17,7 @@ from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
 from onoff_core.store.judging import Judge
+from onoff_core.store.life_signs import remove_sign
 from onoff_core.store.manifest import NAME, Manifest, plain_json
 from onoff_core.tables import TABLES
 
@@ -93,19 +94,31 @@ class Store:
         generation = self.current(asset, partition)
         if generation is None:
             key = "|".join(partition)
-            raise MissingInputError(
-                f"{asset} of {key} is {self.how_far(asset, partition)} in {self.root}; "
-                f"run: {materialize_command([asset], key)}"
-            )
+            there = f"{asset} of {key} is {self.how_far(asset, partition)} in {self.root}"
+            if self.is_written(asset, partition):
+                raise MissingInputError(f"{there}; wait until that run is done")
+            raise MissingInputError(f"{there}; run: {materialize_command([asset], key)}")
         return generation
+
+    def is_written(self, asset: str, partition: tuple[str, ...]) -> bool | None:
+        """Whether a process writes an asset of a partition now; None where it cannot be told, as on S3."""
+        if not self.files.locks:
+            return None
+        try:
+            return self.files.is_locked("/".join((asset, *partition)))
+        except StoreError:  # a store that we may not write in: its locks cannot be tried
+            return None
 
     def how_far(self, asset: str, partition: tuple[str, ...]) -> str:
         """In words, what there is of an asset that has no current generation."""
         begun = [one for one in self.generations(asset, partition) if one.is_begun and not one.is_complete]
+        is_written = self.is_written(asset, partition)
         if not begun:
-            return "not there yet"
+            return "not there yet, a run has begun to make it" if is_written else "not there yet"
         parts = max(len(one.fragment_indices()) for one in begun)
         written = "1 part is" if parts == 1 else f"{parts} parts are"
+        if is_written:
+            return f"begun and not complete ({written} written): a run is making it now"
         return (
             f"begun and not complete ({written} written): a run is making it, or was interrupted and goes on from there"
         )
@@ -180,7 +193,11 @@ class Store:
         with self.files.lock(_lock(generation)):
             for name in self.files.leftovers(generation.folder):
                 self.files.remove(f"{generation.folder}/{name}")
-            yield
+            remove_sign(self.files, generation.asset, generation.partition)
+            try:
+                yield
+            finally:
+                remove_sign(self.files, generation.asset, generation.partition)
 
     @contextmanager
     def writing_if_free(self, generation: Generation) -> Iterator[bool]:

@@ -7,14 +7,19 @@ OKLAB (Ottosson 2020), where 0.02 is about what one can just tell apart.
 
 import itertools
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from onoff_assets.browser import components
 from onoff_assets.browser.colour import HUES, fills
 from onoff_assets.browser.views.charts import COLOURS, colours
 
+COMPONENTS = Path(components.__file__).parent
+PAGES = ("#ffffff", "#0e1117")
 AS_SEEN_WITH = {
     "all three": np.eye(3),
     "protanopia": np.array(
@@ -66,6 +71,21 @@ def test_neighbouring_levels_of_a_ramp(hue: int, eyes: NDArray[np.float64]) -> N
     for theme, page in zip(fills(hue), ("#ffffff", "#0e1117"), strict=True):
         for lower, upper in itertools.pairwise((page, *theme)):
             assert distance(lower, upper, eyes) > 0.03, (lower, upper)
+
+
+@pytest.mark.parametrize("eyes", AS_SEEN_WITH.values(), ids=AS_SEEN_WITH)
+def test_what_is_stale_is_not_what_is_wrong(eyes: NDArray[np.float64]) -> None:
+    """No badge of the strip has the fill of a wrong answer; each has a sign of its own as well."""
+    strip, page = ((COMPONENTS / name).read_text() for name in ("facts_strip.css", "token_view.css"))
+    [wrong] = re.findall(r"#verdict\.wrong > b \{ background: light-dark\((#\w+), (#\w+)\)", page)
+    fills = {
+        tone: (re.findall(rf"\.state\.{tone} \{{ background: light-dark\((#\w+), (#\w+)\)", strip) or [PAGES])[0]
+        for tone in ("good", "stale", "running", "begun")
+    }
+    for theme, fill in itertools.product((0, 1), fills.values()):
+        assert distance(fill[theme], wrong[theme], eyes) > 0.03
+    signs = re.findall(r'\.state\.\w+::before \{ content: "(.) " / "" ; \}'.replace(" ;", ";"), strip)
+    assert len(set(signs)) == len(signs) == len(fills)
 
 
 @pytest.mark.parametrize("eyes", AS_SEEN_WITH.values(), ids=AS_SEEN_WITH)

@@ -15,7 +15,9 @@ from PIL import Image
 from benchmarks.browser import served
 from onoff_assets.browser import components
 from onoff_assets.browser.numbers import mass_text, probability_text
-from onoff_core.store import Store
+from onoff_core.progress import Progress
+from onoff_core.store import Store, publish_catalog
+from onoff_core.store.life_signs import Signs
 from onoff_core.store.notes import Notes
 from tests.browser import jobs_store
 from tests.browser.jobs_store import GOOD, PARTING, TRIED, WRONG
@@ -86,8 +88,22 @@ def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: St
         tab.locator("#now a", has_text="d|going, samples running: 8 of 16 responses").wait_for()
         assert cell.locator("a").inner_text() == "8 of 16 responses"
         jobs_store.write_unfinished(store, 3)
-        tab.locator("#now a", has_text="samples running: 12 of 16 responses").wait_for()
+        progress = Progress("sampling", 16, lambda line: None, most_tokens=1000)
+        progress.began -= 10
+        progress.add_tokens(570)
+        Signs(generation)(progress)
+        said = "12 of 16 responses, 57 tokens/s, at most 8 s left, last progress"
+        tab.locator("#now a", has_text=said).wait_for()
         assert cell.inner_text().split("\n")[:2] == ["12 of 16 responses", "samples running · S◐ R– A– T–"]
+        go(tab, server, "response", dataset="d", model="going")
+        tab.locator("#tokens .t").first.wait_for()
+        strip = tab.locator("#facts .running")
+        assert "57 tokens/s" in strip.inner_text()
+        assert strip.evaluate("e => getComputedStyle(e, '::before').content").startswith('"▶')
+        assert tab.get_by_text("dagster asset materialize").count() == 0  # a run is at it already
+        go(tab, server, "", dataset="d", model="going")
+        tab.get_by_text("Open it in").wait_for()
+        assert tab.get_by_text("What is not complete is filled by").count() == 0
         cell.locator("a").click()  # to the responses that are there already
         tab.get_by_text("12 of 12").wait_for()
         go(tab, server, "response", dataset="d", model="going")
@@ -98,6 +114,10 @@ def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: St
         jobs_store.finish(store)
     tab.get_by_text("complete", exact=True).wait_for()
     tab.get_by_text("16 in all").wait_for()
+    publish_catalog(store)
+    go(tab, server, "")
+    following = re.compile(r"Between two assets: something of d\|going .* go on with rewards")
+    tab.locator("#now", has_text=following).wait_for()
 
 
 def test_a_page_that_is_empty_fills_when_the_first_responses_are_there(tab: Any, server: str, store: Store) -> None:
@@ -105,6 +125,8 @@ def test_a_page_that_is_empty_fills_when_the_first_responses_are_there(tab: Any,
     with store.writing(store.generation("samples", ("d", "starting"), "9" * 16)):
         go(tab, server, "responses", dataset="d", model="starting")
         tab.get_by_text("samples running: 0").wait_for()
+        tab.get_by_text("a run is making it now").wait_for()
+        assert tab.get_by_text("dagster asset materialize").count() == 0
         assert tab.get_by_text("8 of 8").count() == 0
         jobs_store.write_unfinished(store, 2, "starting")
         tab.get_by_text("samples running: 8 of 16 responses").wait_for()

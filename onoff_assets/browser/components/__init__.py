@@ -22,7 +22,7 @@ _PARTS = {
         "token_tools",
         "token_hits",
         "token_view",
-    ),  # fmt: skip
+    ),
 }
 
 

@@ -59,7 +59,11 @@ class RowMaker {
     const value = row?.cells[column.at], span = row?.spans?.[column.at];
     const share = (number) => Math.max(0, Math.min(1, (number - column.low) / (column.high - column.low)));
     if (span) this.measure(made, ...span);
-    else if (typeof value === "number" && column.bar && column.high > column.low) this.measure(made, 0, share(value));
+    else if (typeof value === "number" && column.bar && column.high > column.low) {
+      this.measure(made, 0, share(value));
+      made.title = `the bar: none at ${column.low}, full at ${column.high}, the lowest and the highest of all rows`;
+    }
+    if (row?.tips?.[column.at]) made.title = row.tips[column.at];
     return made;
   }
 

@@ -58,7 +58,7 @@ class Shown:
     column: Column
     extent: tuple[float, float] | None = None
     options: Sequence[str] = ()
-    bar: bool = False  # a number is drawn as a bar below it too
+    bar: bool = False  # a number is drawn as a bar below it too, from the lowest of all rows to the highest
 
 
 @dataclass(frozen=True)
@@ -94,10 +94,11 @@ class Row:
     marks: dict[int, str] = field(default_factory=dict)
     excerpt: Sequence[tuple[str, bool]] = ()
     spans: dict[int, tuple[float, float]] = field(default_factory=dict)  # of 0 to 1, drawn below a number
+    tips: dict[int, str] = field(default_factory=dict)  # what is told of a cell that one points at
 
     def payload(self) -> dict[str, Any]:
         shown = {"cells": [_sent(value) for value in self.cells], "link": {"page": self.page, "query": self.query}}
-        more = {"marks": self.marks, "excerpt": self.excerpt, "spans": self.spans}
+        more = {"marks": self.marks, "excerpt": self.excerpt, "spans": self.spans, "tips": self.tips}
         return {**shown, **{name: value for name, value in more.items() if value}}
 
 

@@ -1,5 +1,5 @@
 // What results were made under, on one line, with the rest behind "all settings". In: JSON bytes of {states of {tone, text,
-// note}, facts and more of {name, value, title, href}, blocks of {title, text, tokens of [label, special]}}; text nodes only.
+// note}, aside (quiet lines), facts and more of {name, value, title, href}, blocks of {title, text, tokens of [label, special]}}; text nodes only.
 function element(tag, name, ...children) {
   const made = document.createElement(tag);
   if (name) made.className = name;
@@ -32,9 +32,10 @@ export default function ({ data: bytes, parentElement }) {
     return made;
   });
   const notes = data.states.filter((state) => state.note).map((state) => element("p", "why", state.note));
+  const aside = data.aside.map((line) => element("p", "why aside", line));
   const all = element("details", "", element("summary", "", "settings" + (data.blocks.length ? ", prompt and its tokens" : "")),
     element("table", "", element("tbody", "", ...[...data.facts, ...data.more].map(row))),
     ...data.blocks.flatMap((block) => [element("h4", "", block.title), text(block)]));
   all.open = wasOpen;
-  root.replaceChildren(element("div", "line", ...states, ...data.facts.map(shown), all), ...notes);
+  root.replaceChildren(element("div", "line", ...states, ...data.facts.map(shown), all), ...notes, ...aside);
 }

@@ -23,7 +23,7 @@ _MOUNT = st.components.v2.component(
 class State:
     """How something stands, and a sentence about it below."""
 
-    tone: Literal["good", "stale", "running"]
+    tone: Literal["good", "stale", "running", "begun"]
     text: str
     note: str = ""
 
@@ -48,11 +48,18 @@ class Block:
 
 
 def facts_strip(
-    states: Sequence[State], facts: Sequence[Shown], more: Sequence[Shown], blocks: Sequence[Block], *, key: str
+    states: Sequence[State],
+    facts: Sequence[Shown],
+    more: Sequence[Shown],
+    blocks: Sequence[Block],
+    *,
+    key: str,
+    aside: Sequence[str] = (),
 ) -> None:
-    """Show the states and facts on one line; `more` and `blocks` where one opens it."""
+    """Show the states and facts on one line, `aside` below it, and `more` and `blocks` where one opens it."""
     data = {
         "states": [{"tone": state.tone, "text": visible(state.text), "note": visible(state.note)} for state in states],
+        "aside": [visible(line) for line in aside],
         "facts": [_shown(fact) for fact in facts],
         "more": [_shown(fact) for fact in more],
         "blocks": [_block(block) for block in blocks],

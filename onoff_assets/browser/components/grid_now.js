@@ -1,7 +1,7 @@
 // What is being made now, on a line that is always there, so that nothing moves when something begins. In: JSON bytes of
-// {lines of {text, page, query, href of its runs}, cells of [data set, model, cell] for the grid}. Out: trigger `go` {page, query}.
+// {lines of {text, page, query, href of its runs}, resting (what is said without lines), cells of [data set, model, cell] for the grid}. Out: trigger `go` {page, query}.
 export default function ({ data: bytes, parentElement, setTriggerValue }) {
-  const root = parentElement.querySelector("#now"), { lines, cells } = JSON.parse(new TextDecoder().decode(bytes));
+  const root = parentElement.querySelector("#now"), { lines, resting, cells } = JSON.parse(new TextDecoder().decode(bytes));
   const parts = lines.map((line) => {
     if (!line.page) return line.text;
     const link = Object.assign(document.createElement("a"), {
@@ -17,7 +17,7 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
     made.append(link, " (", runs, ")");
     return made;
   });
-  root.replaceChildren(...(parts.length ? ["Being made now: "] : ["Nothing is being made now."]),
+  root.replaceChildren(...(parts.length ? ["Being made now: "] : [resting]),
     ...parts.flatMap((part, i) => (i ? ["; ", part] : [part])));
   if (cells.length) window.dispatchEvent(new CustomEvent("onoff-grid-now", { detail: cells }));
 }

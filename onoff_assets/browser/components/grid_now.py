@@ -24,9 +24,15 @@ _MOUNT = st.components.v2.component(
 )
 
 
-def grid_now(lines: Sequence[Cell], cells: Sequence[tuple[str, str, Cell]], *, key: str) -> dict[str, Any] | None:
-    """Show the lines, and give the grid these (data set, model, cell); `{page, query}` of a link clicked just now."""
+def grid_now(
+    lines: Sequence[Cell], cells: Sequence[tuple[str, str, Cell]], resting: str, *, key: str
+) -> dict[str, Any] | None:
+    """Show the lines, or `resting` where there are none, and give the grid these (data set, model, cell).
+
+    `{page, query}` of a link clicked just now.
+    """
     data = {
+        "resting": visible(resting),
         "lines": [line.payload() for line in lines],
         "cells": [[visible(dataset), visible(model), cell.payload()] for dataset, model, cell in cells],
     }

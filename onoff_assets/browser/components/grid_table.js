@@ -3,6 +3,7 @@
 // query}. It is ordered and filtered here at once; the cells are sent once, and those of what is being made again by grid_now.
 // What one points at is told over the table, so that nothing moves. Text nodes only; the links are real.
 const instances = new WeakMap();
+const CODES = /(\S[●◐○–◆✕] ?)+$/;  // S● R◐ at the end of a note
 const FULL = 190;  // px that a cell with everything in it takes
 
 function element(tag, name, ...children) {
@@ -155,7 +156,7 @@ class Grid {
     const inner = cell.page ? this.link(cell, text || "·", `${set}, ${model}: ${cell.text}`) : element("span", "text", text);
     made.append(inner);
     if (this.compact && cell.mark) made.append(element("span", "mark", cell.mark));
-    if (!this.compact && cell.note) made.append(element("span", "note text", cell.note));
+    if (!this.compact && cell.note) made.append(this.note(cell.note));
     if (isUnderway) {
       made.classList.add("underway");
       made.style.setProperty("--done", cell.done);
@@ -164,6 +165,12 @@ class Grid {
     made.onmouseenter = () => this.tell(about, made);
     inner.onfocus = () => this.tell(about, made);
     return made;
+  }
+
+  // The codes of the assets stay on one line.
+  note(text) {
+    const at = text.search(CODES);
+    return element("span", "note text", ...(at < 0 ? [text] : [text.slice(0, at), element("span", "codes", text.slice(at))]));
   }
 
   link(cell, text, label) {

@@ -13,12 +13,23 @@ from onoff_assets.browser.menu import pages_with_content
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import common, strip
-from onoff_assets.browser.views.grid_cells import MARKS, csv_rows, grid_cell, hints, running_lines
+from onoff_assets.browser.views.grid_cells import (
+    MARKS,
+    complete_line,
+    csv_rows,
+    grid_cell,
+    hints,
+    may_go_on,
+    resting_line,
+    running_lines,
+)
 from onoff_assets.browser.views.taking import csv_button
 from onoff_core.commands import materialize_command
 
-# Seconds: of what is running its count, where that can be told; and the whole grid, since other partitions may begin.
-_COUNTED_EVERY, _READ_EVERY = 3.0, 30.0
+# Seconds: of what is running its count, where that can be told; and the whole grid, since other partitions may begin,
+# and a large one less often.
+_COUNTED_EVERY, _READ_EVERY, _LARGE_EVERY = 3.0, 10.0, 30.0
+_LARGE = 100  # partitions
 
 
 def show() -> None:
@@ -36,34 +47,39 @@ def show() -> None:
     if reason is not None:
         why = reason.replace("\n", "; ")
         common.note(f"Without a study ({why}), stale means: made from older results than the current ones.")
-    finished = sum(all(state in ("complete", "imported") for state in row.states.values()) for row in rows)
-    number = "1 partition" if len(rows) == 1 else f"{len(rows):,} partitions"
-    common.note(f"{number}, {finished:,} complete in {reader.store.root}. A click opens the problems, the worst first.")
+    common.note(f"{complete_line(rows, str(reader.store.root))} A click opens the problems, the worst first.")
     if all(row.updated is None for row in rows):
         st.info("No partition has results yet. The command at the end of this page makes the one chosen there.")
     underway = grid_underway(reader, rows)
     _now(reader, rows, underway)
     _matrix(rows, underway)
     csv_button("the grid as CSV", "grid", lambda: csv_rows(rows))
-    _details(reader, rows)
+    _details(reader, rows, underway)
 
 
 def _now(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
     """What is being made now and how far it is, drawn anew by itself; the whole page where it is at another stage."""
     read_at = time.time()
+    at_first, every = _stages(underway), _READ_EVERY if len(rows) < _LARGE else _LARGE_EVERY
     running = [row for row in rows if is_running(underway.get((row.dataset, row.model), ()))]
+    # Of a partition of which something was completed just now, a run may begin the next asset at any moment.
+    watched = [row for row in rows if row in running or may_go_on(row, read_at)]
+    watched_keys, read_again = {(row.dataset, row.model) for row in watched}, [read_at]
 
     def draw() -> None:
-        now = grid_underway(reader, running)
-        if _stages(now) != _stages({(row.dataset, row.model): underway[row.dataset, row.model] for row in running}):
+        looked_at = time.time()
+        now = grid_underway(reader, watched)
+        if _stages(now) != {key: stages for key, stages in at_first.items() if key in watched_keys}:
             st.rerun()
-        if time.time() - read_at > _READ_EVERY and grid_rows(reader.store, common.study()[0]) != rows:
-            st.rerun()
-        cells = [(row.dataset, row.model, grid_cell(row, now[row.dataset, row.model], time.time())) for row in running]
-        common.go(grid_now(running_lines(now), cells, key="now"))
+        if looked_at - read_again[0] >= every - 1:  # a fragment comes a little early or late
+            read_again[0], others = looked_at, grid_rows(reader.store, common.study()[0])
+            if others != rows or _stages(grid_underway(reader, others)) != at_first:
+                st.rerun()
+        cells = [(row.dataset, row.model, grid_cell(row, now[row.dataset, row.model], looked_at)) for row in running]
+        common.go(grid_now(running_lines(now, looked_at), cells, resting_line(rows, looked_at), key="now"))
 
     if reader.store.files.locks:
-        st.fragment(draw, run_every=_COUNTED_EVERY if running else _READ_EVERY)()
+        st.fragment(draw, run_every=_COUNTED_EVERY if watched else every)()
     elif running:  # as on S3, where every look costs
         draw()
 
@@ -96,7 +112,7 @@ def _matrix(rows: list[GridRow], underway: Underways) -> None:
     )
 
 
-def _details(reader: Reader, rows: list[GridRow]) -> None:
+def _details(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
     """One partition in words, with links: the one of the URL, else looked at last, else the first with results."""
     st.subheader("One partition")
     row = _choose(rows)
@@ -114,7 +130,7 @@ def _details(reader: Reader, rows: list[GridRow]) -> None:
     strip.show(reader, (row.dataset, row.model))
     link_table("State of each asset", ["asset", "state", "made by run", "in Dagster"], cells, key="states")
     wanting = [asset for asset, state in row.states.items() if state not in ("complete", "imported")]
-    if wanting:
+    if wanting and not any(one.is_written for one in underway.get((row.dataset, row.model), ())):
         common.note("What is not complete is filled by:")
         st.code(materialize_command(wanting, key), language=None, wrap_lines=True)
     shown = pages_with_content(reader, common.is_read_only())

@@ -8,6 +8,7 @@ from onoff_assets.browser.opinions import WAYS, Disagreement, Opinions, Way, rea
 from onoff_assets.browser.reading import Key
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import common, strip
+from onoff_core.tables import GRID_ASSETS
 
 _MOST_ROWS = 200
 _BEGINNING, _ENDING = 90, 240  # characters shown of a question, and of what the judge wrote
@@ -26,7 +27,7 @@ def show() -> None:
     if key is None:
         return
     common.keep_link(Link(*key, way=link.way))
-    strip.show(reader, key)
+    strip.show(reader, key, shows=(*GRID_ASSETS, "second_opinions"))
     opinions = read_opinions(reader, reader.responses(key))
     way = _choose_way(link)
     _rates(opinions)

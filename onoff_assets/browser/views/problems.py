@@ -97,8 +97,10 @@ def _rows(key: Key, table: pa.Table, shown: Sequence[Shown], wanted: Rows) -> li
     at = next((i for i, one in enumerate(shown) if one.column.name == "pass_rate"), None)
     for row in table.take(pa.array(wanted)).to_pylist():
         low, high = row["same_problems_low"], row["same_problems_high"]
-        spans = {} if at is None or low is None or high is None else {at: (round(low, 3), round(high, 3))}
-        made.append(
-            Row(listing.cells(row, shown), "problem", Link(*key, problem=row["problem_id"]).query(), spans=spans)
-        )
+        rate, spans, tips = row["pass_rate"], {}, {}
+        if at is not None and rate is not None:
+            spans = {at: (0.0, round(rate, 3))}
+            tips = {} if low is None or high is None else {at: f"95 % interval {low:.2f} to {high:.2f}"}
+        query = Link(*key, problem=row["problem_id"]).query()
+        made.append(Row(listing.cells(row, shown), "problem", query, spans=spans, tips=tips))
     return made

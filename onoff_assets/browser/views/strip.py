@@ -7,32 +7,36 @@ from urllib.parse import quote
 import streamlit as st
 
 from onoff_assets.browser.components.facts_strip import Block, Shown, State, facts_strip
-from onoff_assets.browser.facts import Facts, Underway, facts_of
+from onoff_assets.browser.facts import Facts, Stale, Underway, facts_of
 from onoff_assets.browser.reading import Key, Reader
 from onoff_assets.browser.text import age
 from onoff_assets.browser.views import common
+from onoff_core.tables import GRID_ASSETS
 
 # Seconds, while something is being made, and where that cannot be told, as on S3, whose listings cost.
 _REFRESHED_EVERY, _REFRESHED_SELDOM = 3.0, 20.0
 
 
-def show(reader: Reader, key: Key, blocks: Sequence[Block] = (), name: str = "") -> None:
-    """Show the strip, with a name in front where a page has several of them.
+def show(
+    reader: Reader, key: Key, blocks: Sequence[Block] = (), name: str = "", shows: Sequence[str] = GRID_ASSETS
+) -> None:
+    """Show the strip, with a name in front where a page has several of them. `shows`: the assets that the page is made
+    of, which its badge is about; of others a quiet line says what is stale.
 
-    It is drawn anew by itself, without the page, while a run is at it.
+    It is drawn anew by itself, without the page, while a run is at it or may go on with the next asset.
     """
     facts = facts_of(reader, key, common.study()[0])
-    if not _is_running(facts):
-        _draw(facts, blocks, name)
+    if not _is_running(facts) and not facts.goes_on(time.time()):
+        _draw(facts, blocks, name, shows)
         return
 
     def again() -> None:
         now = facts_of(reader, key, common.study()[0])
-        if _stage(now) != _stage(facts):
+        if _stage(now) != _stage(facts) or now.changed_at != facts.changed_at:
             st.rerun()  # the whole page has something else to read
-        _draw(now, blocks, name)
+        _draw(now, blocks, name, shows)
 
-    seldom = not any(one.is_written for one in facts.underway)
+    seldom = not reader.store.files.locks
     st.fragment(again, run_every=_REFRESHED_SELDOM if seldom else _REFRESHED_EVERY)()
 
 
@@ -45,7 +49,7 @@ def _is_running(facts: Facts) -> bool:
     return any(one.is_written is not False for one in facts.underway)
 
 
-def _draw(facts: Facts, blocks: Sequence[Block], name: str) -> None:
+def _draw(facts: Facts, blocks: Sequence[Block], name: str, shows: Sequence[str]) -> None:
     named = [Shown("", name)] if name else []
     shown = named + [Shown(fact.name, fact.value, fact.title) for fact in facts.short]
     if facts.completed_at is not None:
@@ -59,22 +63,42 @@ def _draw(facts: Facts, blocks: Sequence[Block], name: str) -> None:
         href = f"{common.DAGSTER_URL}/assets/{asset}?view=partitions&partition={key}"
         shown.append(Shown("", "its runs in Dagster", "", href))
     more = [Shown(fact.name, fact.value, fact.title) for fact in facts.more]
-    facts_strip(_states(facts), shown, more, blocks, key=f"strip-{name}")
+    facts_strip(_states(facts, shows), shown, more, blocks, key=f"strip-{name}", aside=_aside(facts, shows))
 
 
-def _states(facts: Facts) -> list[State]:
+def _states(facts: Facts, shows: Sequence[str]) -> list[State]:
+    """How that stands which the page shows, and what is being made."""
     states = [_underway(one) for one in facts.underway]
-    if facts.stale:
-        assets = ", ".join(_words(one.asset) for one in facts.stale)
-        first = facts.stale[0]
-        states.append(State("stale", "stale", f"{assets}: {first.reason}"))
+    stale = [one for one in facts.stale if one.asset in shows]
+    if stale:
+        states.append(State("stale", f"{', '.join(_words(one.asset) for one in stale)} stale", _why(stale)))
     elif facts.completed_at is not None and not facts.underway:
         states.append(State("good", "up to date" if facts.is_judged else "complete"))
     return states
 
 
+def _why(stale: Sequence[Stale]) -> str:
+    """The causes; of what only follows from them, its name."""
+    caused = [one for one in stale if not one.reason.startswith("made from former")] or stale
+    followed = [_words(one.asset) for one in stale if one not in caused]
+    why = ". ".join(f"{_words(one.asset)}: {one.reason}" for one in caused)
+    return why + (f". Made from these: {', '.join(followed)}" if followed else "")
+
+
+def _aside(facts: Facts, shows: Sequence[str]) -> list[str]:
+    """What else of the partition is stale, a line for each reason."""
+    others = [one for one in facts.stale if one.asset not in shows]
+    return [
+        f"{', '.join(_words(one.asset) for one in others if one.reason == reason)} stale: {reason}"
+        for reason in dict.fromkeys(one.reason for one in others)
+    ]
+
+
 def _underway(one: Underway) -> State:
-    return State("running" if one.is_written else "stale", f"{_words(one.asset)} {one.stands}: {one.count}")
+    text = f"{_words(one.asset)} {one.stands}: {one.count}"
+    if not one.is_written:
+        return State("begun", text)
+    return State("running", ", ".join(part for part in (text, one.pace(time.time())) if part))
 
 
 def _words(asset: str) -> str:
