@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from onoff_assets.browser.computing import Job, Say, job
+from onoff_assets.browser.entropy_means import EntropySums, MeanEntropy
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.unsure_tokens import Tokens, TokenTally
 from onoff_core.store import Generation
@@ -30,6 +31,9 @@ class TokenSummary:
     histogram: NDArray[np.int64]  # (len(REWARDS), len(ENTROPY_EDGES) - 1)
     position_count: NDArray[np.int64]  # (len(REWARDS), len(POSITION_EDGES))
     position_entropy: NDArray[np.float64]  # of the same shape; mean nats, nan where there is none
+    position_low: NDArray[np.float64]  # its 95 % interval on other problems; nan for fewer than two problems
+    position_high: NDArray[np.float64]
+    by_reward: tuple[MeanEntropy, ...]  # in the order of REWARDS
     unsure_tokens: pa.Table  # as in `unsure_tokens.py`
 
 
@@ -38,7 +42,7 @@ def summarise_tokens(distributions: Generation, responses: Responses, say: Say =
     rewards = pc.fill_null(responses.table["reward"], 2).to_numpy().astype(np.int64)
     bins, places = len(ENTROPY_EDGES) - 1, len(POSITION_EDGES)
     histogram = np.zeros((len(REWARDS), bins), np.int64)
-    count, total = np.zeros((len(REWARDS), places), np.int64), np.zeros((len(REWARDS), places))
+    sums = EntropySums(responses.table["problem_id"], rewards, len(REWARDS), places)
     tokens = TokenTally()
     fragments = sorted(distributions.fragment_indices())
     for done, part in enumerate(_fragments(distributions, responses, fragments)):
@@ -46,15 +50,12 @@ def summarise_tokens(distributions: Generation, responses: Responses, say: Say =
         bin_of = np.clip(np.searchsorted(ENTROPY_EDGES, part.entropy, side="right") - 1, 0, bins - 1)
         histogram += np.bincount(rewards[part.row] * bins + bin_of, minlength=histogram.size).reshape(histogram.shape)
         place = np.searchsorted(POSITION_EDGES, part.position, side="right") - 1
-        cell = rewards[part.row] * places + place
-        count += np.bincount(cell, minlength=count.size).reshape(count.shape)
-        total += np.bincount(cell, weights=part.entropy, minlength=count.size).reshape(count.shape)
+        sums.add(part.row, place, part.entropy)
         tokens.add(part)
-    with np.errstate(invalid="ignore"):
-        means = total / count
-    number = int(count.sum())
-    mean = float(total.sum() / number) if number else None
-    return TokenSummary(number, mean, histogram, count, means, tokens.table(responses))
+    unsure = tokens.table(responses)
+    return TokenSummary(
+        sums.num_tokens, sums.mean, histogram, sums.count, sums.means(), *sums.ends(), sums.by_reward(), unsure
+    )
 
 
 def _fragments(distributions: Generation, responses: Responses, fragments: Sequence[int]) -> Iterator[Tokens]:

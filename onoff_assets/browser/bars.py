@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from onoff_assets.browser.lens import Drawn
+from onoff_assets.browser.numbers import short
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def _rest_bar(rest: float, distribution: Distribution, stored: int, shown: int, 
 def as_payload(
     bars: Sequence[Bar], title: str, note: str, lens_label: str | None, temperature: float = 1.0
 ) -> dict[str, Any]:
-    """What the component draws: a bar's fields in their order, with six digits, since every click sends them; without a
+    """What the component draws: a bar's fields in their order, with few digits, since every click sends them; without a
     lens, those that it has nothing to do with. `temperature`: that of the stored probabilities.
     """
     shown = None if lens_label is not None else _WITHOUT_LENS
@@ -109,4 +110,4 @@ def _short(value: Any) -> Any:
     """A field with as few bytes as it needs."""
     if isinstance(value, bool):
         return int(value)
-    return round(value, 6) if isinstance(value, float) else value
+    return short(value) if isinstance(value, float) else value

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from onoff_assets.browser.numbers import short
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.text import plain, visible
 from onoff_core.store import Generation
@@ -78,7 +79,7 @@ def as_payload(
         {
             "token_id": row["token_id"],
             "label": label(row["token_id"]),
-            "probability": round(row["probability"], 6),
+            "probability": short(row["probability"]),
             "sampled": row["is_sampled"],
             "correct": row["num_correct"],
             "count": row["num_continuations"],

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from onoff_assets.browser.numbers import probability_text
+
 
 @dataclass(frozen=True)
 class Lens:
@@ -141,7 +143,8 @@ def _bounded(
 
 def _reach_statement(reach: tuple[float, float], size: int, lens: Lens, counts: tuple[int | None, int | None]) -> str:
     """A sentence on what the stored tokens tell of the cut-off."""
-    between = f"{reach[0]:.4f}" if reach[0] == reach[1] else f"between {reach[0]:.4f} and {reach[1]:.4f}"
+    least = probability_text(reach[0])
+    between = least if reach[0] == reach[1] else f"between {least} and {probability_text(reach[1])}"
     if counts[0] is not None:
         end = f"{counts[1]}" if counts[1] is not None else f"more than {size}"
         return f"The stored top {size} tell the cut-off only roughly: it keeps between {counts[0]} and {end} tokens."

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onoff_assets.browser.at_k import Ends, comparison_rows, ends
+from onoff_assets.browser.at_k import Ends, comparison_rows, ends, statistics_row
 from onoff_assets.browser.computing import Job, Say, job
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_core.statistics import comparison_table, responses_by_problem
@@ -29,6 +29,22 @@ class Difference:
     def reversed(self) -> "Difference":
         interval = None if self.interval is None else (-self.interval[1], -self.interval[0])
         return Difference(-self.difference, interval, self.holm_p_value, self.num_problems, self.num_compared)
+
+
+def without_statistics(reader: Reader, models: Mapping[str, Responses]) -> dict[str, str]:
+    """Why a model cannot be one of a family of comparisons yet: it has no complete statistics of its verdicts.
+
+    A run may be at it. It would count as a model that differs from none, and so weaken what is said of the others.
+    """
+    reasons = {}
+    for name, responses in models.items():
+        if responses.rewards is None:
+            reasons[name] = "its responses are not graded"
+        elif reader.store.current("statistics", responses.samples.partition) is None:
+            reasons[name] = "it has no statistics yet"
+        elif statistics_row(reader, responses) is None:
+            reasons[name] = "its statistics are of other verdicts than those that are there now"
+    return reasons
 
 
 def pairs_job(reader: Reader, dataset: str, models: Mapping[str, Responses]) -> Job[list[dict[str, Any]]]:

@@ -14,6 +14,7 @@ from typing import Any
 from onoff_assets.browser import components
 from onoff_assets.browser.bars import Distribution, bars_of
 from onoff_assets.browser.colour import ramp_css
+from onoff_assets.browser.numbers import short
 from onoff_core.errors import ExchangeError
 
 MOST_ALTERNATIVES = 20  # of a token, as the browser shows at first
@@ -46,7 +47,7 @@ def bundle() -> str:
         for name, file in (("tokenView", "token_view"), ("barView", "bar_view"))
     ]
     page = Path(__file__).with_name("response_page.js").read_text("utf-8")
-    return "\n".join(['"use strict";', *parts, page])
+    return "\n".join(['"use strict";', components.script("probability"), *parts, page])
 
 
 class Alternatives:
@@ -60,20 +61,25 @@ class Alternatives:
         self._tokens: list[list[Any]] = []
 
     def add(self, distribution: Distribution) -> None:
-        """The next token: which row was chosen, how many alternatives are stored, the mass outside of them in
-        ten-thousandths, and of each row its label's number, its rank (0: the rest) and its probability in millionths.
+        """The next token: which row was chosen, how many alternatives are stored, the mass outside of them,
+        and of each row its label's number, its rank (0: the rest) and its probability in millionths, or below a
+        thousandth as it is.
         """
-        rows: list[int] = []
+        rows: list[float] = []
         chosen = -1
         for place, bar in enumerate(bars_of(distribution, self._label, self._shown)):
             number = self._numbers.setdefault((bar.label, bar.token_id), len(self._numbers))
-            rows += [number, bar.rank or 0, round(1_000_000 * bar.probability)]
+            rows += [number, bar.rank or 0, _packed(bar.probability)]
             chosen = place if bar.chosen else chosen
-        tail = round(10_000 * distribution.tail_mass)
-        self._tokens.append([chosen, len(distribution.topk_ids), tail, rows])
+        self._tokens.append([chosen, len(distribution.topk_ids), short(distribution.tail_mass), rows])
 
     def packed(self) -> dict[str, Any]:
         return {"labels": list(self._numbers), "tokens": self._tokens, "temperature": self._temperature}
+
+
+def _packed(probability: float) -> float:
+    """A whole number of millionths, or a number below a thousandth, which is none."""
+    return round(1_000_000 * probability) if probability == 0 or probability >= 1e-3 else short(probability)
 
 
 def tries(first: int, num_tokens: int = 0) -> list[int]:

@@ -14,6 +14,8 @@ function mount(id, inner, component) {
   return root;
 }
 
+// A probability: in millionths, or below a thousandth as it is.
+const unpacked = (number) => (Number.isInteger(number) ? number / 1e6 : number);
 const measured = (name, at) => told.content.measures.find((measure) => measure.name === name).values[at];
 
 // The bars of a token, as the browser sends them; null where the page has none.
@@ -23,10 +25,10 @@ function barsOf(at) {
   const [chosen, stored, tail, packed] = token, { labels, temperature } = told.alternatives, rows = [];
   for (let i = 0; i < packed.length; i += 3) {
     const [label, tokenId] = labels[packed[i]];
-    rows.push([label, tokenId, packed[i + 1] || null, packed[i + 2] / 1e6, i / 3 === chosen, null, null, null, false]);
+    rows.push([label, tokenId, packed[i + 1] || null, unpacked(packed[i + 2]), i / 3 === chosen, null, null, null, false]);
   }
   const note = `entropy ${measured("entropy", at).toFixed(3)} nats, surprisal ${measured("surprisal", at).toFixed(3)} nats, ` +
-    `rank ${measured("rank", at)}, mass outside the stored top ${stored}: ${(tail / 1e4).toFixed(4)}`;
+    `rank ${measured("rank", at)}, mass outside the stored top ${stored}: ${mass(tail)}`;
   return encoder.encode(JSON.stringify({ title: `token ${at}: ${rows[chosen][0]}`, note, lens: null, rows, at: temperature }));
 }
 
@@ -46,7 +48,7 @@ if (told.alternatives) {
 function tipOf([chosen, , , packed]) {
   const rows = [];
   for (let i = 0; i < packed.length && rows.length < TIPS && packed[i + 1]; i += 3)
-    rows.push([told.alternatives.labels[packed[i]][0], packed[i + 2] / 1e6, i / 3 === chosen]);
+    rows.push([told.alternatives.labels[packed[i]][0], unpacked(packed[i + 2]), i / 3 === chosen]);
   return rows;
 }
 
@@ -55,7 +57,7 @@ function tableRow([, stored, , packed]) {
   const rows = [];
   for (let i = 0; i < packed.length && rows.length < stored; i += 3) {
     const [label, tokenId] = told.alternatives.labels[packed[i]], rank = packed[i + 1];
-    if (tokenId !== null && rank === rows.length + 1) rows.push([tokenId, label, packed[i + 2] / 1e6]);
+    if (tokenId !== null && rank === rows.length + 1) rows.push([tokenId, label, unpacked(packed[i + 2])]);
   }
   return rows;
 }

@@ -130,17 +130,25 @@ def _clustered(texts: pa.Table) -> dict[str, float | None]:
 
 def ratio_interval(problems: list[str], sums: Floats, lengths: Floats) -> tuple[float, float] | None:
     """The 95 % interval of sum(sums) / sum(lengths), a mean a token of a number that is not negative, on other problems
-    like these; None for fewer than two problems.
+    like these; None for fewer than two problems. See `ratio_interval_of`.
+    """
+    order = {problem: number for number, problem in enumerate(dict.fromkeys(problems))}
+    of = np.array([order[problem] for problem in problems], dtype=np.int64)
+    sums_m, lengths_m = (
+        np.bincount(of, weights=values, minlength=len(order)).astype(np.float64) for values in (sums, lengths)
+    )
+    return ratio_interval_of(sums_m, lengths_m)
+
+
+def ratio_interval_of(sums_m: Floats, lengths_m: Floats) -> tuple[float, float] | None:
+    """The same of (m,) sums and lengths, one of each problem.
 
     The ratio estimator's variance by linearisation, with the problem as the cluster (Cochran 1977, "Sampling
     Techniques", 6.4), and Student's t with one degree of freedom less than there are problems.
     """
-    order = {problem: number for number, problem in enumerate(dict.fromkeys(problems))}
-    m = len(order)
+    m = len(sums_m)
     if m < 2:
         return None
-    of = np.array([order[problem] for problem in problems])
-    sums_m, lengths_m = (np.bincount(of, weights=values, minlength=m) for values in (sums, lengths))
     ratio = sums_m.sum() / lengths_m.sum()
     residuals = sums_m - ratio * lengths_m
     error = math.sqrt(m / (m - 1) * float((residuals**2).sum())) / float(lengths_m.sum())

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from benchmarks.browser import served
+from onoff_assets.browser import components
+from onoff_assets.browser.numbers import mass_text, probability_text
 from onoff_core.store import Store
 from onoff_core.store.notes import Notes
 from tests.browser import jobs_store
@@ -130,7 +132,7 @@ def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) ->
 
 def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> None:
     go(tab, server, "compare", dataset="d", model="m", other="other")
-    flips = tab.locator("table", has=tab.locator("caption", has_text="Problems that flip"))
+    flips = tab.locator("table", has=tab.locator("caption", has_text="Problems by difference"))
     flips.locator("a", has_text="p0").click()
     tab.locator("#pair .sel").first.wait_for()
     picked = tab.locator("#pair .sel").evaluate_all(
@@ -202,6 +204,9 @@ def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: st
     wait_for_bars(tab, 4)  # what was clicked stays
     assert tab.locator("#tip .head5").inner_text() == "token 1, probabilities at temperature 1"
     assert "probabilities at temperature 1" in tab.locator("#bars caption").inner_text()
+    numbers = [1.0, 0.25, 9.4e-5, 1e-6, 2.71e-9, 0.0]  # in scripts as elsewhere: nothing positive reads as zero
+    script = f"all => {{ {components.script('probability')}\nreturn all.map((p) => [probability(p), mass(p)]); }}"
+    assert tab.evaluate(script, numbers) == [[probability_text(p), mass_text(p)] for p in numbers]
     tab.locator(".legend summary").click()
     assert "the response was drawn at temperature 0.6, top-p 0.95. The lens" in tab.locator(".legend").inner_text()
     for height in (1000, 420):  # above the token or below it, a line away

@@ -11,6 +11,8 @@ import pytest
 
 from benchmarks.browser import served
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_assets.browser.reading import Reader
+from onoff_assets.browser.views import noting
 from onoff_core.statistics import problem_means
 from onoff_core.store import Store, publish_catalog
 from onoff_core.store.notes import Notes
@@ -108,12 +110,25 @@ def test_models_are_compared_and_a_problem_that_flips_is_opened(tab: Any, listed
     tab.get_by_text("large minus small: ").wait_for()
     assert matrix_cell(tab, "large", "small").get_attribute("aria-current") == "true"
     solved, flips = (
-        tab.locator("#table", has=tab.locator("caption", has_text=text)) for text in ("Solved by", "Problems that flip")
+        tab.locator("#table", has=tab.locator("caption", has_text=text))
+        for text in ("Solved by", "Problems by difference")
     )
     beside, two, three = (place.bounding_box() for place in (matrix, solved, flips))
     assert beside["x"] + beside["width"] <= two["x"]
     assert abs(beside["y"] - two["y"]) < 300
     assert two["y"] < three["y"] < two["y"] + 400  # the flips right after the two by two
+    with tab.expect_download() as taken:  # of a chart, below it
+        tab.get_by_role("button", name="SVG").first.click()
+    with open(taken.value.path()) as file:
+        assert re.match(r"<svg [^>]*xmlns=\"http://www.w3.org/2000/svg\"", file.read())
+    with tab.expect_download() as taken:
+        tab.get_by_role("button", name="data as CSV").first.click()
+    with open(taken.value.path()) as file:
+        lines = list(csv.DictReader(file))
+    assert set(lines[0]) == {"k", "pass@k", "low", "high", "name"}
+    tab.get_by_role("link", name="Entropy of tokens").click()  # one click away, whatever stands between
+    tab.wait_for_function("() => document.querySelector('.stMain').scrollTop > 1000")
+    assert 0 <= tab.locator("#entropy").bounding_box()["y"] < 300
     tab.go_back()  # to the two that were chosen before
     tab.get_by_text("small minus large: ").wait_for()
     assert matrix_cell(tab, "small", "large").get_attribute("aria-current") == "true"
@@ -272,7 +287,8 @@ def test_what_is_shown_is_taken_away(tab: Any, listed: str) -> None:
     assert {line["dataset"] for line in lines} == {"many"}
 
 
-def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str) -> None:
+def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str, store: Store) -> None:
+    noting.set_star(Reader(store), ("algebra", "small"), "algebra-1", 0, True)
     tab.set_viewport_size({"width": 390, "height": 844})
     for page in ("", "problems", "tokens", "responses", "compare"):
         go(tab, listed, page, dataset="algebra", model="small")
@@ -294,6 +310,9 @@ def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str) -> No
                 "all => { const right = (e) => e.getBoundingClientRect().right; "
                 "return all.every((e) => right(e) <= right(e.closest('td'))); }"
             ), page
+        if page == "problems":
+            with_star = tab.locator("#data td.card", has_text="★")  # where there is none, it is left out
+            assert (with_star.count(), tab.locator("#data td.card").count() > 2) == (1, True)
         if page == "responses":
             card = tab.locator("#data td.card").first.inner_text()
             assert all(name in card for name in ("answer", "gold", "pass rate", "entropy", "tokens", "What is")), card

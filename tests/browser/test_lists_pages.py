@@ -1,6 +1,7 @@
 """The pages of tables, of several models and of a series by themselves, with Streamlit's own test runner."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,27 @@ def test_several_models_are_compared_with_the_correction(page: Page, store: Stor
     assert both + first + second + neither == 8
 
 
+def test_models_without_statistics_are_in_no_family(page: Page, store: Store, tmp_path: Path) -> None:
+    """A run may be at them: they would lift every p-value."""
+    copied = Store(str(shutil.copytree(store.root, tmp_path / "store")))
+    for name in ("e", "f"):
+        problems = problems_of("d", 0.5, 8, 6)
+        write_partition(copied, "d", name, problems, with_distributions=False, fingerprint=name * 16)
+    shutil.rmtree(tmp_path / "store" / "statistics" / "d" / "e")
+    shutil.rmtree(tmp_path / "store" / "rewards" / "d" / "f")
+    alone = page("compare", store=store, dataset="d", model="a", models="a,b,c")
+    test = page("compare", store=copied, dataset="d", model="a", models="a,b,c,e,f")
+    assert not test.exception
+    found, expected = (
+        [[cell.get("note") for cell in row] for row in cells(one, "Row minus column, points")] for one in (test, alone)
+    )
+    assert found == expected
+    shown = texts(test).replace("\\", "")
+    assert "all 3 pairs compared" in shown
+    assert "e: it has no statistics yet; f: its responses are not graded" in shown
+    assert "McNemar's mid-P" in shown
+
+
 def test_what_confidence_tells_is_drawn_where_it_is_there(page: Page, store: Store) -> None:
     test = page("compare", store=store, dataset="d", model="a")
     assert "How sure they are" in [heading.value for heading in test.subheader]
@@ -174,7 +196,7 @@ def test_a_series_is_shown_step_by_step(page: Page, store: Store) -> None:
     assert rows[1][8]["query"] == {"dataset": "d", "model": "a", "other": "b"}
     assert rows[0][8].get("page") is None
     assert "R²" in texts(test)
-    assert components(test) == ["onoff_link_table"]
+    assert [name for name in components(test) if name != "onoff_picture_link"] == ["onoff_link_table"]
 
 
 def test_without_a_series_the_page_says_how_to_have_one(page: Page) -> None:

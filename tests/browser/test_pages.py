@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_assets.browser.links import side_by_side
 from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_statistics
 from onoff_core.statistics import paired_difference
 from onoff_core.store import Store, publish_catalog
@@ -221,7 +222,14 @@ def test_compare_states_the_paired_difference_and_the_flips(page: Page) -> None:
     shown = texts(test).replace("\\", "")
     assert f"m minus another: -25.0 points over 2 problems, 95 % interval [{low}, {high}]" in shown
     assert "m 25.0 %, another 50.0 %" in shown
-    assert test.subheader[0].value == "2 problems flip"
+    assert test.subheader[0].value == "They differ on 2 of 2 problems; 2 flip"
+    rows = cells(test, "Problems by difference")
+    assert [[cell["text"] for cell in row] for row in rows] == [
+        ["p1", "0.00", "1.00", "-1.00"],
+        ["p0", "0.50", "0.00", "+0.50"],
+    ]
+    assert [cell["note"] for cell in rows[1][:3]] == ["⇄ flips", "2 of 4", "0 of 4"]
+    assert rows[1][0]["query"] == side_by_side(("d", "m"), "p0", None, "another")
 
 
 def test_compare_has_both_intervals_at_every_k(page: Page, made_store: Store) -> None:

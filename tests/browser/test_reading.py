@@ -25,6 +25,7 @@ from onoff_assets.browser.queries import read_query
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS
 from onoff_assets.browser.unsure_tokens import UNSURE
+from onoff_core.cross.statistics import ratio_interval
 from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store import Store
 from onoff_core.tables import GRID_ASSETS
@@ -135,6 +136,13 @@ def test_distributions_of_older_samples_are_not_shown(made_store: Store, tmp_pat
         reader.distributions(responses)
 
 
+def ends_of(rows: list[dict[str, Any]]) -> Any:
+    """The interval of the mean entropy of tokens."""
+    entropies = np.array([row["entropy"] for row in rows])
+    found = ratio_interval([row["problem_id"] for row in rows], entropies, np.ones(len(rows)))
+    return None if found is None else pytest.approx(found, rel=1e-5)
+
+
 def test_the_summary_counts_every_token_once(reader: Reader) -> None:
     responses = reader.responses(KEY)
     distributions = reader.distributions(responses)
@@ -149,6 +157,14 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
         of_reward = [rows[0]["entropy"] for given, rows in first if given == reward and rows]
         assert summary.position_count[reward, 0] == len(of_reward)
         assert summary.position_entropy[reward, 0] == pytest.approx(sum(of_reward) / len(of_reward), rel=1e-6)
+        assert summary.by_reward[reward].num_responses == sum(row["reward"] == reward for row in graded)
+        tokens_of = [row for given, rows in first if given == reward for row in rows]
+        assert summary.by_reward[reward].num_tokens == len(tokens_of)
+        assert summary.by_reward[reward].mean == pytest.approx(np.mean([row["entropy"] for row in tokens_of]), rel=1e-6)
+        assert summary.by_reward[reward].interval == ends_of(tokens_of)
+        ends = (summary.position_low[reward, 0], summary.position_high[reward, 0])
+        at_first = [rows[0] for given, rows in first if given == reward and rows]
+        assert (None if np.isnan(ends).any() else ends) == ends_of(at_first)
     unsure = stored.filter(pc.greater_equal(stored["entropy"], UNSURE))
     tokens = summary.unsure_tokens.to_pylist()
     assert sum(token["times_unsure"] for token in tokens) == unsure.num_rows

@@ -1,4 +1,4 @@
-"""The cache, the filter, the flips."""
+"""The cache, the filter, the problems by difference, numbers as text."""
 
 import random
 import re
@@ -12,9 +12,12 @@ import pytest
 from onoff_assets.browser import components
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.filters import neighbours, random_wrong
-from onoff_assets.browser.flips import flips
+from onoff_assets.browser.numbers import fixed, mass_text, probability_text, short
+from onoff_assets.browser.problem_differences import problem_differences
 from onoff_assets.browser.reading import Sample
 from onoff_assets.browser.views.response import thinking_of
+from onoff_core.statistics import ProblemResponses
+from onoff_core.statistics.majority import Ballot
 
 TABLE = pa.table(
     {
@@ -78,8 +81,33 @@ def test_the_cache_holds_among_threads() -> None:
     assert cache.num_bytes <= 50
 
 
-def test_flips_are_the_problems_that_change_sides() -> None:
-    assert flips({"a": 1.0, "b": 0.6, "c": 0.2}, {"a": 0.9, "b": 0.0, "c": 1.0}) == [("c", 0.2, 1.0), ("b", 0.6, 0.0)]
+def counted(**correct: int) -> dict[str, ProblemResponses]:
+    """Of ten responses to each problem."""
+    return {name: ProblemResponses(name, Ballot(right, (10 - right,), 0)) for name, right in correct.items()}
+
+
+def test_problems_go_by_difference_and_flips_are_those_that_change_sides() -> None:
+    rows = problem_differences(counted(a=10, b=6, c=2, only=1), counted(a=9, b=0, c=10))
+    assert [(row.problem_id, row.first.pass_rate, row.second.pass_rate) for row in rows if row.flips] == [
+        ("c", 0.2, 1.0), ("b", 0.6, 0.0),
+    ]  # fmt: skip
+    assert [row.problem_id for row in rows] == ["c", "b", "a"]
+    weak = problem_differences(counted(a=0, b=4, c=1), counted(a=0, b=0, c=0))
+    assert [(row.problem_id, row.difference) for row in weak] == [("b", 0.4), ("c", 0.1), ("a", 0.0)]
+    assert not any(row.flips for row in weak)
+    low, high = weak[0].interval()
+    assert low < 0.4 < high
+    assert weak[2].interval() == pytest.approx(tuple(-end for end in reversed(weak[2].interval())))
+    assert problem_differences({"a": ProblemResponses("a", Ballot(0, (), 0), num_ungraded=4)}, counted(a=1)) == []
+
+
+def test_no_positive_number_reads_as_zero() -> None:
+    assert [probability_text(p) for p in (1.0, 0.25, 1e-4, 9.4e-5, 1e-6, 2.71e-9, 0.0)] == [
+        "1.0000", "0.2500", "0.0001", "9.4e-5", "1.0e-6", "2.7e-9", "0",
+    ]  # fmt: skip
+    assert [mass_text(p) for p in (0.3, 2.7e-5, 1e-8, 0.0)] == ["0.3000", "2.7e-5", "< 1e-6", "< 1e-6"]
+    assert (fixed(-3e-7, 4), fixed(-2.2, 4)) == ("-3.0e-7", "-2.2000")
+    assert [short(p) for p in (0.12345678, 1.23456e-9, 0.0)] == [0.123457, 1.23e-9, 0.0]
 
 
 def test_a_responses_thinking_is_told_behind_its_tokens() -> None:

@@ -10,9 +10,19 @@ from typing import Any
 
 # What a component's script is made of, where it is more than its own file; the last has the default export.
 _PARTS = {
+    "bar_view": ("probability", "bar_view"),
+    "branch_view": ("probability", "branch_view"),
     "data_table": ("data_controls", "data_row", "data_table"),
     "pair_view": ("token_text", "pair_view"),
-    "token_view": ("token_text", "token_tip", "strip_picture", "token_tools", "token_hits", "token_view"),
+    "token_view": (
+        "token_text",
+        "probability",
+        "token_tip",
+        "strip_picture",
+        "token_tools",
+        "token_hits",
+        "token_view",
+    ),  # fmt: skip
 }
 
 

@@ -11,11 +11,10 @@ function bar(name, p) {
   made.style.width = Math.max(0, Math.min(1, p)) * 100 + "%";
   return made;
 }
-const digits = (p) => (p >= 0.0001 || p === 0 ? p.toFixed(4) : p.toExponential(1));
 function through(drawn, low, high, cut) {
   if (cut) return "cut";
   if (drawn === null) return "–";
-  return high - low > 0.0005 ? low.toFixed(2) + "–" + high.toFixed(2) : digits(drawn);
+  return high - low > 0.0005 ? probability(low, 2) + "–" + probability(high, 2) : probability(drawn);
 }
 function line(lens, [name, id, rank, p, chosen, drawn, low, high, cut]) {
   const label = cell("td", "l", (chosen ? "▶ " : "") + name);
@@ -23,7 +22,7 @@ function line(lens, [name, id, rank, p, chosen, drawn, low, high, cut]) {
   const bars = cell("td", "", bar("g", p));
   if (lens && drawn !== null) bars.append(bar("g2", drawn));
   const made = cell("tr", (chosen ? "chosen " : "") + (id === null ? "rest " : "") + (cut ? "cut" : ""),
-    cell("td", "n", rank ?? ""), label, cell("td", "i", id ?? ""), bars, cell("td", "p", digits(p)));
+    cell("td", "n", rank ?? ""), label, cell("td", "i", id ?? ""), bars, cell("td", "p", id === null ? mass(p) : probability(p)));
   if (lens) made.append(cell("td", "p", through(drawn, low, high, cut)));
   return made;
 }

@@ -25,7 +25,7 @@ function line(row, chosen, choose) {
   button.onclick = () => choose(chosen ? null : row.token_id);
   const said = row.count ? `${row.correct} of ${row.count} correct` : "no verdict";
   const between = row.value === null ? "" : row.exact ? "certain" : `${percent(row.low)} to ${percent(row.high)}`;
-  return element("tr", chosen ? "chosen" : "", element("td", "l", button), element("td", "p", row.probability.toFixed(4)),
+  return element("tr", chosen ? "chosen" : "", element("td", "l", button), element("td", "p", probability(row.probability)),
     element("td", "s", said), element("td", "g", interval(row)), element("td", "i", between),
     element("td", "e", row.effect ?? ""));
 }

@@ -5,14 +5,14 @@ from typing import Any
 
 import streamlit as st
 
-from onoff_assets.browser.components import as_bytes, shortened
+from onoff_assets.browser.components import as_bytes, script, shortened
 
 _HERE = Path(__file__).parent
 _MOUNT = st.components.v2.component(
     "onoff_branch_view",
     html='<div id="branches"></div>',
     css=shortened((_HERE / "branch_view.css").read_text()),
-    js=shortened((_HERE / "branch_view.js").read_text()),
+    js=shortened(script("branch_view")),
 )
 
 

@@ -1,5 +1,6 @@
 // One row of a table: cells side by side, or the lines of a card. Text nodes only.
 const ROW = 33, EXCERPT = 24, CARD_LINE = 22, CARD_EDGE = 15, CARD_EXCERPT = 42;  // px, as in the CSS
+const LEFT_OUT = ["notes", "num_starred"];  // of a card where there are none
 const CARD_BEFORE = 28;  // characters before a hit on a card, so that the hit is in sight
 
 function classOf(column) { return (column.name === "star" ? "choice star" : column.kind) + (column.mono ? " code" : ""); }
@@ -45,7 +46,7 @@ class RowMaker {
   // A column's value on a card, with its name where the value alone would not tell.
   item(column, row) {
     const made = element("span", "item " + classOf(column) + (column.grows ? " grows" : ""));
-    if (column.name === "notes" && row && row.cells[column.at] === null) return "";
+    if (LEFT_OUT.includes(column.name) && row && !row.cells[column.at]) return "";
     const isPlain = column.name === "notes" || column.name === "status" || column.name === "star" || column.grows || this.isNamed(column) || column.kind === "links";
     if (!isPlain) made.append(element("span", "name", column.label), " ");
     this.fill(made, column, row);

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from onoff_assets.browser.components import as_bytes
+from onoff_assets.browser.numbers import short
 
 _MOUNT = st.components.v2.component(
     "onoff_peek", html="<span></span>", js=Path(__file__).with_name("peek.js").read_text()
@@ -40,7 +41,7 @@ def peek(
     key: str,
 ) -> None:
     """Send a block's rows, and the alternatives of all tokens; None where nothing was asked for."""
-    shown = None if rows is None else [[(label, round(p, 5), int(drawn)) for label, p, drawn in row] for row in rows]
+    shown = None if rows is None else [[(label, short(p), int(drawn)) for label, p, drawn in row] for row in rows]
     data: dict[str, Any] = {"document": document, "block": block, "rows": shown}
     if whole is not None:
         data["whole"] = [[(i, label, float(f"{p:.6g}")) for i, label, p in row] for row in whole]

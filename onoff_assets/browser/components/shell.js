@@ -90,6 +90,17 @@ function addSkipLink() {
   document.body.prepend(link);
 }
 
+// A link to a section of the page moves there, and is no step in the history: one step back leaves the page.
+function jumpOnPage(event) {
+  const link = event.target.closest?.(".stMain a[href^='#']"), plain = !event.ctrlKey && !event.metaKey && !event.shiftKey;
+  const section = link && plain && document.getElementById(decodeURIComponent(link.getAttribute("href").slice(1)));
+  if (!section) return;
+  event.preventDefault();
+  section.tabIndex = -1;
+  section.focus({ preventScroll: true });
+  section.scrollIntoView({ block: "start" });
+}
+
 // While a part of the page is drawn anew it is gone for a moment, and a page that is shorter for a moment stands elsewhere
 // afterwards. So a page never gets shorter than what one has scrolled to, until one leaves it or scrolls back up.
 function holdLength() {
@@ -136,6 +147,7 @@ export default function ({ data: bytes, parentElement }) {
     keepPlaces();
     keepHistoryShort();
     addSkipLink();
+    document.addEventListener("click", jumpOnPage, true);
     holdLength();
     for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, completeMenu, true);
     setInterval(nameMenu, 1000);  // Streamlit makes the button anew as the window's width and the page change

@@ -49,7 +49,7 @@ class Tip {
       bar.style.width = Math.max(1, p * 100) + "%";
       return element("div", { className: "row5" + (drawn ? " drawn" : "") },
         element("span", { className: "label5" }, label), element("span", { className: "track5" }, bar),
-        element("span", { className: "p5" }, p >= 0.0001 || p === 0 ? p.toFixed(4) : p.toExponential(1)));
+        element("span", { className: "p5" }, probability(p)));
     });
     const branch = view.branchAt?.get(i);
     const values = branch ? [element("div", { className: "v5" },

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
-import numpy as np
 import pyarrow as pa
 import streamlit as st
-from numpy.typing import NDArray
 
-from onoff_assets.browser.aggregates import ENTROPY_EDGES, POSITION_EDGES, REWARDS, TokenSummary
+from onoff_assets.browser.components.picture_link import picture_link
+from onoff_assets.browser.views.taking import table_button
 
 GREY = "#7a7f87"
 COLOURS = ["#c2410c", "#1d7ed8", GREY]
@@ -32,12 +31,31 @@ def colours(number: int) -> list[str]:
 
 
 def show(chart: Any, key: str) -> None:
-    """Draw an Altair chart with legible labels in either theme."""
+    """Draw an Altair chart with legible labels in either theme, and below it links to take it away: as SVG, and its
+    numbers as CSV. `key` names the files, too.
+    """
     ink = _INK.get(st.context.theme.type or "light", _INK["light"])
+    taken = taken_away(chart)
     legible = chart.configure_axis(labelColor=ink, titleColor=ink).configure_title(color=ink)
     legible = legible.configure_header(labelColor=ink, titleColor=ink)
     legible = legible.configure_legend(labelColor=ink, titleColor=ink, orient="top", labelLimit=_NARROW - _SYMBOL)
-    st.altair_chart(legible, width="stretch", key=key)
+    legible = legible.properties(usermeta={"embedOptions": {"renderer": "svg"}})  # of many points too
+    with st.container(gap="xsmall"):
+        st.altair_chart(legible, width="stretch", key=key)
+        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+            picture_link("SVG", f"{key}.svg", key=f"picture-{key}")
+            table_button("data as CSV", key, lambda: taken)
+
+
+def taken_away(chart: Any) -> pa.Table:
+    """The numbers that a chart draws; columns called x and y get the titles of their axes."""
+    drawn, table = chart, chart.data
+    while isinstance(drawn, alt.LayerChart):
+        drawn = drawn.layer[-1]
+        table = drawn.data if isinstance(drawn.data, pa.Table) else table
+    there = [name for name in table.column_names if table[name].null_count < table.num_rows]
+    titles = {of: _title_of(getattr(drawn.encoding, of)).removesuffix(" (log)") for of in ("x", "y") if of in there}
+    return table.select(there).rename_columns([titles.get(name, name) for name in there])
 
 
 def legend(names: Sequence[str], **more: Any) -> alt.Legend:
@@ -53,93 +71,6 @@ def _columns(names: Sequence[str]) -> int:
 def height(*legends: Sequence[str]) -> int:
     """Of a chart with legends of these names, so that the plot keeps its room."""
     return _PLOT + sum(_ROW * (1 + -(-len(names) // _columns(names))) for names in legends)
-
-
-def entropy_histograms(counts: Sequence[NDArray[Any]], titles: Sequence[str], unit: str) -> list[alt.Chart]:
-    """A chart for each (len(REWARDS), bins) array, on the same axes, so that they can be laid side by side.
-
-    A bin without tokens has no place on a log axis: the line breaks there.
-    """
-    filled = [np.flatnonzero(count.sum(axis=0)) for count in counts]
-    last = max((int(bins[-1]) for bins in filled if len(bins)), default=0)
-    least = min((float(count[count > 0].min()) for count in counts if (count > 0).any()), default=1.0)
-    most = max((float(count.max()) for count in counts), default=1.0)
-    x = alt.X("middle:Q", title="entropy (nats)", scale=alt.Scale(domain=[0, ENTROPY_EDGES[last + 1]], nice=False))
-    y = alt.Y("tokens:Q", title=f"{unit} (log)", scale=alt.Scale(type="log", domain=[least, max(most, 2 * least)]))
-    drawn = [name for r, name in enumerate(REWARDS) if any(count[r].sum() > 0 for count in counts)]
-    colours = [COLOURS[REWARDS.index(name)] for name in drawn]
-    return [
-        alt.Chart(pa.Table.from_pylist(_bins(count, last), _BINS), title=title, height=height(drawn))
-        .mark_line(point=True, invalid="break-paths-show-path-domains")
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color("responses:N", scale=alt.Scale(domain=drawn, range=colours), legend=legend(drawn)),
-            shape=alt.Shape("responses:N", scale=alt.Scale(domain=drawn)),
-            tooltip=["responses", "from", "to", alt.Tooltip("tokens", title=unit)],
-        )
-        for count, title in zip(counts, titles, strict=True)
-    ]
-
-
-def entropy_by_position(summaries: Sequence[TokenSummary], titles: Sequence[str]) -> list[alt.Chart]:
-    """A chart for each, of correct and of wrong responses apart, on the same axes."""
-    drawn = [name for r, name in enumerate(REWARDS) if any(of.position_count[r].any() for of in summaries)]
-    most = max((float(np.nanmax(of.position_entropy)) for of in summaries if of.num_tokens), default=1.0)
-    last = max((int(np.flatnonzero(of.position_count.any(axis=0))[-1]) for of in summaries if of.num_tokens), default=0)
-    end = max(1, int(POSITION_EDGES[last]))
-    ticks = [0, *(digit * 10**power for power in range(7) for digit in (1, 2, 5) if digit * 10**power <= end)]
-    scale = alt.Scale(domain=drawn, range=[COLOURS[REWARDS.index(name)] for name in drawn])
-    return [
-        alt.Chart(pa.Table.from_pylist(_places(of), _PLACES), title=title, height=height(drawn))
-        .mark_line(point=True)
-        .encode(
-            x=alt.X(
-                "position:Q", title="position, counted from 0 (log)", axis=alt.Axis(values=ticks, format="d"),
-                scale=alt.Scale(type="symlog", constant=1, nice=False, domain=[0, end]),
-            ),
-            y=alt.Y("entropy:Q", title="mean entropy (nats)", scale=alt.Scale(domain=[0, most])),
-            color=alt.Color("responses:N", scale=scale, legend=legend(drawn)),
-            shape=alt.Shape("responses:N", scale=alt.Scale(domain=drawn)),
-            tooltip=["responses", "position", alt.Tooltip("entropy", format=".3f"), "tokens"],
-        )
-        for of, title in zip(summaries, titles, strict=True)
-    ]  # fmt: skip
-
-
-_PLACES = pa.schema([(name, pa.float64()) for name in ("position", "entropy", "tokens")] + [("responses", pa.string())])
-
-
-def _places(summary: TokenSummary) -> list[dict[str, Any]]:
-    return [
-        {
-            "position": POSITION_EDGES[at],
-            "entropy": summary.position_entropy[r, at],
-            "tokens": summary.position_count[r, at],
-            "responses": name,
-        }
-        for r, name in enumerate(REWARDS)
-        for at in np.flatnonzero(summary.position_count[r])
-    ]
-
-
-_BINS = pa.schema([(name, pa.float64()) for name in ("from", "to", "middle", "tokens")] + [("responses", pa.string())])
-
-
-def _bins(counts: NDArray[Any], last: int) -> list[dict[str, Any]]:
-    low, high = ENTROPY_EDGES[:-1], ENTROPY_EDGES[1:]
-    return [
-        {
-            "from": low[i],
-            "to": high[i],
-            "middle": (low[i] + high[i]) / 2,
-            "tokens": float(counts[r, i]) or None,
-            "responses": name,
-        }
-        for r, name in enumerate(REWARDS)
-        if counts[r].sum() > 0
-        for i in range(last + 1)
-    ]
 
 
 def lines(

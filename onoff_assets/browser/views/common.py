@@ -206,6 +206,12 @@ def link_to(page: str, label: str, query: dict[str, str]) -> None:
         st.page_link(pages[page], label=escaped(label), query_params={**looks_of(st.query_params), **query})
 
 
+def jumps(sections: Sequence[tuple[str, str]]) -> None:
+    """A line of links to the sections of a long page: (title, anchor) of each."""
+    links = " · ".join(f"[{escaped(title)}](#{anchor})" for title, anchor in sections)
+    st.markdown(f":small[On this page: {links}]")
+
+
 def note(text: str) -> None:
     """One line of small text in the page's own ink: Streamlit's captions are too faint to read."""
     st.markdown(f":small[{escaped(visible(text))}]", width="content")

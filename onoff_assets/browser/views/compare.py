@@ -4,9 +4,10 @@ import streamlit as st
 
 from onoff_assets.browser.grid_rows import in_order
 from onoff_assets.browser.links import Link, choose
-from onoff_assets.browser.reading import Key, Reader
+from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.views import common, strip
+from onoff_assets.browser.views.compare_confidence import has_confidence
 from onoff_assets.browser.views.compare_many import show_many, show_matrix, show_numbers
 from onoff_assets.browser.views.compare_pair import show_pair, show_pair_in_detail
 from onoff_core.errors import MissingInputError
@@ -48,6 +49,17 @@ def show() -> None:
         _two(reader, key, (key[0], other))
 
 
+# Sections of the page: what a link to one says, and their anchors in its views.
+_PROBLEMS, _MADE = ("Problem by problem", "problems"), ("Made under", "made")
+
+
+def _below(reader: Reader, models: dict[str, Responses]) -> list[tuple[str, str]]:
+    """The sections below the pair."""
+    confidence = [("How sure they are", "confidence")] if has_confidence(reader, models) else []
+    charts = [("pass@k and maj@k", "at-k"), ("Correct and wrong", "splits"), *confidence]
+    return [*charts, ("Every k", "every-k"), ("Entropy of tokens", "entropy")]
+
+
 def _chosen(reader: Reader, link: Link, key: Key, others: list[str]) -> list[str]:
     """The models that the address names; without any, the two it names, or else the first ones that have responses."""
     there = in_order([key[1], *others], common.study()[0])
@@ -71,8 +83,11 @@ def _pick_models(options: list[str], chosen: list[str]) -> None:
 def _two(reader: Reader, first: Key, second: Key) -> None:
     for key in (first, second):
         strip.show(reader, key, name=key[1])
+    jumps = st.container()
     pair = (reader.responses(first), reader.responses(second))
     models = {key[1]: responses for key, responses in zip((first, second), pair, strict=True)}
+    with jumps:
+        common.jumps([_PROBLEMS, *_below(reader, models)])
     show_numbers(reader, first[0], models)
     show_pair((first, second), pair)
     show_many(reader, first[0], models, (first[1], second[1]))
@@ -89,17 +104,18 @@ def _several(reader: Reader, chosen: list[str], key: Key, other: str) -> None:
             missing.append(str(error))
     common.warn(missing)
     keys = (key, (key[0], other))
+    common.jumps([("Paired differences", "differences"), _PROBLEMS, _MADE, *_below(reader, models)])
     show_numbers(reader, key[0], models)
     is_beside = len(models) <= _MOST_BESIDE  # else the matrix needs the width
     places = st.columns([_MATRIX_FOOT + len(models), _PAIR_WIDTH]) if is_beside else [st.container(), st.container()]
     with places[0]:
         show_matrix(reader, key[0], models, (key[1], other))
     with places[1]:
-        st.subheader(visible(f"{key[1]} beside {other}"))
+        st.subheader(visible(f"{key[1]} beside {other}"), anchor="pair")
         pair = (reader.responses(keys[0]), reader.responses(keys[1]))
         show_pair(keys, pair)
+    st.subheader("What the two were made under", anchor=_MADE[1])
     for one in keys:
         strip.show(reader, one, name=one[1])
     show_many(reader, key[0], models, (key[1], other))
-    st.subheader(visible(f"{key[1]} beside {other}, in detail"))
     show_pair_in_detail(reader, keys, pair)

@@ -27,7 +27,7 @@ def show_confidence(reader: Reader, models: Mapping[str, Responses], marked: Seq
     measures = list(dict.fromkeys(row["measure"] for rows in bins.values() for row in rows))
     if not measures:
         return
-    st.subheader("How sure they are")
+    st.subheader("How sure they are", anchor="confidence")
     wanted = st.query_params.get("measure") or ("mean_confidence" if "mean_confidence" in measures else None)
     measure, message = choose("measure", wanted, measures)
     common.warn([message] if message else [])
@@ -41,6 +41,11 @@ def show_confidence(reader: Reader, models: Mapping[str, Responses], marked: Seq
         _coverage(coverage, measure, marked)
     with st.columns(2)[0]:
         _voting(voting, measure, marked)
+
+
+def has_confidence(reader: Reader, models: Mapping[str, Responses]) -> bool:
+    """Whether there is something to show of any model."""
+    return any(_rows(reader, one, "confidence_bins") for one in models.values())
 
 
 def _rows(reader: Reader, responses: Responses, table: str) -> list[dict[str, Any]]:

@@ -14,22 +14,29 @@ from numpy.typing import NDArray
 from onoff_assets.browser.at_k import figures_of, statistics_row
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
-from onoff_assets.browser.pairs import Difference, paired_differences, pairs_job, shares
+from onoff_assets.browser.pairs import Difference, paired_differences, pairs_job, shares, without_statistics
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.response_rows import numbers_job, response_rows
 from onoff_assets.browser.text import visible
 from onoff_assets.browser.views import charts, common, listing
 from onoff_assets.browser.views.compare_confidence import show_confidence
 from onoff_assets.browser.views.taking import csv_button, with_ends
+from onoff_core.commands import materialize_command
 
 Models = Mapping[str, Responses]
 _EDGES = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3)  # of absolute differences of accuracies, for the levels of the fill
 _BINS = 24
+# Of `paired_p_value`.
+TEST = (
+    "two-sided test of the mean difference by Gaffke's bound with the mid-P correction, which is McNemar's mid-P test "
+    "where each problem is won, lost or drawn"
+)
 
 
 def show_many(reader: Reader, dataset: str, models: Models, chosen: tuple[str, str]) -> None:
     """The curves, what sets correct from wrong responses apart, and what confidence tells. Of very many models the two
     that are chosen stand out."""
+    st.subheader("pass@k and maj@k", anchor="at-k")
     csv_button("the models as CSV", f"models-{dataset}", lambda: [_numbers_of(reader, *one) for one in models.items()])
     marked = [visible(name) for name in chosen]
     left, right = st.columns(2)
@@ -37,7 +44,7 @@ def show_many(reader: Reader, dataset: str, models: Models, chosen: tuple[str, s
         _curve(reader, models, "pass_at_k", "pass@k (k = 1 is the accuracy)", marked)
     with right:
         _curve(reader, models, "maj_at_k", "maj@k", marked)
-    st.subheader("Correct and wrong responses")
+    st.subheader("Correct and wrong responses", anchor="splits")
     show_splits(reader, dataset, models)
     show_confidence(reader, models, marked)
 
@@ -104,8 +111,18 @@ def _curve(reader: Reader, models: Models, kind: str, title: str, marked: Sequen
 
 
 def show_matrix(reader: Reader, dataset: str, models: Models, chosen: tuple[str, str]) -> None:
-    """Who is better than whom: the row's model minus the column's. The cell of the two that are chosen is marked."""
-    st.subheader("Paired differences")
+    """Who is better than whom: the row's model minus the column's. The cell of the two that are chosen is marked.
+
+    Only models with complete statistics are in it, and in the family that the p-values are corrected for.
+    """
+    st.subheader("Paired differences", anchor="differences")
+    left_out = without_statistics(reader, models)
+    if left_out:
+        common.warn([_left_out(dataset, left_out)])
+    models = {name: responses for name, responses in models.items() if name not in left_out}
+    if len(models) < 2:
+        st.info("It takes two models with complete statistics.")
+        return
     work = pairs_job(reader, dataset, models)
     if work.result(3.0) is None:
         common.note(f"Comparing {len(models) * (len(models) - 1) // 2:,} pairs ...")
@@ -128,10 +145,16 @@ def show_matrix(reader: Reader, dataset: str, models: Models, chosen: tuple[str,
     ]
     common.go(link_table("Row minus column, points", ["", *names], rows, key="many-pairs", scrolls=True))
     common.note(
-        f"Accuracies paired by problem; p is corrected for all {compared} pairs compared (Holm); a fill is p < 0.05, "
-        "blue where the row is better, orange where the column is. A click shows the two."
+        f"Accuracies paired by problem. p: {TEST}, corrected for all {compared} pairs compared (Holm). A fill is "
+        "p < 0.05, blue where the row is better, orange where the column is. A click shows the two."
     )
     csv_button("the differences as CSV", f"differences-{dataset}", lambda: _as_rows(differences))
+
+
+def _left_out(dataset: str, reasons: Mapping[str, str]) -> str:
+    names = "; ".join(f"{visible(name)}: {reason}" for name, reason in reasons.items())
+    command = materialize_command(["rewards", "statistics"], f"{dataset}|{next(iter(reasons))}")
+    return f"Left out of the paired differences and of their correction: {names}. Where no run is at it: {command}"
 
 
 def _difference(
@@ -226,4 +249,4 @@ def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title:
         detail="model:N",
         tooltip=["model", "responses", "at", "share"],
     )  # fmt: skip
-    charts.show(chart, key=f"many-{unit}")
+    charts.show(chart, key=f"many-{title.lower().replace(' ', '-')}")

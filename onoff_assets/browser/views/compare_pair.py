@@ -1,25 +1,26 @@
 """Two models closely: their paired difference, which problems each of them solves and which flip, and every number at
 every k."""
 
-import numpy as np
+from typing import Any
+
 import streamlit as st
 
 from onoff_assets.browser.aggregates import TokenSummary, token_summary
 from onoff_assets.browser.at_k import Figure, Row, read_at_k
 from onoff_assets.browser.components.link_table import Cell, link_table
-from onoff_assets.browser.flips import flips
 from onoff_assets.browser.links import Link, side_by_side
 from onoff_assets.browser.pairs import solved_by
+from onoff_assets.browser.problem_differences import ProblemDifference, problem_differences
 from onoff_assets.browser.reading import Key, Reader, Responses
 from onoff_assets.browser.text import escaped, visible
-from onoff_assets.browser.views import charts, common
-from onoff_assets.browser.views.taking import csv_button
+from onoff_assets.browser.views import charts, common, entropy_charts
+from onoff_assets.browser.views.taking import csv_button, with_ends
 from onoff_core.errors import MissingInputError
 from onoff_core.statistics import problem_means, responses_by_problem
 from onoff_core.statistics.comparing import compare_curves
 from onoff_core.statistics.intervals import Interval
 
-_MOST_FLIPS = 200
+_MOST_ROWS = 200
 Pair = tuple[Responses, Responses]
 
 
@@ -28,11 +29,12 @@ def show_pair(keys: tuple[Key, Key], pair: Pair) -> None:
     means = [problem_means(responses.table) for responses in pair]
     _difference(keys, pair, means)
     _solved(keys, means)
-    _flips(keys, means)
+    _problems(keys, pair)
 
 
 def show_pair_in_detail(reader: Reader, keys: tuple[Key, Key], pair: Pair) -> None:
     """Every k with both intervals, and how entropy lies in correct and in wrong responses."""
+    st.subheader(visible(f"{keys[0][1]} beside {keys[1][1]}, at every k"), anchor="every-k")
     _at_k(keys, read_at_k(reader, pair))
     _entropies(reader, keys, pair)
 
@@ -80,26 +82,57 @@ def _solved(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
     link_table(
         f"Solved by which, of {total:,} problems", ["", f"{second} solves it", f"{second} does not"], rows, key="solved"
     )
-    common.note("A problem is solved where the model's pass rate on it is at least one half.")
+    common.note("Solved: the model's pass rate on the problem is at least one half.")
 
 
-def _flips(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
-    apart = flips(*means)
-    st.subheader("1 problem flips" if len(apart) == 1 else f"{len(apart)} problems flip")
-    if not apart:
+def _problems(keys: tuple[Key, Key], pair: Pair) -> None:
+    """Every problem of both, by how far apart the two are on it; those that flip are marked."""
+    rows = problem_differences(*(responses_by_problem(responses.table) for responses in pair))
+    if not rows:
         return
-    common.note("One model's pass rate is at least one half, the other's below; the widest apart first.")
-    rows = []
-    for problem, first, second in apart[:_MOST_FLIPS]:
-        cells = [
-            Cell(f"{mean:.2f}", level=round(6 * mean), page="problem", query=Link(*key, problem=problem).query())
-            for key, mean in zip(keys, (first, second), strict=True)
-        ]
-        beside = side_by_side(keys[0], problem, None, keys[1][1])
-        rows.append([Cell(problem, breaks=True, page="side_by_side", query=beside), *cells])
-    common.go(link_table("Problems that flip", ["problem", keys[0][1], keys[1][1]], rows, key="flips", scrolls=True))
-    names = ("problem_id", *(key[1] for key in keys))
-    csv_button("the flips as CSV", "flips", lambda: [dict(zip(names, row, strict=True)) for row in apart])
+    apart, flipped = (sum(map(of, rows)) for of in (lambda row: row.difference != 0, lambda row: row.flips))
+    flip = "none flips" if not flipped else f"{flipped:,} flip{'s' if flipped == 1 else ''}"
+    st.subheader(f"They differ on {apart:,} of {len(rows):,} problems; {flip}", anchor="problems")
+    header = ["problem", keys[0][1], keys[1][1], "difference"]
+    table = [_problem_row(keys, row) for row in rows[:_MOST_ROWS]]
+    common.go(link_table("Problems by difference", header, table, key="flips", scrolls=True))
+    more = f" These are the {_MOST_ROWS} farthest apart; the CSV has all." if len(rows) > _MOST_ROWS else ""
+    common.note(
+        "Pass rates, the farthest apart first; a problem opens side by side. ⇄ flips: one pass rate is at least one "
+        "half, the other below. In brackets 95 % for each problem alone, were its responses drawn again; a fill where "
+        f"that leaves out 0.{more}"
+    )
+    csv_button("the problems as CSV", "problems-by-difference", lambda: [_as_row(keys, row) for row in rows])
+
+
+def _problem_row(keys: tuple[Key, Key], row: ProblemDifference) -> list[Cell]:
+    rates = [
+        Cell(
+            f"{of.pass_rate:.2f}", f"{of.ballot.correct} of {of.num_graded}", level=round(6 * of.pass_rate),
+            number=True, page="problem", query=Link(*key, problem=row.problem_id).query(),
+        )
+        for key, of in zip(keys, (row.first, row.second), strict=True)
+    ]  # fmt: skip
+    low, high = row.interval()
+    level = max(1, round(6 * abs(row.difference))) if low > 0 or high < 0 else 0
+    difference = Cell(
+        f"{row.difference:+.2f}" if row.difference else "0", f"[{low:+.2f}, {high:+.2f}]", level=level,
+        ramp="w" if row.difference > 0 else "e", number=True,
+    )  # fmt: skip
+    beside = side_by_side(keys[0], row.problem_id, None, keys[1][1])
+    name = Cell(row.problem_id, "⇄ flips" if row.flips else "", breaks=True, page="side_by_side", query=beside)
+    return [name, *rates, difference]
+
+
+def _as_row(keys: tuple[Key, Key], row: ProblemDifference) -> dict[str, Any]:
+    sides = [
+        {f"{which}model": key[1], f"{which}pass_rate": of.pass_rate, f"{which}num_correct": of.ballot.correct,
+         f"{which}num_graded": of.num_graded}
+        for which, key, of in zip(("", "other_"), keys, (row.first, row.second), strict=True)
+    ]  # fmt: skip
+    ends = with_ends("difference", row.interval())
+    return {"problem_id": row.problem_id, **sides[0], **sides[1], "difference": row.difference, **ends,
+            "flips": row.flips}  # fmt: skip
 
 
 _NAMES = {"pass_at_k": "pass@k", "maj_at_k": "maj@k"}
@@ -144,6 +177,8 @@ def _between(ends: Interval | None, sign: str) -> str:
 
 def _entropies(reader: Reader, keys: tuple[Key, Key], pair: Pair) -> None:
     """Over all tokens and by position, each model beside the other on the same axes."""
+    st.subheader("Entropy of their tokens", anchor="entropy")
+    entropy_charts.show_bands_note()
     columns = st.columns(2)
     summaries: dict[int, TokenSummary] = {}
     for i, responses in enumerate(pair):
@@ -152,12 +187,12 @@ def _entropies(reader: Reader, keys: tuple[Key, Key], pair: Pair) -> None:
         except MissingInputError as error:
             with columns[i]:
                 common.explain(error)
-    histograms = [of.histogram for of in summaries.values()]
-    shares = [counts / np.maximum(1, counts.sum(axis=1, keepdims=True)) for counts in histograms]
     names = [visible(keys[i][1], 40) for i in summaries]
-    drawn = charts.entropy_histograms(shares, [f"Entropy by reward: {name}" for name in names], "share of tokens")
-    placed = charts.entropy_by_position(list(summaries.values()), [f"Entropy by position: {name}" for name in names])
-    for i, histogram, by_position in zip(summaries, drawn, placed, strict=True):
+    of_all = list(summaries.values())
+    drawn = entropy_charts.entropy_histograms(of_all, [f"Entropy by reward: {name}" for name in names])
+    placed = entropy_charts.entropy_by_position(of_all, [f"Entropy by position: {name}" for name in names])
+    for i, name, histogram, by_position in zip(summaries, names, drawn, placed, strict=True):
         with columns[i]:
+            entropy_charts.show_means(summaries[i], f"Mean entropy of a token: {name}", key=f"means-{i}")
             charts.show(histogram, key=f"entropy-{i}")
             charts.show(by_position, key=f"position-{i}")

@@ -13,6 +13,7 @@ from onoff_assets.browser.components.token_view import Source, Verdict, token_vi
 from onoff_assets.browser.conditions import Conditions, conditions_of, sampling_of
 from onoff_assets.browser.latex import as_answer, as_markdown
 from onoff_assets.browser.links import Link, choose, clamp_token
+from onoff_assets.browser.numbers import fixed
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample
 from onoff_assets.browser.side import (
     SameText,
@@ -247,17 +248,17 @@ def _numbers(row: dict[str, Any]) -> list[list[Cell]]:
     def cells(name: str, *values: str) -> list[Cell]:
         return [Cell(name), *(Cell(value, number=True) for value in values)]
 
-    between = f"{row['kl']:.4f}" if row["kl"] is not None else f"{_or(row['kl_lower'])} to {_or(row['kl_upper'])}"
+    between = fixed(row["kl"], 4) if row["kl"] is not None else f"{_or(row['kl_lower'])} to {_or(row['kl_upper'])}"
     return [
-        cells("log-probability (nats)", f"{row['logprob']:.4f}", f"{row['reference_logprob']:.4f}"),
+        cells("log-probability (nats)", fixed(row["logprob"], 4), fixed(row["reference_logprob"], 4)),
         cells("rank", "", str(row["reference_rank"])),
-        cells("entropy (nats)", f"{row['entropy']:.4f}", f"{row['reference_entropy']:.4f}"),
+        cells("entropy (nats)", fixed(row["entropy"], 4), fixed(row["reference_entropy"], 4)),
         cells("KL divergence (nats)", between, ""),
     ]
 
 
 def _or(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else fixed(value, 4)
 
 
 def _widest(text: SameText, labels: Sequence[str]) -> None:
@@ -265,6 +266,6 @@ def _widest(text: SameText, labels: Sequence[str]) -> None:
     measure, values = text.measures[0]
     order = sorted(range(len(values)), key=lambda i: -values[i])[:10]
     rows = [
-        [Cell(str(i), number=True), Cell(labels[i], mono=True), Cell(f"{values[i]:.3f}", number=True)] for i in order
+        [Cell(str(i), number=True), Cell(labels[i], mono=True), Cell(fixed(values[i], 3), number=True)] for i in order
     ]
     link_table("Where they differ most", ["token", "", f"{measure.label} ({measure.unit})"], rows, key="widest")

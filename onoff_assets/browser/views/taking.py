@@ -11,8 +11,12 @@ from onoff_assets.browser.downloads import as_csv
 
 def csv_button(label: str, name: str, rows: Callable[[], list[dict[str, Any]]]) -> None:
     """`rows`: of one table, with the same names in each."""
+    table_button(label, name, lambda: pa.Table.from_pylist(rows()))
+
+
+def table_button(label: str, name: str, table: Callable[[], pa.Table]) -> None:
     st.download_button(
-        label, lambda: as_csv(pa.Table.from_pylist(rows())), f"{name}.csv", "text/csv", key=f"take-{name}",
+        label, lambda: as_csv(table()), f"{name}.csv", "text/csv", key=f"take-{name}",
         on_click="ignore", type="tertiary", icon=":material/download:",
     )  # fmt: skip
 

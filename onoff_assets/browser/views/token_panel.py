@@ -20,6 +20,7 @@ from onoff_assets.browser.components.token_view import Verdict, token_view
 from onoff_assets.browser.conditions import sampling_of
 from onoff_assets.browser.lens import Lens, look_through
 from onoff_assets.browser.links import read_link
+from onoff_assets.browser.numbers import mass_text
 from onoff_assets.browser.reading import Reader, Responses, Sample, Vocabulary
 from onoff_assets.browser.text import escaped
 from onoff_assets.browser.views import common
@@ -150,7 +151,7 @@ def _bars(panel: Panel, distributions: Generation, at: int) -> None:
         )
     bars = bars_of(distribution, vocabulary.label, shown, drawn)
     title = f"token {at}: {vocabulary.label(distribution.token_id)}"
-    outside = f"mass outside the stored top {len(distribution.topk_ids)}: {distribution.tail_mass:.4f}"
+    outside = f"mass outside the stored top {len(distribution.topk_ids)}: {mass_text(distribution.tail_mass)}"
     numbers = f"entropy {distribution.entropy:.3f} nats, surprisal {-distribution.logprob:.3f} nats"
     note = f"{numbers}, rank {distribution.rank}, {outside}"
     bar_view(as_payload(bars, title, note, None if lens is None else "lens", stored_temperature), key="bars")

@@ -13,7 +13,7 @@ from onoff_assets.browser.links import Link
 from onoff_assets.browser.queries import Query, Rows, read_columns, rows_of
 from onoff_assets.browser.reading import Key, Reader
 from onoff_assets.browser.unsure_tokens import COLUMNS, UNSURE, with_pieces
-from onoff_assets.browser.views import charts, common, listing, strip
+from onoff_assets.browser.views import charts, common, entropy_charts, listing, strip
 
 VIEWS = (
     View("most often", f"drawn most often at an entropy of at least {UNSURE:g} nat", Query()),
@@ -21,6 +21,7 @@ VIEWS = (
          Query("unsure_percent", True, (("times_drawn", 10.0, None),))),
     View("highest entropy", "the highest entropy of one of its draws first", Query("token_max_entropy", True)),
 )  # fmt: skip
+_UNSURE, _ENTROPY = "Where it is most often unsure", "Entropy in correct and in wrong responses"
 _WAIT = 2.0  # seconds that the page waits before it shows how far the reading is
 
 
@@ -43,14 +44,22 @@ def show() -> None:
         st.info("This partition has no tokens.")
         return
     st.markdown(f"{summary.num_tokens:,} tokens, mean entropy {summary.mean_entropy:.3f} nats.")
+    common.jumps([(_UNSURE, "unsure"), (_ENTROPY, "entropy")])
     _unsure(reader, key, distributions.folder, summary)
+    _entropies(summary)
+
+
+def _entropies(summary: TokenSummary) -> None:
+    st.subheader(_ENTROPY, anchor="entropy")
+    entropy_charts.show_means(summary, "Mean entropy of a token", key="means")
+    entropy_charts.show_bands_note()
     left, right = st.columns(2)
     with left:
-        (chart,) = charts.entropy_histograms([summary.histogram], ["Entropy of the tokens"], "tokens")
-        charts.show(chart, key="histogram")
+        (histogram,) = entropy_charts.entropy_histograms([summary], ["Entropy of the tokens, shares of each"])
+        charts.show(histogram, key="entropy-histogram")
     with right:
-        (chart,) = charts.entropy_by_position([summary], ["Entropy by position"])
-        charts.show(chart, key="by-position")
+        (by_position,) = entropy_charts.entropy_by_position([summary], ["Entropy by position"])
+        charts.show(by_position, key="entropy-by-position")
 
 
 @st.fragment(run_every=0.4)
@@ -64,7 +73,7 @@ def _follow(work: Job[TokenSummary]) -> None:
 @st.fragment
 def _unsure(reader: Reader, key: Key, folder: str, summary: TokenSummary) -> None:
     """The tokens that were drawn where the model was unsure."""
-    st.subheader("Where it is most often unsure")
+    st.subheader(_UNSURE, anchor="unsure")
     vocabulary, table = reader.vocabulary(key[1]), summary.unsure_tokens
     if vocabulary is not None:
         named = ("unsure-tokens", folder, len(vocabulary))
