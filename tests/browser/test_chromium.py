@@ -132,7 +132,7 @@ def test_a_linked_token_stands_in_the_middle_of_the_window(tab: Any, server: str
 def test_one_step_back_leaves_the_response(tab: Any, server: str) -> None:
     """However many tokens one walked over; the address names the last, and opens it again."""
     go(tab, server, "problem", **OPEN)
-    tab.locator("#table td a").first.click()
+    tab.locator("table", has=tab.locator("caption", has_text="Samples")).locator("td a").first.click()
     tab.locator("#tokens .t").first.click()
     wait_for_bars(tab, 0)
     for at in (1, 2, 3):
