@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import yaml
 
@@ -13,6 +14,8 @@ import yaml
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # no test may depend on a network
+hypothesis.settings.register_profile("onoff", deadline=None)  # how long an example takes says how busy the machine is
+hypothesis.settings.load_profile("onoff")
 
 ROOT = Path(__file__).parent.parent
 # Public evaluation data that development machines keep beside the checkout; tests that use it skip without it.

@@ -20,8 +20,8 @@ from tests.tiny import save_tiny_llama
     ("free", "most", "threads"),
     [
         (2.0, 2, 2),
-        (1.6, 2, 2),
-        (1.4, 2, 1),
+        (1.7, 2, 2),
+        (1.5, 2, 1),  # a busy process that shares a core with one of ours
         (0.0, 2, 1),
         (13.2, 16, 13),
         (2.0, 16, 8),
@@ -80,9 +80,8 @@ def test_threads_follow_the_free_cores_and_change_no_number(
         seen.append(torch.get_num_threads())
     assert seen == [4, 4, 3, 2, 2, 4]
     assert all(entropies == pytest.approx(told[0], abs=1e-6) for entropies in told)
-    assert [record.message for record in caplog.records] == [
-        "other processes are busy, 3.5 cores are free: 3 of 4 threads for now"
-    ]
+    told_once = [record.message for record in caplog.records if record.name == neighbours.__name__]
+    assert told_once == ["other processes are busy, 3.5 cores are free: 3 of 4 threads for now"]
 
 
 def test_threads_that_a_library_sets_anew_are_given_up_again_and_those_of_the_user_are_the_most(
