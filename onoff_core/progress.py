@@ -77,7 +77,7 @@ class Progress:
     def _left(self) -> str | None:
         """The time left, by the items that are finished, and by the tokens that there can still be."""
         by_items = self.seconds / self.done * (self.total - self.done) if self.done else None
-        if self.most_tokens is None or self.tokens < _TELLING_SHARE * self.most_tokens:
+        if not self.tokens or self.most_tokens is None or self.tokens < _TELLING_SHARE * self.most_tokens:
             return None if by_items is None else f"{duration(by_items)} left"
         at_most = max(0, self.most_tokens - self.tokens) / self.tokens * self.seconds
         return f"at most {duration(at_most)} left" if by_items is None else f"{duration(min(by_items, at_most))} left"

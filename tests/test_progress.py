@@ -75,6 +75,10 @@ def test_a_slow_rate_is_not_told_as_none(clock: list[float]) -> None:
     assert shown.line() == "sampling 0/4 responses, 0.4 tokens/s"
 
 
+def test_what_can_have_no_tokens_is_said_without_a_time(clock: list[float]) -> None:
+    assert Progress("branching", 4, unit="continuations", most_tokens=0).line() == "branching 0/4 continuations"
+
+
 def test_the_most_time_left_is_said_before_anything_is_finished(clock: list[float]) -> None:
     shown = Progress("sampling", 4, most_tokens=400)
     assert shown.line() == "sampling 0/4 responses"

@@ -59,7 +59,7 @@ def _aside(target: Path, mark: str) -> Path:
 
 
 def _set_aside(target: Path, say: Say, mark: str | None) -> None:
-    if not target.is_file() or target.stat().st_size == 0 or _is_ours(target):
+    if not target.is_file() or _is_ours(target):
         return
     if mark is None or _aside(target, mark).exists():
         mark = mark_of_now(target.parent, [target.name])
@@ -69,7 +69,11 @@ def _set_aside(target: Path, say: Say, mark: str | None) -> None:
 
 
 def _is_ours(path: Path) -> bool:
-    """Whether a file has our mark; one from before there was a mark has none."""
+    """Whether a file has our mark; one from before there was a mark has none. In JSON Lines each row has it, so one
+    without rows is taken for ours.
+    """
+    if path.suffix == ".jsonl" and path.stat().st_size == 0:
+        return True
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             return archive.comment.startswith(b"onoff ")

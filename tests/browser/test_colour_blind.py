@@ -77,7 +77,7 @@ def test_neighbouring_levels_of_a_ramp(hue: int, eyes: NDArray[np.float64]) -> N
 def test_what_is_stale_is_not_what_is_wrong(eyes: NDArray[np.float64]) -> None:
     """No badge of the strip has the fill of a wrong answer; each has a sign of its own as well."""
     strip, page = ((COMPONENTS / name).read_text() for name in ("facts_strip.css", "token_view.css"))
-    [wrong] = re.findall(r"#verdict\.wrong > b \{ background: light-dark\((#\w+), (#\w+)\)", page)
+    [wrong] = re.findall(r"#verdict\.wrong \.facts > b \{ background: light-dark\((#\w+), (#\w+)\)", page)
     fills = {
         tone: (re.findall(rf"\.state\.{tone} \{{ background: light-dark\((#\w+), (#\w+)\)", strip) or [PAGES])[0]
         for tone in ("good", "stale", "running", "begun")
