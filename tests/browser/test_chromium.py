@@ -65,8 +65,8 @@ def test_the_grids_name_in_the_address_opens_it(tab: Any, server: str) -> None:
     assert tab.get_by_role("dialog").count() == 0
     assert tab.url.split("/")[-1] == "?dataset=d&model=bare"
     assert tab.locator("[data-testid=stTopNavLink]").all_inner_texts() == [
-        "Grid", "Problems", "Responses", "Response", "Problem", "Side by side", "Compare", "Series", "Tokens",
-        "Opinions", "Rollouts", "Notes",
+        "Grid", "Problems", "Responses", "Response", "Problem", "Side by side", "Compare", "Tokens", "Opinions",
+        "Rollouts", "Notes",
     ]  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def test_a_page_that_is_empty_fills_when_the_first_responses_are_there(tab: Any,
     with store.writing(store.generation("samples", ("d", "starting"), "9" * 16)):
         go(tab, server, "responses", dataset="d", model="starting")
         tab.get_by_text("samples running: 0").wait_for()
-        tab.get_by_text("a run is making it now").wait_for()
+        tab.get_by_text("The first responses of d|starting are being made").wait_for()
         assert tab.get_by_text("dagster asset materialize").count() == 0
         assert tab.get_by_text("8 of 8").count() == 0
         jobs_store.write_unfinished(store, 2, "starting")
@@ -301,7 +301,7 @@ def test_a_note_is_kept_listed_and_taken_away(tab: Any, server: str, store: Stor
     go(tab, server, "response", **P0, token=PARTING)
     wait_for_bars(tab, PARTING)
     tab.keyboard.press("s")
-    tab.get_by_text("★ starred").wait_for()
+    tab.get_by_role("button", name="★ starred").wait_for()
     tab.get_by_text("✎ note").click()
     tab.get_by_text("the token that is picked").click()
     tab.get_by_label("Comment").fill("here it goes wrong <b>")
