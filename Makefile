@@ -75,17 +75,15 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Side by side on every core. Slow tests start processes of their own and mostly wait for them, so one more goes at once;
-# each module whole, for a server or a `dagster dev` serves all tests of one, in their order (tests/conftest.py).
+# Side by side on every core, but for slow tests that start processes which fill the cores by themselves.
 PYTEST_ON_EVERY_CORE = $(BIN)/python -m pytest -q -n auto --dist worksteal
-PYTEST_MODULE_BY_MODULE = $(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 check: lint
 	$(PYTEST_ON_EVERY_CORE) -m 'not slow'
 
 test: lint
 	$(PYTEST_ON_EVERY_CORE) -m 'not slow or on_every_core'
-	$(PYTEST_MODULE_BY_MODULE) -m 'slow and not on_every_core'
+	$(BIN)/python -m pytest -m 'slow and not on_every_core'
 
 # Other engines, each in an environment of its own: for `onoff bench sampling`, and for `test-vllm`.
 .venv-openvino: $(VENV)/installed

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pyarrow as pa
 import pytest
+from playwright.sync_api import TimeoutError
 
 from benchmarks.browser import served
 from onoff_core.store import Store
@@ -52,10 +53,9 @@ def test_a_walk_goes_over_the_partitions_of_the_table(tab: Any, server: str, ove
         assert seen[-1] == place
         settle(tab)
         if at < len(listed):
-            tab.keyboard.press("j")
+            press(tab, "j", tab.get_by_text(f"response {at + 1} of {len(listed)} that match"))
     assert tab.get_by_role("button", name="next").first.is_disabled()
-    tab.keyboard.press("k")
-    tab.get_by_text(f"response {len(listed) - 1} of {len(listed)} that match").wait_for()
+    press(tab, "k", tab.get_by_text(f"response {len(listed) - 1} of {len(listed)} that match"))
     tab.keyboard.press("w")
     tab.locator("#verdict", has_text="✗ wrong").wait_for()
     assert place_of(tab.url, names) in listed
@@ -65,6 +65,18 @@ def test_a_walk_goes_over_the_partitions_of_the_table(tab: Any, server: str, ove
 def settle(tab: Any) -> None:
     """Until the page is drawn as a whole: Streamlit leaves out a key pressed before."""
     tab.locator("[data-testid=stApp][data-test-script-state=notRunning]").wait_for()
+
+
+def press(tab: Any, key: str, until: Any) -> None:
+    """Press a key until it is heard, for Streamlit may begin to draw the page anew after it has settled."""
+    for _ in range(4):
+        tab.keyboard.press(key)
+        try:
+            until.wait_for(timeout=12_000)
+        except TimeoutError:
+            continue
+        return
+    until.wait_for()
 
 
 def place_of(address: str, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -135,8 +147,7 @@ def test_a_problem_shows_where_they_part_and_leads_to_the_next(tab: Any, server:
     go(tab, server, "problem", dataset="d", model="m", problem="p2", sort="pass_rate")
     tab.get_by_text("problem p2: problem 1 of 4 that match, 4 in all, by pass rate, smallest first").wait_for()
     settle(tab)
-    tab.keyboard.press("j")
-    tab.get_by_text("problem p0: problem 2 of 4").wait_for()
+    press(tab, "j", tab.get_by_text("problem p0: problem 2 of 4"))
     table = tab.locator("table", has=tab.locator("caption", has_text="Correct and wrong part most at"))
     for part in (table, tab.get_by_text("a correct and a wrong one"), tab.get_by_text("Where they part")):
         box = part.bounding_box()
