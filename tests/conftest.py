@@ -94,23 +94,6 @@ LONG_MODULES = {
     "tests.test_notebooks",
 }
 
-# Modules that take more than half a minute, the longest first: begun at the end they would keep one worker busy alone.
-BEGUN_FIRST = (
-    "tests.platform.test_night",
-    "tests.platform.test_dagster_dev",
-    "tests.browser.test_contrast",
-    "tests.platform.test_postgres",
-    "tests.cross.test_real_model",
-    "tests.distributions.test_agreement",
-    "tests.grid.test_resuming",
-    "tests.browser.test_chromium",
-    "tests.browser.test_jobs",
-    "tests.platform.test_webserver",
-    "tests.deploy.test_resource_tags",
-    "tests.exchange.test_scripts_in",
-    "tests.store.test_many",
-)
-
 # What wants an installation of its own, each with a target in the Makefile; it runs where `-m` names its mark.
 APART = {"ray_launcher", "slurm", "vllm"}
 
@@ -127,22 +110,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         fixtures = SLOW_FIXTURES.intersection(getattr(item, "fixturenames", ()))
         callspec = getattr(item, "callspec", None)  # of tests with parameters
         places = [] if callspec is None else [place for place in callspec.params.values() if isinstance(place, str)]
-        module = _module(item)
+        module = item.module.__name__ if isinstance(item, pytest.Function) else ""
         if marks & SLOW_MARKS or fixtures or module in SLOW_MODULES:
             item.add_marker(pytest.mark.slow)
         elif module in LONG_MODULES or SLOW_PLACES.intersection(places):
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.on_every_core)
-    items.sort(key=_turn)
-
-
-def _turn(item: pytest.Item) -> int:
-    """Where its module stands in the order."""
-    return BEGUN_FIRST.index(_module(item)) if _module(item) in BEGUN_FIRST else len(BEGUN_FIRST)
-
-
-def _module(item: pytest.Item) -> str:
-    return item.module.__name__ if isinstance(item, pytest.Function) else ""
 
 
 @pytest.fixture(autouse=True)

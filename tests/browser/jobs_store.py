@@ -12,6 +12,7 @@ from onoff_core.tables import SCHEMAS
 from tests.store.making import filled
 
 RIGHT, WRONG = " so the answer is 2.\n\n then x = 2, so the answer is 2", " so the answer is 2.\n\n let x = 3, so 3"
+P0 = {"dataset": "d", "model": "m", "problem": "p0", "sample": 0}  # a response, as an address names it
 PARTING = 7  # the first token at which the two differ
 BRANCHED = 7  # with alternatives that were tried
 RUN = "6eb66dca-0000-4000-8000-1234567890ab"

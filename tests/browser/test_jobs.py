@@ -20,10 +20,8 @@ from onoff_core.store import Store, publish_catalog
 from onoff_core.store.life_signs import Signs
 from onoff_core.store.notes import Notes
 from tests.browser import jobs_store
-from tests.browser.jobs_store import GOOD, PARTING, TRIED, WRONG
+from tests.browser.jobs_store import GOOD, P0, PARTING, TRIED, WRONG
 from tests.browser.test_chromium import bars, go, wait_for_bars
-
-P0 = {"dataset": "d", "model": "m", "problem": "p0", "sample": 0}
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,8 @@ from benchmarks.browser import served
 from onoff_core.store import Store
 from onoff_core.tables import SCHEMAS
 from tests.browser import jobs_store
-from tests.browser.jobs_store import PARTING, WRONG
+from tests.browser.jobs_store import P0, PARTING, WRONG
 from tests.browser.test_chromium import go, wait_for_bars
-
-P0 = {"dataset": "d", "model": "m", "problem": "p0", "sample": 0}
 
 
 @pytest.fixture(scope="module")

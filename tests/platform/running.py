@@ -132,8 +132,7 @@ class DagsterDev:
         return content["data"]
 
     def wait_for(self, happened: Callable[[], Any], seconds: float, what: str) -> Any:
-        """What it says once it says something; `seconds` are those of a machine that does nothing else."""
-        deadline = time.monotonic() + seconds * (2 if "PYTEST_XDIST_WORKER" in os.environ else 1)
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             found = happened()
             if found:
