@@ -37,7 +37,6 @@ def show_many(reader: Reader, dataset: str, models: Models, chosen: tuple[str, s
     """The curves, what sets correct from wrong responses apart, and what confidence tells. Of very many models the two
     that are chosen stand out."""
     st.subheader("pass@k and maj@k", anchor="at-k")
-    csv_button("the models as CSV", f"models-{dataset}", lambda: [_numbers_of(reader, *one) for one in models.items()])
     marked = [visible(name) for name in chosen]
     left, right = st.columns(2)
     with left:
@@ -67,6 +66,7 @@ def show_numbers(reader: Reader, dataset: str, models: Models) -> None:
     ]
     header = ["model", "accuracy", "pass@k", "responses", "mean tokens", "truncated", "no answer"]
     common.go(link_table("The models, the best first", header, rows, key="many-numbers", scrolls=True))
+    csv_button("the models as CSV", f"models-{dataset}", lambda: [_numbers_of(reader, *one) for one in models.items()])
 
 
 def _numbers_of(reader: Reader, model: str, responses: Responses) -> dict[str, Any]:
@@ -244,8 +244,8 @@ def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title:
     ).mark_line(interpolate="step-after").encode(
         x=alt.X("at:Q", title=unit, scale=alt.Scale(nice=False, zero=False)),
         y=alt.Y("top:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, len(names)], nice=False)),
-        color=alt.Color("responses:N", scale=colour, legend=charts.legend(["correct", "wrong"])),
-        strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "correct"])),
+        color=alt.Color("responses:N", title=None, scale=colour, legend=charts.legend(["correct", "wrong"])),
+        strokeDash=alt.StrokeDash("responses:N", title=None, scale=alt.Scale(domain=["wrong", "correct"])),
         detail="model:N",
         tooltip=["model", "responses", "at", "share"],
     )  # fmt: skip
