@@ -138,6 +138,8 @@ def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) ->
     row = tab.locator("#branches tr", has_text="then")
     assert f"{GOOD} of {TRIED} correct" in row.inner_text()
     assert "26 % to 62 %" in row.inner_text()
+    assert "gained" in row.inner_text()
+    assert tab.locator("#branches").evaluate("e => e.scrollWidth <= e.clientWidth + 1")  # nothing sticks out
     row.locator("button").click()
     tab.locator("#branches details").first.wait_for()
     assert tab.locator("#branches details").count() == TRIED

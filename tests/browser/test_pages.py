@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_assets.browser.links import side_by_side
+from onoff_assets.browser.numbers import signed
 from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_statistics
 from onoff_core.statistics import paired_difference
 from onoff_core.store import Store, publish_catalog
@@ -218,7 +219,7 @@ def test_compare_states_the_paired_difference_and_the_flips(page: Page) -> None:
     paired = paired_difference({"p0": 0.5, "p1": 0.0}, {"p0": 0.0, "p1": 1.0})
     assert paired is not None
     assert paired.interval is not None
-    low, high = (f"{100 * bound:+.1f}" for bound in paired.interval)
+    low, high = (signed(100 * bound, 1) for bound in paired.interval)
     shown = texts(test).replace("\\", "")
     assert f"m minus another: -25.0 points over 2 problems, 95 % interval [{low}, {high}]" in shown
     assert "m 25.0 %, another 50.0 %" in shown
@@ -280,7 +281,8 @@ def test_compare_has_paired_differences_at_every_k(page: Page, make_project: Mak
             difference, low, high = of["difference"], of["other_problems_low"], of["other_problems_high"]
             if of["first_model"] != model:
                 difference, low, high = -difference, -high, -low
-            assert row[4]["text"] == f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+            points = [signed(100 * value, 1) for value in (difference, low, high)]
+            assert row[4]["text"] == "{} [{}, {}]".format(*points)
 
 
 def test_compare_with_one_model_says_so(page: Page, tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_a_problem_shows_where_they_part_and_leads_to_the_next(tab: Any, server:
     table.locator("a", has_text=f"token {PARTING}").click()
     tab.locator("#pair .title", has_text="correct").first.wait_for()
     titles = tab.locator("#pair .title").all_inner_texts()[1:]
-    assert [title.split(": ")[1] for title in titles] == ["correct", "wrong"]
+    assert [title.split(": ")[1] for title in titles] == ["✓ correct", "✗ wrong"]
 
 
 def test_a_partition_that_was_not_run_says_so_and_follows_its_first_run(tab: Any, server: str, store: Store) -> None:

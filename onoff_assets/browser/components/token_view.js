@@ -191,7 +191,7 @@ class View {
     });
     this.unit.textContent = this.limitKind === "percentile" ? "%" : measure.unit;
     const number = this.isUnsure.filter(Boolean).length;
-    this.count.textContent = `${number} of ${this.spans.length} tokens unsure: underlined`;
+    this.count.textContent = `${number.toLocaleString("en")} of ${this.spans.length.toLocaleString("en")} tokens unsure: underlined`;
     this.list.setAttribute("aria-label",
       `Response, ${this.spans.length} tokens coloured by ${measure.label}. Arrow keys walk, n and p go to unsure ones.`);
     this.strip.setAttribute("aria-label", `${measure.label} over position; click to go there`);

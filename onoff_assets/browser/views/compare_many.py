@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onoff_assets.browser.at_k import figures_of, statistics_row
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
+from onoff_assets.browser.numbers import signed
 from onoff_assets.browser.pairs import Difference, paired_differences, pairs_job, shares, without_statistics
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.response_rows import numbers_job, response_rows
@@ -167,7 +168,7 @@ def _difference(
     level = 1 + sum(abs(found.difference) >= edge for edge in _EDGES[1:]) if found.is_significant else 0
     query = {**Link(dataset, first, other=second).query(), "models": ",".join(names)}
     return Cell(
-        f"{100 * found.difference:+.1f}", p, level=level, ramp="w" if found.difference > 0 else "e", number=True,
+        signed(100 * found.difference, 1), p, level=level, ramp="w" if found.difference > 0 else "e", number=True,
         chosen=is_chosen, page="compare", query=query,
     )  # fmt: skip
 

@@ -92,7 +92,7 @@ def _samples(key: Key, samples: list[Sample]) -> None:
         [
             Cell(str(sample.sample_index), page="response", query=_link(key, sample, None), number=True),
             Cell(short_verdict(sample.status), whole=True, level=6 if sample.reward else 0),
-            Cell(str(len(sample.token_ids)), number=True),
+            Cell(f"{len(sample.token_ids):,}", number=True),
             Cell(_ending(sample.response), mono=True),
         ]
         for sample in samples

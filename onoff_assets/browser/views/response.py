@@ -130,7 +130,7 @@ def thinking_of(sample: Sample) -> str:
     if sample.answer_start is None:
         return ""
     cut = f", which a budget cut ({len(sample.forced_positions)} tokens put in)" if sample.forced_positions else ""
-    return f" of which {sample.answer_start} thinking{cut}"
+    return f" of which {sample.answer_start:,} thinking{cut}"
 
 
 def _question(sample: Sample) -> None:
@@ -149,7 +149,7 @@ def _question(sample: Sample) -> None:
 def verdict_of(sample: Sample, notes: Sequence[Note]) -> Verdict:
     """The line above the tokens, which stays in sight: what became of the response."""
     reward = "–" if sample.reward is None else str(sample.reward)
-    length, ending = f"{len(sample.token_ids)} tokens", ENDINGS.get(sample.finish_reason, sample.finish_reason)
+    length, ending = f"{len(sample.token_ids):,} tokens", ENDINGS.get(sample.finish_reason, sample.finish_reason)
     whole = f"{length}{thinking_of(sample)}, {ending}"
     facts = [
         ("reward", reward, ""),

@@ -101,7 +101,7 @@ def _table(name: str, dataset: str, steps: list[SeriesStep]) -> None:
             _number(step.kl_to_first, 4),
             _number(step.kl_to_previous, 4),
             _number(step.mean_num_tokens, 0),
-            Cell("") if before is None else Cell(f"since step {before.step}", page="compare", query=beside),
+            Cell("") if before is None else Cell(f"since step {before.step}", whole=True, page="compare", query=beside),
         ])  # fmt: skip
         before = step
     header = ["step", "model", "accuracy", "pass@k", "entropy", "KL to first", "KL to previous", "tokens",

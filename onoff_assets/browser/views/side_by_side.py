@@ -101,7 +101,12 @@ def _verdicts(responses: Responses, problem: str) -> dict[int, str]:
 
 
 def _question(sample: Sample) -> None:
-    common.note(f"problem {sample.problem_id}")
+    with st.container(gap="xxsmall"):
+        common.note(f"problem {sample.problem_id}")
+        _asked(sample)
+
+
+def _asked(sample: Sample) -> None:
     with st.container(border=True, horizontal=True, vertical_alignment="center", key="question", gap="small"):
         question = sample.question
         st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
