@@ -49,8 +49,8 @@ def _named(summary: TokenSummary) -> dict[int, str]:
 def _scales(names: dict[int, str]) -> tuple[alt.Color, alt.Shape]:
     drawn = list(names.values())
     fills = alt.Scale(domain=drawn, range=[charts.COLOURS[r] for r in names])
-    colour = alt.Color("responses:N", title="responses", scale=fills, legend=charts.legend(drawn, symbolOpacity=1))
-    return colour, alt.Shape("responses:N", title="responses", scale=alt.Scale(domain=drawn))
+    colour = alt.Color("responses:N", title=None, scale=fills, legend=charts.legend(drawn, symbolOpacity=1))
+    return colour, alt.Shape("responses:N", title=None, scale=alt.Scale(domain=drawn))
 
 
 def entropy_histograms(summaries: Sequence[TokenSummary], titles: Sequence[str]) -> list[alt.Chart]:
@@ -65,8 +65,9 @@ def entropy_histograms(summaries: Sequence[TokenSummary], titles: Sequence[str])
     least = min((float(share[share > 0].min()) for share in shares if (share > 0).any()), default=0.5)
     most = max((float(share.max()) for share in shares), default=1.0)
     x = alt.X("middle:Q", title="entropy (nats)", scale=alt.Scale(domain=[0, ENTROPY_EDGES[last + 1]], nice=False))
-    y = alt.Y("share:Q", title="share of its tokens (log)", axis=alt.Axis(format=".1~g"),
-              scale=alt.Scale(type="log", domain=[least, max(most, 2 * least)]))  # fmt: skip
+    ends = [least, max(most, 2 * least)]
+    y = alt.Y("share:Q", title="share of its tokens (log)", scale=alt.Scale(type="log", domain=ends),
+              axis=alt.Axis(format=".1~g", values=charts.powers_of_ten(*ends)))  # fmt: skip
     made = []
     for of, share, title in zip(summaries, shares, titles, strict=True):
         names = _named(of)
