@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_assets.browser.components.data_table import Shown
 from onoff_assets.browser.downloads import as_csv, as_parquet, taken
 from onoff_assets.browser.grid_rows import in_order
 from onoff_assets.browser.noted import ANY_NOTE, WITH_COMMENT, with_notes, with_notes_of_problems
@@ -18,6 +19,7 @@ from onoff_assets.browser.problem_rows import problem_table, with_numbers
 from onoff_assets.browser.queries import read_query, rows_of
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS, numbers_job, response_rows, texts_of
+from onoff_assets.browser.views import listing
 from onoff_assets.browser.views.responses import views
 from onoff_core.statistics import comparison_table, responses_by_problem
 from onoff_core.store import Store
@@ -183,3 +185,10 @@ def test_tables_of_nothing_are_empty(tmp_path: Path) -> None:
     rows = response_rows(Reader(Store(str(tmp_path / "none"))), [])
     assert (rows.table.num_rows, rows.starts) == (0, [])
     assert isinstance(numbers_job(Reader(Store(str(tmp_path / "none"))), rows).result(10), pa.Table)
+
+
+def test_what_the_tables_of_the_store_name_is_shown_in_words() -> None:
+    """The filter, the address and the files that one takes away keep the names."""
+    shown = [Shown(column) for column in COLUMNS if column.name in ("status", "finish_reason", "problem_id")]
+    row = {"status": "no_answer", "finish_reason": "length_in_thinking", "problem_id": "a_b"}
+    assert sorted(map(str, listing.cells(row, shown))) == ["a_b", "length in thinking", "no answer"]

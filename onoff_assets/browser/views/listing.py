@@ -97,6 +97,7 @@ def cells(row: dict[str, Any], columns: Sequence[Shown]) -> list[Value]:
     return [
         round(value, column.digits) if isinstance(value, float)
         else row[f"{column.name}_text"] if isinstance(value, list) and column.kind == "choice"
+        else column.shown(value) if isinstance(value, str)
         else value
         for column, value in values
     ]  # fmt: skip

@@ -41,7 +41,7 @@ def show() -> None:
         _question(samples[0])
     root = prefix_tree([sample.token_ids for sample in samples], [sample.reward for sample in samples])
     left, right = st.columns([3, 2])
-    with left, st.container(gap="xsmall"):
+    with left, st.container(gap="small"):
         if vocabulary is None:
             st.info(escaped(f"The store has no vocabulary of {key[1]}; materialize samples again to see the tree."))
         else:
