@@ -9,12 +9,13 @@ import pyarrow as pa
 
 from onoff_assets.browser.aggregates import ENTROPY_EDGES, POSITION_EDGES, REWARDS, TokenSummary
 from onoff_assets.browser.components.link_table import Cell, link_table
-from onoff_assets.browser.numbers import fixed
+from onoff_assets.browser.numbers import fixed, signed
 from onoff_assets.browser.views import charts, common
 
 
 def show_means(summary: TokenSummary, title: str, key: str) -> None:
-    """A row for each kind of response: the mean entropy of a token with its interval, and of how much it is."""
+    """A row for each kind of response: the mean entropy of a token with its interval, and of how much it is; then the
+    difference between correct and wrong ones, which two intervals beside each other do not tell."""
     rows = [
         [
             Cell(name),
@@ -28,6 +29,12 @@ def show_means(summary: TokenSummary, title: str, key: str) -> None:
         for name, of in zip(REWARDS, summary.by_reward, strict=True)
         if of.num_responses
     ]
+    apart = summary.correct_minus_wrong
+    if apart is not None:
+        ends = "no interval" if apart.interval is None else f"[{apart.interval[0]:+.3f}, {apart.interval[1]:+.3f}]"
+        number = Cell(signed(apart.estimate, 3), ends, number=True)
+        problems = Cell(f"{apart.num_problems:,}", number=True)
+        rows.append([Cell("correct minus wrong"), number, Cell(""), problems, Cell("")])
     header = ["", "mean entropy, nats", "responses", "problems", "tokens"]
     link_table(title, header, rows, key=key)
 
@@ -36,7 +43,8 @@ def show_bands_note() -> None:
     """What the means, intervals and bands are of."""
     common.note(
         "Means are over all tokens of such responses. Intervals and bands are 95 % for other problems like these, the "
-        "problem being the cluster; of one problem there are none."
+        "problem being the cluster; of one problem there are none. What a problem does to both kinds alike is "
+        "not in the difference's interval."
     )
 
 
