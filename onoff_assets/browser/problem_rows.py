@@ -45,6 +45,8 @@ COLUMNS = (
 _COUNTED = ("pass_rate", "same_problems_low", "same_problems_high", "num_correct", "num_graded", "num_no_answer",
             "mean_num_tokens", "answer_entropy", "majority_answer")  # fmt: skip
 
+_OF_GRADED = ("num_correct", "num_no_answer")  # not known, and not 0, of a problem before any response is graded
+
 
 def problem_table(reader: Reader, responses: Responses) -> pa.Table:
     """A row per problem in the data set's order, with the columns of `COLUMNS` but those over tokens."""
@@ -58,8 +60,12 @@ def _made(reader: Reader, responses: Responses) -> pa.Table:
     counts = _counts(reader, responses)
     table = pa.table({"problem_id": ids})
     place = pc.index_in(ids, counts["problem_id"].combine_chunks())
+    counts = counts.take(place)
+    is_graded = pc.greater(counts["num_graded"], 0)
     for name in _COUNTED:
-        table = table.append_column(name, counts[name].take(place))
+        unknown = pa.scalar(None, counts[name].type)
+        known = pc.if_else(is_graded, counts[name], unknown) if name in _OF_GRADED else counts[name]
+        table = table.append_column(name, known)
     table = table.append_column("num_truncated", _truncated(responses, ids))
     problems = reader.problems(responses.samples)
     place = pc.index_in(ids, problems["problem_id"].combine_chunks())

@@ -138,6 +138,13 @@ def test_responses_that_are_there_already_are_listed(page: Page, tmp_path: Path,
         test = page(name, store=begun, dataset="d", model="half")
         assert not test.exception, name
         assert table(test)["total"] == (3 if name == "responses" else 1)
+    # Without a verdict nothing is wrong, correct or never solved, and that is said.
+    nothing = [("responses", {"status": "wrong", "sort": "-mean_log_prob"}), ("responses", {"reward": "1-"}),
+               ("problems", {"num_correct": "-0"}), ("problems", {"num_no_answer": "-0"})]  # fmt: skip
+    for name, query in nothing:
+        shown = table(page(name, store=begun, dataset="d", model="half", **query))
+        assert (shown["total"], "graded yet" in shown["empty"]) == (0, True), query
+        assert len(shown["filters"]) == 1  # stands above the rows, to be taken away
 
 
 def test_several_models_are_compared_with_the_correction(page: Page, store: Store) -> None:

@@ -53,12 +53,11 @@ def _table(reader: Reader, key: Key) -> None:
     shown = listing.shown_columns(table, COLUMNS)
     pending = set(PER_TOKEN) if known is None else set()
     names = {*(one.column.name for one in shown), *pending, "num_starred", "notes"}
-    columns = [column for column in COLUMNS if column.name in names]
-    query, notes = listing.query_here(columns)
+    query, notes = listing.query_here(table, COLUMNS, names)
     waits = bool(query.columns & pending)
     if known is None:
         notes.append(Note(f"Reading the tokens: {numbers.done:,} of {responses.table.num_rows:,} responses ..."))
-    order = rows_of(table, Query() if waits else query, columns, None)
+    order = rows_of(table, Query() if waits else query, COLUMNS, None)
     content = Content(
         caption="Problems",
         version=listing.version_of(
@@ -74,7 +73,7 @@ def _table(reader: Reader, key: Key) -> None:
         views=VIEWS,
         links=_over(key, known),
         notes=notes,
-        empty="No problem matches.",
+        empty="No problem matches." + ("" if responses.rewards else " No response is graded yet."),
     )
     listing.go(data_table(content, key="problems", on_ask=listing.ask(COLUMNS)))
     listing.wait_for([numbers] if known is None else [])

@@ -94,8 +94,7 @@ def _listed(reader: Reader, rows: ResponseRows) -> _Listed:
     shown = _shown(reader, identity, plain, table)
     pending = set() if known is not None else {*NUMBERS, *CONFIDENCE}
     there = {*(one.column.name for one in shown), *pending, *NAMES}
-    columns = [column for column in COLUMNS if column.name in there]
-    query, notes = listing.query_here(columns, searches=True)
+    query, notes = listing.query_here(table, COLUMNS, there, searches=True)
     search, found, searching, fault = _search(reader, rows, query, notes)
     notes += [*listing.faults(), *_notes(rows, None if known is not None else numbers, bool(query.columns & pending))]
     answerable = query if known is not None else _answerable(query, pending)
@@ -103,7 +102,7 @@ def _listed(reader: Reader, rows: ResponseRows) -> _Listed:
     noted = state_of(made) if query.columns & set(NAMES) else ()
     order = reader.kept(
         ("order", *identity, answerable, found and found.num_searched, noted),
-        lambda: rows_of(table, answerable, columns, mask),
+        lambda: rows_of(table, answerable, COLUMNS, mask),
         lambda made: made.nbytes,
     )
     waiting = [*([numbers] if known is None else []), *([searching] if searching is not None else [])]
@@ -133,7 +132,7 @@ def _content(one: _Listed, key: Key, over: str) -> Content:
         named=names.index("problem_id"),
         search=Searched(one.query.text, one.query.is_regex, one.fault, tuple(OVER.items()), over),
         excerpts=one.search is not None,
-        empty="Searching ..." if one.is_searching else "No response matches.",
+        empty="Searching ..." if one.is_searching else _empty(one.table),
     )
 
 
@@ -149,6 +148,11 @@ def _shown(reader: Reader, key: tuple[Hashable, ...], plain: pa.Table, noted: pa
     ]
     there = {one.column.name: one for one in found if one.column.name not in OF_WHOM or len(one.options) > 1}
     return [there[column.name] for column in COLUMNS if column.name in there]
+
+
+def _empty(table: pa.Table) -> str:
+    graded = table["status"].null_count < table.num_rows
+    return "No response matches." if graded else "No response matches: none of these is graded yet."
 
 
 def _with_text() -> None:
