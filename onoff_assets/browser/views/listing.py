@@ -46,6 +46,17 @@ def query_here(
     return query, [Note(message, "warning") for message in messages]
 
 
+def with_asked(shown: Sequence[Shown], query: Query, columns: Sequence[Column]) -> list[Shown]:
+    """These columns and those that hold nothing and are filtered by, so that one sees the filter and takes it away."""
+    there = {one.column.name: one for one in shown}
+    asked = replace(query, sort=None).columns
+    return [
+        there.get(column.name) or Shown(column)
+        for column in columns
+        if column.name in there or column.name in asked
+    ]  # fmt: skip
+
+
 def ask(columns: Sequence[Column]) -> Callable[[dict[str, Any]], None]:
     """Writes what the table asks for into the address."""
     names = names_in_address(columns)

@@ -54,6 +54,7 @@ def _table(reader: Reader, key: Key) -> None:
     pending = set(PER_TOKEN) if known is None else set()
     names = {*(one.column.name for one in shown), *pending, "num_starred", "notes"}
     query, notes = listing.query_here(table, COLUMNS, names)
+    shown = shown if known is None else listing.with_asked(shown, query, COLUMNS)
     waits = bool(query.columns & pending)
     if known is None:
         notes.append(Note(f"Reading the tokens: {numbers.done:,} of {responses.table.num_rows:,} responses ..."))

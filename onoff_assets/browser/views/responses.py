@@ -45,6 +45,7 @@ def show() -> None:
     common.keep_link(Link(*key))
     strip.show(reader, key)
     rows = response_rows(reader, keys_over(reader, key, over), first=key)
+    strip.show_others(reader, key, rows.keys)
     st.title("Responses")
     _table(reader, rows, key, over)
 
@@ -95,6 +96,7 @@ def _listed(reader: Reader, rows: ResponseRows) -> _Listed:
     pending = set() if known is not None else {*NUMBERS, *CONFIDENCE}
     there = {*(one.column.name for one in shown), *pending, *NAMES}
     query, notes = listing.query_here(table, COLUMNS, there, searches=True)
+    shown = shown if known is None else listing.with_asked(shown, query, COLUMNS)
     search, found, searching, fault = _search(reader, rows, query, notes)
     notes += [*listing.faults(), *_notes(rows, None if known is not None else numbers, bool(query.columns & pending))]
     answerable = query if known is not None else _answerable(query, pending)
@@ -247,7 +249,9 @@ def _notes(rows: ResponseRows, numbers: Job[pa.Table] | None, is_waited_for: boo
             f"{' ...' if len(rows.left_out) > 3 else ''}. Choose fewer at the side.", "warning",
         ))  # fmt: skip
     if rows.missing:
-        found.append(Note(f"{len(rows.missing)} partitions have no responses yet: {rows.missing[0]}", "warning"))
+        number = len(rows.missing)
+        have = "1 partition has" if number == 1 else f"{number} partitions have"
+        found.append(Note(f"{have} no responses yet: {rows.missing[0]}", "warning"))
     return found
 
 
