@@ -45,9 +45,11 @@ def show() -> None:
     common.keep_link(Link(*key))
     strip.show(reader, key)
     rows = response_rows(reader, keys_over(reader, key, over), first=key)
-    strip.show_others(reader, key, rows.keys)
+    others = st.container()
     st.title("Responses")
     _table(reader, rows, key, over)
+    with others:  # after the rows, since it asks for the state of the whole grid
+        strip.show_others(reader, key, rows.keys)
 
 
 @dataclass(frozen=True)
