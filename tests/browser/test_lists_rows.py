@@ -18,6 +18,8 @@ from onoff_assets.browser.problem_rows import problem_table, with_numbers
 from onoff_assets.browser.queries import read_query, rows_of
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS, numbers_job, response_rows, texts_of
+from onoff_assets.browser.views import notes as notes_page
+from onoff_assets.browser.views.noting import words_of
 from onoff_assets.browser.views.responses import views
 from onoff_core.statistics import comparison_table, responses_by_problem
 from onoff_core.store import Store
@@ -137,6 +139,10 @@ def test_stars_and_notes_are_columns_of_their_responses(reader: Reader) -> None:
     assert [row for row, values in enumerate(table["notes"].to_pylist()) if values] == [3]
     assert table["notes"][3].as_py() == [ANY_NOTE, WITH_COMMENT, "#slip"]
     assert table["notes_text"][3].as_py() == "#slip ✎ carries the 1"
+    worded = replace(notes[1], tags=("lost here", "slip"))
+    assert words_of(worded) == "✎ token 3 : #lost here, #slip · carries the 1 (me)"
+    assert words_of(replace(worded, tags=())) == "✎ token 3 : carries the 1 (me)"
+    assert notes_page._row(worded, None)[2].note.startswith("#lost here, #slip · me, ")
 
     def found(**address: str) -> list[int]:
         query, messages = read_query(address, COLUMNS)

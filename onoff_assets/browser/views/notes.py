@@ -75,7 +75,8 @@ def _row(note: Note, samples: str | None) -> list[Cell]:
     where = f"{note.problem_id}, sample {note.sample_index}"
     if note.position is not None:
         where += f", token {note.position}"
-    by = " ".join([*(f"#{tag}" for tag in note.tags), f"{visible(note.author, 40)}, {age(note.at, time.time())}"])
+    tags = ", ".join(f"#{tag}" for tag in note.tags)
+    by = " · ".join(part for part in (tags, f"{visible(note.author, 40)}, {age(note.at, time.time())}") if part)
     return [
         Cell("★" if note.star else ""),
         Cell(where, f"{note.dataset} | {note.model}", breaks=True, **there),  # type: ignore[arg-type]
