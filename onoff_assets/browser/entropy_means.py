@@ -3,6 +3,7 @@
 Tokens of one response, and responses to one problem, are alike: the intervals take the problem as what is drawn.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from onoff_core.cross.statistics import ratio_interval_of
+from onoff_core.statistics.distributions import student_t_quantile
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -24,6 +26,15 @@ class MeanEntropy:
     num_problems: int
     num_tokens: int
     mean: float | None
+    interval: Interval | None  # 95 %, on other problems like these; None for fewer than two problems
+
+
+@dataclass(frozen=True)
+class EntropyDifference:
+    """Mean entropy of the tokens of one kind of responses minus that of another, nats."""
+
+    value: float
+    num_problems: int  # that it rests on
     interval: Interval | None  # 95 %, on other problems like these; None for fewer than two problems
 
 
@@ -87,6 +98,45 @@ class EntropySums:
             mean = float(totals[:, kind].sum() / number) if number else None
             made.append(MeanEntropy(num_responses, there, number, mean, _interval(totals[:, kind], counts[:, kind])))
         return tuple(made)
+
+    def difference(self, kind: int, other: int) -> EntropyDifference | None:
+        """Of the means over all tokens, `kind` minus `other`; None where one of them has no token.
+
+        The variance by linearisation, as of one mean in `ratio_interval_of`, with the problem as the cluster: a
+        problem that has tokens of both kinds moves both means. Student's t has one degree of freedom less than there
+        are problems of the rarer kind, of which there may be few.
+        """
+        counts, totals = self._counts.sum(axis=2)[:, [kind, other]], self._totals.sum(axis=2)[:, [kind, other]]
+        there = counts.any(axis=1)
+        counts, totals = counts[there], totals[there]
+        if not counts.any(axis=0).all():
+            return None
+        means = totals.sum(axis=0) / counts.sum(axis=0)
+        moved = (totals - means * counts) / counts.sum(axis=0)  # what each problem adds to the error of each mean
+        m, fewest = len(counts), int((counts > 0).sum(axis=0).min())
+        variance = m / max(1, m - 1) * float(((moved[:, 0] - moved[:, 1]) ** 2).sum())
+        return _difference(float(means[0] - means[1]), m, variance, fewest - 1)
+
+    def difference_within(self, kind: int, other: int) -> EntropyDifference | None:
+        """The mean over the problems that have both of the difference of the means of their tokens, `kind` minus
+        `other`; None where no problem has both. What a problem is like, it is like for both.
+        """
+        counts, totals = self._counts.sum(axis=2)[:, [kind, other]], self._totals.sum(axis=2)[:, [kind, other]]
+        both = counts.all(axis=1)
+        if not both.any():
+            return None
+        means = totals[both] / counts[both]
+        found = means[:, 0] - means[:, 1]
+        m = len(found)
+        variance = float(((found - found.mean()) ** 2).sum()) / (m * max(1, m - 1))
+        return _difference(float(found.mean()), m, variance, m - 1)
+
+
+def _difference(value: float, num_problems: int, variance: float, degrees: int) -> EntropyDifference:
+    if degrees < 1:
+        return EntropyDifference(value, num_problems, None)
+    half = student_t_quantile(degrees) * math.sqrt(variance)
+    return EntropyDifference(value, num_problems, (value - half, value + half))
 
 
 def _interval(totals: Floats, counts: NDArray[np.int64]) -> Interval | None:

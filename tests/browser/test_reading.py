@@ -19,6 +19,7 @@ from benchmarks.synthetic import (
     write_partition,
 )
 from onoff_assets.browser.aggregates import summarise_tokens
+from onoff_assets.browser.entropy_means import EntropySums
 from onoff_assets.browser.filters import matching
 from onoff_assets.browser.grid_rows import grid_rows
 from onoff_assets.browser.queries import read_query
@@ -27,6 +28,7 @@ from onoff_assets.browser.response_rows import COLUMNS
 from onoff_assets.browser.unsure_tokens import UNSURE
 from onoff_core.cross.statistics import ratio_interval
 from onoff_core.errors import MissingInputError, StoreError
+from onoff_core.statistics.distributions import student_t_quantile
 from onoff_core.store import Store
 from onoff_core.tables import GRID_ASSETS
 from tests.browser.conftest import RUN
@@ -143,6 +145,35 @@ def ends_of(rows: list[dict[str, Any]]) -> Any:
     return None if found is None else pytest.approx(found, rel=1e-5)
 
 
+def test_correct_and_wrong_are_compared_by_problem() -> None:
+    """Against the jackknife over problems, and against the differences of the problems that have both."""
+    chance = np.random.default_rng(0)
+    problem = np.repeat(np.arange(60), 6)  # of each response
+    kinds = np.where(problem < 20, 0, chance.integers(0, 2, len(problem)))  # 20 problems are never solved
+    row = np.repeat(np.arange(len(problem)), chance.integers(1, 9, len(problem)))  # of each token
+    entropy = 1.0 + 0.5 * chance.random(60)[problem[row]] - 0.3 * kinds[row] + 0.2 * chance.random(len(row))
+    sums = EntropySums(pa.chunked_array([pa.array([f"p{i}" for i in problem])]), kinds, 3, 1)
+    sums.add(row, np.zeros(len(row), np.int64), entropy)
+
+    def apart(keep: Any) -> float:
+        return float(entropy[keep & (kinds[row] == 1)].mean() - entropy[keep & (kinds[row] == 0)].mean())
+
+    whole, within = sums.difference(1, 0), sums.difference_within(1, 0)
+    assert whole is not None
+    assert within is not None
+    assert whole.interval is not None
+    left_out = np.array([apart(problem[row] != i) for i in range(60)])
+    error = np.sqrt(59 / 60 * ((left_out - left_out.mean()) ** 2).sum())
+    solved = len({int(i) for i in problem[kinds == 1]})
+    assert (whole.value, whole.num_problems) == (pytest.approx(apart(np.ones(len(row), bool))), 60)
+    assert whole.interval[1] - whole.value == pytest.approx(student_t_quantile(solved - 1) * error, rel=0.05)
+    both = np.array([apart(problem[row] == i) for i in range(60) if len(set(kinds[problem == i])) == 2])
+    assert (within.value, within.num_problems) == (pytest.approx(both.mean()), len(both))
+    half = student_t_quantile(len(both) - 1) * both.std(ddof=1) / np.sqrt(len(both))
+    assert within.interval == pytest.approx((both.mean() - half, both.mean() + half))
+    assert [sums.difference(1, 2), sums.difference_within(2, 0)] == [None, None]  # none is of the third kind
+
+
 def test_the_summary_counts_every_token_once(reader: Reader) -> None:
     responses = reader.responses(KEY)
     distributions = reader.distributions(responses)
@@ -165,6 +196,11 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
         ends = (summary.position_low[reward, 0], summary.position_high[reward, 0])
         at_first = [rows[0] for given, rows in first if given == reward and rows]
         assert (None if np.isnan(ends).any() else ends) == ends_of(at_first)
+    assert summary.correct_minus_wrong is not None
+    assert summary.within_problems is not None
+    wrong, correct = (summary.by_reward[reward].mean or 0.0 for reward in (0, 1))
+    assert summary.correct_minus_wrong.value == pytest.approx(correct - wrong)
+    assert (summary.within_problems.num_problems, summary.within_problems.interval) == (1, None)  # p0 alone has both
     unsure = stored.filter(pc.greater_equal(stored["entropy"], UNSURE))
     tokens = summary.unsure_tokens.to_pylist()
     assert sum(token["times_unsure"] for token in tokens) == unsure.num_rows

@@ -28,15 +28,29 @@ def show_means(summary: TokenSummary, title: str, key: str) -> None:
         for name, of in zip(REWARDS, summary.by_reward, strict=True)
         if of.num_responses
     ]
+    rows += [
+        [Cell(name), Cell(f"{of.value:+.3f}", _ends(of.interval), number=True), Cell(""),
+         Cell(f"{of.num_problems:,}", number=True), Cell("")]
+        for name, of in (
+            ("correct minus wrong", summary.correct_minus_wrong),
+            ("the same within a problem", summary.within_problems),
+        )
+        if of is not None
+    ]  # fmt: skip
     header = ["", "mean entropy, nats", "responses", "problems", "tokens"]
     link_table(title, header, rows, key=key)
+
+
+def _ends(interval: tuple[float, float] | None) -> str:
+    return "" if interval is None else f"[{interval[0]:+.3f}, {interval[1]:+.3f}]"
 
 
 def show_bands_note() -> None:
     """What the means, intervals and bands are of."""
     common.note(
-        "Means are over all tokens of such responses. Intervals and bands are 95 % for other problems like these, the "
-        "problem being the cluster; of one problem there are none."
+        "Means are over all tokens of such responses; within a problem, over the problems that have both kinds, each "
+        "counting once, so that easy problems are not compared with hard ones. Intervals and bands are 95 % for other "
+        "problems like these, the problem being the cluster; of one problem there are none."
     )
 
 
