@@ -65,6 +65,9 @@ def test_responses_go_by_confidence_where_it_is_there(page: Page, store: Store) 
     first = shown["rows"][0]["link"]["query"]
     assert (first["problem"], first["sample"]) == (surest["problem_id"], str(surest["sample_index"]))
     assert first["status"] == "wrong"  # so that one walks on there among the wrong ones
+    opened = texts(page("response", store=store, **first)).replace("\\", "")
+    assert f"by confidence, largest first (here {surest['mean_confidence']:.2f})" in opened
+    assert "(here" not in texts(page("response", store=store, **{**first, "sort": "status"}))
 
 
 def test_unsure_tokens_are_ordered_and_filtered(page: Page, store: Store) -> None:
