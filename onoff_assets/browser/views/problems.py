@@ -94,13 +94,20 @@ def _over(key: Key, known: pa.Table | None) -> list[Over]:
 
 def _rows(key: Key, table: pa.Table, shown: Sequence[Shown], wanted: Rows) -> list[Row]:
     made = []
-    at = next((i for i, one in enumerate(shown) if one.column.name == "pass_rate"), None)
+    place = {one.column.name: i for i, one in enumerate(shown)}
+    at, given = place.get("pass_rate"), place.get("majority_answer")
     for row in table.take(pa.array(wanted)).to_pylist():
         low, high = row["same_problems_low"], row["same_problems_high"]
-        rate, spans, tips = row["pass_rate"], {}, {}
+        rate, spans = row["pass_rate"], {}
+        tips: dict[int, str] = {}
         if at is not None and rate is not None:
             spans = {at: (0.0, round(rate, 3))}
             tips = {} if low is None or high is None else {at: f"95 % interval {low:.2f} to {high:.2f}"}
+        cells = listing.cells(row, shown)
+        answer, tied = row["majority_answer"], row["num_tied"]
+        if given is not None and answer is not None and tied:
+            cells[given] = f"{answer} (tie of {tied + 1})"
+            tips[given] = f"{answer}; {tied} other answer{'' if tied == 1 else 's'} given as often"
         query = Link(*key, problem=row["problem_id"]).query()
-        made.append(Row(listing.cells(row, shown), "problem", query, spans=spans, tips=tips))
+        made.append(Row(cells, "problem", query, spans=spans, tips=tips))
     return made
