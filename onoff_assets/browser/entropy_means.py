@@ -30,12 +30,12 @@ class MeanEntropy:
 
 
 @dataclass(frozen=True)
-class EntropyDifference:
-    """Mean entropy of the tokens of one kind of responses minus that of another, nats."""
+class Difference:
+    """Of two kinds' means, nats."""
 
-    value: float
-    num_problems: int  # that it rests on
-    interval: Interval | None  # 95 %, on other problems like these; None for fewer than two problems
+    estimate: float
+    interval: Interval | None  # 95 %, on other problems like these; None where a kind has fewer than two problems
+    num_problems: int  # with tokens of either kind
 
 
 class EntropySums:
@@ -99,44 +99,33 @@ class EntropySums:
             made.append(MeanEntropy(num_responses, there, number, mean, _interval(totals[:, kind], counts[:, kind])))
         return tuple(made)
 
-    def difference(self, kind: int, other: int) -> EntropyDifference | None:
-        """Of the means over all tokens, `kind` minus `other`; None where one of them has no token.
-
-        The variance by linearisation, as of one mean in `ratio_interval_of`, with the problem as the cluster: a
-        problem that has tokens of both kinds moves both means. Student's t has one degree of freedom less than there
-        are problems of the rarer kind, of which there may be few.
-        """
-        counts, totals = self._counts.sum(axis=2)[:, [kind, other]], self._totals.sum(axis=2)[:, [kind, other]]
-        there = counts.any(axis=1)
-        counts, totals = counts[there], totals[there]
-        if not counts.any(axis=0).all():
+    def difference(self, first: int, second: int) -> Difference | None:
+        """The mean of one kind less that of another; None where either has no tokens."""
+        counts, totals = self._counts.sum(axis=2).astype(np.float64), self._totals.sum(axis=2)
+        if not counts[:, first].any() or not counts[:, second].any():
             return None
-        means = totals.sum(axis=0) / counts.sum(axis=0)
-        moved = (totals - means * counts) / counts.sum(axis=0)  # what each problem adds to the error of each mean
-        m, fewest = len(counts), int((counts > 0).sum(axis=0).min())
-        variance = m / max(1, m - 1) * float(((moved[:, 0] - moved[:, 1]) ** 2).sum())
-        return _difference(float(means[0] - means[1]), m, variance, fewest - 1)
-
-    def difference_within(self, kind: int, other: int) -> EntropyDifference | None:
-        """The mean over the problems that have both of the difference of the means of their tokens, `kind` minus
-        `other`; None where no problem has both. What a problem is like, it is like for both.
-        """
-        counts, totals = self._counts.sum(axis=2)[:, [kind, other]], self._totals.sum(axis=2)[:, [kind, other]]
-        both = counts.all(axis=1)
-        if not both.any():
-            return None
-        means = totals[both] / counts[both]
-        found = means[:, 0] - means[:, 1]
-        m = len(found)
-        variance = float(((found - found.mean()) ** 2).sum()) / (m * max(1, m - 1))
-        return _difference(float(found.mean()), m, variance, m - 1)
+        means = totals.sum(axis=0) / np.maximum(1, counts.sum(axis=0))
+        there = (counts[:, first] > 0) | (counts[:, second] > 0)
+        interval = _interval_of_difference(totals[there][:, [first, second]], counts[there][:, [first, second]])
+        return Difference(float(means[first] - means[second]), interval, int(there.sum()))
 
 
-def _difference(value: float, num_problems: int, variance: float, degrees: int) -> EntropyDifference:
-    if degrees < 1:
-        return EntropyDifference(value, num_problems, None)
-    half = student_t_quantile(degrees) * math.sqrt(variance)
-    return EntropyDifference(value, num_problems, (value - half, value + half))
+def _interval_of_difference(totals: Floats, counts: Floats) -> Interval | None:
+    """Of the difference of two ratios, from (problems, 2) sums.
+
+    Each ratio's linearised residuals as in `ratio_interval_of`, subtracted within the problem, so that what a problem
+    does to both is not counted as noise. Student's t has one degree of freedom less than the kind with fewer problems
+    has problems, for with few of them that kind alone makes the error.
+    """
+    problems = (counts > 0).sum(axis=0)
+    if problems.min() < 2:
+        return None
+    ratios = totals.sum(axis=0) / counts.sum(axis=0)
+    residuals = (totals - ratios * counts) / counts.sum(axis=0) * np.sqrt(problems / (problems - 1))
+    error = math.sqrt(float(((residuals[:, 0] - residuals[:, 1]) ** 2).sum()))
+    half = student_t_quantile(int(problems.min()) - 1) * error
+    middle = float(ratios[0] - ratios[1])
+    return middle - half, middle + half
 
 
 def _interval(totals: Floats, counts: NDArray[np.int64]) -> Interval | None:

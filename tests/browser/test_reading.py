@@ -145,33 +145,38 @@ def ends_of(rows: list[dict[str, Any]]) -> Any:
     return None if found is None else pytest.approx(found, rel=1e-5)
 
 
-def test_correct_and_wrong_are_compared_by_problem() -> None:
-    """Against the jackknife over problems, and against the differences of the problems that have both."""
-    chance = np.random.default_rng(0)
-    problem = np.repeat(np.arange(60), 6)  # of each response
-    kinds = np.where(problem < 20, 0, chance.integers(0, 2, len(problem)))  # 20 problems are never solved
-    row = np.repeat(np.arange(len(problem)), chance.integers(1, 9, len(problem)))  # of each token
-    entropy = 1.0 + 0.5 * chance.random(60)[problem[row]] - 0.3 * kinds[row] + 0.2 * chance.random(len(row))
-    sums = EntropySums(pa.chunked_array([pa.array([f"p{i}" for i in problem])]), kinds, 3, 1)
-    sums.add(row, np.zeros(len(row), np.int64), entropy)
+def sums_of(totals: Any, counts: Any) -> EntropySums:
+    """Of (problems, 2) sums of entropies and numbers of tokens."""
+    problems, kinds = np.nonzero(np.asarray(counts))
+    sums = EntropySums(pa.chunked_array([pa.array([f"p{one}" for one in problems])]), kinds, 2, 1)
+    for row, (problem, kind) in enumerate(zip(problems, kinds, strict=True)):
+        number = counts[problem][kind]
+        rows = np.full(number, row)
+        sums.add(rows, np.zeros(number, np.int64), np.full(number, totals[problem][kind] / number))
+    return sums
 
-    def apart(keep: Any) -> float:
-        return float(entropy[keep & (kinds[row] == 1)].mean() - entropy[keep & (kinds[row] == 0)].mean())
 
-    whole, within = sums.difference(1, 0), sums.difference_within(1, 0)
-    assert whole is not None
-    assert within is not None
-    assert whole.interval is not None
-    left_out = np.array([apart(problem[row] != i) for i in range(60)])
-    error = np.sqrt(59 / 60 * ((left_out - left_out.mean()) ** 2).sum())
-    solved = len({int(i) for i in problem[kinds == 1]})
-    assert (whole.value, whole.num_problems) == (pytest.approx(apart(np.ones(len(row), bool))), 60)
-    assert whole.interval[1] - whole.value == pytest.approx(student_t_quantile(solved - 1) * error, rel=0.05)
-    both = np.array([apart(problem[row] == i) for i in range(60) if len(set(kinds[problem == i])) == 2])
-    assert (within.value, within.num_problems) == (pytest.approx(both.mean()), len(both))
-    half = student_t_quantile(len(both) - 1) * both.std(ddof=1) / np.sqrt(len(both))
-    assert within.interval == pytest.approx((both.mean() - half, both.mean() + half))
-    assert [sums.difference(1, 2), sums.difference_within(2, 0)] == [None, None]  # none is of the third kind
+def test_what_a_problem_does_to_both_kinds_is_not_in_the_interval_of_the_difference() -> None:
+    level = np.array([0.2, 1.5, 0.7, 3.1])
+    alike = sums_of(np.stack([5 * (level + 0.4), 5 * level], axis=1), np.full((4, 2), 5)).difference(0, 1)
+    assert alike is not None
+    assert (alike.estimate, alike.num_problems) == (pytest.approx(0.4), 4)
+    assert alike.interval == pytest.approx((0.4, 0.4), abs=1e-9)
+
+
+def test_the_errors_of_kinds_with_problems_of_their_own_add_up() -> None:
+    totals, counts = [[3, 0], [9, 0], [4, 0], [0, 8], [0, 5], [0, 1]], [[4, 0], [5, 0], [9, 0], [0, 4], [0, 7], [0, 2]]
+    sums = sums_of(totals, counts)
+    half = student_t_quantile(2)
+    errors = [(of.interval[1] - of.mean) / half for of in sums.by_reward() if of.interval and of.mean]
+    apart = sums.difference(0, 1)
+    assert apart is not None
+    assert apart.interval is not None
+    assert (apart.interval[1] - apart.estimate) / half == pytest.approx(np.hypot(*errors))
+    one_of_a_kind = sums_of(totals[:4], counts[:4]).difference(0, 1)
+    assert one_of_a_kind is not None
+    assert one_of_a_kind.interval is None
+    assert sums_of(totals[:3], counts[:3]).difference(0, 1) is None
 
 
 def test_the_summary_counts_every_token_once(reader: Reader) -> None:
@@ -196,11 +201,9 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
         ends = (summary.position_low[reward, 0], summary.position_high[reward, 0])
         at_first = [rows[0] for given, rows in first if given == reward and rows]
         assert (None if np.isnan(ends).any() else ends) == ends_of(at_first)
-    assert summary.correct_minus_wrong is not None
-    assert summary.within_problems is not None
-    wrong, correct = (summary.by_reward[reward].mean or 0.0 for reward in (0, 1))
-    assert summary.correct_minus_wrong.value == pytest.approx(correct - wrong)
-    assert (summary.within_problems.num_problems, summary.within_problems.interval) == (1, None)  # p0 alone has both
+    apart, means = summary.correct_minus_wrong, [of.mean for of in summary.by_reward]
+    assert apart is not None
+    assert apart.estimate == pytest.approx(means[1] - means[0])
     unsure = stored.filter(pc.greater_equal(stored["entropy"], UNSURE))
     tokens = summary.unsure_tokens.to_pylist()
     assert sum(token["times_unsure"] for token in tokens) == unsure.num_rows
@@ -211,7 +214,10 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
         assert token["token_entropy"] == pytest.approx(own.mean())
         highest = []
         for place in token["examples"]:
-            row = rows_of(reader.store, place["problem"], place["sample"])[place["token"]]
+            rows = rows_of(reader.store, place["problem"], place["sample"])
+            row = rows[place["token"]]
+            padded = [-1] * 5 + [one["token_id"] for one in rows] + [-1] * 5
+            assert place["around"] == padded[place["token"] : place["token"] + 11]
             assert row["token_id"] == token["token_id"]
             highest.append(row["entropy"])
         assert highest == sorted(own[own >= UNSURE].tolist(), reverse=True)[:3]

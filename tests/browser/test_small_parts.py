@@ -12,7 +12,7 @@ import pytest
 from onoff_assets.browser import components
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.filters import neighbours, random_wrong
-from onoff_assets.browser.numbers import fixed, mass_text, probability_text, short
+from onoff_assets.browser.numbers import fixed, mass_text, probability_text, short, signed
 from onoff_assets.browser.problem_differences import problem_differences
 from onoff_assets.browser.reading import Sample
 from onoff_assets.browser.views.response import thinking_of
@@ -116,3 +116,7 @@ def test_a_responses_thinking_is_told_behind_its_tokens() -> None:
     assert thinking_of(replace(plain, answer_start=32)) == " of which 32 thinking"
     cut = replace(plain, answer_start=32, forced_positions=tuple(range(24, 32)))
     assert thinking_of(cut) == " of which 32 thinking, which a budget cut (8 tokens put in)"
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
+    assert [signed(value, 1) for value in (-0.04, 0.04, 0.0, 0.06, -12.34)] == ["0.0", "0.0", "0.0", "+0.1", "-12.3"]
