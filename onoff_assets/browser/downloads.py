@@ -8,7 +8,6 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from onoff_assets.browser.queries import Column, Rows, plain_column
-from onoff_assets.browser.reading import Responses
 
 _NAMES = {"of_dataset": "dataset", "of_model": "model"}  # as the store's tables call them
 
@@ -20,19 +19,6 @@ def taken(table: pa.Table, rows: Rows, columns: Sequence[Column]) -> pa.Table:
     chosen = table.select(sources).take(pa.array(rows))
     columns_taken = [plain_column(chosen, name) for name in sources]
     return pa.table(columns_taken, names=[_NAMES.get(name, name) for name in there])
-
-
-def made_from(table: pa.Table, parts: Sequence[Responses], part_of: Rows) -> pa.Table:
-    """The table with what each row rests on: the fingerprints of its samples and rewards, by which one tells later
-    whether they are still those of the store. `part_of` numbers each row's partition; rewards are null before grading.
-    """
-    prints = {
-        "samples_fingerprint": [part.samples.fingerprint for part in parts],
-        "rewards_fingerprint": [part.rewards.fingerprint if part.rewards else None for part in parts],
-    }
-    for name, values in prints.items():
-        table = table.append_column(name, pa.array(values, pa.string()).take(pa.array(part_of, pa.int64())))
-    return table
 
 
 def as_csv(table: pa.Table) -> bytes:

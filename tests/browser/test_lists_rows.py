@@ -16,9 +16,9 @@ from onoff_assets.browser.pairs import paired_differences, shares, solved_by
 from onoff_assets.browser.problem_rows import COLUMNS as OF_PROBLEMS
 from onoff_assets.browser.problem_rows import problem_table, with_numbers
 from onoff_assets.browser.queries import read_query, rows_of
-from onoff_assets.browser.reading import Reader, Responses
+from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS, numbers_job, response_rows, texts_of
-from onoff_assets.browser.views import listing, problems, responses
+from onoff_assets.browser.views import listing, problems
 from onoff_assets.browser.views import notes as notes_page
 from onoff_assets.browser.views.noting import words_of
 from onoff_assets.browser.views.responses import views
@@ -121,17 +121,6 @@ def test_what_is_taken_away_is_what_is_shown(reader: Reader, tmp_path: Path) -> 
     table = response_rows(reader, [("d", "m")]).table
     chosen = taken(table, np.array([4, 1]), COLUMNS)
     assert chosen["sample_index"].to_pylist() == [1, 1]
-    of_both = response_rows(reader, KEYS)
-    named = responses._taken(of_both, of_both.table, np.array([9, 4]), False)
-    parts = [
-        reader.store.require(asset, key).fingerprint for key in (KEYS[1], KEYS[0]) for asset in ("samples", "rewards")
-    ]
-    assert [*named["samples_fingerprint"].to_pylist(), *named["rewards_fingerprint"].to_pylist()] == [
-        *parts[::2],
-        *parts[1::2],
-    ]
-    ungraded = replace(of_both, parts=tuple(Responses(one.table, one.samples, None, None) for one in of_both.parts))
-    assert responses._taken(ungraded, of_both.table, np.array([0]), True)["rewards_fingerprint"].to_pylist() == [None]
     assert {"dataset", "model"} <= set(chosen.column_names)
     (tmp_path / "taken.parquet").write_bytes(as_parquet(chosen))
     (tmp_path / "taken.csv").write_bytes(as_csv(chosen))

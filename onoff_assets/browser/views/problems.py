@@ -2,17 +2,16 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import pyarrow as pa
 import streamlit as st
 
 from onoff_assets.browser.components.data_table import Content, Note, Over, Row, Shown, View, data_table
-from onoff_assets.browser.downloads import made_from, taken
+from onoff_assets.browser.downloads import taken
 from onoff_assets.browser.links import Link
 from onoff_assets.browser.noted import notes_on, with_notes_of_problems
 from onoff_assets.browser.problem_rows import COLUMNS, PER_TOKEN, problem_table, with_numbers
 from onoff_assets.browser.queries import Query, Rows, read_columns, rows_of
-from onoff_assets.browser.reading import Key, Reader, Responses
+from onoff_assets.browser.reading import Key, Reader
 from onoff_assets.browser.response_rows import COLUMNS as RESPONSE_COLUMNS
 from onoff_assets.browser.response_rows import numbers_job, response_rows
 from onoff_assets.browser.views import common, listing, strip
@@ -79,11 +78,7 @@ def _table(reader: Reader, key: Key) -> None:
     )
     listing.go(data_table(content, key="problems", on_ask=listing.ask(COLUMNS)))
     listing.wait_for([numbers] if known is None else [])
-    listing.downloads("-".join(["problems", *key]), lambda: _taken(responses, table, order))
-
-
-def _taken(responses: Responses, table: pa.Table, order: Rows) -> pa.Table:
-    return made_from(taken(table, order, COLUMNS), [responses], np.zeros(len(order), np.int64))
+    listing.downloads("-".join(["problems", *key]), lambda: taken(table, order, COLUMNS))
 
 
 def _over(key: Key, known: pa.Table | None) -> list[Over]:

@@ -10,7 +10,7 @@ import streamlit as st
 
 from onoff_assets.browser.components.data_table import Content, Note, Over, Row, Searched, Shown, View, data_table
 from onoff_assets.browser.computing import Job
-from onoff_assets.browser.downloads import made_from, taken
+from onoff_assets.browser.downloads import taken
 from onoff_assets.browser.links import Link
 from onoff_assets.browser.noted import ANY_NOTE, NAMES, NOTES, STAR, STARRED, notes_on, state_of, with_notes
 from onoff_assets.browser.queries import Query, Rows, read_columns, rows_of
@@ -280,5 +280,5 @@ def _rows(
 
 
 def _taken(rows: ResponseRows, table: pa.Table, order: Rows, with_text: bool) -> pa.Table:
-    chosen = made_from(taken(table, order, COLUMNS), rows.parts, table["part"].to_numpy()[order])
+    chosen = taken(table, order, COLUMNS)
     return chosen.append_column("response", pa.array(texts_of(rows, order), pa.string())) if with_text else chosen
