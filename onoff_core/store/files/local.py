@@ -162,7 +162,10 @@ class LocalFiles:
             ) from error
         finally:
             for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):  # DuckDB's log, if it could not finish
-                left.unlink(missing_ok=True)
+                try:
+                    left.unlink(missing_ok=True)
+                except OSError as error:  # such as a disk that can only be read by now; nobody reads scratch files
+                    logger.warning("%s stays (%s)", left, error.strerror)
 
     def fetch(self, name: str) -> tuple[Path, str] | None:
         version = self.version(name)
@@ -231,8 +234,8 @@ class LocalFiles:
             yield
 
     @contextmanager
-    def try_lock(self, name: str) -> Iterator[bool]:
-        with self._locked(name, 0) as held:
+    def try_lock(self, name: str, seconds: float = 0.0) -> Iterator[bool]:
+        with self._locked(name, seconds) as held:
             yield held
 
     def is_locked(self, name: str) -> bool:
@@ -269,7 +272,14 @@ class LocalFiles:
         """DuckDB reads local files by itself."""
 
 
+_MENDS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "the disk can only be read: mount it for writing, or name another store.path, and run the same again",
+    errno.EIO: "look at the disk",
+}
+
+
 def _not_writable(path: Path, error: OSError) -> StoreError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    mend = "free some space" if full else "is store.path right?"
+    mend = _MENDS.get(error.errno or 0, "is store.path right?")
     return StoreError(f"{path}: cannot be written ({error.strerror}); {mend}")

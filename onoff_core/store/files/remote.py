@@ -222,7 +222,7 @@ class S3Files:
         yield  # conditional puts decide instead
 
     @contextmanager
-    def try_lock(self, name: str) -> Iterator[bool]:
+    def try_lock(self, name: str, seconds: float = 0.0) -> Iterator[bool]:
         yield True
 
     def is_locked(self, name: str) -> bool:
