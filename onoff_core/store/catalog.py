@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from onoff_core.errors import StoreError
+from onoff_core.machine import what_it_lacked
 from onoff_core.store import attaching, judging, schema
 from onoff_core.store.files import Files, scratch_folder
 from onoff_core.store.generation import Generation
@@ -380,5 +381,5 @@ def _explained(files: Files) -> Iterator[None]:
     except duckdb.Error as error:
         raise StoreError(
             f"{files.location(CATALOG_NAME)}: not published ({error}). The results are safe, the catalog is the former "
-            "one; mend the cause, and the next publication has everything"
+            f"one; {what_it_lacked(error) or 'mend the cause'}, and the next publication has everything"
         ) from error
