@@ -57,7 +57,14 @@ def _result(entry: Any, place: str) -> Result:
     if not isinstance(entry, dict):
         raise ExchangeError(f"{place}: must hold values by name, not a {type(entry).__name__}")
     samples = entry.get("samples")
-    if not isinstance(samples, list) or not all(isinstance(sample, (str, dict)) for sample in samples):
+    if isinstance(samples, list):
+        wrong = [number for number, sample in enumerate(samples) if not isinstance(sample, (str, dict))]
+        if wrong:
+            raise ExchangeError(
+                f"{place}.samples[{wrong[0]}]: is no text, nor an entry with a 'response', but "
+                f"{_shortened(samples[wrong[0]])}; take it out, or write an empty text where the model said nothing"
+            )
+    else:
         raise ExchangeError(f"{place}: has no list 'samples' of texts, or of entries with a 'response' each")
     if len({type(sample) for sample in samples}) > 1:
         raise ExchangeError(f"{place}: has texts and entries among its samples; one of the two shapes is wanted")

@@ -52,7 +52,7 @@ def publish_catalog(store: Store, rebuild: bool = False) -> None:
     began = time.monotonic()
     with store.files.lock(CATALOG_LOCK):
         for _ in range(_ATTEMPTS):
-            known = not rebuild and store.files.version(CATALOG_NAME) is not None
+            known = not rebuild and store.files.version(CATALOG_NAME) is not None and schema.has_templates(store.files)
             changes = store.changes()
             if known and not changes and _is_up_to_date(store):
                 return

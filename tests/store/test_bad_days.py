@@ -1,6 +1,7 @@
 """A full disk, a store one can only read, a writer that dies while publishing: clear errors, and nothing lost."""
 
 import errno
+import fcntl
 import json
 import os
 import re
@@ -440,3 +441,34 @@ def test_a_second_writer_says_that_it_waits(
     (said,) = caplog.messages
     assert said.startswith("samples of d1|m1 is being made by another run (3 of 8 responses); this one waits until")
     assert order == ["first", "second"]
+
+
+def test_a_file_system_without_locks_holds_what_was_made_where_there_were_some(
+    local: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As Lustre without `-o flock`: the lock's files that a copied store brings along are nobody's."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    make_partition(local)
+    publish_catalog(local)
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    store = Store(str(local.root))
+    make_partition(store, version="2")
+    publish_catalog(store)
+    assert current_generations(store)["samples", KEY].fingerprint == "bbbb2"
+    with store.writing(store.generation("samples", KEY, "f9")):
+        assert store.is_written("samples", KEY)
+    assert not store.is_written("samples", KEY)
+    assert not list(Path(local.root).rglob("*.lock-held"))
+    assert caplog.text.count("has no locks that end with their holder") == 1
+
+
+def test_locks_that_are_refused_are_told_what_to_do(local: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(StoreError, match=r"\.lock: cannot be written .* has no locks \(flock\), .* mount it with them"):
+        make_partition(local)

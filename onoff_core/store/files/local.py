@@ -1,6 +1,7 @@
 """A folder on a disk, as a place for a store."""
 
 import errno
+import fcntl
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ from onoff_core.store.files.protocol import Replacement
 logger = logging.getLogger(__name__)
 
 TEMPORARY = ".tmp-"
+_HELD = "-held"  # ends the name of a lock's file that is there only as long as the lock is held
 
 
 class LocalFiles:
@@ -29,6 +31,7 @@ class LocalFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._said: set[str] = set()  # folders outside the store that a warning has named
+        self._flock: bool | None = None  # whether there are locks that end with their holder; None: not known yet
 
     @property
     def root(self) -> Path:
@@ -242,8 +245,8 @@ class LocalFiles:
         if self.outside(name):  # nobody writes there
             return False
         for entry in self._entries(name):
-            if entry.name.endswith(".lock"):
-                with self.try_lock(f"{name}/{entry.name}") as free:
+            if entry.name.endswith((".lock", f".lock{_HELD}")):
+                with self.try_lock(f"{name}/{entry.name.removesuffix(_HELD)}") as free:
                     if not free:
                         return True
         return False
@@ -254,9 +257,11 @@ class LocalFiles:
 
         path = self.path(name)
         self._refuse_outside(path.parent)
-        lock = filelock.FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            has_flock = self._has_flock(path)
+            # The other kind is held as long as its file is there, so it cannot be the one that a flock leaves behind.
+            lock = filelock.FileLock(path) if has_flock else filelock.SoftFileLock(path.with_name(path.name + _HELD))
             lock.acquire(timeout=timeout, poll_interval=0.02)
         except filelock.Timeout:
             yield False
@@ -268,15 +273,43 @@ class LocalFiles:
         finally:
             lock.release()
 
+    def _has_flock(self, path: Path) -> bool:
+        """Whether the file system has locks that end with their holder; `path` is a lock's file."""
+        if self._flock is None:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno == errno.ENOSYS:
+                    logger.warning(
+                        "%s: its file system has no locks that end with their holder (flock). After a run that died on "
+                        "another machine, remove the files that end with .lock%s by hand, or others wait for it",
+                        self._root,
+                        _HELD,
+                    )
+                    self._flock = False
+                elif error.errno not in (errno.EAGAIN, errno.EACCES):  # somebody holds it
+                    raise
+            else:
+                self._flock = True
+            finally:
+                os.close(descriptor)
+        return self._flock is not False
+
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
         """DuckDB reads local files by itself."""
 
 
+_NO_LOCKS = (
+    "this file system has no locks (flock), which keep two runs apart: mount it with them, or name another store.path"
+)
 _MENDS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
     errno.EROFS: "the disk can only be read: mount it for writing, or name another store.path, and run the same again",
     errno.EIO: "look at the disk",
+    errno.ENOLCK: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
 }
 
 
