@@ -314,5 +314,5 @@ _MENDS = {
 
 
 def _not_writable(path: Path, error: OSError) -> StoreError:
-    mend = _MENDS.get(error.errno or 0, "is store.path right?")
+    mend = _MENDS.get(error.errno or 0, "is store.path right, and may this user write there?")
     return StoreError(f"{path}: cannot be written ({error.strerror}); {mend}")
