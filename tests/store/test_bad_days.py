@@ -387,7 +387,7 @@ def test_a_disk_that_becomes_read_only_while_a_file_is_written(local: Store, mon
     make_partition(local)
     for name in ("os.replace", "pathlib.Path.unlink"):
         monkeypatch.setattr(name, refuse)
-    with pytest.raises(StoreError, match=r"new\.json: cannot be written \(Read-only file system\)"):
+    with pytest.raises(StoreError, match=r"new\.json: cannot be written \(Read-only.*The disk can only be read"):
         local.files.write_bytes("new.json", b"{}")
 
 

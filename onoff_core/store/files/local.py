@@ -159,9 +159,10 @@ class LocalFiles:
         try:
             yield scratch
         except OSError as error:
+            mend = _MENDS.get(error.errno or 0, "free some space or mend the permissions")
             raise StoreError(
-                f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept. Free some space or "
-                "mend the permissions, and run the same again: what is finished is not computed a second time"
+                f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept. "
+                f"{mend[0].upper()}{mend[1:]}, and run the same again: what is finished is not computed a second time"
             ) from error
         finally:
             for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):  # DuckDB's log, if it could not finish
@@ -306,7 +307,7 @@ _NO_LOCKS = (
 _MENDS = {
     errno.ENOSPC: "free some space",
     errno.EDQUOT: "free some space",
-    errno.EROFS: "the disk can only be read: mount it for writing, or name another store.path, and run the same again",
+    errno.EROFS: "the disk can only be read: mount it for writing, or name another store.path",
     errno.EIO: "look at the disk",
     errno.ENOLCK: _NO_LOCKS,
     errno.EOPNOTSUPP: _NO_LOCKS,
