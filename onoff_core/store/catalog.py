@@ -55,6 +55,7 @@ def publish_catalog(store: Store, rebuild: bool = False) -> None:
             known = not rebuild and store.files.version(CATALOG_NAME) is not None and schema.has_templates(store.files)
             changes = store.changes()
             if known and not changes and _is_up_to_date(store):
+                _remove_log(store)
                 return
             if _published(store, changes, from_nothing=not known):
                 store.forget_changes([change for change in changes if _is_settled(store, change)])
@@ -90,12 +91,16 @@ def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
             except duckdb.Error as error:  # damaged inside; any other fault shows again in the rebuilding
                 logger.warning("cannot go on from the former catalog (%s); making it anew", str(error).splitlines()[0])
                 _rebuild(replacement.path, store, template)
-    log_of_changes = (
-        f"{CATALOG_NAME}.wal"  # a process that opened the former file for writing left it; it is not this file's
-    )
-    if replacement.kept and store.files.exists(log_of_changes):
-        store.files.remove(log_of_changes)
+    if replacement.kept:
+        _remove_log(store)
     return replacement.kept
+
+
+def _remove_log(store: Store) -> None:
+    """A program that opened a former file for writing left it; it is not this file's."""
+    name = attaching.log_of(Path(CATALOG_NAME)).name
+    if store.files.locks and store.files.exists(name):
+        store.files.remove(name)
 
 
 def _go_on(path: Path, store: Store, changes: list[Change], template: Template) -> None:
@@ -154,7 +159,7 @@ def _order(store: Store, asset: str, partition: tuple[str, ...]) -> list[str]:
 
 
 def _rebuild(path: Path, store: Store, template: Template) -> None:
-    for former in (path, _log_of(path)):
+    for former in (path, attaching.log_of(path)):
         former.unlink(missing_ok=True)
     with _opened(path, store.files, ask=False) as connection:
         _fill(connection, store, template)
@@ -347,8 +352,8 @@ def _opened(path: Path, files: Files, ask: bool = True) -> Iterator[duckdb.DuckD
         connection.execute("CHECKPOINT")
     if not ask:
         return
-    if _log_of(path).exists():
-        raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}, {_log_of(path).name} was left beside it")
+    if (log := attaching.log_of(path)).exists():
+        raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}, {log.name} was left beside it")
     with attaching.connect() as connection:
         wrong = attaching.attach(connection, path)
         if wrong is None and (found := _counts(connection, "catalog.")) != counts:
@@ -367,11 +372,6 @@ def _counts(connection: duckdb.DuckDBPyConnection, of: str) -> dict[str, int]:
         "SELECT count(*) FROM duckdb_views() WHERE NOT internal AND database_name = ?", [database]
     ).fetchall()
     return counts
-
-
-def _log_of(path: Path) -> Path:
-    """DuckDB's log of changes that are not in the file yet."""
-    return path.with_name(f"{path.name}.wal")
 
 
 @contextmanager
