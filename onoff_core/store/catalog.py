@@ -379,7 +379,8 @@ def _explained(files: Files) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        mend = what_it_lacked(error) or "mend the cause"
         raise StoreError(
             f"{files.location(CATALOG_NAME)}: not published ({error}). The results are safe, the catalog is the former "
-            f"one; {what_it_lacked(error) or 'mend the cause'}, and the next publication has everything"
+            f"one. {mend[0].upper()}{mend[1:]}: the next publication has everything"
         ) from error
