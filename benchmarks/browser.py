@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.browser_tables import table_figures, write_many
+from benchmarks.drawn import opened
 from benchmarks.figures import Figure
 from benchmarks.ports import free_port
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
@@ -118,12 +119,8 @@ def _first_page(browser: Any, store: Store, repeats: int) -> float:
     times = []
     with served(store) as address:
         for _ in range(1 + max(1, repeats)):  # the first one also loads the app's modules
-            page = browser.new_page()
-            page.set_default_timeout(120_000)
-            began = time.perf_counter()
-            page.goto(address)
-            page.locator("#table td a").first.wait_for()
-            times.append(time.perf_counter() - began)
+            page, seconds = opened(browser, address, "#table td a")
+            times.append(seconds)
             page.close()
     return statistics.median(times[1:])
 

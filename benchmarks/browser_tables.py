@@ -5,9 +5,9 @@ from the click on a header, to the frame in which the rows are drawn.
 """
 
 import statistics
-import time
 from typing import Any
 
+from benchmarks.drawn import opened
 from benchmarks.figures import Figure
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_core.store import Store, publish_catalog
@@ -37,12 +37,8 @@ def table_figures(browser: Any, address: str, repeats: int) -> list[Figure]:
     """Of the page Responses over `write_many`'s store, which is served at the address."""
     firsts, sorts = [], []
     for _ in range(1 + max(1, repeats)):  # the first one also loads the app's modules
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.set_default_timeout(120_000)
-        began = time.perf_counter()
-        page.goto(f"{address}/responses?dataset=bench&model=many")
-        page.locator("#data tbody tr a").first.wait_for()
-        firsts.append(time.perf_counter() - began)
+        page, seconds = opened(browser, f"{address}/responses?dataset=bench&model=many", "#data tbody tr a")
+        firsts.append(seconds)
         page.wait_for_timeout(2000)  # until what is computed beside is there
         for wanted in ("descending", "ascending"):
             sorts.append(float(page.evaluate(_SORT, ["tokens", wanted])) / 1000)

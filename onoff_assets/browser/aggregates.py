@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from onoff_assets.browser.computing import Job, Say, job
-from onoff_assets.browser.entropy_means import EntropySums, MeanEntropy
+from onoff_assets.browser.entropy_means import Difference, EntropySums, MeanEntropy
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.unsure_tokens import Tokens, TokenTally
 from onoff_core.store import Generation
@@ -34,6 +34,7 @@ class TokenSummary:
     position_low: NDArray[np.float64]  # its 95 % interval on other problems; nan for fewer than two problems
     position_high: NDArray[np.float64]
     by_reward: tuple[MeanEntropy, ...]  # in the order of REWARDS
+    correct_minus_wrong: Difference | None  # of the mean entropies of their tokens
     unsure_tokens: pa.Table  # as in `unsure_tokens.py`
 
 
@@ -53,8 +54,10 @@ def summarise_tokens(distributions: Generation, responses: Responses, say: Say =
         sums.add(part.row, place, part.entropy)
         tokens.add(part)
     unsure = tokens.table(responses)
+    difference = sums.difference(REWARDS.index("correct"), REWARDS.index("wrong"))
+    bands, by_reward = sums.ends(), sums.by_reward()
     return TokenSummary(
-        sums.num_tokens, sums.mean, histogram, sums.count, sums.means(), *sums.ends(), sums.by_reward(), unsure
+        sums.num_tokens, sums.mean, histogram, sums.count, sums.means(), *bands, by_reward, difference, unsure
     )
 
 

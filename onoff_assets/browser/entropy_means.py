@@ -3,6 +3,7 @@
 Tokens of one response, and responses to one problem, are alike: the intervals take the problem as what is drawn.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from onoff_core.cross.statistics import ratio_interval_of
+from onoff_core.statistics.distributions import student_t_quantile
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -25,6 +27,15 @@ class MeanEntropy:
     num_tokens: int
     mean: float | None
     interval: Interval | None  # 95 %, on other problems like these; None for fewer than two problems
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Of two kinds' means, nats."""
+
+    estimate: float
+    interval: Interval | None  # 95 %, on other problems like these; None where a kind has fewer than two problems
+    num_problems: int  # with tokens of either kind
 
 
 class EntropySums:
@@ -87,6 +98,34 @@ class EntropySums:
             mean = float(totals[:, kind].sum() / number) if number else None
             made.append(MeanEntropy(num_responses, there, number, mean, _interval(totals[:, kind], counts[:, kind])))
         return tuple(made)
+
+    def difference(self, first: int, second: int) -> Difference | None:
+        """The mean of one kind less that of another; None where either has no tokens."""
+        counts, totals = self._counts.sum(axis=2).astype(np.float64), self._totals.sum(axis=2)
+        if not counts[:, first].any() or not counts[:, second].any():
+            return None
+        means = totals.sum(axis=0) / np.maximum(1, counts.sum(axis=0))
+        there = (counts[:, first] > 0) | (counts[:, second] > 0)
+        interval = _interval_of_difference(totals[there][:, [first, second]], counts[there][:, [first, second]])
+        return Difference(float(means[first] - means[second]), interval, int(there.sum()))
+
+
+def _interval_of_difference(totals: Floats, counts: Floats) -> Interval | None:
+    """Of the difference of two ratios, from (problems, 2) sums.
+
+    Each ratio's linearised residuals as in `ratio_interval_of`, subtracted within the problem, so that what a problem
+    does to both is not counted as noise. Student's t has one degree of freedom less than the kind with fewer problems
+    has problems, for with few of them that kind alone makes the error.
+    """
+    problems = (counts > 0).sum(axis=0)
+    if problems.min() < 2:
+        return None
+    ratios = totals.sum(axis=0) / counts.sum(axis=0)
+    residuals = (totals - ratios * counts) / counts.sum(axis=0) * np.sqrt(problems / (problems - 1))
+    error = math.sqrt(float(((residuals[:, 0] - residuals[:, 1]) ** 2).sum()))
+    half = student_t_quantile(int(problems.min()) - 1) * error
+    middle = float(ratios[0] - ratios[1])
+    return middle - half, middle + half
 
 
 def _interval(totals: Floats, counts: NDArray[np.int64]) -> Interval | None:

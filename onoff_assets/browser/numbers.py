@@ -16,6 +16,12 @@ def fixed(value: float, digits: int) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign; what rounds to zero has none, so that nothing reads as -0.0."""
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text
+
+
 def probability_text(probability: float) -> str:
     return fixed(probability, 4)
 

@@ -15,6 +15,7 @@ from onoff_assets.browser.measures import (
 )
 from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample, Vocabulary
+from onoff_assets.browser.verdicts import short_verdict
 from onoff_core.store import Generation
 
 _CROSS = (
@@ -91,8 +92,7 @@ def pair_payload(
 
 
 def _title(side: Side) -> str:
-    verdict = side.sample.status or "not graded"
-    return f"{side.key[1]}, sample {side.sample.sample_index}: {verdict}"
+    return f"{side.key[1]}, sample {side.sample.sample_index}: {short_verdict(side.sample.status)}"
 
 
 def _tokens(pieces: Sequence[Piece], values: Sequence[float]) -> dict[str, Any]:

@@ -23,6 +23,8 @@ DEFAULTS = {
     "server.fileWatcherType": "none",
     "runner.postScriptGC": "false",
     "browser.gatherUsageStats": "false",
+    "theme.light.primaryColor": "#1d7ed8",
+    "theme.dark.primaryColor": "#1d7ed8",
     "client.toolbarMode": "viewer",
     "client.showErrorDetails": "stacktrace",
 }
@@ -66,15 +68,19 @@ def command_of(store: str | None, options: list[str], *, read_only: bool = False
 
 
 def _defaults(config: Path) -> dict[str, str]:
-    """As variables, what the folder's own settings leave open: a variable would outweigh the file."""
+    """As variables, what the folder's own settings leave open: a variable would outweigh the file.
+
+    A theme of its own is one whole, into which nothing is mixed.
+    """
     try:
         told = tomllib.loads(config.read_text()) if config.exists() else {}
     except (OSError, ValueError) as error:
         raise SettingsError(f"{config}: not readable ({error}); mend it, or start in another folder") from error
     left_open = {}
     for option, value in DEFAULTS.items():
-        section, name = option.split(".")
-        if name not in told.get(section, {}):
+        section, _, name = option.partition(".")
+        there = told.get(section, {})
+        if name not in there and not (there and section == "theme"):
             left_open["STREAMLIT_" + re.sub(r"\.|(?<=[a-z])(?=[A-Z])", "_", option).upper()] = value
     return left_open
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from onoff_core.cli.grade_files import Line, LinesError, Output, check_places, parse_lines, read_input, write_whole
-from onoff_core.cli.printing import fraction, table
+from onoff_core.cli.printing import fraction, interval, table
 from onoff_core.study import TaskSettings, ThinkingTags
 
 _FORMATS = get_args(TaskSettings.model_fields["format_type"].annotation)
@@ -154,8 +154,9 @@ def _statistics(lines: Sequence[Line], graded: Sequence[dict[str, Any]]) -> dict
 
 
 def _report(statistics: dict[str, Any], statuses: "Counter[str]", output: Path) -> None:
-    low, high = fraction(statistics["interval_low"]), fraction(statistics["interval_high"])
+    why = {one["statistic"]: one["reason"] for one in statistics["missing"]}.get("interval_low")
+    found = interval(statistics["interval_low"], statistics["interval_high"], "on other problems like these", why)
     rows = [[status, f"{count:,}"] for status, count in statuses.most_common()]
     print(table(["status", "responses"], rows))
-    print(f"\naccuracy {fraction(statistics['accuracy'])}, 95 % interval [{low}, {high}]")
+    print(f"\naccuracy {fraction(statistics['accuracy'])}, 95 %: {found}")
     print(f"{statistics['num_problems']:,} problems, {statistics['num_samples']:,} responses with a reward -> {output}")

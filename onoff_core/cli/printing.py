@@ -34,6 +34,13 @@ def fraction(value: float | None) -> str:
     return "-" if value is None else f"{value:.3f}"
 
 
+def interval(low: float | None, high: float | None, of: str, why: str | None) -> str:
+    """`[0.014, 0.330]  on other problems like these`, or why there is no interval."""
+    if low is None or high is None:
+        return f"no interval {of}: {why or 'the statistics do not say why'}"
+    return f"[{fraction(low)}, {fraction(high)}]  {of}"
+
+
 def red(text: str) -> str:
     """For standard error: red where a person reads it on a terminal (and has not set NO_COLOR, see no-color.org)."""
     return f"\x1b[31m{text}\x1b[0m" if sys.stderr.isatty() and not os.environ.get("NO_COLOR") else text

@@ -4,12 +4,14 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from onoff_core.cli.partition import require, stored_partition
-from onoff_core.cli.printing import fraction, table
+from onoff_core.cli.printing import fraction, interval, table
 from onoff_core.study import load_study
 
 if TYPE_CHECKING:
     from onoff_core.grid.summary import PartitionSummary
     from onoff_core.store import Store
+
+_OTHER = "on other problems like these"
 
 
 def add(commands: Any) -> None:
@@ -41,6 +43,23 @@ def _print_runs(store: "Store", names: tuple[str, str]) -> None:
             )
     if rows:
         print("\n" + table(["made", "host", "GPU", "tokens", "batch", "attempts", "peak MB"], rows))
+
+
+def _accuracy(row: "PartitionSummary") -> list[list[str]]:
+    other = interval(row.interval_low, row.interval_high, _OTHER, row.missing.get("interval_low"))
+    why = row.missing.get("same_problems_low")
+    same = interval(row.same_problems_low, row.same_problems_high, "on these problems, drawn again", why)
+    return [["accuracy, 95 % interval", f"{fraction(row.accuracy)}  {other}"], ["", f"{'':5}  {same}"]]
+
+
+def _at_k(row: "PartitionSummary") -> list[list[str]]:
+    """Both at the largest k, in which they differ most from the accuracy."""
+    why = row.missing.get("interval_low")
+    return [
+        [f"{name}@{one.k}", f"{fraction(one.estimate)}  {interval(one.low, one.high, _OTHER, why)}"]
+        for name, one in (("pass", row.pass_at_k), ("maj", row.maj_at_k))
+        if one is not None and one.k > 1
+    ]
 
 
 def _second_opinion(row: "PartitionSummary") -> list[list[str]]:
@@ -83,8 +102,6 @@ def run(args: argparse.Namespace) -> int:
     names = stored_partition(study, store, args.partition)
     require(store, names, "statistics")
     row = partition_summary(store, names)
-    other = f"[{fraction(row.interval_low)}, {fraction(row.interval_high)}]"
-    same = f"[{fraction(row.same_problems_low)}, {fraction(row.same_problems_high)}]"
     unknown = f"[{fraction(row.accuracy_lowest)}, {fraction(row.accuracy_highest)}]"
     print(
         table(
@@ -92,9 +109,9 @@ def run(args: argparse.Namespace) -> int:
             [
                 ["problems", f"{row.num_problems}"],
                 ["responses", f"{row.num_samples}"],
-                ["accuracy, 95 % interval", f"{fraction(row.accuracy)}  {other}  on other problems like these"],
-                ["", f"{'':5}  {same}  on these problems, drawn again"],
+                *_accuracy(row),
                 ["accuracy, bounds", f"{'':5}  {unknown}  whatever the responses without a verdict are"],
+                *_at_k(row),
                 ["mean tokens", "-" if row.mean_num_tokens is None else f"{row.mean_num_tokens:.1f}"],
                 *_thinking(row),
                 ["mean entropy (nats)", fraction(row.mean_entropy)],

@@ -1,5 +1,7 @@
 """The files that settings stand in: find them, read them, and the store's place that they name."""
 
+import copy
+import functools
 import math
 import os
 import re
@@ -114,7 +116,7 @@ def find_config(start: Path | None = None) -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML file that holds a mapping."""
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)
+        raw = copy.deepcopy(_parsed(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise SettingsError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.MarkedYAMLError as error:
@@ -128,6 +130,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise SettingsError(f"{path}: must hold settings by name (name: value)")
     return raw
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(text: str) -> Any:
+    """What a text says: every page of the browser asks, and reading YAML takes longer than all else of most pages."""
+    return yaml.load(text, _UniqueKeyLoader)
 
 
 def _num_values(value: Any, counted: dict[int, float]) -> float:

@@ -41,6 +41,7 @@ def test_a_folder_with_settings_of_its_own_is_heeded_and_still_safe(
     assert "STREAMLIT_SERVER_PORT" not in environment
     assert environment["STREAMLIT_SERVER_ADDRESS"] == "127.0.0.1"
     assert environment["STREAMLIT_BROWSER_GATHER_USAGE_STATS"] == "false"
+    assert not [name for name in environment if name.startswith("STREAMLIT_THEME")]  # nothing is mixed into its own
     config.write_text("[server\n")
     with pytest.raises(SettingsError, match="not readable"):
         command_of(str(tmp_path), [])
@@ -52,7 +53,12 @@ def test_the_checkout_has_the_same_settings() -> None:
     from tests.conftest import ROOT
 
     settings = tomllib.loads((ROOT / ".streamlit" / "config.toml").read_text())
-    told = {f"{section}.{name}": value for section, values in settings.items() for name, value in values.items()}
+    theme = {
+        f"theme.{base}.{name}": value for base, told in settings.pop("theme").items() for name, value in told.items()
+    }
+    told = {
+        f"{section}.{name}": value for section, values in settings.items() for name, value in values.items()
+    } | theme
     assert {name: " ".join(v) if isinstance(v, list) else str(v).lower() for name, v in told.items()} == DEFAULTS
 
 

@@ -2,6 +2,7 @@
 and what is taken away of the grid."""
 
 import io
+import re
 from typing import Any
 
 import altair as alt
@@ -34,7 +35,17 @@ def drawn(names: list[str], **more: Any) -> dict[str, Any]:
 def test_a_legend_is_not_wider_than_a_phone(length: int) -> None:
     names = [f"{i}".rjust(length, "m") for i in range(7)]
     key = drawn(names)["layer"][1]["encoding"]["color"]["legend"]
-    assert key["columns"] == 1 or key["columns"] * (length * LETTER + SYMBOL) <= ROOM
+    told = re.fullmatch(r"max\(1, floor\(width / (\d+)\)\)", key["columns"]["expr"])
+    assert told
+    columns = max(1, ROOM // int(told[1]))
+    assert columns == 1 or columns * (length * LETTER + SYMBOL) <= ROOM
+
+
+@pytest.mark.parametrize(
+    ("ends", "ticks"), [((2e-4, 0.4), [0.001, 0.01, 0.1]), ((0.03, 0.6), [0.05, 0.1, 0.2, 0.5]), ((0.5, 1), [0.5, 1])]
+)
+def test_ticks_of_a_log_axis_are_round(ends: tuple[float, float], ticks: list[float]) -> None:
+    assert charts.powers_of_ten(*ends) == pytest.approx(ticks)
 
 
 def test_a_second_legend_stands_below_the_chart() -> None:

@@ -111,7 +111,7 @@ def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: St
         tab.get_by_text("samples running: 16 of 16 responses").wait_for()
         jobs_store.finish(store)
     tab.get_by_text("complete", exact=True).wait_for()
-    tab.get_by_text("16 in all").wait_for()
+    tab.get_by_text("response 1 of 16").wait_for()
     publish_catalog(store)
     go(tab, server, "")
     following = re.compile(r"Between two assets: something of d\|going .* go on with rewards")
@@ -138,6 +138,8 @@ def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) ->
     row = tab.locator("#branches tr", has_text="then")
     assert f"{GOOD} of {TRIED} correct" in row.inner_text()
     assert "26 % to 62 %" in row.inner_text()
+    assert "gained" in row.inner_text()
+    assert tab.locator("#branches").evaluate("e => e.scrollWidth <= e.clientWidth + 1")  # nothing sticks out
     row.locator("button").click()
     tab.locator("#branches details").first.wait_for()
     assert tab.locator("#branches details").count() == TRIED
@@ -160,7 +162,7 @@ def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> 
     )
     assert picked == [["left", str(PARTING), " let"], ["right", str(PARTING), " then"]]
     assert "model's at temperature 1, not truncated" in tab.locator("#pair .legend").inner_text()
-    assert tab.locator("#pair .title").all_inner_texts()[1:] == ["m, sample 0: wrong", "other, sample 0: correct"]
+    assert tab.locator("#pair .title").all_inner_texts()[1:] == ["m, sample 0: ✗ wrong", "other, sample 0: ✓ correct"]
     tab.locator("#bars caption", has_text=f"token {PARTING}: ·then").wait_for()
     tab.get_by_text("one text, as other sees it too").click()
     tab.locator(f"#t{PARTING}.above").wait_for()

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_assets.browser.links import side_by_side
+from onoff_assets.browser.numbers import signed
 from onoff_core.grid.materialize import materialize_rewards, materialize_samples, materialize_statistics
 from onoff_core.statistics import paired_difference
 from onoff_core.store import Store, publish_catalog
@@ -136,8 +137,8 @@ def test_an_empty_response_is_shown_as_such(page: Page) -> None:
 def test_a_partition_without_distributions_says_what_to_run_and_shows_the_text(page: Page) -> None:
     test = page("response", dataset="d", model="bare", problem="p0", sample=0)
     assert "onoff_token_view" in components(test)
-    assert "select token\\_distributions" in texts(test)
-    assert "select token\\_distributions" in texts(page("tokens", dataset="d", model="bare"))
+    for shown in (test, page("tokens", dataset="d", model="bare")):
+        assert "--select token_distributions" in shown.code[0].value  # to be copied
 
 
 @pytest.mark.parametrize("name", [name for name in PAGES if name not in ("grid", "compare", "notes")])
@@ -151,9 +152,9 @@ def test_a_partition_that_was_not_run_yet_says_how(page: Page, name: str) -> Non
 
 
 def test_a_half_finished_generation_says_what_to_run(page: Page) -> None:
-    shown = texts(page("response", dataset="d", model="begun"))
-    assert "samples of d" in shown.replace("\\", "")
-    assert "materialize" in shown
+    shown = page("response", dataset="d", model="begun")
+    assert "Samples of d" in texts(shown).replace("\\", "")
+    assert "materialize" in shown.code[0].value
 
 
 def test_changing_the_problem_changes_the_link(page: Page) -> None:
@@ -218,7 +219,7 @@ def test_compare_states_the_paired_difference_and_the_flips(page: Page) -> None:
     paired = paired_difference({"p0": 0.5, "p1": 0.0}, {"p0": 0.0, "p1": 1.0})
     assert paired is not None
     assert paired.interval is not None
-    low, high = (f"{100 * bound:+.1f}" for bound in paired.interval)
+    low, high = (signed(100 * bound, 1) for bound in paired.interval)
     shown = texts(test).replace("\\", "")
     assert f"m minus another: -25.0 points over 2 problems, 95 % interval [{low}, {high}]" in shown
     assert "m 25.0 %, another 50.0 %" in shown
@@ -280,7 +281,8 @@ def test_compare_has_paired_differences_at_every_k(page: Page, make_project: Mak
             difference, low, high = of["difference"], of["other_problems_low"], of["other_problems_high"]
             if of["first_model"] != model:
                 difference, low, high = -difference, -high, -low
-            assert row[4]["text"] == f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+            points = [signed(100 * value, 1) for value in (difference, low, high)]
+            assert row[4]["text"] == "{} [{}, {}]".format(*points)
 
 
 def test_compare_with_one_model_says_so(page: Page, tmp_path: Path) -> None:
@@ -328,7 +330,7 @@ def test_opinions_lists_what_differs_by_direction(page: Page) -> None:
     test = page("opinions", dataset="d", model="m")
     caption = "Responses with another second opinion"
     [row] = cells(test, caption)
-    assert [cell["text"] for cell in row[:4]] == ["p1", "0", "wrong", "correct"]
+    assert [cell["text"] for cell in row[:4]] == ["p1", "0", "✗ wrong", "✓ correct"]
     assert (row[4]["text"], row[5]["text"]) == ("2", "3")
     assert row[0]["query"] == {"dataset": "d", "model": "m", "problem": "p1", "sample": "0"}
     assert row[0]["page"] == "response"
@@ -340,7 +342,7 @@ def test_opinions_lists_what_differs_by_direction(page: Page) -> None:
     assert "There is none." in texts(page("opinions", dataset="d", model="m", way="first"))
     assert cells(page("opinions", dataset="d", model="m", way="second"), caption) == [row]
     [unclear] = cells(page("opinions", dataset="d", model="m", way="unclear"), caption)
-    assert [cell["text"] for cell in unclear[:4]] == ["p1", "1", "wrong", "none"]
+    assert [cell["text"] for cell in unclear[:4]] == ["p1", "1", "✗ wrong", "none"]
     assert "no way 'sideways'" in page("opinions", dataset="d", model="m", way="sideways").warning[0].value.replace(
         "\\", ""
     )
@@ -356,8 +358,8 @@ def test_the_way_of_opinions_is_in_the_address(page: Page) -> None:
 def test_without_second_opinions_the_page_says_how_to_ask(page: Page) -> None:
     test = page("opinions", dataset="d", model="bare")
     said = test.info[0].value.replace("\\", "")
-    assert "there is no second opinion of d|bare: set task.second_opinion" in said
-    assert "--select second_opinions --partition 'd|bare'" in said
+    assert "There is no second opinion of d|bare: set task.second_opinion" in said
+    assert "--select second_opinions --partition 'd|bare'" in test.code[0].value
 
 
 def test_models_that_are_compared_change_places(page: Page) -> None:

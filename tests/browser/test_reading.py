@@ -19,6 +19,7 @@ from benchmarks.synthetic import (
     write_partition,
 )
 from onoff_assets.browser.aggregates import summarise_tokens
+from onoff_assets.browser.entropy_means import EntropySums
 from onoff_assets.browser.filters import matching
 from onoff_assets.browser.grid_rows import grid_rows
 from onoff_assets.browser.queries import read_query
@@ -27,6 +28,7 @@ from onoff_assets.browser.response_rows import COLUMNS
 from onoff_assets.browser.unsure_tokens import UNSURE
 from onoff_core.cross.statistics import ratio_interval
 from onoff_core.errors import MissingInputError, StoreError
+from onoff_core.statistics.distributions import student_t_quantile
 from onoff_core.store import Store
 from onoff_core.tables import GRID_ASSETS
 from tests.browser.conftest import RUN
@@ -143,6 +145,40 @@ def ends_of(rows: list[dict[str, Any]]) -> Any:
     return None if found is None else pytest.approx(found, rel=1e-5)
 
 
+def sums_of(totals: Any, counts: Any) -> EntropySums:
+    """Of (problems, 2) sums of entropies and numbers of tokens."""
+    problems, kinds = np.nonzero(np.asarray(counts))
+    sums = EntropySums(pa.chunked_array([pa.array([f"p{one}" for one in problems])]), kinds, 2, 1)
+    for row, (problem, kind) in enumerate(zip(problems, kinds, strict=True)):
+        number = counts[problem][kind]
+        rows = np.full(number, row)
+        sums.add(rows, np.zeros(number, np.int64), np.full(number, totals[problem][kind] / number))
+    return sums
+
+
+def test_what_a_problem_does_to_both_kinds_is_not_in_the_interval_of_the_difference() -> None:
+    level = np.array([0.2, 1.5, 0.7, 3.1])
+    alike = sums_of(np.stack([5 * (level + 0.4), 5 * level], axis=1), np.full((4, 2), 5)).difference(0, 1)
+    assert alike is not None
+    assert (alike.estimate, alike.num_problems) == (pytest.approx(0.4), 4)
+    assert alike.interval == pytest.approx((0.4, 0.4), abs=1e-9)
+
+
+def test_the_errors_of_kinds_with_problems_of_their_own_add_up() -> None:
+    totals, counts = [[3, 0], [9, 0], [4, 0], [0, 8], [0, 5], [0, 1]], [[4, 0], [5, 0], [9, 0], [0, 4], [0, 7], [0, 2]]
+    sums = sums_of(totals, counts)
+    half = student_t_quantile(2)
+    errors = [(of.interval[1] - of.mean) / half for of in sums.by_reward() if of.interval and of.mean]
+    apart = sums.difference(0, 1)
+    assert apart is not None
+    assert apart.interval is not None
+    assert (apart.interval[1] - apart.estimate) / half == pytest.approx(np.hypot(*errors))
+    one_of_a_kind = sums_of(totals[:4], counts[:4]).difference(0, 1)
+    assert one_of_a_kind is not None
+    assert one_of_a_kind.interval is None
+    assert sums_of(totals[:3], counts[:3]).difference(0, 1) is None
+
+
 def test_the_summary_counts_every_token_once(reader: Reader) -> None:
     responses = reader.responses(KEY)
     distributions = reader.distributions(responses)
@@ -165,6 +201,9 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
         ends = (summary.position_low[reward, 0], summary.position_high[reward, 0])
         at_first = [rows[0] for given, rows in first if given == reward and rows]
         assert (None if np.isnan(ends).any() else ends) == ends_of(at_first)
+    apart, means = summary.correct_minus_wrong, [of.mean for of in summary.by_reward]
+    assert apart is not None
+    assert apart.estimate == pytest.approx(means[1] - means[0])
     unsure = stored.filter(pc.greater_equal(stored["entropy"], UNSURE))
     tokens = summary.unsure_tokens.to_pylist()
     assert sum(token["times_unsure"] for token in tokens) == unsure.num_rows

@@ -12,7 +12,7 @@ import pytest
 from onoff_assets.browser import components
 from onoff_assets.browser.cache import BoundedCache
 from onoff_assets.browser.filters import neighbours, random_wrong
-from onoff_assets.browser.numbers import fixed, mass_text, probability_text, short
+from onoff_assets.browser.numbers import fixed, mass_text, probability_text, short, signed
 from onoff_assets.browser.problem_differences import problem_differences
 from onoff_assets.browser.reading import Sample
 from onoff_assets.browser.text import age
@@ -126,3 +126,7 @@ def test_a_responses_thinking_is_told_behind_its_tokens() -> None:
 def test_what_was_made_by_a_clock_that_is_ahead_was_not_made_just_now(seconds: float, said: str) -> None:
     """As where the clock was set back."""
     assert age(1e9, 1e9 + seconds) == said
+
+
+def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:
+    assert [signed(value, 1) for value in (-0.04, 0.04, 0.0, 0.06, -12.34)] == ["0.0", "0.0", "0.0", "+0.1", "-12.3"]

@@ -143,7 +143,7 @@ def test_the_head_leaves_the_room_to_the_tokens(tab: Any, server: str) -> None:
 def test_a_problem_shows_where_they_part_and_leads_to_the_next(tab: Any, server: str) -> None:
     tab.set_viewport_size({"width": 1440, "height": 900})
     go(tab, server, "problem", dataset="d", model="m", problem="p2", sort="pass_rate")
-    tab.get_by_text("problem p2: problem 1 of 4 that match, 4 in all, by pass rate, smallest first").wait_for()
+    tab.get_by_text("problem p2: problem 1 of 4, by pass rate, smallest first").wait_for()
     settle(tab)
     press(tab, "j", tab.get_by_text("problem p0: problem 2 of 4"))
     table = tab.locator("table", has=tab.locator("caption", has_text="Correct and wrong part most at"))
@@ -160,7 +160,7 @@ def test_a_problem_shows_where_they_part_and_leads_to_the_next(tab: Any, server:
     table.locator("a", has_text=f"token {PARTING}").click()
     tab.locator("#pair .title", has_text="correct").first.wait_for()
     titles = tab.locator("#pair .title").all_inner_texts()[1:]
-    assert [title.split(": ")[1] for title in titles] == ["correct", "wrong"]
+    assert [title.split(": ")[1] for title in titles] == ["✓ correct", "✗ wrong"]
 
 
 def test_a_partition_that_was_not_run_says_so_and_follows_its_first_run(tab: Any, server: str, store: Store) -> None:

@@ -49,11 +49,12 @@ def test_lines_come_back_in_order_with_their_verdicts(tmp_path: Path, capsys: py
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.jsonl", "out.jsonl", "statistics.json"]
 
 
-def test_structured(tmp_path: Path) -> None:
+def test_structured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = written(tmp_path / "in.jsonl", [{"response": "<answer>5</answer>", "answer": "5"}])
     output = tmp_path / "out.jsonl"
     assert main(["grade", str(source), "--output", str(output), "--format-type", "structured"]) == 0
     assert json.loads(output.read_text())["status"] == "correct"
+    assert "no interval on other problems like these: one problem says nothing of the spread" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`onoff check`, `status`, `show`: what they print, and how a mistake ends."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -76,6 +77,9 @@ def test_show_prints_the_small_table(make_project: MakeProject, capsys: pytest.C
     rows = {line[:24].strip(): line[24:].strip() for line in printed.splitlines() if line}
     assert (rows["problems"], rows["responses"]) == ("4", "12")
     assert rows["accuracy, 95 % interval"].startswith("0.000")
+    at_k = re.compile(r"0\.000  \[0\.000, 0\.\d{3}\]  on other problems like these")
+    assert at_k.fullmatch(rows["pass@2"])
+    assert at_k.fullmatch(rows["maj@2"])
     assert 0 < float(rows["mean tokens"]) <= 12
     assert 0 < float(rows["mean entropy (nats)"]) < 6
     assert str(folder / "store") in printed

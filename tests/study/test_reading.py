@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from onoff_core.errors import SettingsError
 from onoff_core.study import Example, find_config, load_study
+from onoff_core.study.files import read_yaml
 
 MINIMAL: dict[str, Any] = {"datasets": {"aime2025": None}, "models": {"m": {"model_name": "some/model"}}}
 
@@ -154,6 +155,16 @@ def test_a_dataset_and_a_model_may_name_such_files_too(tmp_path: Path) -> None:
     assert study.partition("aime2025|m").sampling.max_length == 6
     assert study.partition("amc23|m").sampling.num_samples == 8
     assert study.partition("amc23|m").task.template_type == "simple"
+
+
+def test_a_file_that_changes_is_read_anew_and_what_was_read_is_nobody_elses(tmp_path: Path) -> None:
+    path = write(tmp_path, MINIMAL)
+    first = read_yaml(path)
+    first["models"].clear()
+    assert read_yaml(path) == MINIMAL
+    text = path.read_text()
+    path.write_text(text.replace("some/model", "other/mode"))
+    assert load_study(path).partitions["aime2025|m"].model_settings.model_name == "other/mode"
 
 
 def test_settings_are_frozen(tmp_path: Path) -> None:

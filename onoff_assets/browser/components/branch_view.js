@@ -26,8 +26,8 @@ function line(row, chosen, choose) {
   const said = row.count ? `${row.correct} of ${row.count} correct` : "no verdict";
   const between = row.value === null ? "" : row.exact ? "certain" : `${percent(row.low)} to ${percent(row.high)}`;
   return element("tr", chosen ? "chosen" : "", element("td", "l", button), element("td", "p", probability(row.probability)),
-    element("td", "s", said), element("td", "g", interval(row)), element("td", "i", between),
-    element("td", "e", row.effect ?? ""));
+    element("td", "s", said), element("td", "g", interval(row)),
+    element("td", "i", between, ...(row.effect ? [element("span", "e", row.effect)] : [])));
 }
 function continuation(one) {
   const mark = one.reward === 1 ? "✓" : one.reward === 0 ? "✗" : "?";
@@ -40,7 +40,7 @@ function continuation(one) {
 export default function ({ data: bytes, parentElement, setStateValue }) {
   const root = parentElement.querySelector("#branches"), data = JSON.parse(new TextDecoder().decode(bytes));
   const choose = (token) => setStateValue("chosen", token);
-  const heads = ["token", "probability", "continuations", "", "95 % interval", ""];
+  const heads = ["token", "probability", "continuations", "", "95 % interval"];
   const table = element("table", "", element("caption", "", data.title),
     element("thead", "", element("tr", "", ...heads.map((text) => element("th", "", text)))),
     element("tbody", "", ...data.rows.map((row) => line(row, row.token_id === data.chosen, choose))));

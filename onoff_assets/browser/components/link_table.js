@@ -1,5 +1,5 @@
 // A table of text with links. In: JSON bytes of {caption, columns, rows of {text, note, level, ramp, indent, mono, breaks,
-// prose, number, chosen, page, query, href}, looks that go along, scrolls}; out: trigger `go` with {page, query} of a link into the browser.
+// prose, whole, number, chosen, page, query, href}, looks that go along, scrolls}; out: trigger `go` with {page, query} of a link into the browser.
 // Text nodes only; the links are real, so they open in a new tab too.
 function element(tag, name, ...children) {
   const made = document.createElement(tag);
@@ -31,7 +31,7 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   const go = (target) => setTriggerValue("go", target);
   const head = element("thead", "", element("tr", "", ...data.columns.map((text) => element("th", "", text))));
   const rows = data.rows.map((row) => element("tr", "", ...row.map((cell) => {
-    const names = [cell.level && cell.ramp + cell.level, ...["mono", "breaks", "prose", "number", "chosen"].filter((name) => cell[name])];
+    const names = [cell.level && cell.ramp + cell.level, ...["mono", "breaks", "prose", "whole", "number", "chosen"].filter((name) => cell[name])];
     const made = element("td", names.filter(Boolean).join(" "), content(cell, go, data.looks));
     if (cell.chosen) made.setAttribute("aria-current", "true");
     if (cell.note) made.append(element("span", "note text", cell.note));
@@ -42,5 +42,6 @@ export default function ({ data: bytes, parentElement, setTriggerValue }) {
   root.classList.toggle("scrolls", data.scrolls);
   root.replaceChildren(
     element("table", "", element("caption", "", data.caption), ...named, element("tbody", "", ...rows)));
+  root.classList.toggle("goes-on", data.scrolls && root.scrollHeight > root.clientHeight + 1);
   if (data.scrolls) showChosen(root);
 }

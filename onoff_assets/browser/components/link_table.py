@@ -36,6 +36,7 @@ class Cell:
     mono: bool = False
     breaks: bool = False  # a long text may break at any letter, as with `mono`
     prose: bool = False  # several lines of text, which stay readable on a narrow screen
+    whole: bool = False  # its text stays on one line, such as a sign and its word
     number: bool = False
     value: float | None = None  # of a grid's cell, what it is ordered by
     mark: str = ""  # of a grid's cell, where there is little room

@@ -191,7 +191,7 @@ class View {
     });
     this.unit.textContent = this.limitKind === "percentile" ? "%" : measure.unit;
     const number = this.isUnsure.filter(Boolean).length;
-    this.count.textContent = `${number} of ${this.spans.length} tokens unsure: underlined`;
+    this.count.textContent = `${number.toLocaleString("en")} of ${this.spans.length.toLocaleString("en")} tokens unsure: underlined`;
     this.list.setAttribute("aria-label",
       `Response, ${this.spans.length} tokens coloured by ${measure.label}. Arrow keys walk, n and p go to unsure ones.`);
     this.strip.setAttribute("aria-label", `${measure.label} over position; click to go there`);
@@ -370,12 +370,10 @@ class View {
     this.values.width = width * scale; this.values.height = height * scale;
     draw.scale(scale, scale);
     const style = getComputedStyle(this.root), ink = style.color;
-    const x = (at) => ((at + 0.5) / n) * width, y = (value) => 3 + (1 - value) * (height - 6);
-    const first = Math.min(...this.branchAt.keys());
+    const x = (at) => ((at + 0.5) / n) * width, y = (value) => 17 + (1 - value) * (height - 22);
     draw.fillStyle = ink;
     draw.font = "11px " + (style.getPropertyValue("--st-font") || "sans-serif");
-    draw.fillText("value: share of continuations that are correct, 0 to 1", 2,
-      this.branchAt.get(first).value > 0.5 ? height - 4 : 10);
+    draw.fillText("value: share of continuations that are correct, 0 to 1", 2, 10);
     valueLine(this, draw, x, y, ink, this.active, style.getPropertyValue("--st-primary-color") || ink);
   }
 }

@@ -42,9 +42,19 @@ def explain(reader: Reader, key: Key, error: MissingInputError) -> None:
             said = _first(key, going)
         else:
             said = f"{what}. A run is at this partition ({going}); this page follows it by itself."
-        st.info(escaped(said), icon="ℹ️")
+        say(said)
 
     _follow(reader, key, draw)
+
+
+def say(text: str) -> None:
+    """A message of what is missing; the command at its end, where it has one, to be copied."""
+    said, run, command = text.rpartition("run: ")
+    whole = f"{said}run:" if run else text
+    is_name = "_" in whole.partition(" ")[0]  # of an asset
+    st.info(escaped(whole if is_name else whole[0].upper() + whole[1:]))
+    if run:
+        st.code(command, language=None, wrap_lines=True)
 
 
 def _first(key: Key, going: str) -> str:

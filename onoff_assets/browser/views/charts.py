@@ -1,5 +1,6 @@
 """Charts in the page's ink: Streamlit's chart theme draws labels too faint to read."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,9 +37,11 @@ def show(chart: Any, key: str) -> None:
     """
     ink = _INK.get(st.context.theme.type or "light", _INK["light"])
     taken = taken_away(chart)
-    legible = chart.configure_axis(labelColor=ink, titleColor=ink).configure_title(color=ink)
-    legible = legible.configure_header(labelColor=ink, titleColor=ink)
-    legible = legible.configure_legend(labelColor=ink, titleColor=ink, orient="top", labelLimit=_NARROW - _SYMBOL)
+    legible = chart.configure_axis(labelColor=ink, titleColor=ink, labelPadding=5, titlePadding=8)
+    legible = legible.configure_title(color=ink, offset=6).configure_header(labelColor=ink, titleColor=ink)
+    legible = legible.configure_legend(
+        labelColor=ink, titleColor=ink, orient="top", labelLimit=_NARROW - _SYMBOL, offset=6, padding=0, rowPadding=2
+    )
     legible = legible.properties(usermeta={"embedOptions": {"renderer": "svg"}})  # of many points too
     with st.container(gap="xsmall"):
         st.altair_chart(legible, width="stretch", key=key)
@@ -59,18 +62,25 @@ def taken_away(chart: Any) -> pa.Table:
 
 
 def legend(names: Sequence[str], **more: Any) -> alt.Legend:
-    """A legend with as many columns as fit a narrow screen, so that none is cut off there."""
-    return alt.Legend(columns=_columns(names), **more)
+    """A legend with as many columns as its chart has room for, on a wide screen and on a narrow one."""
+    return alt.Legend(columns=alt.ExprRef(f"max(1, floor(width / {_entry(names)}))"), **more)
 
 
-def _columns(names: Sequence[str]) -> int:
-    longest = max((len(name) for name in names), default=1)
-    return max(1, min(len(names), int(_NARROW // (_LETTER * longest + _SYMBOL))))
+def _entry(names: Sequence[str]) -> int:
+    """Pixels of the widest name of a legend with its sign."""
+    return min(_NARROW, math.ceil(_LETTER * max((len(name) for name in names), default=1) + _SYMBOL))
 
 
 def height(*legends: Sequence[str]) -> int:
-    """Of a chart with legends of these names, so that the plot keeps its room."""
-    return _PLOT + sum(_ROW * (1 + -(-len(names) // _columns(names))) for names in legends)
+    """Of a chart with legends of these names, so that the plot keeps its room on a narrow screen too."""
+    return _PLOT + sum(_ROW * -(-len(names) // (_NARROW // _entry(names))) for names in legends)
+
+
+def powers_of_ten(low: float, high: float) -> list[float]:
+    """The ticks of a log axis between two values, both above 0: where these are close, also 2 and 5 of each."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    digits = (1,) if math.log10(high / low) >= 2 else (1, 2, 5)
+    return [digit * 10.0**power for power in powers for digit in digits if low <= digit * 10.0**power <= high]
 
 
 def lines(
@@ -88,10 +98,10 @@ def lines(
     Each row has x, y, low, high (None: no band there), name and kind. `label`: what the names are of. Of more names
     than one can tell apart, those that are `marked` alone have a colour and a band, and the others are grey.
     """
-    told_apart = list(names)
+    told_apart, among = list(names), None
     if len(told_apart) > _MOST_NAMED and marked:
         told_apart = [name for name in names if name in marked]
-        label = f"{label} (grey: {len(names) - len(told_apart)} others)"
+        among = f"{label} (grey: {len(names) - len(told_apart)} others)"
         rows = [row if row["name"] in marked else {**row, "low": None, "high": None} for row in rows]
         rows = sorted(rows, key=lambda row: row["name"] in marked)
     fields = [*((field, pa.float64()) for field in ("x", "y", "low", "high")), ("name", pa.string())]
@@ -100,14 +110,14 @@ def lines(
     by_name = dict(zip(told_apart, colours(len(told_apart)), strict=True))
     scale = alt.Scale(domain=list(names), range=[by_name.get(name, _OTHERS) for name in names])
     key = legend(told_apart, symbolOpacity=1, values=told_apart, symbolLimit=0)
-    colour = alt.Color("name:N", title=label, sort=list(names), scale=scale, legend=key)
+    colour = alt.Color("name:N", title=among, sort=list(names), scale=scale, legend=key)
     places = [alt.Tooltip(field, title=_title_of(axis), format=".4~g") for field, axis in (("x", x), ("y", y))]
     if kinds:  # a legend of its own below the chart: beside the other it would be cut off
         below = legend(kinds, symbolStrokeColor=GREY, orient="bottom")
         dash = alt.StrokeDash("kind:N", title=None, sort=list(kinds), legend=below)
         told = [alt.Tooltip("name", title=label), alt.Tooltip("kind", title="by"), *places]
         return chart.mark_line().encode(x=x, y=y, color=colour, strokeDash=dash, detail="kind:N", tooltip=told)
-    shape = alt.Shape("name:N", title=label, sort=list(names))
+    shape = alt.Shape("name:N", title=among, sort=list(names))
     band = [alt.Tooltip(field, title=f"95 % interval, {field}", format=".4~g") for field in ("low", "high")]
     told = [alt.Tooltip("name", title=label), *places, *(band if any(row["low"] is not None for row in rows) else ())]
     line = chart.mark_line(point=True).encode(x=x, y=y, color=colour, shape=shape, tooltip=told)

@@ -73,7 +73,7 @@ def guarded(show: Callable[[], None]) -> Callable[[], None]:
 
 
 def explain(error: OnoffError) -> None:
-    st.info(escaped(str(error)), icon="ℹ️")
+    awaiting.say(str(error))
 
 
 def warn(messages: Sequence[str]) -> None:

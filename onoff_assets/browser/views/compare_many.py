@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from onoff_assets.browser.at_k import figures_of, statistics_row
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link
+from onoff_assets.browser.numbers import signed
 from onoff_assets.browser.pairs import Difference, paired_differences, pairs_job, shares, without_statistics
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_assets.browser.response_rows import numbers_job, response_rows
@@ -37,7 +38,6 @@ def show_many(reader: Reader, dataset: str, models: Models, chosen: tuple[str, s
     """The curves, what sets correct from wrong responses apart, and what confidence tells. Of very many models the two
     that are chosen stand out."""
     st.subheader("pass@k and maj@k", anchor="at-k")
-    csv_button("the models as CSV", f"models-{dataset}", lambda: [_numbers_of(reader, *one) for one in models.items()])
     marked = [visible(name) for name in chosen]
     left, right = st.columns(2)
     with left:
@@ -67,6 +67,7 @@ def show_numbers(reader: Reader, dataset: str, models: Models) -> None:
     ]
     header = ["model", "accuracy", "pass@k", "responses", "mean tokens", "truncated", "no answer"]
     common.go(link_table("The models, the best first", header, rows, key="many-numbers", scrolls=True))
+    csv_button("the models as CSV", f"models-{dataset}", lambda: [_numbers_of(reader, *one) for one in models.items()])
 
 
 def _numbers_of(reader: Reader, model: str, responses: Responses) -> dict[str, Any]:
@@ -167,7 +168,7 @@ def _difference(
     level = 1 + sum(abs(found.difference) >= edge for edge in _EDGES[1:]) if found.is_significant else 0
     query = {**Link(dataset, first, other=second).query(), "models": ",".join(names)}
     return Cell(
-        f"{100 * found.difference:+.1f}", p, level=level, ramp="w" if found.difference > 0 else "e", number=True,
+        signed(100 * found.difference, 1), p, level=level, ramp="w" if found.difference > 0 else "e", number=True,
         chosen=is_chosen, page="compare", query=query,
     )  # fmt: skip
 
@@ -244,8 +245,8 @@ def _draw_ridges(rows: list[dict[str, Any]], names: list[str], unit: str, title:
     ).mark_line(interpolate="step-after").encode(
         x=alt.X("at:Q", title=unit, scale=alt.Scale(nice=False, zero=False)),
         y=alt.Y("top:Q", title=None, axis=axis, scale=alt.Scale(domain=[0, len(names)], nice=False)),
-        color=alt.Color("responses:N", scale=colour, legend=charts.legend(["correct", "wrong"])),
-        strokeDash=alt.StrokeDash("responses:N", scale=alt.Scale(domain=["wrong", "correct"])),
+        color=alt.Color("responses:N", title=None, scale=colour, legend=charts.legend(["correct", "wrong"])),
+        strokeDash=alt.StrokeDash("responses:N", title=None, scale=alt.Scale(domain=["wrong", "correct"])),
         detail="model:N",
         tooltip=["model", "responses", "at", "share"],
     )  # fmt: skip

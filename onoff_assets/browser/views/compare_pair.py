@@ -9,6 +9,7 @@ from onoff_assets.browser.aggregates import TokenSummary, token_summary
 from onoff_assets.browser.at_k import Figure, Row, read_at_k
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link, side_by_side
+from onoff_assets.browser.numbers import signed
 from onoff_assets.browser.pairs import solved_by
 from onoff_assets.browser.problem_differences import ProblemDifference, problem_differences
 from onoff_assets.browser.reading import Key, Reader, Responses
@@ -50,7 +51,7 @@ def _difference(keys: tuple[Key, Key], pair: tuple[Responses, Responses], means:
     paired, same_problems = curve.points[0].paired, curve.points[0].same_problems
     first, second = visible(keys[0][1]), visible(keys[1][1])
     problems = "1 problem" if paired.num_problems == 1 else f"{paired.num_problems} problems"
-    text = f"{first} minus {second}: {100 * paired.difference:+.1f} points over {problems}"
+    text = f"{first} minus {second}: {signed(100 * paired.difference, 1)} points over {problems}"
     if paired.interval is not None:
         text += f", 95 % interval {_points(paired.interval)} for other problems like these, paired by problem"
     st.markdown(f"**{escaped(text)}**")
@@ -66,7 +67,7 @@ def _difference(keys: tuple[Key, Key], pair: tuple[Responses, Responses], means:
 
 
 def _points(interval: Interval) -> str:
-    return f"[{100 * interval[0]:+.1f}, {100 * interval[1]:+.1f}]"
+    return f"[{signed(100 * interval[0], 1)}, {signed(100 * interval[1], 1)}]"
 
 
 def _solved(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
@@ -116,7 +117,7 @@ def _problem_row(keys: tuple[Key, Key], row: ProblemDifference) -> list[Cell]:
     low, high = row.interval()
     level = max(1, round(6 * abs(row.difference))) if low > 0 or high < 0 else 0
     difference = Cell(
-        f"{row.difference:+.2f}" if row.difference else "0", f"[{low:+.2f}, {high:+.2f}]", level=level,
+        signed(row.difference, 2) if row.difference else "0", f"[{signed(low, 2)}, {signed(high, 2)}]", level=level,
         ramp="w" if row.difference > 0 else "e", number=True,
     )  # fmt: skip
     beside = side_by_side(keys[0], row.problem_id, None, keys[1][1])
@@ -165,14 +166,18 @@ def _figure(figure: Figure | None, sign: str = "") -> Cell:
     if figure is None:
         return Cell("–")
     unit = "" if sign else " %"
-    text = f"{100 * figure.estimate:{sign}.1f}{unit} {_between(figure.other_problems, sign)}"
+    text = f"{_points_of(figure.estimate, sign)}{unit} {_between(figure.other_problems, sign)}"
     return Cell(
         text.strip(), note=f"drawn again {_between(figure.same_problems, sign)}" if figure.same_problems else ""
     )
 
 
 def _between(ends: Interval | None, sign: str) -> str:
-    return "" if ends is None else f"[{100 * ends[0]:{sign}.1f}, {100 * ends[1]:{sign}.1f}]"
+    return "" if ends is None else f"[{_points_of(ends[0], sign)}, {_points_of(ends[1], sign)}]"
+
+
+def _points_of(value: float, sign: str) -> str:
+    return signed(100 * value, 1) if sign else f"{100 * value:.1f}"
 
 
 def _entropies(reader: Reader, keys: tuple[Key, Key], pair: Pair) -> None:

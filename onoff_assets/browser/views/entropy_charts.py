@@ -9,12 +9,13 @@ import pyarrow as pa
 
 from onoff_assets.browser.aggregates import ENTROPY_EDGES, POSITION_EDGES, REWARDS, TokenSummary
 from onoff_assets.browser.components.link_table import Cell, link_table
-from onoff_assets.browser.numbers import fixed
+from onoff_assets.browser.numbers import fixed, signed
 from onoff_assets.browser.views import charts, common
 
 
 def show_means(summary: TokenSummary, title: str, key: str) -> None:
-    """A row for each kind of response: the mean entropy of a token with its interval, and of how much it is."""
+    """A row for each kind of response: the mean entropy of a token with its interval, and of how much it is; then the
+    difference between correct and wrong ones, which two intervals beside each other do not tell."""
     rows = [
         [
             Cell(name),
@@ -28,6 +29,12 @@ def show_means(summary: TokenSummary, title: str, key: str) -> None:
         for name, of in zip(REWARDS, summary.by_reward, strict=True)
         if of.num_responses
     ]
+    apart = summary.correct_minus_wrong
+    if apart is not None:
+        ends = "no interval" if apart.interval is None else f"[{apart.interval[0]:+.3f}, {apart.interval[1]:+.3f}]"
+        number = Cell(signed(apart.estimate, 3), ends, number=True)
+        problems = Cell(f"{apart.num_problems:,}", number=True)
+        rows.append([Cell("correct minus wrong"), number, Cell(""), problems, Cell("")])
     header = ["", "mean entropy, nats", "responses", "problems", "tokens"]
     link_table(title, header, rows, key=key)
 
@@ -36,7 +43,8 @@ def show_bands_note() -> None:
     """What the means, intervals and bands are of."""
     common.note(
         "Means are over all tokens of such responses. Intervals and bands are 95 % for other problems like these, the "
-        "problem being the cluster; of one problem there are none."
+        "problem being the cluster; of one problem there are none. What a problem does to both kinds alike is "
+        "not in the difference's interval."
     )
 
 
@@ -49,8 +57,8 @@ def _named(summary: TokenSummary) -> dict[int, str]:
 def _scales(names: dict[int, str]) -> tuple[alt.Color, alt.Shape]:
     drawn = list(names.values())
     fills = alt.Scale(domain=drawn, range=[charts.COLOURS[r] for r in names])
-    colour = alt.Color("responses:N", title="responses", scale=fills, legend=charts.legend(drawn, symbolOpacity=1))
-    return colour, alt.Shape("responses:N", title="responses", scale=alt.Scale(domain=drawn))
+    colour = alt.Color("responses:N", title=None, scale=fills, legend=charts.legend(drawn, symbolOpacity=1))
+    return colour, alt.Shape("responses:N", title=None, scale=alt.Scale(domain=drawn))
 
 
 def entropy_histograms(summaries: Sequence[TokenSummary], titles: Sequence[str]) -> list[alt.Chart]:
@@ -65,8 +73,9 @@ def entropy_histograms(summaries: Sequence[TokenSummary], titles: Sequence[str])
     least = min((float(share[share > 0].min()) for share in shares if (share > 0).any()), default=0.5)
     most = max((float(share.max()) for share in shares), default=1.0)
     x = alt.X("middle:Q", title="entropy (nats)", scale=alt.Scale(domain=[0, ENTROPY_EDGES[last + 1]], nice=False))
-    y = alt.Y("share:Q", title="share of its tokens (log)", axis=alt.Axis(format=".1~g"),
-              scale=alt.Scale(type="log", domain=[least, max(most, 2 * least)]))  # fmt: skip
+    ends = [least, max(most, 2 * least)]
+    y = alt.Y("share:Q", title="share of its tokens (log)", scale=alt.Scale(type="log", domain=ends),
+              axis=alt.Axis(format=".1~g", values=charts.powers_of_ten(*ends)))  # fmt: skip
     made = []
     for of, share, title in zip(summaries, shares, titles, strict=True):
         names = _named(of)

@@ -120,7 +120,7 @@ def _details(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
     cells = [
         [
             Cell(asset),
-            Cell(f"{MARKS[state]} {state}"),
+            Cell(f"{MARKS[state]} {state}", whole=True),
             _run_cell(row.runs.get(asset)),
             Cell("runs and versions", href=common.dagster_link(asset, key)),
         ]
@@ -136,9 +136,11 @@ def _details(reader: Reader, rows: list[GridRow], underway: Underways) -> None:
     shown = pages_with_content(reader, common.is_read_only())
     asked = ("problems", "responses", "response", "problem", "compare", "tokens")
     names = [*(name for name in asked if name in shown), *(["opinions"] if "second_opinions" in row.states else [])]
-    pages = [Cell(name.capitalize(), page=name, query=query) for name in names]
-    if pages:
-        common.go(link_table("Open it in", [""] * len(pages), [pages], key="open"))
+    if names:
+        with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
+            common.note("Open it in")
+            for name in names:
+                common.link_to(name, name.capitalize(), query)
 
 
 def _choose(rows: list[GridRow]) -> GridRow:

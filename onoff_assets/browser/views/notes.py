@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 
 import streamlit as st
 
@@ -28,6 +29,7 @@ def show() -> None:
         common.no_partitions(reader)
         return
     common.keep_link(link)
+    st.title("Notes")
     notes = notes_in(reader).all()
     if not notes:
         st.info("There are no notes yet: on a response, s stars it, and the note button keeps tags and a comment.")
@@ -40,11 +42,15 @@ def show() -> None:
     current = {key: _samples_now(reader, key) for key in {(note.dataset, note.model) for note in shown}}
     rows = [_row(note, current[note.dataset, note.model]) for note in shown[:_MOST_ROWS]]
     common.go(link_table("Notes", _HEADER, rows, key="notes"))
-    with st.container(horizontal=True):
-        st.download_button(
-            "notes.jsonl", lambda: _as_lines(shown), "notes.jsonl", "application/jsonl", on_click="ignore"
-        )
-        st.download_button("notes.csv", lambda: _as_csv(shown), "notes.csv", "text/csv", on_click="ignore")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        common.note("Take away what is shown:")
+        for label, made, name, kind in (
+            ("JSON lines", _as_lines, "notes.jsonl", "application/jsonl"),
+            ("CSV", _as_csv, "notes.csv", "text/csv"),
+        ):
+            st.download_button(
+                label, partial(made, shown), name, kind, on_click="ignore", type="tertiary", icon=":material/download:"
+            )
 
 
 def _filtered(notes: Sequence[Note]) -> list[Note]:
@@ -75,7 +81,8 @@ def _row(note: Note, samples: str | None) -> list[Cell]:
     where = f"{note.problem_id}, sample {note.sample_index}"
     if note.position is not None:
         where += f", token {note.position}"
-    by = " ".join([*(f"#{tag}" for tag in note.tags), f"{visible(note.author, 40)}, {age(note.at, time.time())}"])
+    said = f"{visible(note.author, 40)}, {age(note.at, time.time())}"
+    by = " · ".join([*([" ".join(f"#{tag}" for tag in note.tags)] if note.tags else []), said])
     return [
         Cell("★" if note.star else ""),
         Cell(where, f"{note.dataset} | {note.model}", breaks=True, **there),  # type: ignore[arg-type]

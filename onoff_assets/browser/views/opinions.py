@@ -7,6 +7,7 @@ from onoff_assets.browser.links import Link, choose
 from onoff_assets.browser.opinions import WAYS, Disagreement, Opinions, Way, read_opinions
 from onoff_assets.browser.reading import Key
 from onoff_assets.browser.text import escaped, visible
+from onoff_assets.browser.verdicts import short_verdict
 from onoff_assets.browser.views import common, strip
 from onoff_core.tables import GRID_ASSETS
 
@@ -28,6 +29,7 @@ def show() -> None:
         return
     common.keep_link(Link(*key, way=link.way))
     strip.show(reader, key, shows=(*GRID_ASSETS, "second_opinions"))
+    st.title("Opinions")
     opinions = read_opinions(reader, reader.responses(key))
     way = _choose_way(link)
     _rates(opinions)
@@ -107,8 +109,8 @@ def _row(key: Key, one: Disagreement) -> list[Cell]:
     return [
         Cell(one.problem_id, note=visible(one.question, _BEGINNING), breaks=True, page="response", query=where),
         Cell(str(one.sample_index), number=True, page="response", query=where),
-        Cell(_verdict(one.reward), note="" if one.status in ("correct", "wrong") else one.status),
-        Cell(_verdict(one.second), note=_by(one)),
+        Cell(_verdict(one.reward), whole=True, note="" if one.status in ("correct", "wrong") else one.status),
+        Cell(_verdict(one.second), whole=True, note=_by(one)),
         Cell(one.gold, mono=True),
         Cell(one.answer, mono=True),
         Cell(_end(one.judge_response or ""), prose=True),
@@ -116,7 +118,7 @@ def _row(key: Key, one: Disagreement) -> list[Cell]:
 
 
 def _verdict(correct: int | bool | None) -> str:
-    return "none" if correct is None else "correct" if correct else "wrong"
+    return "none" if correct is None else short_verdict("correct" if correct else "wrong")
 
 
 def _by(one: Disagreement) -> str:

@@ -10,6 +10,7 @@ from onoff_assets.browser.links import Link, side_by_side
 from onoff_assets.browser.prefix_tree import Node, prefix_tree, splits
 from onoff_assets.browser.reading import Key, Sample, Vocabulary
 from onoff_assets.browser.text import escaped, plain
+from onoff_assets.browser.verdicts import short_verdict
 from onoff_assets.browser.views import common, strip, walking
 from onoff_assets.browser.views.response import prompt_blocks
 
@@ -90,8 +91,8 @@ def _samples(key: Key, samples: list[Sample]) -> None:
     rows = [
         [
             Cell(str(sample.sample_index), page="response", query=_link(key, sample, None), number=True),
-            Cell(sample.status or "not graded", level=6 if sample.reward else 0),
-            Cell(str(len(sample.token_ids)), number=True),
+            Cell(short_verdict(sample.status), whole=True, level=6 if sample.reward else 0),
+            Cell(f"{len(sample.token_ids):,}", number=True),
             Cell(_ending(sample.response), mono=True),
         ]
         for sample in samples
@@ -122,7 +123,7 @@ def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary)
     most = max((min(len(node.children), _MOST_WAYS) for _, _, node in shown), default=0)
     for position, difference, node in shown:
         rows.append([
-            Cell(f"token {position}", page="side_by_side", query=_pair(key, samples, node, None)),
+            Cell(f"token {position}", whole=True, page="side_by_side", query=_pair(key, samples, node, None)),
             Cell(str(len(node.samples)), number=True),
             Cell(f"{difference:.2f}", number=True),
             *[
@@ -136,9 +137,12 @@ def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary)
     if not rows:
         common.note("No branch tells anything about the reward: correct and wrong ones do not part by a token.")
         return
-    header = ["at", "samples", "rewards differ by", "goes on with: samples × mean reward", *[""] * (most - 1)]
+    header = ["at", "samples", "rewards differ by", "goes on with", *[""] * (most - 1)]
     common.go(link_table("Correct and wrong part most at", header, rows, key="splits"))
-    common.note("A token opens one that goes on with it beside one with the other verdict that does not.")
+    common.note(
+        "Below a token stand the samples that go on with it × their mean reward. It opens one of them beside one with "
+        "the other verdict that does not."
+    )
 
 
 def _pair(key: Key, samples: list[Sample], node: Node, child: Node | None) -> dict[str, str]:

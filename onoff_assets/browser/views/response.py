@@ -15,19 +15,12 @@ from onoff_assets.browser.links import Link, choose, clamp_token, former_samples
 from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample, Vocabulary
 from onoff_assets.browser.text import escaped, plain, visible
+from onoff_assets.browser.verdicts import short_verdict, verdict_sentence
 from onoff_assets.browser.views import awaiting, common, noting, strip, token_panel, walking
 from onoff_core.errors import MissingInputError
 from onoff_core.store import Generation
 from onoff_core.store.notes import Note
 
-VERDICTS = {
-    "correct": "✓ correct: the extracted answer equals the gold answer",
-    "wrong": "✗ wrong: the extracted answer differs from the gold answer",
-    "no_answer": "✗ no answer: nothing could be extracted from the response",
-    "gold_unparsed": "? not graded: the gold answer cannot be parsed, so this response does not count",
-    "timeout": "✗ timeout: grading the extracted answer took too long, which counts as wrong",
-    None: "not graded yet",
-}
 ENDINGS = {
     "stop": "ended by itself",
     "length": "cut off at max_length",
@@ -97,7 +90,7 @@ def _choose_sample(responses: Responses, link: Link) -> tuple[str, int] | None:
     if sample is None:
         return None
     with st.sidebar:
-        common.pick("sample", "Sample", indices, sample, shown=lambda i: f"{i} {marks[i] or 'not graded'}")
+        common.pick("sample", "Sample", indices, sample, shown=lambda i: f"{i} {short_verdict(marks[i])}")
     return problem, sample
 
 
@@ -137,7 +130,7 @@ def thinking_of(sample: Sample) -> str:
     if sample.answer_start is None:
         return ""
     cut = f", which a budget cut ({len(sample.forced_positions)} tokens put in)" if sample.forced_positions else ""
-    return f" of which {sample.answer_start} thinking{cut}"
+    return f" of which {sample.answer_start:,} thinking{cut}"
 
 
 def _question(sample: Sample) -> None:
@@ -155,9 +148,8 @@ def _question(sample: Sample) -> None:
 
 def verdict_of(sample: Sample, notes: Sequence[Note]) -> Verdict:
     """The line above the tokens, which stays in sight: what became of the response."""
-    sentence = VERDICTS.get(sample.status, str(sample.status))
     reward = "–" if sample.reward is None else str(sample.reward)
-    length, ending = f"{len(sample.token_ids)} tokens", ENDINGS.get(sample.finish_reason, sample.finish_reason)
+    length, ending = f"{len(sample.token_ids):,} tokens", ENDINGS.get(sample.finish_reason, sample.finish_reason)
     whole = f"{length}{thinking_of(sample)}, {ending}"
     facts = [
         ("reward", reward, ""),
@@ -169,7 +161,8 @@ def verdict_of(sample: Sample, notes: Sequence[Note]) -> Verdict:
         facts.append(("★", "starred", ""))
     if said := sum(bool(note.tags or note.comment) for note in notes):
         facts.append(("✎", "1 note" if said == 1 else f"{said} notes", ""))
-    return Verdict(sentence.partition(":")[0], None if sample.reward is None else sample.reward == 1, facts, sentence)
+    is_right = None if sample.reward is None else sample.reward == 1
+    return Verdict(short_verdict(sample.status), is_right, facts, verdict_sentence(sample.status))
 
 
 def _shortened(answer: str | None) -> tuple[str, str]:

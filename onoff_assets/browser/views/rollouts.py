@@ -23,6 +23,7 @@ def show() -> None:
         return
     common.keep_link(Link(*key))
     strip.show(reader, key)
+    st.title("Rollouts")
     of_partition = _current(reader.store, "rollout_mismatch_statistics", key)
     of_responses = _current(reader.store, "rollout_mismatch", key)
     if of_partition is None or of_responses is None:
@@ -53,10 +54,10 @@ def _current(store: Store, table: str, key: Key) -> Generation | None:
 
 
 def _pair(row: dict[str, Any]) -> list[Cell]:
-    veto = "; ".join(f"{entry['responses']:.1%} below {entry['threshold']:g}" for entry in row["vetoed"] or [])
+    veto = "; ".join(f"{_share(entry['responses'])} below {entry['threshold']:g}" for entry in row["vetoed"] or [])
     numbers = [f"{row['num_tokens']:,}", _number(row["mean_ratio"]), _number(row["k1"]), _number(row["k3"])]
     return [
-        Cell(_names(row), note=row["reason"] or ""),
+        Cell(_names(row), whole=True, note=row["reason"] or ""),
         *(Cell(number, number=True) for number in numbers),
         Cell(_share(row["token_ess_share"]), note=f"responses {_share(row['response_ess_share'])}", number=True),
         Cell(veto or "–", prose=True),
@@ -71,7 +72,7 @@ def _response(key: Key, row: dict[str, Any]) -> list[Cell]:
     return [
         Cell(row["problem_id"], breaks=True, page="response", query=where.query()),
         Cell(str(row["sample_index"]), number=True, page="response", query=where.query()),
-        Cell(_names(row)),
+        Cell(_names(row), whole=True),
         Cell(_number(row["k3"]), number=True),
         Cell(str(at), number=True, page="response", query=token.query()),
         Cell(f"{largest:+.3f}", number=True),

@@ -101,26 +101,29 @@ def _table(name: str, dataset: str, steps: list[SeriesStep]) -> None:
             _number(step.kl_to_first, 4),
             _number(step.kl_to_previous, 4),
             _number(step.mean_num_tokens, 0),
-            Cell("flips" if beside else "", page="compare" if beside else None, query=beside),
+            Cell("") if before is None else Cell(f"since step {before.step}", whole=True, page="compare", query=beside),
         ])  # fmt: skip
         before = step
     header = ["step", "model", "accuracy", "pass@k", "entropy", "KL to first", "KL to previous", "tokens",
-              "since the step before"]  # fmt: skip
+              "flips"]  # fmt: skip
     common.go(link_table(dataset, header, rows, key=f"series-{dataset}"))
     csv_button("the steps as CSV", f"{name}-{dataset}", lambda: [_as_row(step) for step in steps])
     missing = [
         (step.step, one["reason"]) for step in steps for one in step.missing if one["reason"] not in _AS_IT_SHOULD
     ]
     if missing:
-        with st.expander(escaped(f"What is not there of {visible(dataset)}: {len(missing)} values")):
+        count = "1 value" if len(missing) == 1 else f"{len(missing)} values"
+        with st.expander(escaped(f"What is not there of {visible(dataset)}: {count}")):
             st.markdown("\n".join(f"- step {step}: {escaped(visible(reason))}" for step, reason in missing))
     known = [(s.accuracy, s.mean_entropy) for s in steps if s.accuracy is not None and s.mean_entropy is not None]
     fitted = fit_entropy([accuracy for accuracy, _ in known], [entropy for _, entropy in known])
     if fitted is not None:
-        st.markdown(escaped(
-            f"accuracy = {-fitted.a:.3f} exp(entropy) {fitted.b:+.3f}; at entropy 0 it would be {fitted.ceiling:.3f}"
-            + ("" if fitted.r_squared is None else f"; R² = {fitted.r_squared:.2f}")
-        ))  # fmt: skip
+        common.note(
+            "The accuracy is the same at each step, so the entropy explains nothing of it."
+            if fitted.r_squared is None
+            else f"accuracy = {-fitted.a:.3f} exp(entropy) {fitted.b:+.3f}; at entropy 0 it would be "
+            f"{fitted.ceiling:.3f}; R² = {fitted.r_squared:.2f}"
+        )
 
 
 def _accuracy(step: SeriesStep) -> Cell:

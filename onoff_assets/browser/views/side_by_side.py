@@ -25,6 +25,7 @@ from onoff_assets.browser.side import (
     same_text,
 )
 from onoff_assets.browser.text import escaped, visible
+from onoff_assets.browser.verdicts import short_verdict
 from onoff_assets.browser.views import awaiting, common, strip
 from onoff_assets.browser.views.response import verdict_of
 from onoff_core.errors import MissingInputError
@@ -81,10 +82,10 @@ def _samples(responses: Responses, others: Responses, problem: str, link: Link, 
     first, second = choose_samples(lists[0], lists[1], wanted, same)
     if link.other_sample in known[1]:
         second = int(link.other_sample)
-    rewards = [dict(rows) for rows in lists]
+    said = [_verdicts(one, problem) for one in (responses, others)]
     with st.sidebar:
-        common.pick("sample", "Sample", known[0], first, shown=lambda i: f"{i} {_mark(rewards[0][i])}")
-        common.pick("other_sample", "Beside sample", known[1], second, shown=lambda i: f"{i} {_mark(rewards[1][i])}")
+        common.pick("sample", "Sample", known[0], first, shown=lambda i: f"{i} {said[0][i]}")
+        common.pick("other_sample", "Beside sample", known[1], second, shown=lambda i: f"{i} {said[1][i]}")
     return first, second
 
 
@@ -93,16 +94,23 @@ def _rewards(responses: Responses, problem: str) -> list[tuple[int, int | None]]
     return list(zip(rows["sample_index"].to_pylist(), rows["reward"].to_pylist(), strict=True))
 
 
-def _mark(reward: int | None) -> str:
-    return {1: "✓ correct", 0: "✗ wrong", None: "not graded"}[reward]
+def _verdicts(responses: Responses, problem: str) -> dict[int, str]:
+    rows = responses.of_problem(problem)
+    statuses = (short_verdict(status) for status in rows["status"].to_pylist())
+    return dict(zip(rows["sample_index"].to_pylist(), statuses, strict=True))
 
 
 def _question(sample: Sample) -> None:
-    with st.container(border=True):
+    with st.container(gap="xxsmall"):
         common.note(f"problem {sample.problem_id}")
+        _asked(sample)
+
+
+def _asked(sample: Sample) -> None:
+    with st.container(border=True, horizontal=True, vertical_alignment="center", key="question", gap="small"):
         question = sample.question
         st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
-        st.markdown("gold answer: " + (as_answer(sample.answer) if sample.answer else "–"))
+        st.markdown("gold answer: " + (as_answer(sample.answer) if sample.answer else "–"), width="content")
 
 
 def _is_same(text: SameText) -> bool:
@@ -264,7 +272,10 @@ def _or(value: float | None) -> str:
 def _widest(text: SameText, labels: Sequence[str]) -> None:
     """The tokens at which the two are farthest apart."""
     measure, values = text.measures[0]
-    order = sorted(range(len(values)), key=lambda i: -values[i])[:10]
+    order = [i for i in sorted(range(len(values)), key=lambda i: -values[i])[:10] if values[i] > 0]
+    if not order:
+        common.note(f"They differ nowhere: the {measure.label} is 0 at every token.")
+        return
     rows = [
         [Cell(str(i), number=True), Cell(labels[i], mono=True), Cell(fixed(values[i], 3), number=True)] for i in order
     ]

@@ -187,10 +187,10 @@ def _lens_controls(responses: Responses) -> tuple[Lens | None, int]:
     st.session_state["lens-on"], st.session_state["lens-bars"] = lens is not None, shown
     sampling = sampling_of(responses)
     opened = sampling or SamplingSettings()
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", gap="xsmall"):
         st.toggle("Lens: what a sampler would draw from", key="lens-on", on_change=_write_lens, args=(opened,))
         st.selectbox(
-            "Bars", _BARS, key="lens-bars", label_visibility="collapsed", format_func="{} bars".format, width=120,
+            "Bars", _BARS, key="lens-bars", label_visibility="collapsed", format_func="{} bars".format, width=104,
             on_change=_write_lens, args=(opened,),
         )  # fmt: skip
     if lens is None:

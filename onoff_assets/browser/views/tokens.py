@@ -43,7 +43,7 @@ def show() -> None:
     if summary.mean_entropy is None:
         st.info("This partition has no tokens.")
         return
-    st.markdown(f"{summary.num_tokens:,} tokens, mean entropy {summary.mean_entropy:.3f} nats.")
+    common.note(f"{summary.num_tokens:,} tokens, mean entropy {summary.mean_entropy:.3f} nats.")
     common.jumps([(_UNSURE, "unsure"), (_ENTROPY, "entropy")])
     _unsure(reader, key, distributions.folder, summary)
     _entropies(summary)

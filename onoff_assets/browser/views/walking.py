@@ -161,7 +161,8 @@ def order_of(query: Query, columns: Sequence[Column]) -> str:
 def position_among(order: Sequence[int], row: int, total: int, what: str) -> str:
     """Where one stands in a walk."""
     if row in order:
-        return f"{what} {order.index(row) + 1} of {len(order)} that match, {total} in all"
+        among = f"{total}" if len(order) == total else f"{len(order)} that match, {total} in all"
+        return f"{what} {order.index(row) + 1} of {among}"
     return f"{len(order)} of {total} {what}s match the filter; this one does not"
 
 
