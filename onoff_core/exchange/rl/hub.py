@@ -80,6 +80,7 @@ def push(written: Written, target: HubTarget) -> str:
     disable_progress_bars()
     datasets.logging.set_verbosity_error()
     name = target.repository
+    interrupted: tuple[type[Exception], ...] = (HfHubHTTPError, OSError, *_transport_errors())
     try:
         with tempfile.TemporaryDirectory(prefix="onoff-push-") as cache:
             splits = datasets.DatasetDict({split: _read(path, cache) for split, path in written.files.items()})
@@ -93,7 +94,7 @@ def push(written: Written, target: HubTarget) -> str:
             repo_type="dataset",
             commit_message="Data card",
         )
-    except (HfHubHTTPError, OSError, *_transport_errors()) as error:
+    except interrupted as error:
         raise ExchangeError(
             f"--push {name}: was interrupted by the hub: {_said(error)}. The files are in {written.card_path.parent}; "
             "the same command with --overwrite sends them again"
