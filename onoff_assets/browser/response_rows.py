@@ -97,6 +97,16 @@ class ResponseRows:
         return tuple(_identity(part) for part in self.parts)
 
 
+def made_of(rows: ResponseRows, wanted: Sequence[int] | NDArray[np.int64]) -> pa.Table:
+    """Of these rows, the fingerprints of the samples and of the rewards that they are; null where not graded."""
+    part = rows.table["part"].take(pa.array(wanted)).combine_chunks()
+    made = {
+        "samples": [one.samples.fingerprint for one in rows.parts],
+        "rewards": [one.rewards.fingerprint if one.rewards else None for one in rows.parts],
+    }
+    return pa.table({name: pa.array(of, pa.string()).take(part) for name, of in made.items()})
+
+
 def response_rows(reader: Reader, keys: Sequence[Key], first: Key | None = None) -> ResponseRows:
     """The responses of these partitions in their order; raises `MissingInputError` where the only one has none.
 

@@ -275,7 +275,7 @@ def test_a_long_table_is_drawn_where_one_looks(tab: Any, listed: str) -> None:
     tab.wait_for_url(re.compile("/response.*problem=p299"))
 
 
-def test_what_is_shown_is_taken_away(tab: Any, listed: str) -> None:
+def test_what_is_shown_is_taken_away(tab: Any, listed: str, store: Store) -> None:
     go(tab, listed, "responses", dataset="many", model="m", tokens="7-", sort="-tokens")
     rows(tab)
     with tab.expect_download() as taken:
@@ -285,6 +285,8 @@ def test_what_is_shown_is_taken_away(tab: Any, listed: str) -> None:
     assert len(lines) == MANY // 10
     assert {line["num_tokens"] for line in lines} == {"7"}
     assert {line["dataset"] for line in lines} == {"many"}
+    for asset in ("samples", "rewards"):  # what they were made from goes along
+        assert {line[asset] for line in lines} == {store.require(asset, ("many", "m")).fingerprint}
 
 
 def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str, store: Store) -> None:

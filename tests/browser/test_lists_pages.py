@@ -89,6 +89,7 @@ def test_unsure_tokens_are_ordered_and_filtered(page: Page, store: Store) -> Non
         == [place["query"][name] for name in ("problem", "sample", "token")]
     ]
     assert own["token_id"] == rows[0]["token_id"]
+    assert f"⟦{rows[0]['piece'].replace('·', ' ')}⟧" in place["tip"].replace("·", " ")
 
 
 def test_who_may_only_read_sees_stars_and_cannot_change_them(

@@ -214,7 +214,10 @@ def test_the_summary_counts_every_token_once(reader: Reader) -> None:
         assert token["token_entropy"] == pytest.approx(own.mean())
         highest = []
         for place in token["examples"]:
-            row = rows_of(reader.store, place["problem"], place["sample"])[place["token"]]
+            rows = rows_of(reader.store, place["problem"], place["sample"])
+            row = rows[place["token"]]
+            padded = [-1] * 5 + [one["token_id"] for one in rows] + [-1] * 5
+            assert place["around"] == padded[place["token"] : place["token"] + 11]
             assert row["token_id"] == token["token_id"]
             highest.append(row["entropy"])
         assert highest == sorted(own[own >= UNSURE].tolist(), reverse=True)[:3]

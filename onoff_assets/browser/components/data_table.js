@@ -58,6 +58,7 @@ class DataTable {
   link(link, name) {
     const made = element("a", name, link.label ?? link.text);
     made.href = addressOf(link);
+    if (link.tip) made.title = link.tip;
     made.onclick = (event) => { if (isPlainClick(event)) { event.preventDefault(); this.out.go({ page: link.page, query: link.query ?? {} }); } };
     return made;
   }

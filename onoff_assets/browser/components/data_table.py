@@ -68,6 +68,7 @@ class Place:
     text: str
     page: str
     query: dict[str, str]
+    tip: str = ""  # what is told where one points at it
 
 
 Value = str | float | Sequence[Place] | None
@@ -130,7 +131,10 @@ def _sent(value: Value) -> Any:
         return visible(value, _LONGEST)
     if value is None or isinstance(value, int | float):
         return value
-    return [{"text": visible(place.text), "page": place.page, "query": place.query} for place in value]
+    return [
+        {"text": visible(place.text), "page": place.page, "query": place.query, "tip": visible(place.tip, _LONGEST)}
+        for place in value
+    ]
 
 
 def data_table(

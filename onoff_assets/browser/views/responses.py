@@ -22,6 +22,7 @@ from onoff_assets.browser.response_rows import (
     OF_WHOM,
     FoundRows,
     ResponseRows,
+    made_of,
     numbers_job,
     response_rows,
     search_job,
@@ -271,4 +272,6 @@ def _rows(
 
 def _taken(rows: ResponseRows, table: pa.Table, order: Rows, with_text: bool) -> pa.Table:
     chosen = taken(table, order, COLUMNS)
+    for name, column in zip(("samples", "rewards"), made_of(rows, order).columns, strict=True):
+        chosen = chosen.append_column(name, column)
     return chosen.append_column("response", pa.array(texts_of(rows, order), pa.string())) if with_text else chosen

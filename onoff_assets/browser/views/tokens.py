@@ -11,8 +11,8 @@ from onoff_assets.browser.computing import Job
 from onoff_assets.browser.downloads import taken
 from onoff_assets.browser.links import Link
 from onoff_assets.browser.queries import Query, Rows, read_columns, rows_of
-from onoff_assets.browser.reading import Key, Reader
-from onoff_assets.browser.unsure_tokens import COLUMNS, UNSURE, with_pieces
+from onoff_assets.browser.reading import Key, Reader, Vocabulary
+from onoff_assets.browser.unsure_tokens import COLUMNS, UNSURE, in_context, with_pieces
 from onoff_assets.browser.views import charts, common, entropy_charts, listing, strip
 
 VIEWS = (
@@ -91,7 +91,7 @@ def _unsure(reader: Reader, key: Key, folder: str, summary: TokenSummary) -> Non
         chosen=read_columns(st.query_params.to_dict()),
         total=len(order),
         of=table.num_rows,
-        read=lambda first, end: _rows(key, table, shown, order[first:end]),
+        read=lambda first, end: _rows(key, table, shown, order[first:end], vocabulary),
         views=VIEWS,
         notes=notes,
         empty="No token matches.",
@@ -102,12 +102,16 @@ def _unsure(reader: Reader, key: Key, folder: str, summary: TokenSummary) -> Non
     listing.downloads("-".join(["unsure-tokens", *key]), lambda: taken(table, order, plain))
 
 
-def _rows(key: Key, table: pa.Table, shown: Sequence[Shown], wanted: Rows) -> list[Row]:
-    """A row leads to where its token was most unsure."""
+def _rows(key: Key, table: pa.Table, shown: Sequence[Shown], wanted: Rows, vocabulary: Vocabulary | None) -> list[Row]:
+    """A row leads to where its token was most unsure; what stands around each place is told where one points at it."""
     made = []
     for row in table.take(pa.array(wanted)).to_pylist():
-        queries = [Link(*key, None, *place.values()).query() for place in row["examples"]]
-        texts = ["{problem}, {sample}, {token}".format(**place) for place in row["examples"]]
-        row["examples"] = [Place(text, "response", query) for text, query in zip(texts, queries, strict=True)]
-        made.append(Row(listing.cells(row, shown), "response", queries[0]))
+        places = []
+        for found in row["examples"]:
+            around = found.pop("around")
+            tip = "" if vocabulary is None else in_context(around, vocabulary)
+            query = Link(*key, None, *found.values()).query()
+            places.append(Place("{problem}, {sample}, {token}".format(**found), "response", query, tip))
+        row["examples"] = places
+        made.append(Row(listing.cells(row, shown), "response", places[0].query))
     return made
