@@ -97,7 +97,12 @@ class Facts:
     underway: tuple[Underway, ...]
     is_judged: bool  # whether the study has the partition, so that its settings say what is stale
     changed_at: float | None = None  # seconds since 1970, when the last of its assets was completed
-    is_whole: bool = False  # whether each of the assets that all partitions have is there
+    missing: tuple[str, ...] = ()  # beside complete samples: assets that all partitions have, and this one not yet
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each of the assets that all partitions have is there."""
+        return self.completed_at is not None and not self.missing
 
     def goes_on(self, now: float) -> bool:
         """Whether a run completed an asset just now and may be about to begin the next one."""
@@ -140,7 +145,7 @@ def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:
         underway(reader, key),
         partition is not None,
         max((manifest.completed_at for manifest in manifests.values()), default=None),
-        all(asset in manifests for asset in GRID_ASSETS),
+        () if samples is None else tuple(asset for asset in GRID_ASSETS if asset not in manifests),
     )
 
 

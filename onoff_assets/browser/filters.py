@@ -33,6 +33,7 @@ class Walk:
 
     rows: ResponseRows
     order: list[int]
+    table: pa.Table  # of `rows`, with the numbers over tokens where the query needs them
 
 
 def walk_over(reader: Reader, keys: Sequence[Key], query: Query, first: Key | None = None) -> Walk:
@@ -56,7 +57,7 @@ def walk_over(reader: Reader, keys: Sequence[Key], query: Query, first: Key | No
         found = search_job(reader, rows, search).result(_LONGEST_WAIT)
         mask = None if found is None else found.mask
     order = rows_of(table, answerable(query, table), COLUMNS, mask)
-    return Walk(rows, [int(row) for row in order])
+    return Walk(rows, [int(row) for row in order], table)
 
 
 def matching(reader: Reader, responses: Responses, query: Query) -> list[int]:

@@ -25,6 +25,7 @@ COLUMNS = (
     Column("num_correct", "correct", "number", "responses with reward 1", width=4.4, need=2),
     Column("num_graded", "graded", "number", "responses with a reward", width=4.4, need=2),
     Column("majority_answer", "most given", "text", "the answer given most often", width=6, need=1, line=2),
+    Column("num_tied", "tied", "number", "other answers that were given as often as the one given most", width=4),
     Column("answer", "gold", "text", "the gold answer, as the data set has it", width=6, need=1, line=2),
     Column("answer_entropy", "answer entropy", "number", "nats, over the different answers given: 0 is always the same",
            digits=2, width=7),
@@ -45,6 +46,8 @@ COLUMNS = (
 _COUNTED = ("pass_rate", "same_problems_low", "same_problems_high", "num_correct", "num_graded", "num_no_answer",
             "mean_num_tokens", "answer_entropy", "majority_answer")  # fmt: skip
 
+_OF_GRADED = ("num_correct", "num_no_answer")  # not known, and not 0, of a problem before any response is graded
+
 
 def problem_table(reader: Reader, responses: Responses) -> pa.Table:
     """A row per problem in the data set's order, with the columns of `COLUMNS` but those over tokens."""
@@ -58,8 +61,13 @@ def _made(reader: Reader, responses: Responses) -> pa.Table:
     counts = _counts(reader, responses)
     table = pa.table({"problem_id": ids})
     place = pc.index_in(ids, counts["problem_id"].combine_chunks())
+    counts = counts.take(place)
+    is_graded = pc.greater(counts["num_graded"], 0)
     for name in _COUNTED:
-        table = table.append_column(name, counts[name].take(place))
+        unknown = pa.scalar(None, counts[name].type)
+        known = pc.if_else(is_graded, counts[name], unknown) if name in _OF_GRADED else counts[name]
+        table = table.append_column(name, known)
+    table = table.append_column("num_tied", _tied(counts))
     table = table.append_column("num_truncated", _truncated(responses, ids))
     problems = reader.problems(responses.samples)
     place = pc.index_in(ids, problems["problem_id"].combine_chunks())
@@ -76,6 +84,18 @@ def _counts(reader: Reader, responses: Responses) -> pa.Table:
     if made is not None and is_of_these:
         return made.read()
     return problem_statistics(responses_by_problem(responses.table), responses.table, responses.table)
+
+
+def _tied(counts: pa.Table) -> pa.Array:
+    """How many other answers were given as often as the one given most; null where none was given.
+
+    The correct answer, however it is written, is one, and so is each class of wrong ones.
+    """
+    found: list[int | None] = []
+    for row in counts.select(["num_correct", "other_answer_counts"]).to_pylist():
+        sizes = [row["num_correct"] or 0, *(row["other_answer_counts"] or ())]
+        found.append(sizes.count(max(sizes)) - 1 if any(sizes) else None)
+    return pa.array(found, pa.int32())
 
 
 def _truncated(responses: Responses, ids: pa.Array) -> pa.Array:

@@ -37,11 +37,15 @@ class Column:
     need: int = 3  # 1: shown in every table; 2: where there is room, before those of 3
     line: int = 0  # of a narrow window's cards; 0: on none of them
     grows: bool = False  # takes the room that is left
+    words: bool = False  # its values are names such as `no_answer`, which are shown as words
     mono: bool = False  # in the font of code; numbers without separators, as ids are
 
     @property
     def in_address(self) -> str:
         return self.short or self.name
+
+    def shown(self, value: str) -> str:
+        return value.replace("_", " ") if self.words else value
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,11 @@ def test_of_very_many_lines_those_that_are_chosen_stand_out() -> None:
     assert color["legend"]["values"] == ["m3", "m20"]
     assert len({fills["m3"], fills["m20"], fills["m0"]}) == 3
     assert len({fills[name] for name in names if name not in ("m3", "m20")}) == 1
+    without = charts.lines(
+        [{"x": 1, "y": 0.5, "low": None, "high": None, "name": "a"}], ["a", "not drawn"], alt.X("x:Q", title="k"),
+        charts.fraction("pass@k"), "t",
+    ).to_dict()  # fmt: skip
+    assert without["layer"][1]["encoding"]["color"]["legend"]["values"] == ["a"]
     few = drawn(names[:12], marked=["m3"])["layer"][1]["encoding"]["color"]
     assert few["legend"]["values"] == names[:12]
 

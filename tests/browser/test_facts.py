@@ -136,6 +136,28 @@ def test_the_badge_is_that_of_what_the_page_shows() -> None:
     assert strip._states(of_page, (*GRID_ASSETS, "second_opinions"))[0].text == "second opinions stale"
 
 
+def test_what_is_not_there_and_what_else_is_listed_is_said() -> None:
+    ungraded = Facts(KEY, (), (), 1.0, None, (), (), True, missing=("rewards", "statistics", "token_distributions"))
+    assert strip._aside(ungraded, GRID_ASSETS) == ["not made yet: rewards, statistics, token distributions"]
+    assert strip._aside(ungraded, ("samples", "rewards")) == ["not made yet: rewards"]
+    graded_now = replace(ungraded, underway=(Underway("rewards", 4, 16, True),))
+    assert strip._aside(graded_now, ("samples", "rewards")) == []
+    states = {"samples": "complete", "rewards": "complete", "statistics": "stale", "token_distributions": "complete"}
+    fine = GridRow("d", "m", None, None, None, None, 100.0, 40.0, states, True, {})
+    assert (
+        strip.others_line("d|x", [fine])
+        == "Above is what d|x was made under; 1 other partition is listed: nothing stale."
+    )
+    stale = [
+        replace(fine, model=f"s{i}", states={**states, "rewards": "stale", "confidence": "stale"}) for i in range(7)
+    ]
+    begun = replace(fine, model="b", states={**states, "rewards": "partial"})
+    assert strip.others_line("d|x", [fine, *stale, begun]) == (
+        "Above is what d|x was made under; 9 other partitions are listed: "
+        "rewards, confidence stale: d|s0, d|s1, d|s2, d|s3, d|s4 and 2 more; not all graded: d|b."
+    )
+
+
 def test_between_two_assets_of_a_run_nothing_untrue_is_said() -> None:
     states = {"samples": "complete", "rewards": "missing", "statistics": "missing", "token_distributions": "missing"}
     row = GridRow("d", "m", None, None, None, None, 100.0, 40.0, states, True, {})

@@ -65,6 +65,9 @@ def test_responses_go_by_confidence_where_it_is_there(page: Page, store: Store) 
     first = shown["rows"][0]["link"]["query"]
     assert (first["problem"], first["sample"]) == (surest["problem_id"], str(surest["sample_index"]))
     assert first["status"] == "wrong"  # so that one walks on there among the wrong ones
+    opened = texts(page("response", store=store, **first)).replace("\\", "")
+    assert f"by confidence, largest first (here {surest['mean_confidence']:.2f})" in opened
+    assert "(here" not in texts(page("response", store=store, **{**first, "sort": "status"}))
 
 
 def test_unsure_tokens_are_ordered_and_filtered(page: Page, store: Store) -> None:
@@ -139,6 +142,16 @@ def test_responses_that_are_there_already_are_listed(page: Page, tmp_path: Path,
         test = page(name, store=begun, dataset="d", model="half")
         assert not test.exception, name
         assert table(test)["total"] == (3 if name == "responses" else 1)
+    # Without a verdict nothing is wrong, correct or never solved, and that is said.
+    nothing = [("responses", {"status": "wrong", "sort": "-mean_log_prob"}), ("responses", {"reward": "1-"}),
+               ("problems", {"num_correct": "-0"}), ("problems", {"num_no_answer": "-0"})]  # fmt: skip
+    for name, query in nothing:
+        shown = table(page(name, store=begun, dataset="d", model="half", **query))
+        assert (shown["total"], "graded yet" in shown["empty"]) == (0, True), query
+        [filtered] = shown["filters"]
+        assert filtered in [column["name"] for column in shown["columns"]]  # so that it can be taken away
+    several = page("responses", store=begun, dataset="d", model="done", over="models")
+    assert "1 other partition is listed: not all graded: d|half" in texts(several).replace("\\", "")
 
 
 def test_several_models_are_compared_with_the_correction(page: Page, store: Store) -> None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
+from onoff_assets.browser.components.data_table import Shown
 from onoff_assets.browser.downloads import as_csv, as_parquet, taken
 from onoff_assets.browser.grid_rows import in_order
 from onoff_assets.browser.noted import ANY_NOTE, WITH_COMMENT, with_notes, with_notes_of_problems
@@ -18,6 +19,9 @@ from onoff_assets.browser.problem_rows import problem_table, with_numbers
 from onoff_assets.browser.queries import read_query, rows_of
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS, numbers_job, response_rows, texts_of
+from onoff_assets.browser.views import listing, problems
+from onoff_assets.browser.views import notes as notes_page
+from onoff_assets.browser.views.noting import words_of
 from onoff_assets.browser.views.responses import views
 from onoff_core.statistics import comparison_table, responses_by_problem
 from onoff_core.store import Store
@@ -85,6 +89,12 @@ def test_problems_have_the_stored_statistics(reader: Reader) -> None:
     stored = responses_by_problem(reader.store.require("rewards", ("d", "m")).read())
     assert table["pass_rate"].to_pylist() == [stored[name].pass_rate for name in ("p0", "p1")]
     assert table["num_truncated"].to_pylist() == [1, 1]
+    assert table["num_tied"].to_pylist() == [1, 0]  # p0: one 2 and one 3; p1: two 3
+    shown = listing.shown_columns(table, OF_PROBLEMS)
+    at = [one.column.name for one in shown].index("majority_answer")
+    first, second = problems._rows(("d", "m"), table, shown, np.array([0, 1]))
+    assert (first.cells[at], first.tips[at]) == ("2 (tie of 2)", "2; 1 other answer given as often")
+    assert (second.cells[at], at in second.tips) == ("3", False)
     tokens = reader.store.require("token_distributions", ("d", "m")).read()
     for name, mean in zip(("p0", "p1"), table["mean_entropy"].to_pylist(), strict=True):
         own = [row["entropy"] for row in tokens.to_pylist() if row["problem_id"] == name]
@@ -137,6 +147,10 @@ def test_stars_and_notes_are_columns_of_their_responses(reader: Reader) -> None:
     assert [row for row, values in enumerate(table["notes"].to_pylist()) if values] == [3]
     assert table["notes"][3].as_py() == [ANY_NOTE, WITH_COMMENT, "#slip"]
     assert table["notes_text"][3].as_py() == "#slip ✎ carries the 1"
+    worded = replace(notes[1], tags=("lost here", "slip"))
+    assert words_of(worded) == "✎ token 3 : #lost here, #slip · carries the 1 (me)"
+    assert words_of(replace(worded, tags=())) == "✎ token 3 : carries the 1 (me)"
+    assert notes_page._row(worded, None)[2].note.startswith("#lost here, #slip · me, ")
 
     def found(**address: str) -> list[int]:
         query, messages = read_query(address, COLUMNS)
@@ -183,3 +197,10 @@ def test_tables_of_nothing_are_empty(tmp_path: Path) -> None:
     rows = response_rows(Reader(Store(str(tmp_path / "none"))), [])
     assert (rows.table.num_rows, rows.starts) == (0, [])
     assert isinstance(numbers_job(Reader(Store(str(tmp_path / "none"))), rows).result(10), pa.Table)
+
+
+def test_what_the_tables_of_the_store_name_is_shown_in_words() -> None:
+    """The filter, the address and the files that one takes away keep the names."""
+    shown = [Shown(column) for column in COLUMNS if column.name in ("status", "finish_reason", "problem_id")]
+    row = {"status": "no_answer", "finish_reason": "length_in_thinking", "problem_id": "a_b"}
+    assert sorted(map(str, listing.cells(row, shown))) == ["a_b", "length in thinking", "no answer"]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,9 @@ def test_what_is_cut_off_on_the_problems_page_says_so(page: Page, tmp_path: Path
     test = page("problem", store=store, dataset="d", model="m", problem="p1")
     assert cells(test, "Prefix tree")[0][0]["text"] == "x" * 160
     assert cells(test, "Samples")[0][3]["text"] == "…" + "x" * 138 + " 2"
+    assert "Every graded response to this problem is wrong" in texts(test)
+    shutil.rmtree(tmp_path / "cut" / "rewards")
+    assert "No response to this problem is graded yet" in texts(page("problem", store=store, dataset="d", model="m"))
 
 
 def test_notes_show_what_one_cannot_see_and_long_answers_are_wrapped(page: Page, tmp_path: Path) -> None:

@@ -224,6 +224,7 @@ class Controls {
 function titleOf(column) { return column.label === "★" ? "★ stars" : column.label; }
 
 function said(column, value) {
+  if (column.words) return value.replaceAll(",", " or ").replaceAll("_", " ");
   if (column.kind !== "number") return column.kind === "choice" ? value.replaceAll(",", " or ").replaceAll("%2C", ",").replaceAll("%25", "%") : value;
   const [low, high] = value;
   return low === high ? low : !high ? `${low} or more` : !low ? `${high} or less` : `${low} to ${high}`;

@@ -210,7 +210,7 @@ def _search(searched: Searched) -> dict[str, Any]:
     }
 
 
-_OF_COLUMN = ("name", "label", "kind", "meaning", "digits", "width", "need", "line", "grows", "mono")
+_OF_COLUMN = ("name", "label", "kind", "meaning", "digits", "width", "need", "line", "grows", "words", "mono")
 
 
 def _column(shown: Shown) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def _column(shown: Shown) -> dict[str, Any]:
         "address": shown.column.in_address,
         "low": None if low is None else round(low, shown.column.digits),
         "high": None if high is None else round(high, shown.column.digits),
-        "options": [[packed(option), visible(option)] for option in shown.options],
+        "options": [[packed(option), visible(shown.column.shown(option))] for option in shown.options],
         "bar": shown.bar,
     }
 

@@ -109,7 +109,9 @@ def lines(
     chart = alt.Chart(table, title=title, height=height(told_apart, *([kinds] if kinds else [])))
     by_name = dict(zip(told_apart, colours(len(told_apart)), strict=True))
     scale = alt.Scale(domain=list(names), range=[by_name.get(name, _OTHERS) for name in names])
-    key = legend(told_apart, symbolOpacity=1, values=told_apart, symbolLimit=0)
+    drawn = {row["name"] for row in rows}
+    named = [name for name in told_apart if name in drawn]  # a line that has no points yet is in no legend
+    key = legend(named, symbolOpacity=1, values=named, symbolLimit=0)
     colour = alt.Color("name:N", title=among, sort=list(names), scale=scale, legend=key)
     places = [alt.Tooltip(field, title=_title_of(axis), format=".4~g") for field, axis in (("x", x), ("y", y))]
     if kinds:  # a legend of its own below the chart: beside the other it would be cut off

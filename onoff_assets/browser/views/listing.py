@@ -1,7 +1,8 @@
 """What the pages of tables share: order, filters and columns that live in the address, stars, and downloads."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,6 +17,7 @@ from onoff_assets.browser.problem_rows import COLUMNS as OF_PROBLEMS
 from onoff_assets.browser.queries import Column, Query, extent, names_in_address, options, read_query
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.response_rows import COLUMNS as OF_RESPONSES
+from onoff_assets.browser.response_rows import OF_WHOM
 from onoff_assets.browser.views import common, noting
 
 _WITH_BARS = ("num_tokens", "mean_num_tokens", "mean_entropy", "maximum_entropy", "mean_log_prob", "mean_confidence",
@@ -26,10 +28,33 @@ _TABLES = ("problems", "responses")  # pages, whose own links say themselves wha
 _BESIDE = ("columns", "over")  # in the address, and of no query: which columns, and whose responses
 
 
-def query_here(columns: Sequence[Column], searches: bool = False) -> tuple[Query, list[Note]]:
-    """The query of the address, and a note for each part that cannot be read."""
-    query, messages = read_query(st.query_params, columns, searches)
+def query_here(
+    table: pa.Table, columns: Sequence[Column], shown: Collection[str], searches: bool = False
+) -> tuple[Query, list[Note]]:
+    """The query of the address, and a note for each part that cannot be read.
+
+    `shown`: the names of columns that hold something, or will. The order is by one of these; a filter holds also where
+    no row of the table has a value, such as a verdict before anything is graded: then it lets none through.
+    """
+    asked = [
+        column for column in columns
+        if column.name in shown or (column.name in table.column_names and column.name not in OF_WHOM)
+    ]  # fmt: skip
+    query, messages = read_query(st.query_params, asked, searches)
+    if query.sort not in shown:
+        query = replace(query, sort=None, falling=False)
     return query, [Note(message, "warning") for message in messages]
+
+
+def with_asked(shown: Sequence[Shown], query: Query, columns: Sequence[Column]) -> list[Shown]:
+    """These columns and those that hold nothing and are filtered by, so that one sees the filter and takes it away."""
+    there = {one.column.name: one for one in shown}
+    asked = replace(query, sort=None).columns
+    return [
+        there.get(column.name) or Shown(column)
+        for column in columns
+        if column.name in there or column.name in asked
+    ]  # fmt: skip
 
 
 def ask(columns: Sequence[Column]) -> Callable[[dict[str, Any]], None]:
@@ -97,6 +122,7 @@ def cells(row: dict[str, Any], columns: Sequence[Shown]) -> list[Value]:
     return [
         round(value, column.digits) if isinstance(value, float)
         else row[f"{column.name}_text"] if isinstance(value, list) and column.kind == "choice"
+        else column.shown(value) if isinstance(value, str)
         else value
         for column, value in values
     ]  # fmt: skip

@@ -81,8 +81,8 @@ def _row(note: Note, samples: str | None) -> list[Cell]:
     where = f"{note.problem_id}, sample {note.sample_index}"
     if note.position is not None:
         where += f", token {note.position}"
-    said = f"{visible(note.author, 40)}, {age(note.at, time.time())}"
-    by = " · ".join([*([" ".join(f"#{tag}" for tag in note.tags)] if note.tags else []), said])
+    tags = ", ".join(f"#{tag}" for tag in note.tags)  # a tag may have several words
+    by = " · ".join(part for part in (tags, f"{visible(note.author, 40)}, {age(note.at, time.time())}") if part)
     return [
         Cell("★" if note.star else ""),
         Cell(where, f"{note.dataset} | {note.model}", breaks=True, **there),  # type: ignore[arg-type]

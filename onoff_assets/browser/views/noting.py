@@ -159,8 +159,9 @@ def words_of(note: Note) -> str:
     """A note on one line."""
     where = "" if note.position is None else f"token {note.position} {visible(note.excerpt, 30)}: "
     star = "★ " if note.star else ""
-    tags = "".join(f"#{visible(tag)} " for tag in note.tags)
-    return f"✎ {star}{where}{tags}{visible(note.comment, 400)} ({visible(note.author, 40)})"
+    tags = ", ".join(f"#{visible(tag)}" for tag in note.tags)
+    said = " · ".join(part for part in (tags, visible(note.comment, 400)) if part)  # a tag may have several words
+    return f"✎ {star}{where}{said} ({visible(note.author, 40)})"
 
 
 def _remove(note: Note) -> None:

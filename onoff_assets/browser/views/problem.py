@@ -1,6 +1,7 @@
 """Problem: all samples of a problem side by side, and the token where correct and wrong ones part."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 import streamlit as st
 
@@ -41,7 +42,7 @@ def show() -> None:
         _question(samples[0])
     root = prefix_tree([sample.token_ids for sample in samples], [sample.reward for sample in samples])
     left, right = st.columns([3, 2])
-    with left, st.container(gap="xsmall"):
+    with left, st.container(gap="small"):
         if vocabulary is None:
             st.info(escaped(f"The store has no vocabulary of {key[1]}; materialize samples again to see the tree."))
         else:
@@ -117,6 +118,16 @@ def _where_they_part(root: Node, key: Key, samples: list[Sample], vocabulary: Vo
         common.note(f"Only the first {_MOST_ROWS} branches are shown.")
 
 
+def _why_none_part(rewards: Sequence[int | None]) -> str:
+    graded = {reward for reward in rewards if reward is not None}
+    if not graded:
+        return "No response to this problem is graded yet, so where correct and wrong ones part is not known."
+    if len(graded) == 1:
+        every = "correct" if graded == {1} else "wrong"
+        return f"Every graded response to this problem is {every}, so nothing parts correct from wrong ones."
+    return "No branch tells anything about the reward: correct and wrong ones do not part by a token."
+
+
 def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary) -> None:
     """The tokens at which correct and wrong ones part, each branch by its first token; a click opens a pair there."""
     rows, shown = [], splits(root)[:_MOST_SPLITS]
@@ -135,7 +146,7 @@ def _splits(root: Node, key: Key, samples: list[Sample], vocabulary: Vocabulary)
             *[Cell("")] * (most - len(node.children)),
         ])  # fmt: skip
     if not rows:
-        common.note("No branch tells anything about the reward: correct and wrong ones do not part by a token.")
+        common.note(_why_none_part([sample.reward for sample in samples]))
         return
     header = ["at", "samples", "rewards differ by", "goes on with", *[""] * (most - 1)]
     common.go(link_table("Correct and wrong part most at", header, rows, key="splits"))

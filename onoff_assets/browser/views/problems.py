@@ -53,12 +53,12 @@ def _table(reader: Reader, key: Key) -> None:
     shown = listing.shown_columns(table, COLUMNS)
     pending = set(PER_TOKEN) if known is None else set()
     names = {*(one.column.name for one in shown), *pending, "num_starred", "notes"}
-    columns = [column for column in COLUMNS if column.name in names]
-    query, notes = listing.query_here(columns)
+    query, notes = listing.query_here(table, COLUMNS, names)
+    shown = shown if known is None else listing.with_asked(shown, query, COLUMNS)
     waits = bool(query.columns & pending)
     if known is None:
         notes.append(Note(f"Reading the tokens: {numbers.done:,} of {responses.table.num_rows:,} responses ..."))
-    order = rows_of(table, Query() if waits else query, columns, None)
+    order = rows_of(table, Query() if waits else query, COLUMNS, None)
     content = Content(
         caption="Problems",
         version=listing.version_of(
@@ -74,7 +74,7 @@ def _table(reader: Reader, key: Key) -> None:
         views=VIEWS,
         links=_over(key, known),
         notes=notes,
-        empty="No problem matches.",
+        empty="No problem matches." + ("" if responses.rewards else " No response is graded yet."),
     )
     listing.go(data_table(content, key="problems", on_ask=listing.ask(COLUMNS)))
     listing.wait_for([numbers] if known is None else [])
@@ -94,13 +94,20 @@ def _over(key: Key, known: pa.Table | None) -> list[Over]:
 
 def _rows(key: Key, table: pa.Table, shown: Sequence[Shown], wanted: Rows) -> list[Row]:
     made = []
-    at = next((i for i, one in enumerate(shown) if one.column.name == "pass_rate"), None)
+    place = {one.column.name: i for i, one in enumerate(shown)}
+    at, given = place.get("pass_rate"), place.get("majority_answer")
     for row in table.take(pa.array(wanted)).to_pylist():
         low, high = row["same_problems_low"], row["same_problems_high"]
-        rate, spans, tips = row["pass_rate"], {}, {}
+        rate, spans = row["pass_rate"], {}
+        tips: dict[int, str] = {}
         if at is not None and rate is not None:
             spans = {at: (0.0, round(rate, 3))}
             tips = {} if low is None or high is None else {at: f"95 % interval {low:.2f} to {high:.2f}"}
+        cells = listing.cells(row, shown)
+        answer, tied = row["majority_answer"], row["num_tied"]
+        if given is not None and answer is not None and tied:
+            cells[given] = f"{answer} (tie of {tied + 1})"
+            tips[given] = f"{answer}; {tied} other answer{'' if tied == 1 else 's'} given as often"
         query = Link(*key, problem=row["problem_id"]).query()
-        made.append(Row(listing.cells(row, shown), "problem", query, spans=spans, tips=tips))
+        made.append(Row(cells, "problem", query, spans=spans, tips=tips))
     return made

@@ -46,8 +46,11 @@ def show() -> None:
     common.keep_link(Link(*key))
     strip.show(reader, key)
     rows = response_rows(reader, keys_over(reader, key, over), first=key)
+    others = st.container()
     st.title("Responses")
     _table(reader, rows, key, over)
+    with others:  # after the rows, since it asks for the state of the whole grid
+        strip.show_others(reader, key, rows.keys)
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ def _listed(reader: Reader, rows: ResponseRows) -> _Listed:
     shown = _shown(reader, identity, plain, table)
     pending = set() if known is not None else {*NUMBERS, *CONFIDENCE}
     there = {*(one.column.name for one in shown), *pending, *NAMES}
-    columns = [column for column in COLUMNS if column.name in there]
-    query, notes = listing.query_here(columns, searches=True)
+    query, notes = listing.query_here(table, COLUMNS, there, searches=True)
+    shown = shown if known is None else listing.with_asked(shown, query, COLUMNS)
     search, found, searching, fault = _search(reader, rows, query, notes)
     notes += [*listing.faults(), *_notes(rows, None if known is not None else numbers, bool(query.columns & pending))]
     answerable = query if known is not None else _answerable(query, pending)
@@ -104,7 +107,7 @@ def _listed(reader: Reader, rows: ResponseRows) -> _Listed:
     noted = state_of(made) if query.columns & set(NAMES) else ()
     order = reader.kept(
         ("order", *identity, answerable, found and found.num_searched, noted),
-        lambda: rows_of(table, answerable, columns, mask),
+        lambda: rows_of(table, answerable, COLUMNS, mask),
         lambda made: made.nbytes,
     )
     waiting = [*([numbers] if known is None else []), *([searching] if searching is not None else [])]
@@ -134,7 +137,7 @@ def _content(one: _Listed, key: Key, over: str) -> Content:
         named=names.index("problem_id"),
         search=Searched(one.query.text, one.query.is_regex, one.fault, tuple(OVER.items()), over),
         excerpts=one.search is not None,
-        empty="Searching ..." if one.is_searching else "No response matches.",
+        empty="Searching ..." if one.is_searching else _empty(one.table),
     )
 
 
@@ -150,6 +153,11 @@ def _shown(reader: Reader, key: tuple[Hashable, ...], plain: pa.Table, noted: pa
     ]
     there = {one.column.name: one for one in found if one.column.name not in OF_WHOM or len(one.options) > 1}
     return [there[column.name] for column in COLUMNS if column.name in there]
+
+
+def _empty(table: pa.Table) -> str:
+    graded = table["status"].null_count < table.num_rows
+    return "No response matches." if graded else "No response matches: none of these is graded yet."
 
 
 def _with_text() -> None:
@@ -244,7 +252,9 @@ def _notes(rows: ResponseRows, numbers: Job[pa.Table] | None, is_waited_for: boo
             f"{' ...' if len(rows.left_out) > 3 else ''}. Choose fewer at the side.", "warning",
         ))  # fmt: skip
     if rows.missing:
-        found.append(Note(f"{len(rows.missing)} partitions have no responses yet: {rows.missing[0]}", "warning"))
+        number = len(rows.missing)
+        have = "1 partition has" if number == 1 else f"{number} partitions have"
+        found.append(Note(f"{have} no responses yet: {rows.missing[0]}", "warning"))
     return found
 
 

@@ -28,10 +28,8 @@ def show() -> None:
     of_responses = _current(reader.store, "rollout_mismatch", key)
     if of_partition is None or of_responses is None:
         st.info(
-            escaped(
-                f"{'|'.join(key)} has no log-probabilities of a training run beside ours. `onoff import` brings "
-                "rollouts in, and token_distributions, made after that, compares them."
-            )
+            f"{escaped('|'.join(key))} has no log-probabilities of a training run beside ours. `onoff import` brings "
+            "rollouts in, and `token_distributions`, made after that, compares them."
         )
         return
     common.note(

@@ -8,6 +8,7 @@ import streamlit as st
 
 from onoff_assets.browser.components.facts_strip import Block, Shown, State, facts_strip
 from onoff_assets.browser.facts import Facts, Stale, Underway, facts_of
+from onoff_assets.browser.grid_rows import GridRow, grid_rows
 from onoff_assets.browser.reading import Key, Reader
 from onoff_assets.browser.text import age
 from onoff_assets.browser.views import common
@@ -15,6 +16,8 @@ from onoff_core.tables import GRID_ASSETS
 
 # Seconds, while something is being made, and where that cannot be told, as on S3, whose listings cost.
 _REFRESHED_EVERY, _REFRESHED_SELDOM = 3.0, 20.0
+_LISTED = ("samples", "rewards", "token_distributions", "confidence")  # what a table of responses is made of
+_NAMED = 5  # partitions of a kind
 
 
 def show(
@@ -66,6 +69,32 @@ def _draw(facts: Facts, blocks: Sequence[Block], name: str, shows: Sequence[str]
     facts_strip(_states(facts, shows), shown, more, blocks, key=f"strip-{name}", aside=_aside(facts, shows))
 
 
+def show_others(reader: Reader, key: Key, keys: Sequence[Key]) -> None:
+    """A line where a page lists responses of several partitions, of which the strip is about one, `key`."""
+    listed = set(keys) - {key}
+    if listed:
+        rows = [row for row in grid_rows(reader.store, common.study()[0]) if (row.dataset, row.model) in listed]
+        common.note(others_line("|".join(key), rows))
+
+
+def others_line(name: str, rows: Sequence[GridRow]) -> str:
+    """How the other partitions stand of which responses are listed, as far as a table of responses is made of them."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        stale = [_words(asset) for asset in _LISTED if row.states.get(asset) == "stale"]
+        if stale:
+            found.setdefault(f"{', '.join(stale)} stale", []).append(f"{row.dataset}|{row.model}")
+        elif row.states["rewards"] not in ("complete", "imported"):
+            found.setdefault("not all graded", []).append(f"{row.dataset}|{row.model}")
+    said = [f"{how}: {', '.join(names[:_NAMED])}{_more(len(names))}" for how, names in found.items()]
+    how_many = "1 other partition is" if len(rows) == 1 else f"{len(rows)} other partitions are"
+    return f"Above is what {name} was made under; {how_many} listed: " + ("; ".join(said) or "nothing stale") + "."
+
+
+def _more(number: int) -> str:
+    return f" and {number - _NAMED} more" if number > _NAMED else ""
+
+
 def _states(facts: Facts, shows: Sequence[str]) -> list[State]:
     """How that stands which the page shows, and what is being made."""
     states = [_underway(one) for one in facts.underway]
@@ -86,9 +115,11 @@ def _why(stale: Sequence[Stale]) -> str:
 
 
 def _aside(facts: Facts, shows: Sequence[str]) -> list[str]:
-    """What else of the partition is stale, a line for each reason."""
+    """What the page shows and is not there yet, and what else of the partition is stale, a line for each reason."""
     others = [one for one in facts.stale if one.asset not in shows]
-    return [
+    begun = {one.asset for one in facts.underway}
+    missing = [_words(asset) for asset in facts.missing if asset in shows and asset not in begun]
+    return ([f"not made yet: {', '.join(missing)}"] if missing else []) + [
         f"{', '.join(_words(one.asset) for one in others if one.reason == reason)} stale: {reason}"
         for reason in dict.fromkeys(one.reason for one in others)
     ]

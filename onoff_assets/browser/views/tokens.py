@@ -79,9 +79,8 @@ def _unsure(reader: Reader, key: Key, folder: str, summary: TokenSummary) -> Non
         named = ("unsure-tokens", folder, len(vocabulary))
         table = reader.kept(named, lambda: with_pieces(summary.unsure_tokens, vocabulary), lambda made: made.nbytes)
     shown = listing.shown_columns(table, COLUMNS)
-    columns = [one.column for one in shown]
-    query, notes = listing.query_here(columns)
-    order = rows_of(table, query, columns, None)
+    query, notes = listing.query_here(table, COLUMNS, {one.column.name for one in shown})
+    order = rows_of(table, query, COLUMNS, None)
     content = Content(
         caption="Unsure tokens",
         version=listing.version_of(folder, vocabulary is None, query),
@@ -98,7 +97,7 @@ def _unsure(reader: Reader, key: Key, folder: str, summary: TokenSummary) -> Non
         is_short=True,
     )
     listing.go(data_table(content, key="unsure", on_ask=listing.ask(COLUMNS)))
-    plain = [column for column in columns if column.kind != "links"]
+    plain = [column for column in (one.column for one in shown) if column.kind != "links"]
     listing.downloads("-".join(["unsure-tokens", *key]), lambda: taken(table, order, plain))
 
 

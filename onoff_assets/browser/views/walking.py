@@ -4,6 +4,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pyarrow as pa
 import streamlit as st
 
 from onoff_assets.browser.filters import neighbours, random_wrong, walk_over, walk_over_problems
@@ -11,7 +12,7 @@ from onoff_assets.browser.links import Link
 from onoff_assets.browser.problem_rows import COLUMNS as OF_PROBLEMS
 from onoff_assets.browser.queries import Column, Query, names_in_address, read_query
 from onoff_assets.browser.reading import Key, Reader, Responses, Sample
-from onoff_assets.browser.response_rows import COLUMNS, ResponseRows
+from onoff_assets.browser.response_rows import BY_NAME, COLUMNS, ResponseRows
 from onoff_assets.browser.scope import OVER, keys_over, over_of
 from onoff_assets.browser.views import common
 
@@ -51,7 +52,8 @@ def buttons(reader: Reader, key: Key, sample: Sample) -> str:
             key=f"walk-{shortcut}",
         )
     where = f", over {OVER[over]}" if over else ""
-    return position_among(walk.order, row, len(walk.rows.table), "response") + where + order_of(query, COLUMNS)
+    stands = position_among(walk.order, row, len(walk.rows.table), "response")
+    return stands + where + order_of(query, COLUMNS) + _sorted_by(walk.table, row, query)
 
 
 def problem_buttons(reader: Reader, responses: Responses, problem: str) -> str:
@@ -156,6 +158,15 @@ def order_of(query: Query, columns: Sequence[Column]) -> str:
         return ""
     label = next(column.label for column in columns if column.name == query.sort)
     return f", by {label}, {'largest' if query.falling else 'smallest'} first"
+
+
+def _sorted_by(table: pa.Table, row: int, query: Query) -> str:
+    """The number by which this row stands where it does; nothing where it has none, or the order is by no number."""
+    column = BY_NAME.get(query.sort or "")
+    if row < 0 or column is None or column.kind != "number" or column.name not in table.column_names:
+        return ""
+    value = table[column.name][row].as_py()
+    return "" if value is None else f" (here {value:,.{column.digits}f})"
 
 
 def position_among(order: Sequence[int], row: int, total: int, what: str) -> str:
