@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
@@ -472,3 +473,12 @@ def test_locks_that_are_refused_are_told_what_to_do(local: Store, monkeypatch: p
     monkeypatch.setattr(fcntl, "flock", refuse)
     with pytest.raises(StoreError, match=r"\.lock: cannot be written .* has no locks \(flock\), .* mount it with them"):
         make_partition(local)
+
+
+def test_a_copy_without_the_views_templates_is_mended_by_the_next_publication(local: Store) -> None:
+    make_partition(local)
+    publish_catalog(local)
+    shutil.rmtree(local.files.path("schema"))
+    publish_catalog(local)  # no result has changed
+    with connect_catalog(local) as connection:
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(12,)]
