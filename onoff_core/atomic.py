@@ -4,12 +4,15 @@ A scratch file beside the target is filled, synced to the disk, and renamed. So 
 the new one, even if the machine loses power. Everything here raises `OSError`; callers tell their users what it means.
 """
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# What a file system answers that has no links, modes, or syncing of folders.
+_UNSUPPORTED = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _READABLE = 0o644  # mkstemp lets only the owner read; a finished file is for all who can open the folder
 
 
@@ -46,6 +49,14 @@ def put_if_absent(scratch: Path, target: Path) -> bool:
         os.link(scratch, target)  # unlike a rename this fails where something is there
     except FileExistsError:
         return False
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+        # A file system without hard links (exFAT, many that are mounted by programs). Looking first leaves an instant
+        # for another writer; callers there hold a lock, or write under a name of their own.
+        if target.exists():
+            return False
+        os.replace(scratch, target)
     sync(target.parent)
     return True
 
@@ -53,7 +64,11 @@ def put_if_absent(scratch: Path, target: Path) -> bool:
 def _make_lasting(scratch: Path) -> None:
     """Write the content to the disk, and let every user read it who can open the folder."""
     sync(scratch)
-    scratch.chmod(_READABLE)
+    try:
+        scratch.chmod(_READABLE)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:  # else its modes are those that it was mounted with
+            raise
 
 
 def sync(path: Path) -> None:
@@ -61,5 +76,8 @@ def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED or not path.is_dir():  # some can sync files alone
+            raise
     finally:
         os.close(descriptor)

@@ -39,6 +39,21 @@ def interruption_of(error: BaseException) -> BaseException | None:
     return None
 
 
+def cannot_write(target: object, error: OSError) -> str:
+    """That a file or a folder cannot be written, why, and what to do."""
+    sentence = _SENTENCES.get(error.errno or 0) or next((s for text, s in _TEXTS.items() if text in str(error)), None)
+    return f"{target}: cannot be written ({error.strerror or error})" + (f": {sentence}" if sentence else "")
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether the error, or one it was raised from, is that a disk or a quota has no room left."""
+    full = (errno.ENOSPC, errno.EDQUOT)
+    return any(
+        (isinstance(one, OSError) and one.errno in full) or "No space left on device" in str(one)
+        for one in causes(error)
+    )
+
+
 def what_it_lacked(error: BaseException) -> str | None:
     """What the machine lacked and what to do, where that is what the error, or one it was raised from, says."""
     if is_out_of_memory(error):

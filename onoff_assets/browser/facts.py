@@ -22,6 +22,7 @@ from onoff_core.tables import GRID_ASSETS, OPTIONAL, TABLES
 # Assets whose parts have the responses of the samples' parts of the same number.
 _BY_RESPONSES = ("samples", "rewards", "token_distributions", "second_opinions")
 _COMMIT = 10  # characters shown of a revision, which is a hash
+_CLOCKS_DIFFER_BY = 60.0  # seconds, of two machines, at most; more is a clock that is wrong, or was set back
 _GOES_ON_WITHIN = 120.0  # seconds in which a run begins its next asset, with a process and a model to start
 # What is said of an asset that a former version of the code made, and what making it anew takes.
 _BY_FORMER_CODE = {
@@ -67,10 +68,12 @@ class Underway:
         """`57 tokens/s, 3 min 5 s left, last progress 4 s ago`; empty where the run said nothing of it."""
         if self.sign is None:
             return ""
-        since = duration(max(0.0, now - self.sign.at))
+        away = now - self.sign.at
+        behind = away < -_CLOCKS_DIFFER_BY
+        since = f"{duration(-away)} ahead of this clock" if behind else f"{duration(max(0.0, away))} ago"
         if not self.sign.is_going:
-            return f"begun {since} ago, no progress yet"
-        return ", ".join(part for part in (self.sign.pace, f"last progress {since} ago") if part)
+            return f"begun {since}, no progress yet"
+        return ", ".join(part for part in (self.sign.pace, f"last progress {since}") if part)
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Facts:
 
 def goes_on(changed_at: float | None, now: float) -> bool:
     """Whether so little time went by since an asset was completed that its run may not have begun the next one."""
-    return changed_at is not None and now - changed_at < _GOES_ON_WITHIN
+    return changed_at is not None and abs(now - changed_at) < _GOES_ON_WITHIN  # a clock may have been set back
 
 
 def facts_of(reader: Reader, key: Key, study: Study | None) -> Facts:

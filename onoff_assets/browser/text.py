@@ -38,12 +38,14 @@ def plain(text: str) -> str:
 
 
 def age(then: float, now: float) -> str:
-    """`3 hours ago`, of two moments in seconds since 1970."""
-    seconds = max(0.0, now - then)
+    """`3 hours ago`, of two moments in seconds since 1970. One that is still to come is of another clock, or of this
+    one before it was set back.
+    """
+    seconds = abs(now - then)
     for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if seconds >= length:
             count = int(seconds // length)
-            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+            return f"{count} {unit}{'s' if count > 1 else ''} {'ago' if now >= then else 'ahead of this clock'}"
     return "just now"
 
 

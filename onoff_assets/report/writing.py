@@ -19,9 +19,11 @@ from onoff_assets.report.response_page import response_page, tokens_of
 from onoff_assets.report.tables import csv_at_k, csv_table, latex, latex_table
 from onoff_core import atomic
 from onoff_core.errors import ExchangeError
+from onoff_core.machine import cannot_write
 
 _KINDS = {"pass_at_k": ("pass@k", "at least one of k is right"), "maj_at_k": ("maj@k", "the majority of k is right")}
 _OURS = ("responses/*.html", "figures/*.svg", "figures/*.tex", "*.csv", "*.tex")
+UNFINISHED = "<!DOCTYPE html><p>This report was not finished. The same command writes it again.</p>\n"
 MARK = "<!-- onoff report -->"  # at the end of a first page, by which a later report knows the folder
 
 
@@ -67,6 +69,8 @@ def write_report(
         # the last one, so that a folder with a first page has all that it names
         "index.html": index_page(content) + MARK,
     }
+    if not (output / "index.html").exists():
+        _write(output / "index.html", UNFINISHED + MARK)
     written = [_write(output / name, content) for name, content in files.items()]
     _remove_former(output, set(files))
     return written
@@ -104,7 +108,7 @@ def _write(path: Path, content: str) -> Written:
         with atomic.replacing(path, ".report-") as scratch:
             scratch.write_text(content, "utf-8", errors="replace")
     except OSError as error:
-        raise ExchangeError(f"{path}: cannot be written: {error.strerror or error}") from error
+        raise ExchangeError(cannot_write(path, error)) from error
     return Written(path, path.stat().st_size)
 
 

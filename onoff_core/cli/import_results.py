@@ -125,6 +125,11 @@ def notes(made: "Imported") -> list[str]:
             f"and {compared.num_answers_differing} extracted answers"
             + ("; --report FILE.jsonl lists them" if compared.differences else "")
         )
+    if nan := compared.nan_rewards:
+        lines.append(
+            f"{len(nan)} {'reward' if len(nan) == 1 else 'rewards'} of the file "
+            f"{'is' if len(nan) == 1 else 'are'} NaN, which is taken for no verdict; the first is of {nan[0]}"
+        )
     rollouts = RolloutsProvenance.of(made.manifest)
     if rollouts is not None:
         lines += rollout_notes(rollouts)

@@ -5,6 +5,7 @@ Nothing here decides a reward. The responses are graded by the study's task, and
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -40,17 +41,26 @@ class Comparison:
     num_rewards_differing: int
     num_answers_differing: int
     differences: tuple[Difference, ...]
+    nan_rewards: tuple[str, ...] = ()  # responses whose reward in the file is NaN, which is no verdict
 
 
 def compare(problems: Sequence[Problem], results: Sequence[Result], task: TaskSettings) -> Comparison:
     """Grade what the file graded, by the study's task, and say where the two disagree. An answer is the same where its
     text is, but for white space.
     """
+    of_problem = list(zip(problems, results, strict=True))
     said = [
         (problem, result)
-        for problem, result in zip(problems, results, strict=True)
-        if result.extracted_answers is not None or any(reward is not None for reward in result.rewards or ())
+        for problem, result in of_problem
+        if result.extracted_answers is not None
+        or any(_reward_of_file(result, place) is not None for place in range(len(result.samples)))
     ]
+    nan_rewards = tuple(
+        f"response {place} to problem {problem.problem_id}"
+        for problem, result in of_problem
+        for place, reward in enumerate(result.rewards or ())
+        if reward is not None and math.isnan(reward)
+    )
     # Of a prompt only its end matters, where the thinking may have begun; a file without prompts has the study's.
     tasks = [
         GradingTask(text, _gold(problem), problem.problem_id, result.prompt or task.prefill or "")
@@ -58,7 +68,7 @@ def compare(problems: Sequence[Problem], results: Sequence[Result], task: TaskSe
         for text in result.samples
     ]
     if not tasks:
-        return Comparison(0, 0, 0, ())
+        return Comparison(0, 0, 0, (), nan_rewards)
     assert not isinstance(task.thinking, str), "which tags `auto` means is found out before"
     with Grader(task.format_type, reward_type=task.reward_type, thinking=task.thinking) as grader:
         verdicts = iter(grader.grade(tasks))
@@ -73,7 +83,7 @@ def compare(problems: Sequence[Problem], results: Sequence[Result], task: TaskSe
             rewards, answers = rewards + other_reward, answers + other_answer
             if other_reward or other_answer:
                 differences.append(_difference(problem, result, place, verdict))
-    return Comparison(len(tasks), rewards, answers, tuple(differences))
+    return Comparison(len(tasks), rewards, answers, tuple(differences), nan_rewards)
 
 
 def _gold(problem: Problem) -> str:
@@ -81,8 +91,14 @@ def _gold(problem: Problem) -> str:
     return whole_gold(problem.answer, problem.solution)
 
 
+def _reward_of_file(result: Result, place: int) -> float | None:
+    """None: the file says none, or NaN, as programs write what is missing."""
+    reward = None if result.rewards is None else result.rewards[place]
+    return None if reward is None or math.isnan(reward) else reward
+
+
 def _rewards_differ(result: Result, place: int, verdict: Verdict) -> bool:
-    theirs = result.rewards[place] if result.rewards is not None else None
+    theirs = _reward_of_file(result, place)
     return theirs is not None and theirs != verdict.reward
 
 
@@ -101,7 +117,7 @@ def _difference(problem: Problem, result: Result, place: int, verdict: Verdict) 
     return Difference(
         problem_id=problem.problem_id,
         sample_index=place,
-        reward_of_file=result.rewards[place] if result.rewards is not None else None,
+        reward_of_file=_reward_of_file(result, place),
         reward=verdict.reward,
         status=verdict.status,
         extracted_answer_of_file=result.extracted_answers[place] if result.extracted_answers is not None else None,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from onoff_core import __version__, atomic
 from onoff_core.errors import ExchangeError
+from onoff_core.machine import cannot_write
 
 # Probabilities hardly compress, zeros of a dense array do at any level: 6 (numpy's) is slower and saves nothing more.
 _LEVEL = 1
@@ -44,7 +45,7 @@ def replacing(target: Path, say: Say = info, mark: str | None = None) -> Iterato
             yield scratch
             _set_aside(target, say, mark)
     except OSError as error:
-        raise ExchangeError(f"{target}: cannot be written ({error.strerror or error})") from error
+        raise ExchangeError(cannot_write(target, error)) from error
 
 
 def mark_of_now(folder: Path, names: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from onoff_core.problems import Problem
 
 # A template around a question is recognised by the question in it; a short question may stand in another by chance.
 _LONG_QUESTION = 40
+_NO_REWARD = "write null where there is none"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Result:
     reference: str
     samples: tuple[str, ...]  # in the order of their numbers
     prompt: str | None = None  # the text the model was given; None: the file does not say
-    rewards: tuple[float | None, ...] | None = None  # the file's own; None: it does not say
+    rewards: tuple[float | None, ...] | None = None  # the file's own; None, NaN: it does not say
     extracted_answers: tuple[str | None, ...] | None = None  # the file's own; None in it: none was found
     failed: tuple[str, ...] = ()  # entries without a response: where they stand, and the error they name
 
@@ -56,7 +57,14 @@ def _result(entry: Any, place: str) -> Result:
     if not isinstance(entry, dict):
         raise ExchangeError(f"{place}: must hold values by name, not a {type(entry).__name__}")
     samples = entry.get("samples")
-    if not isinstance(samples, list) or not all(isinstance(sample, (str, dict)) for sample in samples):
+    if isinstance(samples, list):
+        wrong = [number for number, sample in enumerate(samples) if not isinstance(sample, (str, dict))]
+        if wrong:
+            raise ExchangeError(
+                f"{place}.samples[{wrong[0]}]: is no text, nor an entry with a 'response', but "
+                f"{_shortened(samples[wrong[0]])}; take it out, or write an empty text where the model said nothing"
+            )
+    else:
         raise ExchangeError(f"{place}: has no list 'samples' of texts, or of entries with a 'response' each")
     if len({type(sample) for sample in samples}) > 1:
         raise ExchangeError(f"{place}: has texts and entries among its samples; one of the two shapes is wanted")
@@ -73,7 +81,11 @@ def _result(entry: Any, place: str) -> Result:
         reference,
         tuple(samples),
         prompt=prompt,
-        rewards=None if rewards is None else tuple(_reward(value, f"{place}.rewards") for value in rewards),
+        rewards=(
+            None
+            if rewards is None
+            else tuple(_reward(value, f"{place}.rewards[{number}]") for number, value in enumerate(rewards))
+        ),
         extracted_answers=None if answers is None else tuple(_answer(value) for value in answers),
     )
 
@@ -142,6 +154,7 @@ def _whole_number(value: Any) -> Any:
 
 
 def _reward(value: Any, place: str) -> float | None:
+    """NaN stays: it is how programs write a number that is missing, and whoever compares tells the user."""
     if value is None:
         return None
     try:
@@ -149,9 +162,9 @@ def _reward(value: Any, place: str) -> float | None:
             raise ValueError
         number = float(value)
     except (ValueError, OverflowError) as error:
-        raise ExchangeError(f"{place}: a reward should be a number, not {_shortened(value)}") from error
-    if not math.isfinite(number):
-        raise ExchangeError(f"{place}: a reward should be a finite number, not {number!r}")
+        raise ExchangeError(f"{place}: a reward should be a number, not {_shortened(value)}; {_NO_REWARD}") from error
+    if math.isinf(number):
+        raise ExchangeError(f"{place}: a reward should be a finite number, not {number!r}; {_NO_REWARD}")
     return number
 
 

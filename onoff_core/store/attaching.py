@@ -57,6 +57,11 @@ def attach(connection: duckdb.DuckDBPyConnection, path: Path) -> str | None:
     return None if _is_whole(connection, path, list(expected)) else "it is cut off"
 
 
+def log_of(path: Path) -> Path:
+    """DuckDB's log of changes that are not in the file yet."""
+    return path.with_name(f"{path.name}.wal")
+
+
 @cache
 def _expected_tables() -> dict[str, str]:
     """The definition of each table of a catalog, as this DuckDB writes it."""

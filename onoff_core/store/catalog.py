@@ -19,6 +19,7 @@ import duckdb
 import pyarrow as pa
 
 from onoff_core.errors import StoreError
+from onoff_core.machine import what_it_lacked
 from onoff_core.store import attaching, judging, schema
 from onoff_core.store.files import Files, scratch_folder
 from onoff_core.store.generation import Generation
@@ -51,9 +52,10 @@ def publish_catalog(store: Store, rebuild: bool = False) -> None:
     began = time.monotonic()
     with store.files.lock(CATALOG_LOCK):
         for _ in range(_ATTEMPTS):
-            known = not rebuild and store.files.version(CATALOG_NAME) is not None
+            known = not rebuild and store.files.version(CATALOG_NAME) is not None and schema.has_templates(store.files)
             changes = store.changes()
             if known and not changes and _is_up_to_date(store):
+                _remove_log(store)
                 return
             if _published(store, changes, from_nothing=not known):
                 store.forget_changes([change for change in changes if _is_settled(store, change)])
@@ -89,12 +91,16 @@ def _published(store: Store, changes: list[Change], from_nothing: bool) -> bool:
             except duckdb.Error as error:  # damaged inside; any other fault shows again in the rebuilding
                 logger.warning("cannot go on from the former catalog (%s); making it anew", str(error).splitlines()[0])
                 _rebuild(replacement.path, store, template)
-    log_of_changes = (
-        f"{CATALOG_NAME}.wal"  # a process that opened the former file for writing left it; it is not this file's
-    )
-    if replacement.kept and store.files.exists(log_of_changes):
-        store.files.remove(log_of_changes)
+    if replacement.kept:
+        _remove_log(store)
     return replacement.kept
+
+
+def _remove_log(store: Store) -> None:
+    """A program that opened a former file for writing left it; it is not this file's."""
+    name = attaching.log_of(Path(CATALOG_NAME)).name
+    if store.files.locks and store.files.exists(name):
+        store.files.remove(name)
 
 
 def _go_on(path: Path, store: Store, changes: list[Change], template: Template) -> None:
@@ -153,7 +159,7 @@ def _order(store: Store, asset: str, partition: tuple[str, ...]) -> list[str]:
 
 
 def _rebuild(path: Path, store: Store, template: Template) -> None:
-    for former in (path, _log_of(path)):
+    for former in (path, attaching.log_of(path)):
         former.unlink(missing_ok=True)
     with _opened(path, store.files, ask=False) as connection:
         _fill(connection, store, template)
@@ -346,8 +352,8 @@ def _opened(path: Path, files: Files, ask: bool = True) -> Iterator[duckdb.DuckD
         connection.execute("CHECKPOINT")
     if not ask:
         return
-    if _log_of(path).exists():
-        raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}, {_log_of(path).name} was left beside it")
+    if (log := attaching.log_of(path)).exists():
+        raise StoreError(f"{files.location(CATALOG_NAME)}: {_NOT_WHOLE}, {log.name} was left beside it")
     with attaching.connect() as connection:
         wrong = attaching.attach(connection, path)
         if wrong is None and (found := _counts(connection, "catalog.")) != counts:
@@ -368,17 +374,13 @@ def _counts(connection: duckdb.DuckDBPyConnection, of: str) -> dict[str, int]:
     return counts
 
 
-def _log_of(path: Path) -> Path:
-    """DuckDB's log of changes that are not in the file yet."""
-    return path.with_name(f"{path.name}.wal")
-
-
 @contextmanager
 def _explained(files: Files) -> Iterator[None]:
     try:
         yield
     except duckdb.Error as error:
+        mend = what_it_lacked(error) or "mend the cause"
         raise StoreError(
             f"{files.location(CATALOG_NAME)}: not published ({error}). The results are safe, the catalog is the former "
-            "one; mend the cause, and the next publication has everything"
+            f"one. {mend[0].upper()}{mend[1:]}: the next publication has everything"
         ) from error

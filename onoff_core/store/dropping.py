@@ -1,19 +1,24 @@
 """Remove current results: those that are no longer in the study, and distributions that are not worth their space.
 
 A result first stops being current and leaves the catalog; only then are its files removed. If the process dies in
-between, the same command finds the rest and finishes it.
+between, the same command finds the rest and finishes it. Where a full disk has no room for a catalog, the files go
+first.
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable
 
 from onoff_core.errors import StoreError
+from onoff_core.machine import is_full
 from onoff_core.store.catalog import publish_catalog
 from onoff_core.store.generation import DROPPED, Generation
 from onoff_core.store.store import Change, Store, current_lock
 from onoff_core.store.upkeep import Removal, is_ours, num_bytes, remove
 from onoff_core.tables import OPTIONAL_ASSETS, SCHEMAS, TABLES
+
+logger = logging.getLogger(__name__)
 
 InStudy = Callable[[str, tuple[str, ...]], bool]  # takes an asset and a partition
 
@@ -37,12 +42,27 @@ def remove_orphans(store: Store, removals: list[Removal]) -> list[Removal]:
     for asset, partition in sorted(partitions):
         if not store.files.is_locked("/".join((asset, *partition))):
             notes += _forget(store, asset, partition)
-    publish_catalog(store)
-    store.forget_changes(notes)
-    gone = [removal for removal in removals if remove(store, removal)]
+    gone: list[Removal] = []
+    _publish_and(store, notes, lambda: gone.extend(removal for removal in removals if remove(store, removal)))
     for asset, partition in sorted(partitions):
         remove_empty(store, asset, partition)
     return gone
+
+
+def _publish_and(store: Store, notes: list[Change], remove_files: Callable[[], None]) -> None:
+    """Publish a catalog without what goes, whose changes these are, and then remove its files."""
+    try:
+        publish_catalog(store)
+    except StoreError as error:
+        if not is_full(error):
+            raise
+        logger.warning("%s. So the files that go are removed first, which may make room", error)
+        remove_files()
+        publish_catalog(store)
+        store.forget_changes(notes)
+        return
+    store.forget_changes(notes)
+    remove_files()
 
 
 def _forget(store: Store, asset: str, partition: tuple[str, ...]) -> list[Change]:
@@ -74,12 +94,20 @@ def droppable(store: Store, asset: str, older_than_days: float) -> list[Removal]
         raise StoreError(f"{asset} cannot be dropped: {', '.join(makes) or 'every page'} needs it")
     found = []
     for partition in store.partitions(asset):
-        current = store.current(asset, partition)
+        order = store.order(asset, partition)
+        current = store.generation(asset, partition, order[0]) if order else None
         if current is None or not is_ours(current):
             continue
-        if time.time() - current.manifest().completed_at >= older_than_days * 86_400:
+        if _is_half_dropped(store, current) or (
+            current.is_complete and time.time() - current.manifest().completed_at >= older_than_days * 86_400
+        ):
             found.append(Removal(current, "to be dropped", num_bytes(store, current)))
     return found
+
+
+def _is_half_dropped(store: Store, generation: Generation) -> bool:
+    """Whether somebody died between calling it dropped and removing its rows."""
+    return generation.is_dropped and store.files.children(generation.folder) != [DROPPED]
 
 
 def drop(store: Store, removals: list[Removal]) -> list[Removal]:
@@ -88,17 +116,22 @@ def drop(store: Store, removals: list[Removal]) -> list[Removal]:
     for removal in removals:
         generation = removal.generation
         with store.writing_if_free(generation) as free:
-            if free and is_ours(generation) and generation.is_complete:
+            if not free or not is_ours(generation):
+                continue
+            if generation.is_complete:
                 manifest = generation.manifest()
                 told = {"dropped_at": time.time(), "num_rows": manifest.num_rows, "num_bytes": removal.num_bytes}
                 store.files.write_bytes(f"{generation.folder}/{DROPPED}", json.dumps(told).encode())
                 notes.append(store.note(generation.asset, generation.partition, generation.fingerprint))
                 store.files.remove(f"{generation.folder}/manifest.json")
+            if generation.is_dropped:
                 dropped.append(removal)
-    publish_catalog(store)
-    store.forget_changes(notes)
-    for removal in dropped:
-        _empty(store, removal.generation)
+
+    def empty() -> None:
+        for removal in dropped:
+            _empty(store, removal.generation)
+
+    _publish_and(store, notes, empty)
     return dropped
 
 

@@ -89,7 +89,10 @@ def _connect(store: Store) -> duckdb.DuckDBPyConnection | None:
         return None
     connection = attaching.connect()
     try:
-        wrong = attaching.attach(connection, fetched[0])
+        log = attaching.log_of(fetched[0])
+        # DuckDB would make its changes in whatever file lies there now, though they were made in a former one.
+        wrong = f"{log.name} beside it is another program's" if log.exists() else None
+        wrong = wrong or attaching.attach(connection, fetched[0])
     except (duckdb.Error, FileNotFoundError) as error:
         wrong = str(error).splitlines()[0]
     if wrong is None:

@@ -36,7 +36,7 @@ def rename(store: Store, kind: Kind, old: str, new: str) -> int:
             if store.files.is_locked("/".join((asset, *names))):
                 raise StoreError(f"{asset} of {'|'.join(names)} is being written; rename when that is done")
         others = set(store.order(asset, target)) - set(store.order(asset, partition))
-        if others:
+        if others and not _is_renamed(store, asset, partition, target):
             raise StoreError(f"{store.root} has results of {'|'.join(target)} already; choose another name")
     count = 0
     for asset, partition in found:
@@ -49,6 +49,16 @@ def rename(store: Store, kind: Kind, old: str, new: str) -> int:
     removals = orphans(store, lambda asset, partition: (asset, partition) not in found)
     remove_orphans(store, removals)
     return count
+
+
+def _is_renamed(store: Store, asset: str, partition: tuple[str, ...], target: tuple[str, ...]) -> bool:
+    """Whether what is left under the former name is what somebody left who died while removing it, after all of it had
+    become current under the new one.
+    """
+    if store.order(asset, partition):
+        return False
+    left, there = ({one.fingerprint for one in store.generations(asset, names)} for names in (partition, target))
+    return not left or bool(left & there)
 
 
 def _partitions(store: Store) -> list[tuple[str, tuple[str, ...]]]:

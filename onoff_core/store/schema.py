@@ -272,6 +272,12 @@ def template_name(files: Files, asset: str) -> str:
     return name
 
 
+def has_templates(files: Files) -> bool:
+    """Whether each view can have its empty file; a copy of the store may lack them all."""
+    there = files.children(TEMPLATES)
+    return all(any(name.startswith(f"{asset}-") for name in there) for asset in VIEWS)
+
+
 def template_content(asset: str) -> bytes:
     buffer = io.BytesIO()
     pq.write_table(SCHEMAS[asset].empty_table(), buffer)

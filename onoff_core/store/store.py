@@ -17,7 +17,7 @@ from onoff_core.errors import MissingInputError, StoreError
 from onoff_core.store.files import Files, open_files
 from onoff_core.store.generation import Generation
 from onoff_core.store.judging import Judge
-from onoff_core.store.life_signs import remove_sign
+from onoff_core.store.life_signs import find_sign, remove_sign
 from onoff_core.store.manifest import NAME, Manifest, plain_json
 from onoff_core.tables import TABLES
 
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 
 NOTES = "changed"
 NOTES_LOCK = ".changed.lock"  # held while a note is written: scratch files without it are of a writer that died
+_SAID_AFTER_SECONDS = 1.0  # `is_locked` of a reader holds a lock for an instant too
 _REMEMBERED = 1000  # former generations in a pointer
 
 
@@ -184,13 +185,13 @@ class Store:
 
     @contextmanager
     def writing(self, generation: Generation) -> Iterator[None]:
-        """Be the only writer of this generation. A second one waits, and then finds it complete.
+        """Be the only writer of this generation. A second one says that it waits, and then finds it complete.
 
         Scratch files that a killed writer left are removed.
 
         On S3 nobody waits: a second writer joins, and each fragment is the one of the faster writer.
         """
-        with self.files.lock(_lock(generation)):
+        with self._held(generation):
             for name in self.files.leftovers(generation.folder):
                 self.files.remove(f"{generation.folder}/{name}")
             remove_sign(self.files, generation.asset, generation.partition)
@@ -198,6 +199,25 @@ class Store:
                 yield
             finally:
                 remove_sign(self.files, generation.asset, generation.partition)
+
+    @contextmanager
+    def _held(self, generation: Generation) -> Iterator[None]:
+        """The lock of a generation's writer; a person is told of a wait that is longer than a look at the lock."""
+        name = _lock(generation)
+        with self.files.try_lock(name, _SAID_AFTER_SECONDS) as free:
+            if free:
+                yield
+                return
+        sign = find_sign(self.files, generation.asset, generation.partition)
+        how_far = "" if sign is None else f" ({sign.done} of {sign.total} {sign.unit})"
+        logger.warning(
+            "%s of %s is being made by another run%s; this one waits until that one ends, and then does what is left",
+            generation.asset,
+            "|".join(generation.partition),
+            how_far,
+        )
+        with self.files.lock(name):
+            yield
 
     @contextmanager
     def writing_if_free(self, generation: Generation) -> Iterator[bool]:

@@ -85,6 +85,8 @@ def test_what_is_begun_is_counted_in_responses(tmp_path: Path, page: Page) -> No
         [goes] = facts_of(reader, ("d", "going"), None).underway
         assert goes.sign is not None
         assert goes.pace(goes.sign.at + 4) == "57 tokens/s, at most 8 s left, last progress 4 s ago"
+        assert goes.pace(goes.sign.at - 4).endswith("last progress 0 s ago")  # clocks differ a little
+        assert goes.pace(goes.sign.at - 7200).endswith("last progress 2 h 0 min ahead of this clock")
         assert reader.responses(("d", "going"), partial=True).table.num_rows == 8
         jobs_store.write_unfinished(store, 3)
         assert reader.responses(("d", "going"), partial=True).table.num_rows == 12
@@ -101,7 +103,7 @@ def test_what_is_begun_is_counted_in_responses(tmp_path: Path, page: Page) -> No
     now = facts_of(reader, ("d", "going"), None)
     assert now.underway == ()
     assert now.changed_at is not None
-    assert [now.goes_on(now.changed_at + seconds) for seconds in (30, 3000)] == [True, False]
+    assert [now.goes_on(now.changed_at + seconds) for seconds in (30, 3000, -30, -3000)] == [True, False, True, False]
     rewards = store.generation("rewards", ("d", "going"), "8" * 16)
     rewards.begin({})
     rewards.write_fragment(0, [store.require("rewards", ("d", "m")).read().slice(0, 4)])

@@ -15,6 +15,7 @@ from onoff_assets.browser.filters import neighbours, random_wrong
 from onoff_assets.browser.numbers import fixed, mass_text, probability_text, short, signed
 from onoff_assets.browser.problem_differences import problem_differences
 from onoff_assets.browser.reading import Sample
+from onoff_assets.browser.text import age
 from onoff_assets.browser.views.response import thinking_of
 from onoff_core.statistics import ProblemResponses
 from onoff_core.statistics.majority import Ballot
@@ -116,6 +117,15 @@ def test_a_responses_thinking_is_told_behind_its_tokens() -> None:
     assert thinking_of(replace(plain, answer_start=32)) == " of which 32 thinking"
     cut = replace(plain, answer_start=32, forced_positions=tuple(range(24, 32)))
     assert thinking_of(cut) == " of which 32 thinking, which a budget cut (8 tokens put in)"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(7300, "2 hours ago"), (30, "just now"), (-30, "just now"), (-7300, "2 hours ahead of this clock")],
+)
+def test_what_was_made_by_a_clock_that_is_ahead_was_not_made_just_now(seconds: float, said: str) -> None:
+    """As where the clock was set back."""
+    assert age(1e9, 1e9 + seconds) == said
 
 
 def test_a_difference_that_rounds_to_zero_has_no_sign() -> None:

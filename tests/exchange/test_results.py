@@ -254,6 +254,10 @@ def test_what_other_programs_and_editors_make_of_a_file_is_read(tmp_path: Path) 
         (json.dumps({"results": [SCRIPTS]}).replace('"1.0"', "1" + "0" * 400).encode(), r"a number, not 10+\.\.\."),
         (json.dumps({"results": [SCRIPTS]}).replace('"1.0"', '{"acc": 1}').encode(), "a number, not {'acc': 1}"),
         (json.dumps({"results": [{**SCRIPTS, "prompt": [{}]}]}).encode(), r"'prompt' should be a text, not \[{}\]"),
+        (
+            json.dumps({"results": [{**SCRIPTS, "samples": ["a", None]}]}).encode(),
+            r"samples\[1\]: is no text.* None",
+        ),
     ],
 )
 def test_what_cannot_be_read_says_how_it_could(tmp_path: Path, content: bytes, said: str) -> None:
@@ -270,7 +274,9 @@ def test_a_number_beyond_all(tmp_path: Path, where: str) -> None:
         '"X"', "1e999" if where == "reference" else "[1e999]"
     )
     (tmp_path / "results.json").write_text(text)
-    with pytest.raises(ExchangeError, match=r"is inf, which no JSON|a finite number, not inf"):
+    with pytest.raises(
+        ExchangeError, match=r"is inf, which no JSON|rewards\[0\]: .* a finite number, not inf; write null"
+    ):
         read_results(tmp_path)
 
 

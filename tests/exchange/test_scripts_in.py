@@ -111,6 +111,23 @@ def test_their_verdicts_are_compared_with_ours(
     assert rows[2]["status"] == "correct"
 
 
+def test_a_reward_that_is_nan_is_no_verdict_and_refuses_nothing(
+    make_project: MakeProject, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Programs write so what is missing."""
+    research_project(make_project)
+    content = written()
+    for sample in content["results"][1]["samples"]:
+        sample |= {"reward": float("nan"), "extracted_answer": "7"}
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "results.json").write_text(json.dumps(content))
+    assert main(["import", "in", "--report", "differences.jsonl"]) == 0
+    said = capsys.readouterr().out
+    assert "2 rewards of the file are NaN, which is taken for no verdict; the first is of response 0 to" in said
+    assert "ours differ in 0 rewards and 2 extracted answers" in said
+    assert "NaN" not in Path("differences.jsonl").read_text()
+
+
 @pytest.mark.parametrize("says_its_prompt", [True, False])
 def test_a_box_in_a_thinking_that_never_ended_is_no_answer_of_ours(
     make_project: MakeProject, tmp_path: Path, says_its_prompt: bool

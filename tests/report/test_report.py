@@ -1,9 +1,12 @@
 """The folder that `onoff report` writes: its numbers are the store's, its text is text, and what is missing is said."""
 
 import csv
+import errno
 import json
+import os
 import platform
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +17,7 @@ from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_part
 from onoff_assets.report.choosing import choose_two, named_responses
 from onoff_assets.report.gathering import gather, named_partitions
 from onoff_assets.report.tables import latex
+from onoff_core import atomic
 from onoff_core.cli.main import main
 from onoff_core.errors import PartitionError
 from onoff_core.frames import open_study
@@ -264,9 +268,27 @@ def test_one_response_is_one_file(made_study: Path, tmp_path: Path, monkeypatch:
     assert not any(attributes.get("href") for _, attributes in page.elements)
 
 
-def test_a_second_report_replaces_the_first(made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def on_a_full_disk(put: Callable[[Path, Path], None], name: str) -> Callable[[Path, Path], None]:
+    """The file of this name is the first for which there is no room."""
+
+    def put_or_not(scratch: Path, target: Path) -> None:
+        if target.name == name:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        put(scratch, target)
+
+    return put_or_not
+
+
+def test_a_second_report_replaces_the_first_or_what_there_is_of_it(
+    made_study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(made_study)
     output, store = tmp_path / "report", made_study / "store"
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "put", on_a_full_disk(atomic.put, "table.tex"))
+        assert main(["report", "--output", str(output)]) == 1
+    assert "table.tex: cannot be written (No space left on device): no room is left" in capsys.readouterr().err
+    assert "This report was not finished" in (output / "index.html").read_text()
     before = sorted((path, path.stat().st_mtime_ns) for path in store.rglob("*"))
     assert main(["report", "--output", str(output)]) == 0
     assert main(["report", "--partitions", FIRST, "--output", str(output)]) == 0

@@ -1,5 +1,6 @@
 """Remove what is current: what left the study, what costs more than it tells; and give things other names."""
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -115,6 +116,55 @@ def test_dropped_is_not_missing(store: Store) -> None:
     assert rows(store, "token_distributions") == [("d1", "m1", 60)]
 
 
+@pytest.mark.parametrize("dies_at", ["publish_catalog", "_empty"])
+def test_who_dies_while_dropping_leaves_what_can_be_finished(
+    local: Store, monkeypatch: pytest.MonkeyPatch, dies_at: str
+) -> None:
+    make_partition(local)
+    publish_catalog(local)
+
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(dropping, dies_at, die)
+    with pytest.raises(KeyboardInterrupt):
+        drop(local, droppable(local, "token_distributions", 0))
+    monkeypatch.undo()
+    (removal,) = droppable(local, "token_distributions", 1)  # it was old enough when it was dropped
+    assert drop(local, [removal]) == [removal]
+    assert local.files.children(removal.generation.folder) == ["dropped.json"]
+    assert droppable(local, "token_distributions", 0) == []
+    assert rows(local, "token_distributions") == []
+
+
+def test_on_a_disk_without_room_for_a_catalog_what_goes_makes_room(
+    local: Store, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Removing is what one does with a full disk."""
+    make_partition(local, "d1", "m1")
+    make_partition(local, "d1", "m2")
+    publish_catalog(local)
+
+    def publish(store: Store) -> None:
+        if list(Path(store.root).glob(full_as_long_as_there_is)):
+            raise StoreError("catalog.duckdb: not published") from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        publish_catalog(store)
+
+    monkeypatch.setattr(dropping, "publish_catalog", publish)
+    full_as_long_as_there_is = "token_distributions/d1/m1/*/*.parquet"
+    (removal,) = (one for one in droppable(local, "token_distributions", 0) if "m1" in one.generation.partition)
+    assert drop(local, [removal]) == [removal]
+    full_as_long_as_there_is = "samples/d1/m2/*/*.parquet"
+    found = orphans(local, in_study)
+    assert remove_orphans(local, found) == found
+    assert caplog.text.count("the files that go are removed first, which may make room") == 2
+    monkeypatch.undo()
+    assert rows(local, "token_distributions") == []
+    assert rows(local, "samples") == [("d1", "m1", 12)]
+    assert local.changes() == []
+    assert findings(local) == []
+
+
 @pytest.mark.parametrize("asset", ["samples", "rewards", "problems"])
 def test_what_others_are_made_from_cannot_be_dropped(local: Store, asset: str) -> None:
     make_partition(local)
@@ -180,24 +230,26 @@ def test_a_rename_takes_no_place_and_replaces_nothing(local: Store) -> None:
     assert local.files.path("samples/d1/new/bbbb1/00000.parquet").stat().st_ino == inode
 
 
-@pytest.mark.parametrize("dies_at", ["_copy", "remove_orphans"])
+@pytest.mark.parametrize("dies_at", ["_copy", "remove_orphans", "publish_catalog", "remove"])
 def test_who_dies_while_renaming_loses_nothing(local: Store, monkeypatch: pytest.MonkeyPatch, dies_at: str) -> None:
     make_partition(local)
     publish_catalog(local)
-    real, calls = getattr(renaming, dies_at), []
+    module = renaming if hasattr(renaming, dies_at) else dropping
+    real, calls = getattr(module, dies_at), []
 
     def die(*arguments: Any) -> Any:
         calls.append(arguments)
-        if len(calls) > (2 if dies_at == "_copy" else 0):
+        if len(calls) > (2 if dies_at in ("_copy", "remove") else 0):
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(renaming, dies_at, die)
+    monkeypatch.setattr(module, dies_at, die)
     with pytest.raises(KeyboardInterrupt):
         rename(local, "model", "m1", "new")
     monkeypatch.undo()
     publish_catalog(local)
-    assert local.require("samples", KEY).read().num_rows == 12
+    there = local.current("samples", KEY) or local.require("samples", ("d1", "new"))
+    assert there.read().num_rows == 12
     assert findings(local) == []
     rename(local, "model", "m1", "new")
     publish_catalog(local)

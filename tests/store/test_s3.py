@@ -4,6 +4,7 @@ import random
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +20,7 @@ from onoff_core.grid.materialize import (
     materialize_token_distributions,
 )
 from onoff_core.store import CATALOG_NAME, Store, connect_catalog, publish_catalog
+from onoff_core.store.files.remote import S3Files
 from onoff_core.store.upkeep import verify
 from onoff_core.study import load_study
 from tests.conftest import MakeProject
@@ -60,6 +62,25 @@ def test_a_server_that_went_away_is_a_clear_error(
     ):
         with pytest.raises(StoreError, match=r"cannot be (read|written) \(.*are store.path and the AWS_ environment"):
             act()
+
+
+def test_a_put_whose_answer_was_lost_is_not_taken_for_anothers(
+    bucket: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client puts again, and finds there what it had put."""
+    store = Store(f"{bucket('moto')}/results")
+    put_once = S3Files._created
+
+    def put_twice(files: S3Files, put: Any) -> bool:
+        put_once(files, put)
+        return put_once(files, put)
+
+    monkeypatch.setattr(S3Files, "_created", put_twice)
+    make_generation(store, "samples", ("d1", "m1"), "f1")
+    publish_catalog(store)
+    assert store.files.children(".catalog") == ["000000001.duckdb"]
+    with connect_catalog(store) as connection:
+        assert connection.execute("SELECT count(*) FROM samples").fetchall() == [(12,)]
 
 
 CUT_AFTER = 5 << 20  # bytes from the server; more than a catalog has, less than a large fragment

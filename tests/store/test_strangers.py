@@ -192,6 +192,22 @@ def test_a_log_beside_the_catalog_is_none_of_it(local: Store) -> None:
     assert current_generations(local)["rewards", KEY].fingerprint == "cccc2"
 
 
+def test_a_log_of_a_former_catalog_changes_nothing_in_this_one(local: Store) -> None:
+    """DuckDB would do to the new file what another program did to the old one before it was killed."""
+    make_partition(local)
+    publish_catalog(local)
+    log = local.files.path(f"{CATALOG_NAME}.wal")
+    with duckdb.connect(local.files.path(CATALOG_NAME)) as other:
+        make_generation(local, "rewards", KEY, "cccc2")
+        publish_catalog(local)
+        other.execute("DELETE FROM generations")
+        left = log.read_bytes()
+    log.write_bytes(left)
+    assert current_generations(local)["rewards", KEY].fingerprint == "cccc2"
+    publish_catalog(local)  # nothing has changed
+    assert not log.exists()
+
+
 @pytest.mark.parametrize(
     "macro",
     [

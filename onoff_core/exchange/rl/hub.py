@@ -6,6 +6,7 @@ there. A new repository is private unless the user says otherwise.
 
 import logging
 import re
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,11 @@ def check_hub(repository: str, *, public: bool, overwrite: bool) -> HubTarget:
         return HubTarget(repository, private=not public, token=token)
     except OfflineModeIsEnabled as error:
         raise ExchangeError(f"--push {repository}: HF_HUB_OFFLINE is set, so nothing can be sent; unset it") from error
+    except _transport_errors() as error:
+        raise ExchangeError(
+            f"--push {repository}: the hub at {api.endpoint} cannot be reached ({_said(error)}), so nothing was "
+            "computed and nothing sent. Is there a network? Without --push the files are written here alone"
+        ) from error
     except (HfHubHTTPError, OSError) as error:
         raise ExchangeError(f"--push {repository}: the hub at {api.endpoint} refuses: {_said(error)}") from error
     if not overwrite:
@@ -74,6 +80,7 @@ def push(written: Written, target: HubTarget) -> str:
     disable_progress_bars()
     datasets.logging.set_verbosity_error()
     name = target.repository
+    interrupted: tuple[type[Exception], ...] = (HfHubHTTPError, OSError, *_transport_errors())
     try:
         with tempfile.TemporaryDirectory(prefix="onoff-push-") as cache:
             splits = datasets.DatasetDict({split: _read(path, cache) for split, path in written.files.items()})
@@ -87,7 +94,7 @@ def push(written: Written, target: HubTarget) -> str:
             repo_type="dataset",
             commit_message="Data card",
         )
-    except (HfHubHTTPError, OSError) as error:
+    except interrupted as error:
         raise ExchangeError(
             f"--push {name}: was interrupted by the hub: {_said(error)}. The files are in {written.card_path.parent}; "
             "the same command with --overwrite sends them again"
@@ -99,6 +106,14 @@ def _quiet() -> None:
     """These libraries would tell of every request and every shard."""
     for library in ("httpx", "httpx2", "huggingface_hub"):
         logging.getLogger(library).setLevel(logging.WARNING)
+
+
+def _transport_errors() -> tuple[type[Exception], ...]:
+    """What the library's HTTP client raises where nobody answers. Its releases have several clients: requests, whose
+    errors are `OSError`, and httpx, whose are not.
+    """
+    clients = [sys.modules[name] for name in ("httpx2", "httpx") if name in sys.modules]
+    return (ConnectionError, TimeoutError, *(client.TransportError for client in clients))
 
 
 def _role(whoami: Any) -> str | None:

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 from onoff_core import atomic
 from onoff_core.errors import ExchangeError
 from onoff_core.exchange.files import WRITTEN_BY
+from onoff_core.machine import cannot_write
 
 FileKind = Literal["parquet", "jsonl"]
 CARD_NAME = "README.md"
@@ -66,7 +67,7 @@ def writing(folder: Path) -> Iterator[Path]:
             if made and not any(folder.iterdir()):
                 folder.rmdir()
     except OSError as error:
-        raise ExchangeError(f"{folder}: cannot be written ({error.strerror or error})") from error
+        raise ExchangeError(cannot_write(folder, error)) from error
 
 
 def write_split(folder: Path, split: Split, kind: FileKind, lineage: Any) -> tuple[str, int]:

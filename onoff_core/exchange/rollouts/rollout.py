@@ -49,6 +49,11 @@ def checked(rollout: Rollout) -> Rollout:
     tokens = rollout.token_ids if rollout.token_ids is not None else rollout.token_pieces
     if rollout.token_ids is not None and not rollout.token_ids:
         raise ExchangeError(f"{rollout.place}: its response has no tokens")
+    if rollout.reward is not None and math.isinf(rollout.reward):  # NaN is told by whoever compares
+        raise ExchangeError(
+            f"{rollout.place}: a reward should be a finite number, not {rollout.reward!r}; write null where there is "
+            "none"
+        )
     for name in ("rollout_logprobs", "trainer_logprobs"):
         values = getattr(rollout, name)
         if values is not None and tokens is not None:

@@ -1,6 +1,7 @@
 """A folder on a disk, as a place for a store."""
 
 import errno
+import fcntl
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ from onoff_core.store.files.protocol import Replacement
 logger = logging.getLogger(__name__)
 
 TEMPORARY = ".tmp-"
+_HELD = "-held"  # ends the name of a lock's file that is there only as long as the lock is held
 
 
 class LocalFiles:
@@ -29,6 +31,7 @@ class LocalFiles:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._said: set[str] = set()  # folders outside the store that a warning has named
+        self._flock: bool | None = None  # whether there are locks that end with their holder; None: not known yet
 
     @property
     def root(self) -> Path:
@@ -156,13 +159,17 @@ class LocalFiles:
         try:
             yield scratch
         except OSError as error:
+            mend = _MENDS.get(error.errno or 0, "free some space or mend the permissions")
             raise StoreError(
-                f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept. Free some space or "
-                "mend the permissions, and run the same again: what is finished is not computed a second time"
+                f"{target}: cannot be written ({error.strerror or error}); nothing of it was kept. "
+                f"{mend[0].upper()}{mend[1:]}, and run the same again: what is finished is not computed a second time"
             ) from error
         finally:
             for left in (scratch, scratch.with_name(f"{scratch.name}.wal")):  # DuckDB's log, if it could not finish
-                left.unlink(missing_ok=True)
+                try:
+                    left.unlink(missing_ok=True)
+                except OSError as error:  # such as a disk that can only be read by now; nobody reads scratch files
+                    logger.warning("%s stays (%s)", left, error.strerror)
 
     def fetch(self, name: str) -> tuple[Path, str] | None:
         version = self.version(name)
@@ -231,16 +238,16 @@ class LocalFiles:
             yield
 
     @contextmanager
-    def try_lock(self, name: str) -> Iterator[bool]:
-        with self._locked(name, 0) as held:
+    def try_lock(self, name: str, seconds: float = 0.0) -> Iterator[bool]:
+        with self._locked(name, seconds) as held:
             yield held
 
     def is_locked(self, name: str) -> bool:
         if self.outside(name):  # nobody writes there
             return False
         for entry in self._entries(name):
-            if entry.name.endswith(".lock"):
-                with self.try_lock(f"{name}/{entry.name}") as free:
+            if entry.name.endswith((".lock", f".lock{_HELD}")):
+                with self.try_lock(f"{name}/{entry.name.removesuffix(_HELD)}") as free:
                     if not free:
                         return True
         return False
@@ -251,9 +258,11 @@ class LocalFiles:
 
         path = self.path(name)
         self._refuse_outside(path.parent)
-        lock = filelock.FileLock(path)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            has_flock = self._has_flock(path)
+            # The other kind is held as long as its file is there, so it cannot be the one that a flock leaves behind.
+            lock = filelock.FileLock(path) if has_flock else filelock.SoftFileLock(path.with_name(path.name + _HELD))
             lock.acquire(timeout=timeout, poll_interval=0.02)
         except filelock.Timeout:
             yield False
@@ -265,11 +274,46 @@ class LocalFiles:
         finally:
             lock.release()
 
+    def _has_flock(self, path: Path) -> bool:
+        """Whether the file system has locks that end with their holder; `path` is a lock's file."""
+        if self._flock is None:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno == errno.ENOSYS:
+                    logger.warning(
+                        "%s: its file system has no locks that end with their holder (flock). After a run that died on "
+                        "another machine, remove the files that end with .lock%s by hand, or others wait for it",
+                        self._root,
+                        _HELD,
+                    )
+                    self._flock = False
+                elif error.errno not in (errno.EAGAIN, errno.EACCES):  # somebody holds it
+                    raise
+            else:
+                self._flock = True
+            finally:
+                os.close(descriptor)
+        return self._flock is not False
+
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
         """DuckDB reads local files by itself."""
 
 
+_NO_LOCKS = (
+    "this file system has no locks (flock), which keep two runs apart: mount it with them, or name another store.path"
+)
+_MENDS = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space",
+    errno.EROFS: "the disk can only be read: mount it for writing, or name another store.path",
+    errno.EIO: "look at the disk",
+    errno.ENOLCK: _NO_LOCKS,
+    errno.EOPNOTSUPP: _NO_LOCKS,
+}
+
+
 def _not_writable(path: Path, error: OSError) -> StoreError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    mend = "free some space" if full else "is store.path right?"
+    mend = _MENDS.get(error.errno or 0, "is store.path right, and may this user write there?")
     return StoreError(f"{path}: cannot be written ({error.strerror}); {mend}")

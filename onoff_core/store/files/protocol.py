@@ -88,8 +88,8 @@ class Files(Protocol):
 
     def lock(self, name: str) -> AbstractContextManager[None]: ...
 
-    def try_lock(self, name: str) -> AbstractContextManager[bool]:
-        """Hold a lock if nobody else does; says whether it is held."""
+    def try_lock(self, name: str, seconds: float = 0.0) -> AbstractContextManager[bool]:
+        """Hold a lock if nobody else does for so long; says whether it is held."""
 
     def is_locked(self, name: str) -> bool:
         """Whether somebody holds a lock in this folder itself; False where there are no locks."""

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx2
 import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from benchmarks.ports import free_port
 from onoff_core.cli.main import main
 from onoff_core.exchange.rl.hub import check_hub
 from tests.conftest import ROOT
@@ -140,3 +142,30 @@ def test_a_public_one_is_asked_for(hub: Hub, monkeypatch: pytest.MonkeyPatch) ->
     assert check_hub("lab/open", public=True, overwrite=True).private is False
     assert check_hub("lab/new", public=True, overwrite=False).private is False
     assert check_hub("lab/new", public=False, overwrite=False).private is True
+
+
+@pytest.mark.usefixtures("here")
+def test_without_a_network_it_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    asked = ["export", "--model", "strong", "--what", "problems", "--output", str(tmp_path / "out")]
+    assert main([*asked, "--push", "lab/mid"]) == 1
+    assert "cannot be reached ([Errno 111] Connection refused), so nothing was computed" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("here")
+def test_a_network_that_is_lost_while_it_is_sent_leaves_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(*_: object, **__: object) -> None:
+        raise httpx2.ReadError("connection lost")
+
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr("datasets.DatasetDict.push_to_hub", lose)
+    asked = ["export", "--model", "strong", "--what", "problems", "--output", str(tmp_path / "out")]
+    assert main([*asked, "--push", "lab/mid"]) == 1
+    assert "was interrupted by the hub: connection lost. The files are in" in capsys.readouterr().err
+    assert (tmp_path / "out" / "problems.parquet").exists()

@@ -180,6 +180,7 @@ def test_a_trace_of_the_older_form_has_ids_where_its_trajectory_was_kept(tmp_pat
         ({"problem_id": "nobody", "prompt_token_ids": None}, "says neither a question nor a prompt"),
         ({"problem_id": None, "prompt_token_ids": list(b"Who?")}, "are of no problem of the data set.*Who"),
         ({"step": 1.5}, "step should be a whole number"),
+        ({"reward": math.inf}, "row 0: a reward should be a finite number, not inf; write null"),
         ({"prompt_token_ids": [999]}, "its prompt: has the token id 999"),
     ],
 )
@@ -207,6 +208,14 @@ def test_columns_are_found_under_the_names_that_trainers_give_them(
     row = {ids: [5, 6], rollout: [-1.0, -2.0], trainer: [-1.5, -2.5], "prompt": "1 + 1?"}
     (read,) = read_rollouts(write_parquet(tmp_path / "batch.parquet", [row])).rollouts
     assert (read.token_ids, read.rollout_logprobs, read.trainer_logprobs) == ((5, 6), (-1.0, -2.0), (-1.5, -2.5))
+
+
+def test_a_reward_that_is_nan_is_no_verdict(make_project: MakeProject, tmp_path: Path) -> None:
+    partition, store, problems = project(make_project)
+    rows = plain_rows(problems[:1])
+    path = write_lines(tmp_path / "r.jsonl", [{**row, "reward": math.nan} for row in rows])
+    compared = import_rollouts(partition, store, path, log=lambda line: None).comparison
+    assert (compared.num_compared, len(compared.nan_rewards)) == (0, len(rows))
 
 
 def test_each_step_is_a_policy_of_its_own(make_project: MakeProject, tmp_path: Path) -> None:
