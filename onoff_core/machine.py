@@ -41,17 +41,14 @@ def interruption_of(error: BaseException) -> BaseException | None:
 
 def cannot_write(target: object, error: OSError) -> str:
     """That a file or a folder cannot be written, why, and what to do."""
-    sentence = _SENTENCES.get(error.errno or 0) or next((s for text, s in _TEXTS.items() if text in str(error)), None)
+    sentence = _sentence_of(error)
     return f"{target}: cannot be written ({error.strerror or error})" + (f": {sentence}" if sentence else "")
 
 
 def is_full(error: BaseException) -> bool:
     """Whether the error, or one it was raised from, is that a disk or a quota has no room left."""
-    full = (errno.ENOSPC, errno.EDQUOT)
-    return any(
-        (isinstance(one, OSError) and one.errno in full) or "No space left on device" in str(one)
-        for one in causes(error)
-    )
+    full = (_SENTENCES[errno.ENOSPC], _SENTENCES[errno.EDQUOT])
+    return any(_sentence_of(one) in full for one in causes(error))
 
 
 def what_it_lacked(error: BaseException) -> str | None:
@@ -59,10 +56,15 @@ def what_it_lacked(error: BaseException) -> str | None:
     if is_out_of_memory(error):
         return _MEMORY
     for one in causes(error):
-        if isinstance(one, OSError) and one.errno in _SENTENCES:
-            where = "" if one.filename is None else f"{one.filename}: "
-            return where + _SENTENCES[one.errno]
-        for text, sentence in _TEXTS.items():
-            if text in str(one):
-                return sentence
+        if sentence := _sentence_of(one):
+            by_number = isinstance(one, OSError) and one.errno in _SENTENCES
+            where = getattr(one, "filename", None) if by_number else None
+            return sentence if where is None else f"{where}: {sentence}"
     return None
+
+
+def _sentence_of(error: BaseException) -> str | None:
+    """By the error's number, else by its text, as libraries hand it on."""
+    if isinstance(error, OSError) and error.errno in _SENTENCES:
+        return _SENTENCES[error.errno]
+    return next((sentence for text, sentence in _TEXTS.items() if text in str(error)), None)
