@@ -95,8 +95,9 @@ class Store:
         generation = self.current(asset, partition)
         if generation is None:
             key = "|".join(partition)
-            there = f"{asset} of {key} is {self.how_far(asset, partition)} in {self.root}"
-            if self.is_written(asset, partition):
+            is_written = self.is_written(asset, partition)
+            there = f"{asset} of {key} is {self._how_far(asset, partition, is_written)} in {self.root}"
+            if is_written:
                 raise MissingInputError(f"{there}; wait until that run is done")
             raise MissingInputError(f"{there}; run: {materialize_command([asset], key)}")
         return generation
@@ -112,8 +113,10 @@ class Store:
 
     def how_far(self, asset: str, partition: tuple[str, ...]) -> str:
         """In words, what there is of an asset that has no current generation."""
+        return self._how_far(asset, partition, self.is_written(asset, partition))
+
+    def _how_far(self, asset: str, partition: tuple[str, ...], is_written: bool | None) -> str:
         begun = [one for one in self.generations(asset, partition) if one.is_begun and not one.is_complete]
-        is_written = self.is_written(asset, partition)
         if not begun:
             return "not there yet, a run has begun to make it" if is_written else "not there yet"
         parts = max(len(one.fragment_indices()) for one in begun)
