@@ -6,13 +6,12 @@ from collections.abc import Sequence
 import streamlit as st
 
 from onoff_assets.browser.components.link_table import Cell, link_table
-from onoff_assets.browser.latex import as_answer, as_markdown
 from onoff_assets.browser.links import Link, side_by_side
 from onoff_assets.browser.prefix_tree import Node, prefix_tree, splits
 from onoff_assets.browser.reading import Key, Sample, Vocabulary
 from onoff_assets.browser.text import escaped, plain
 from onoff_assets.browser.verdicts import short_verdict
-from onoff_assets.browser.views import common, strip, walking
+from onoff_assets.browser.views import asked, common, strip, walking
 from onoff_assets.browser.views.response import prompt_blocks
 
 _MOST_ROWS = 400
@@ -39,7 +38,7 @@ def show() -> None:
             place = walking.problem_buttons(reader, responses, problem)
             _beside(key, samples)
         common.note(f"problem {problem}: {place}")
-        _question(samples[0])
+        asked.question_and_answer(samples[0])
     root = prefix_tree([sample.token_ids for sample in samples], [sample.reward for sample in samples])
     left, right = st.columns([3, 2])
     with left, st.container(gap="small"):
@@ -50,14 +49,6 @@ def show() -> None:
     with right:
         _answers(key, samples)
         _samples(key, samples)
-
-
-def _question(sample: Sample) -> None:
-    """The question and the gold answer, on one line where they are short."""
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="question", gap="small"):
-        question = sample.question
-        st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
-        st.markdown("gold answer: " + (as_answer(sample.answer) if sample.answer else "–"), width="content")
 
 
 def _beside(key: Key, samples: list[Sample]) -> None:

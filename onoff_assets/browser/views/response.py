@@ -16,7 +16,7 @@ from onoff_assets.browser.pieces import Piece
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample, Vocabulary
 from onoff_assets.browser.text import escaped, plain, visible
 from onoff_assets.browser.verdicts import short_verdict, verdict_sentence
-from onoff_assets.browser.views import awaiting, common, noting, strip, token_panel, walking
+from onoff_assets.browser.views import asked, awaiting, common, noting, strip, token_panel, walking
 from onoff_core.errors import MissingInputError
 from onoff_core.store import Generation
 from onoff_core.store.notes import Note
@@ -135,9 +135,7 @@ def thinking_of(sample: Sample) -> str:
 
 def _question(sample: Sample) -> None:
     """The question on one line where it is short, and what belongs to the problem behind it."""
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="question", gap="small"):
-        question = sample.question
-        st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
+    with asked.question(sample):
         typeset = typeset_answer(sample.answer) if sample.answer else None
         if typeset is not None:
             st.markdown(f"gold, set: {typeset}", width="content")

@@ -11,7 +11,6 @@ from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.components.pair_view import pair_view
 from onoff_assets.browser.components.token_view import Source, Verdict, token_view, tokens_payload
 from onoff_assets.browser.conditions import Conditions, conditions_of, sampling_of
-from onoff_assets.browser.latex import as_answer, as_markdown
 from onoff_assets.browser.links import Link, choose, clamp_token
 from onoff_assets.browser.numbers import fixed
 from onoff_assets.browser.reading import Key, Overlay, Reader, Responses, Sample
@@ -26,7 +25,7 @@ from onoff_assets.browser.side import (
 )
 from onoff_assets.browser.text import escaped, visible
 from onoff_assets.browser.verdicts import short_verdict
-from onoff_assets.browser.views import awaiting, common, strip
+from onoff_assets.browser.views import asked, awaiting, common, strip
 from onoff_assets.browser.views.response import verdict_of
 from onoff_core.errors import MissingInputError
 
@@ -103,14 +102,7 @@ def _verdicts(responses: Responses, problem: str) -> dict[int, str]:
 def _question(sample: Sample) -> None:
     with st.container(gap="xxsmall"):
         common.note(f"problem {sample.problem_id}")
-        _asked(sample)
-
-
-def _asked(sample: Sample) -> None:
-    with st.container(border=True, horizontal=True, vertical_alignment="center", key="question", gap="small"):
-        question = sample.question
-        st.markdown(as_markdown(question) if question is not None else "*the problem's text is not in this store*")
-        st.markdown("gold answer: " + (as_answer(sample.answer) if sample.answer else "–"), width="content")
+        asked.question_and_answer(sample)
 
 
 def _is_same(text: SameText) -> bool:
