@@ -2,22 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from onoff_assets.browser.reading import Reader, Responses
+from onoff_core.statistics.at_k import Kind
+from onoff_core.statistics.stored import Figure, figure_of, figures
 
-Kind = Literal["pass_at_k", "maj_at_k"]
 KINDS: tuple[Kind, ...] = ("pass_at_k", "maj_at_k")
-Ends = tuple[float, float] | None
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A number with its two 95 % intervals; what does not exist is None."""
-
-    estimate: float
-    other_problems: Ends  # other problems like these
-    same_problems: Ends  # these problems, drawn again
 
 
 @dataclass(frozen=True)
@@ -33,16 +24,7 @@ class Row:
 def figures_of(reader: Reader, responses: Responses) -> "dict[Place, Figure]":
     """pass@k and maj@k of a partition at every k it was asked for; empty where the statistics are of other verdicts."""
     row = statistics_row(reader, responses)
-    found: dict[Place, Figure] = {}
-    for kind in KINDS if row is not None else ():
-        assert row is not None
-        intervals = {one["k"]: one for one in row[f"{kind}_intervals"] or ()}  # null: of before they were computed
-        for estimate in row[kind]:
-            if estimate["estimate"] is not None:
-                of = intervals.get(estimate["k"], {})
-                figure = Figure(estimate["estimate"], ends(of, "other_problems"), ends(of, "same_problems"))
-                found[kind, estimate["k"]] = figure
-    return found
+    return {} if row is None else {(kind, k): figure for kind in KINDS for k, figure in figures(row, kind).items()}
 
 
 def statistics_row(reader: Reader, responses: Responses) -> dict[str, Any] | None:
@@ -76,7 +58,7 @@ def _differences(reader: Reader, pair: Sequence[Responses]) -> dict[Place, Figur
         models = (row["first_model"], row["second_model"])
         if row["statistic"] not in KINDS or set(models) != {one, other}:
             continue
-        figure = Figure(row["difference"], ends(row, "other_problems"), ends(row, "same_problems"))
+        figure = figure_of(row["difference"], row)
         found[row["statistic"], row["k"]] = figure if models == (one, other) else _reversed(figure)
     return found
 
@@ -102,9 +84,3 @@ def _reversed(figure: Figure) -> Figure:
     return Figure(
         -figure.estimate, *(end and (-end[1], -end[0]) for end in (figure.other_problems, figure.same_problems))
     )
-
-
-def ends(row: dict[str, Any], name: str) -> Ends:
-    """The interval of this name; None where one of its ends is not there."""
-    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return None if low is None or high is None else (low, high)

@@ -22,6 +22,11 @@ def signed(value: float, digits: int) -> str:
     return text[1:] if float(text) == 0 else text
 
 
+def signed_interval(ends: tuple[float, float], digits: int, times: float = 1) -> str:
+    """`[-0.75, +0.16]`, of a difference; `times` 100 for points of one of shares."""
+    return f"[{signed(times * ends[0], digits)}, {signed(times * ends[1], digits)}]"
+
+
 def probability_text(probability: float) -> str:
     return fixed(probability, 4)
 

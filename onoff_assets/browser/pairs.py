@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from onoff_assets.browser.at_k import Ends, comparison_rows, ends, statistics_row
+from onoff_assets.browser.at_k import comparison_rows, statistics_row
 from onoff_assets.browser.computing import Job, Say, job
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_core.statistics import comparison_table, responses_by_problem
+from onoff_core.statistics.stored import Ends, ends
 
 SIGNIFICANT = 0.05
 

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 from onoff_assets.browser.reading import Reader, Responses
 from onoff_core.errors import MissingInputError, PartitionError
 from onoff_core.frames import OpenStudy
+from onoff_core.statistics.at_k import Kind
+from onoff_core.statistics.stored import Figure, figures
 from onoff_core.store import Manifest
 from onoff_core.store.provenance import RewardsProvenance, RunProvenance, SamplesProvenance, ScoresProvenance
 from onoff_core.study import split_partition_key
@@ -43,18 +45,9 @@ class Reported:
         counts = set(pc.value_counts(self.responses.table["problem_id"]).field("counts").to_pylist())
         return counts.pop() if len(counts) == 1 else None
 
-    def estimates(self, kind: str) -> dict[int, "AtK"]:
-        """pass@k or maj@k (`pass_at_k`, `maj_at_k`) at each k that has a number."""
-        intervals = {one["k"]: one for one in self.row[f"{kind}_intervals"] or ()}
-        return {
-            one["k"]: AtK(
-                one["estimate"],
-                _ends(intervals.get(one["k"], {}), "other_problems"),
-                _ends(intervals.get(one["k"], {}), "same_problems"),
-            )
-            for one in self.row[kind]
-            if one["estimate"] is not None
-        }
+    def estimates(self, kind: Kind) -> dict[int, Figure]:
+        """pass@k or maj@k at each k that has a number."""
+        return figures(self.row, kind)
 
     def interval(self, low: str, high: str) -> tuple[float, float] | None:
         ends = self.row[low], self.row[high]
@@ -63,15 +56,6 @@ class Reported:
     def run(self, asset: str) -> RunProvenance | None:
         """Of the run that made an asset; None where that was not recorded, or the asset is not there."""
         return RunProvenance.of(self.manifests[asset]) if asset in self.manifests else None
-
-
-@dataclass(frozen=True)
-class AtK:
-    """One statistic at one k with both 95 % intervals; None where there is none."""
-
-    estimate: float
-    other_problems: tuple[float, float] | None
-    same_problems: tuple[float, float] | None
 
 
 @dataclass(frozen=True)
@@ -165,8 +149,3 @@ def _notes(study: OpenStudy, key: str, manifests: dict[str, Manifest]) -> tuple[
         for asset in ("rewards", "statistics", "token_distributions")
         if asset in manifests and manifests[asset].inputs.get("samples", samples) != samples
     )
-
-
-def _ends(row: dict[str, Any], name: str) -> tuple[float, float] | None:
-    low, high = row.get(f"{name}_low"), row.get(f"{name}_high")
-    return None if low is None or high is None else (low, high)

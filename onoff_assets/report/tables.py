@@ -9,6 +9,7 @@ from typing import Any
 
 from onoff_assets.report.gathering import Reported
 from onoff_assets.report.markup import Markup, element, joined
+from onoff_core.statistics.at_k import Kind
 
 Ends = tuple[float, float] | None
 NONE = "–"
@@ -62,7 +63,7 @@ def _shown_ks(ks: Sequence[int]) -> list[int]:
     return sorted({ks[len(ks) // 2], ks[-1]} if len(ks) > 2 else set(ks[-1:]))
 
 
-def _at_k(kind: str, name: str, k: int) -> Column:
+def _at_k(kind: Kind, name: str, k: int) -> Column:
     def value(one: Reported) -> tuple[str, str]:
         found = one.estimates(kind).get(k)
         return (NONE, "") if found is None else _estimate(found.estimate, found.other_problems)

@@ -20,8 +20,12 @@ from onoff_assets.report.tables import csv_at_k, csv_table, latex, latex_table
 from onoff_core import atomic
 from onoff_core.errors import ExchangeError
 from onoff_core.machine import cannot_write
+from onoff_core.statistics.at_k import Kind
 
-_KINDS = {"pass_at_k": ("pass@k", "at least one of k is right"), "maj_at_k": ("maj@k", "the majority of k is right")}
+_KINDS: dict[Kind, tuple[str, str]] = {
+    "pass_at_k": ("pass@k", "at least one of k is right"),
+    "maj_at_k": ("maj@k", "the majority of k is right"),
+}
 _OURS = ("responses/*.html", "figures/*.svg", "figures/*.tex", "*.csv", "*.tex")
 UNFINISHED = "<!DOCTYPE html><p>This report was not finished. The same command writes it again.</p>\n"
 MARK = "<!-- onoff report -->"  # at the end of a first page, by which a later report knows the folder
@@ -161,7 +165,7 @@ def _drawings(gathered: Gathered, calibrated: Sequence[Calibration]) -> list[Dra
     return drawings
 
 
-def _points(one: Reported, kind: str) -> list[tuple[float, float, tuple[float, float] | None]]:
+def _points(one: Reported, kind: Kind) -> list[tuple[float, float, tuple[float, float] | None]]:
     return [(k, found.estimate, found.other_problems) for k, found in sorted(one.estimates(kind).items())]
 
 

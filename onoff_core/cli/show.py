@@ -55,11 +55,13 @@ def _accuracy(row: "PartitionSummary") -> list[list[str]]:
 def _at_k(row: "PartitionSummary") -> list[list[str]]:
     """Both at the largest k, in which they differ most from the accuracy."""
     why = row.missing.get("interval_low")
-    return [
-        [f"{name}@{one.k}", f"{fraction(one.estimate)}  {interval(one.low, one.high, _OTHER, why)}"]
-        for name, one in (("pass", row.pass_at_k), ("maj", row.maj_at_k))
-        if one is not None and one.k > 1
-    ]
+    lines = []
+    for name, found in (("pass", row.pass_at_k), ("maj", row.maj_at_k)):
+        if found is not None and found[0] > 1:
+            k, one = found
+            low, high = one.other_problems or (None, None)
+            lines.append([f"{name}@{k}", f"{fraction(one.estimate)}  {interval(low, high, _OTHER, why)}"])
+    return lines
 
 
 def _second_opinion(row: "PartitionSummary") -> list[list[str]]:

@@ -6,18 +6,12 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from onoff_core.statistics.at_k import Kind
+from onoff_core.statistics.stored import Figure, figures
 from onoff_core.store import Generation, Store
 from onoff_core.thinking_tables import drawn_tokens
 
-
-@dataclass(frozen=True)
-class AtLargestK:
-    """pass@k or maj@k at the largest k there is a number for, with its 95 % interval on other problems like these."""
-
-    k: int
-    estimate: float
-    low: float | None
-    high: float | None
+_KINDS: tuple[Kind, ...] = ("pass_at_k", "maj_at_k")
 
 
 @dataclass(frozen=True)
@@ -47,8 +41,8 @@ class PartitionSummary:
     auroc: float | None = None  # of the mean confidence, for these verdicts
     auroc_low: float | None = None  # 95 %, on other problems like these
     auroc_high: float | None = None
-    pass_at_k: AtLargestK | None = None
-    maj_at_k: AtLargestK | None = None
+    pass_at_k: tuple[int, Figure] | None = None  # (k, number) at the largest k that has one
+    maj_at_k: tuple[int, Figure] | None = None
     missing: Mapping[str, str] = field(default_factory=dict)  # why a statistic that is None is so
 
 
@@ -65,19 +59,10 @@ def partition_summary(store: Store, key: tuple[str, str]) -> PartitionSummary:
     row |= _entropy_of_parts(store, distributions)
     row |= {"mean_entropy": total / count if count else None}
     row |= {**_disagreement(store, statistics), **_auroc(store, statistics)}
-    row |= {kind: _at_largest_k(row, kind) for kind in ("pass_at_k", "maj_at_k")}
+    for kind in _KINDS:
+        row[kind] = max(figures(row, kind).items(), key=lambda found: found[0], default=None)
     row["missing"] = {one["statistic"]: one["reason"] for one in row["missing"] or ()}
     return PartitionSummary(**{one.name: row[one.name] for one in fields(PartitionSummary) if one.name in row})
-
-
-def _at_largest_k(row: dict[str, Any], kind: str) -> AtLargestK | None:
-    known = [one for one in row[kind] if one["estimate"] is not None]
-    if not known:
-        return None
-    largest = max(known, key=lambda one: int(one["k"]))
-    intervals = {one["k"]: one for one in row[f"{kind}_intervals"] or ()}  # null: of before they were computed
-    of = intervals.get(largest["k"], {})
-    return AtLargestK(largest["k"], largest["estimate"], of.get("other_problems_low"), of.get("other_problems_high"))
 
 
 def _entropy_of_parts(store: Store, distributions: Generation | None) -> dict[str, Any]:

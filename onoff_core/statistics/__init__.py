@@ -4,7 +4,7 @@ responses    what is counted of each problem              estimators   accuracy,
 majority     maj@k                                        intervals    for other problems, for the same problems, paired
 at_k         pass@k and maj@k with intervals and bounds   comparing    two models, several models
 power        how many problems and responses it takes     distributions    tails and quantiles of these
-summary, problem_table, comparison_table, second_opinions    the rows
+summary, problem_table, comparison_table, second_opinions    the rows; stored    what a stored one says
 """
 
 from onoff_core.statistics.comparison_table import comparison_table

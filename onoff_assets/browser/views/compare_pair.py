@@ -6,10 +6,10 @@ from typing import Any
 import streamlit as st
 
 from onoff_assets.browser.aggregates import TokenSummary, token_summary
-from onoff_assets.browser.at_k import Figure, Row, read_at_k
+from onoff_assets.browser.at_k import Row, read_at_k
 from onoff_assets.browser.components.link_table import Cell, link_table
 from onoff_assets.browser.links import Link, side_by_side
-from onoff_assets.browser.numbers import signed
+from onoff_assets.browser.numbers import signed, signed_interval
 from onoff_assets.browser.pairs import solved_by
 from onoff_assets.browser.problem_differences import ProblemDifference, problem_differences
 from onoff_assets.browser.reading import Key, Reader, Responses
@@ -20,6 +20,7 @@ from onoff_core.errors import MissingInputError
 from onoff_core.statistics import problem_means, responses_by_problem
 from onoff_core.statistics.comparing import compare_curves
 from onoff_core.statistics.intervals import Interval
+from onoff_core.statistics.stored import Figure
 
 _MOST_ROWS = 200
 Pair = tuple[Responses, Responses]
@@ -67,7 +68,7 @@ def _difference(keys: tuple[Key, Key], pair: tuple[Responses, Responses], means:
 
 
 def _points(interval: Interval) -> str:
-    return f"[{signed(100 * interval[0], 1)}, {signed(100 * interval[1], 1)}]"
+    return signed_interval(interval, 1, times=100)
 
 
 def _solved(keys: tuple[Key, Key], means: list[dict[str, float]]) -> None:
@@ -117,7 +118,7 @@ def _problem_row(keys: tuple[Key, Key], row: ProblemDifference) -> list[Cell]:
     low, high = row.interval()
     level = max(1, round(6 * abs(row.difference))) if low > 0 or high < 0 else 0
     difference = Cell(
-        signed(row.difference, 2) if row.difference else "0", f"[{signed(low, 2)}, {signed(high, 2)}]", level=level,
+        signed(row.difference, 2) if row.difference else "0", signed_interval((low, high), 2), level=level,
         ramp="w" if row.difference > 0 else "e", number=True,
     )  # fmt: skip
     beside = side_by_side(keys[0], row.problem_id, None, keys[1][1])

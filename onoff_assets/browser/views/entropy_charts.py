@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from onoff_assets.browser.aggregates import ENTROPY_EDGES, POSITION_EDGES, REWARDS, TokenSummary
 from onoff_assets.browser.components.link_table import Cell, link_table
-from onoff_assets.browser.numbers import fixed, signed
+from onoff_assets.browser.numbers import fixed, signed, signed_interval
 from onoff_assets.browser.views import charts, common
 
 
@@ -31,7 +31,7 @@ def show_means(summary: TokenSummary, title: str, key: str) -> None:
     ]
     apart = summary.correct_minus_wrong
     if apart is not None:
-        ends = "no interval" if apart.interval is None else f"[{apart.interval[0]:+.3f}, {apart.interval[1]:+.3f}]"
+        ends = "no interval" if apart.interval is None else signed_interval(apart.interval, 3)
         number = Cell(signed(apart.estimate, 3), ends, number=True)
         problems = Cell(f"{apart.num_problems:,}", number=True)
         rows.append([Cell("correct minus wrong"), number, Cell(""), problems, Cell("")])
