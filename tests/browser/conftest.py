@@ -162,6 +162,13 @@ def server(made_store: Store) -> Iterator[str]:
         yield address
 
 
+@pytest.fixture(scope="module")
+def own_server(store: Store) -> Iterator[str]:
+    """The real app over the `store` of a module that makes its own; its address."""
+    with browser.served(store) as address:
+        yield address
+
+
 @pytest.fixture(scope="module")  # and no longer: while it runs, Playwright's event loop is the thread's running one
 def chromium() -> Iterator[Any]:
     """Debian's Chromium, headless. Where ONOFF_REQUIRE_CHROMIUM is set, as in CI, it must be there."""

@@ -5,14 +5,12 @@ import io
 import json
 import math
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from benchmarks.browser import served
 from onoff_assets.browser import components
 from onoff_assets.browser.numbers import mass_text, probability_text
 from onoff_core.progress import Progress
@@ -29,16 +27,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return jobs_store.make(tmp_path_factory.mktemp("jobs"))
 
 
-@pytest.fixture(scope="module")
-def server(store: Store) -> Iterator[str]:
-    with served(store) as address:
-        yield address
-
-
-def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, server: str) -> None:
-    go(tab, server, "problem", **P0)
+def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "problem", **P0)
     tab.get_by_text("a correct and a wrong one").wait_for()
-    go(tab, server, "response", **P0, status="wrong")
+    go(tab, own_server, "response", **P0, status="wrong")
     tab.locator("#t3").click()
     wait_for_bars(tab, 3)
     tab.locator("#measure").select_option("rank")
@@ -62,26 +54,26 @@ def test_the_place_stays_over_every_page_and_one_step_back_leaves(tab: Any, serv
     assert tab.faults == []
 
 
-def test_the_strip_says_settings_prompt_and_its_tokens(tab: Any, server: str) -> None:
+def test_the_strip_says_settings_prompt_and_its_tokens(tab: Any, own_server: str) -> None:
     for page in ("response", "problem", "tokens", "side_by_side"):
-        go(tab, server, page, **P0)
+        go(tab, own_server, page, **P0)
         line = tab.locator("#facts .line").first
         line.wait_for()
         text = line.inner_text()
         for part in ("synthetic", "chatml", "0.6", "0.95", "seed 0", "4096", "made"):
             assert part in text, (page, part)
         assert line.locator("a").first.get_attribute("href") == f"http://127.0.0.1:3000/runs/{jobs_store.RUN}"
-    go(tab, server, "response", **P0)
+    go(tab, own_server, "response", **P0)
     tab.locator("#facts summary").click()
     blocks = tab.locator("#facts pre").all_inner_texts()
     assert blocks == ["What is $\\frac{2}{1}$?", "1:⟨U+0000⟩"]
 
 
-def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: Store) -> None:
+def test_a_run_is_followed_until_it_is_complete(tab: Any, own_server: str, store: Store) -> None:
     """On the grid, whose cell leads to the first responses, and on a response."""
     generation = store.generation("samples", ("d", "going"), "9" * 16)
     with store.writing(generation):
-        go(tab, server, "")
+        go(tab, own_server, "")
         cell = tab.locator("#table td", has=tab.locator("a[aria-label^='d, going']"))
         tab.locator("#now a", has_text="d|going, samples running: 8 of 16 responses").wait_for()
         assert cell.locator("a").inner_text() == "8 of 16 responses"
@@ -93,18 +85,18 @@ def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: St
         said = "12 of 16 responses, 57 tokens/s, at most 8 s left, last progress"
         tab.locator("#now a", has_text=said).wait_for()
         assert cell.inner_text().split("\n")[:2] == ["12 of 16 responses", "samples running · S◐ R– A– T–"]
-        go(tab, server, "response", dataset="d", model="going")
+        go(tab, own_server, "response", dataset="d", model="going")
         tab.locator("#tokens .t").first.wait_for()
         strip = tab.locator("#facts .running")
         assert "57 tokens/s" in strip.inner_text()
         assert strip.evaluate("e => getComputedStyle(e, '::before').content").startswith('"▶')
         assert tab.get_by_text("dagster asset materialize").count() == 0  # a run is at it already
-        go(tab, server, "", dataset="d", model="going")
+        go(tab, own_server, "", dataset="d", model="going")
         tab.get_by_text("Open it in").wait_for()
         assert tab.get_by_text("What is not complete is filled by").count() == 0
         cell.locator("a").click()  # to the responses that are there already
         tab.get_by_text("12 of 12").wait_for()
-        go(tab, server, "response", dataset="d", model="going")
+        go(tab, own_server, "response", dataset="d", model="going")
         tab.get_by_text("samples running: 12 of 16 responses").wait_for()
         tab.locator("#tokens .t").first.wait_for()  # what is there can be read
         jobs_store.write_unfinished(store, jobs_store.PARTS)
@@ -113,15 +105,15 @@ def test_a_run_is_followed_until_it_is_complete(tab: Any, server: str, store: St
     tab.get_by_text("complete", exact=True).wait_for()
     tab.get_by_text("response 1 of 16").wait_for()
     publish_catalog(store)
-    go(tab, server, "")
+    go(tab, own_server, "")
     following = re.compile(r"Between two assets: something of d\|going .* go on with rewards")
     tab.locator("#now", has_text=following).wait_for()
 
 
-def test_a_page_that_is_empty_fills_when_the_first_responses_are_there(tab: Any, server: str, store: Store) -> None:
+def test_a_page_that_is_empty_fills_when_the_first_responses_are_there(tab: Any, own_server: str, store: Store) -> None:
     jobs_store.write_unfinished(store, 0, "starting")
     with store.writing(store.generation("samples", ("d", "starting"), "9" * 16)):
-        go(tab, server, "responses", dataset="d", model="starting")
+        go(tab, own_server, "responses", dataset="d", model="starting")
         tab.get_by_text("samples running: 0").wait_for()
         tab.get_by_text("The first responses of d|starting are being made").wait_for()
         assert tab.get_by_text("dagster asset materialize").count() == 0
@@ -131,8 +123,8 @@ def test_a_page_that_is_empty_fills_when_the_first_responses_are_there(tab: Any,
         tab.get_by_text("8 of 8").wait_for()
 
 
-def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) -> None:
-    go(tab, server, "response", **P0)
+def test_an_alternative_tells_what_would_have_happened(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "response", **P0)
     tab.locator(f"#t{PARTING}.branch").click()
     wait_for_bars(tab, PARTING)
     row = tab.locator("#branches tr", has_text="then")
@@ -147,13 +139,13 @@ def test_an_alternative_tells_what_would_have_happened(tab: Any, server: str) ->
     assert "so the answer is 2" in tab.locator("#branches pre").first.inner_text()
     tab.wait_for_url(re.compile("branch="))
     assert tab.locator("#values").is_visible()
-    go(tab, server, "response", dataset="d", model="other", problem="p0", sample=0, token=PARTING)
+    go(tab, own_server, "response", dataset="d", model="other", problem="p0", sample=0, token=PARTING)
     wait_for_bars(tab, PARTING)
     assert tab.locator("#branches").count() + tab.locator("#values:visible").count() == 0
 
 
-def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> None:
-    go(tab, server, "compare", dataset="d", model="m", other="other")
+def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "compare", dataset="d", model="m", other="other")
     flips = tab.locator("table", has=tab.locator("caption", has_text="Problems by difference"))
     flips.locator("a", has_text="p0").click()
     tab.locator("#pair .sel").first.wait_for()
@@ -171,10 +163,10 @@ def test_a_flip_opens_at_the_token_where_the_two_part(tab: Any, server: str) -> 
     tab.locator("#table", has_text="-2.2000").wait_for()
 
 
-def test_a_linked_token_has_the_focus_and_its_verdict_in_sight(tab: Any, server: str) -> None:
+def test_a_linked_token_has_the_focus_and_its_verdict_in_sight(tab: Any, own_server: str) -> None:
     """The keys work at once; but where one types, the focus stays."""
     tab.set_viewport_size({"width": 390, "height": 844})
-    go(tab, server, "response", **P0, token=3)
+    go(tab, own_server, "response", **P0, token=3)
     wait_for_bars(tab, 3)
     tab.locator("#tokens:focus").wait_for()
     tab.keyboard.press("ArrowRight")
@@ -202,15 +194,15 @@ def test_a_linked_token_has_the_focus_and_its_verdict_in_sight(tab: Any, server:
     assert tab.locator("#said").inner_text() == ""
 
 
-def test_walking_goes_on_in_the_order_of_the_table(tab: Any, server: str) -> None:
-    go(tab, server, "responses", dataset="d", model="m", sort="-tokens", status="correct")
+def test_walking_goes_on_in_the_order_of_the_table(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "responses", dataset="d", model="m", sort="-tokens", status="correct")
     tab.get_by_text("p3", exact=True).first.click()
     tab.locator("#tokens .t").first.wait_for()
     tab.get_by_text(re.compile("of 7 that match, 16 in all, by tokens, largest first")).wait_for()
 
 
-def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: str) -> None:
-    go(tab, server, "response", **P0, token=1)
+def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "response", **P0, token=1)
     wait_for_bars(tab, 1)
     shown = [(row[1].removeprefix("▶ "), row[4]) for row in bars(tab)[:5]]
     tab.locator("#t4").click()
@@ -241,8 +233,8 @@ def test_hovering_shows_the_most_probable_and_moves_nothing(tab: Any, server: st
             assert max(above, below) >= 15
 
 
-def test_the_first_key_leads_to_the_tokens_and_a_sheet_has_all_keys(tab: Any, server: str) -> None:
-    go(tab, server, "response", **P0)
+def test_the_first_key_leads_to_the_tokens_and_a_sheet_has_all_keys(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "response", **P0)
     tab.locator("#tokens .t").first.wait_for()
     tab.keyboard.press("Tab")
     tab.keyboard.press("Enter")
@@ -254,9 +246,9 @@ def test_the_first_key_leads_to_the_tokens_and_a_sheet_has_all_keys(tab: Any, se
     assert tab.get_by_role("dialog").count() == 0
 
 
-def test_what_is_shown_can_be_taken_away(tab: Any, server: str, store: Store, tmp_path: Path) -> None:
+def test_what_is_shown_can_be_taken_away(tab: Any, own_server: str, store: Store, tmp_path: Path) -> None:
     tab.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    go(tab, server, "response", **P0, token=2)
+    go(tab, own_server, "response", **P0, token=2)
     wait_for_bars(tab, 2)
     tab.locator("#tokens").focus()
     tab.keyboard.press("c")
@@ -297,8 +289,8 @@ def assert_table(rows: list[dict[str, str]], store: Store) -> None:
         assert float(row["top5_probability"]) == pytest.approx(math.exp(of["topk_logprobs"][4]), rel=1e-4)
 
 
-def test_a_note_is_kept_listed_and_taken_away(tab: Any, server: str, store: Store) -> None:
-    go(tab, server, "response", **P0, token=PARTING)
+def test_a_note_is_kept_listed_and_taken_away(tab: Any, own_server: str, store: Store) -> None:
+    go(tab, own_server, "response", **P0, token=PARTING)
     wait_for_bars(tab, PARTING)
     tab.keyboard.press("s")
     tab.get_by_role("button", name="★ starred").wait_for()

@@ -2,14 +2,12 @@
 
 import csv
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pyarrow.compute as pc
 import pytest
 
-from benchmarks.browser import served
 from benchmarks.synthetic import STOP, MadeUp, MadeUpProblem, encode, write_partition
 from onoff_assets.browser.reading import Reader
 from onoff_assets.browser.views import noting
@@ -33,12 +31,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
         write_partition(made, "many", f"m-{i}b", problems[:1], with_distributions=False)
     publish_catalog(made)
     return made
-
-
-@pytest.fixture(scope="module")
-def listed(store: Store) -> Iterator[str]:
-    with served(store) as address:
-        yield address
 
 
 def rows(tab: Any) -> list[list[str]]:
@@ -68,8 +60,8 @@ def mean_entropies(store: Store, key: tuple[str, str]) -> dict[tuple[str, int], 
     return {(row["problem_id"], row["sample_index"]): row["entropy_mean"] for row in means}
 
 
-def test_one_click_from_the_grid_shows_the_worst_problems(tab: Any, listed: str, store: Store) -> None:
-    go(tab, listed, "")
+def test_one_click_from_the_grid_shows_the_worst_problems(tab: Any, own_server: str, store: Store) -> None:
+    go(tab, own_server, "")
     tab.locator("#table a[aria-label^='algebra, medium']").click()
     means = problem_means(store.require("rewards", ("algebra", "medium")).read())
     lowest = [name for name, mean in means.items() if mean == min(means.values())]
@@ -80,8 +72,8 @@ def test_one_click_from_the_grid_shows_the_worst_problems(tab: Any, listed: str,
     assert tab.faults == []
 
 
-def test_two_clicks_from_the_grid_show_a_confident_mistake(tab: Any, listed: str, store: Store) -> None:
-    go(tab, listed, "")
+def test_two_clicks_from_the_grid_show_a_confident_mistake(tab: Any, own_server: str, store: Store) -> None:
+    go(tab, own_server, "")
     tab.locator("#table a[aria-label^='algebra, small']").click()
     tab.locator("#data .chip", has_text="confidently wrong").click()
     tab.wait_for_url(re.compile("/responses"))
@@ -98,8 +90,8 @@ def test_two_clicks_from_the_grid_show_a_confident_mistake(tab: Any, listed: str
     assert query(tab)["sample"] == str(surest["sample_index"])
 
 
-def test_models_are_compared_and_a_problem_that_flips_is_opened(tab: Any, listed: str) -> None:
-    go(tab, listed, "compare", dataset="geometry", model="small")
+def test_models_are_compared_and_a_problem_that_flips_is_opened(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "compare", dataset="geometry", model="small")
     matrix = tab.locator("#table", has=tab.locator("caption", has_text="Row minus column"))
     matrix.locator("tr", has_text="large").last.locator("a").first.wait_for()
     assert matrix.locator("th").all_inner_texts() == ["", "large", "medium", "small"]
@@ -153,13 +145,13 @@ def matrix_cell(tab: Any, row: str, column: str) -> Any:
     return table.locator("tbody tr", has=tab.locator("td:first-child", has_text=name)).locator("td").nth(number)
 
 
-def test_the_menu_leads_to_no_empty_page(tab: Any, listed: str) -> None:
-    go(tab, listed, "")
+def test_the_menu_leads_to_no_empty_page(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "")
     tab.locator("#table td a").first.wait_for()
     links = tab.locator("[data-testid=stTopNavLink]")
     of_all = ["Grid", "Problems", "Responses", "Response", "Problem", "Side by side", "Compare", "Tokens", "Notes"]
     assert links.all_inner_texts() == of_all
-    go(tab, listed, "series")  # who gets there by the address sees what would fill it, and where that is
+    go(tab, own_server, "series")  # who gets there by the address sees what would fill it, and where that is
     tab.get_by_text("series: NAME").wait_for()
     assert "Series" in links.all_inner_texts()
     tab.set_viewport_size({"width": 390, "height": 844})
@@ -168,9 +160,9 @@ def test_the_menu_leads_to_no_empty_page(tab: Any, listed: str) -> None:
     assert button.evaluate("e => getComputedStyle(e, '::after').content") == '"Menu"'
 
 
-def test_filters_and_columns_live_in_the_address(tab: Any, listed: str) -> None:
+def test_filters_and_columns_live_in_the_address(tab: Any, own_server: str) -> None:
     tab.set_viewport_size({"width": 1440, "height": 900})
-    go(tab, listed, "responses", dataset="algebra", model="large")
+    go(tab, own_server, "responses", dataset="algebra", model="large")
     needed = ["problem", "sample", "question", "status", "reward", "answer", "gold", "pass rate", "entropy", "tokens"]
     rows(tab)
     assert headers(tab)[1 : len(needed) + 1] == needed
@@ -209,8 +201,8 @@ def test_filters_and_columns_live_in_the_address(tab: Any, listed: str) -> None:
 
 
 @pytest.mark.parametrize(("text", "regex"), [("WAIT, let", False), (r"check \d × \d", True)])
-def test_all_responses_are_searched(tab: Any, listed: str, store: Store, text: str, regex: bool) -> None:
-    go(tab, listed, "responses", dataset="algebra", model="large")
+def test_all_responses_are_searched(tab: Any, own_server: str, store: Store, text: str, regex: bool) -> None:
+    go(tab, own_server, "responses", dataset="algebra", model="large")
     tab.locator("#scope").select_option("all")
     tab.wait_for_url(re.compile("over=all"))
     if regex:
@@ -234,8 +226,8 @@ def test_all_responses_are_searched(tab: Any, listed: str, store: Store, text: s
     assert tab.locator("#count").inner_text().startswith(f"{found} of ")
 
 
-def test_a_star_is_set_in_the_table_and_filtered_by(tab: Any, listed: str, store: Store) -> None:
-    go(tab, listed, "responses", dataset="geometry", model="large", sort="-tokens")
+def test_a_star_is_set_in_the_table_and_filtered_by(tab: Any, own_server: str, store: Store) -> None:
+    go(tab, own_server, "responses", dataset="geometry", model="large", sort="-tokens")
     stars = tab.locator("#data td.star button")
     stars.nth(3).click()
     stars.nth(1).click()
@@ -256,13 +248,13 @@ def test_a_star_is_set_in_the_table_and_filtered_by(tab: Any, listed: str, store
     stars.first.click()
     tab.locator("#count", has_text="1 of ").wait_for()
     assert len(starred()) == 1
-    go(tab, listed, "problems", dataset="geometry", model="large", num_starred="1-")
+    go(tab, own_server, "problems", dataset="geometry", model="large", num_starred="1-")
     tab.locator("#count", has_text="1 of 12").wait_for()
     assert tab.faults == []
 
 
-def test_a_long_table_is_drawn_where_one_looks(tab: Any, listed: str) -> None:
-    go(tab, listed, "responses", dataset="many", model="m")
+def test_a_long_table_is_drawn_where_one_looks(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "responses", dataset="many", model="m")
     assert len(rows(tab)) < 100
     tab.locator("#rows").evaluate("frame => { frame.scrollTop = frame.scrollHeight * 0.5; }")
     middle = tab.locator("#data tbody tr", has_text=re.compile(r"\bp150"))
@@ -275,8 +267,8 @@ def test_a_long_table_is_drawn_where_one_looks(tab: Any, listed: str) -> None:
     tab.wait_for_url(re.compile("/response.*problem=p299"))
 
 
-def test_what_is_shown_is_taken_away(tab: Any, listed: str, store: Store) -> None:
-    go(tab, listed, "responses", dataset="many", model="m", tokens="7-", sort="-tokens")
+def test_what_is_shown_is_taken_away(tab: Any, own_server: str, store: Store) -> None:
+    go(tab, own_server, "responses", dataset="many", model="m", tokens="7-", sort="-tokens")
     rows(tab)
     with tab.expect_download() as taken:
         tab.get_by_role("button", name="CSV").click()
@@ -289,11 +281,11 @@ def test_what_is_shown_is_taken_away(tab: Any, listed: str, store: Store) -> Non
         assert {line[asset] for line in lines} == {store.require(asset, ("many", "m")).fingerprint}
 
 
-def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str, store: Store) -> None:
+def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, own_server: str, store: Store) -> None:
     noting.set_star(Reader(store), ("algebra", "small"), "algebra-1", 0, True)
     tab.set_viewport_size({"width": 390, "height": 844})
     for page in ("", "problems", "tokens", "responses", "compare"):
-        go(tab, listed, page, dataset="algebra", model="small")
+        go(tab, own_server, page, dataset="algebra", model="small")
         tab.locator("#table, #data").first.wait_for()
         tab.wait_for_timeout(700)
         wide = tab.locator(".stMain").evaluate("e => e.scrollWidth - e.clientWidth")
@@ -327,9 +319,9 @@ def test_on_a_phone_tables_scroll_inside_themselves(tab: Any, listed: str, store
             tab.wait_for_url(re.compile("status=wrong"))
 
 
-def test_a_grid_of_many_models_fits_the_window(tab: Any, listed: str) -> None:
+def test_a_grid_of_many_models_fits_the_window(tab: Any, own_server: str) -> None:
     tab.set_viewport_size({"width": 1440, "height": 500})
-    go(tab, listed, "")
+    go(tab, own_server, "")
     tab.locator("#table tbody td a").first.wait_for()
     models = tab.locator("#table thead").first.locator("th.model").all_inner_texts()
     assert [model for model in models if model.startswith("m-")] == [f"m-{i}b" for i in range(40)]
@@ -353,8 +345,8 @@ def test_a_grid_of_many_models_fits_the_window(tab: Any, listed: str) -> None:
     assert foot["y"] >= last["y"] + last["height"] - 1  # the means of the models lie over no row
 
 
-def test_the_grid_is_ordered_and_filtered_in_the_address(tab: Any, listed: str) -> None:
-    go(tab, listed, "")
+def test_the_grid_is_ordered_and_filtered_in_the_address(tab: Any, own_server: str) -> None:
+    go(tab, own_server, "")
     tab.locator("#table thead th button", has_text="small").click()
     tab.wait_for_url(re.compile("rows=-small"))
     tab.locator("#find_dataset").fill("al")

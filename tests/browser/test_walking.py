@@ -1,7 +1,6 @@
 """Walking from a table over responses and problems, what a search found, and the heads of both pages, in Chromium."""
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -9,7 +8,6 @@ import pyarrow as pa
 import pytest
 from playwright.sync_api import TimeoutError
 
-from benchmarks.browser import served
 from onoff_core.store import Store
 from onoff_core.tables import SCHEMAS
 from tests.browser import jobs_store
@@ -22,17 +20,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return jobs_store.make(tmp_path_factory.mktemp("walking"))
 
 
-@pytest.fixture(scope="module")
-def server(store: Store) -> Iterator[str]:
-    with served(store) as address:
-        yield address
-
-
 @pytest.mark.parametrize(("over", "said"), [("all", "all partitions"), ("models", "all models of the data set")])
-def test_a_walk_goes_over_the_partitions_of_the_table(tab: Any, server: str, over: str, said: str) -> None:
+def test_a_walk_goes_over_the_partitions_of_the_table(tab: Any, own_server: str, over: str, said: str) -> None:
     """The same responses in the same order, from whichever of them one looks; the address names each."""
     asked = {"text": "LET x", "sort": "-tokens", "status": "wrong", "problem_id": "p0", "over": over}
-    go(tab, server, "responses", dataset="d", model="other", **asked)
+    go(tab, own_server, "responses", dataset="d", model="other", **asked)
     links = tab.locator("#data td.named a")
     links.nth(3).wait_for()
     assert all(f"over={over}" in link.get_attribute("href") for link in links.all())  # in a new tab too
@@ -92,9 +84,9 @@ def place_of(address: str, names: tuple[str, ...]) -> tuple[str, ...]:
     ],
 )
 def test_what_a_search_found_is_marked_and_gone_to(
-    tab: Any, server: str, asked: dict[str, str], marked: list[str], firsts: list[int]
+    tab: Any, own_server: str, asked: dict[str, str], marked: list[str], firsts: list[int]
 ) -> None:
-    go(tab, server, "response", **P0, **asked)
+    go(tab, own_server, "response", **P0, **asked)
     tab.locator("#tokens .t").first.wait_for()
     for number, at in enumerate(firsts, 1):  # it opens at the first
         wait_for_bars(tab, at)
@@ -116,10 +108,10 @@ def test_what_a_search_found_is_marked_and_gone_to(
     assert tab.faults == []
 
 
-def test_the_head_leaves_the_room_to_the_tokens(tab: Any, server: str) -> None:
+def test_the_head_leaves_the_room_to_the_tokens(tab: Any, own_server: str) -> None:
     """Buttons on one row, question and verdict on a line each; on a phone nothing lies over a button."""
     tab.set_viewport_size({"width": 1440, "height": 900})
-    go(tab, server, "response", dataset="d", model="other", problem="p0", sample=0)
+    go(tab, own_server, "response", dataset="d", model="other", problem="p0", sample=0)
     tab.locator("#tokens .t").first.wait_for()
     tab.wait_for_timeout(500)
     assert tab.locator("#tokens").bounding_box()["y"] < 480
@@ -129,7 +121,7 @@ def test_the_head_leaves_the_room_to_the_tokens(tab: Any, server: str) -> None:
     assert tab.locator("#verdict").bounding_box()["height"] < 70
     assert tab.locator(".st-key-question").bounding_box()["height"] < 50
     tab.set_viewport_size({"width": 390, "height": 844})
-    go(tab, server, "response", **P0, token=3)
+    go(tab, own_server, "response", **P0, token=3)
     wait_for_bars(tab, 3)
     tab.wait_for_timeout(2000)
     for name in (".copy", ".menu summary", ".keys"):
@@ -140,9 +132,9 @@ def test_the_head_leaves_the_room_to_the_tokens(tab: Any, server: str) -> None:
         ), name
 
 
-def test_a_problem_shows_where_they_part_and_leads_to_the_next(tab: Any, server: str) -> None:
+def test_a_problem_shows_where_they_part_and_leads_to_the_next(tab: Any, own_server: str) -> None:
     tab.set_viewport_size({"width": 1440, "height": 900})
-    go(tab, server, "problem", dataset="d", model="m", problem="p2", sort="pass_rate")
+    go(tab, own_server, "problem", dataset="d", model="m", problem="p2", sort="pass_rate")
     tab.get_by_text("problem p2: problem 1 of 4, by pass rate, smallest first").wait_for()
     settle(tab)
     press(tab, "j", tab.get_by_text("problem p0: problem 2 of 4"))
@@ -163,10 +155,12 @@ def test_a_problem_shows_where_they_part_and_leads_to_the_next(tab: Any, server:
     assert [title.split(": ")[1] for title in titles] == ["✓ correct", "✗ wrong"]
 
 
-def test_a_partition_that_was_not_run_says_so_and_follows_its_first_run(tab: Any, server: str, store: Store) -> None:
+def test_a_partition_that_was_not_run_says_so_and_follows_its_first_run(
+    tab: Any, own_server: str, store: Store
+) -> None:
     """It is in onoff.yaml; and while a run is known to be at it, nobody is told to start one."""
     key = ("arithmetic", "smollm2-135m")
-    go(tab, server, "response", dataset=key[0], model=key[1])
+    go(tab, own_server, "response", dataset=key[0], model=key[1])
     tab.get_by_text("arithmetic|smollm2-135m is in this study and was not run yet").wait_for()
     assert "--partition 'arithmetic|smollm2-135m'" in tab.locator("[data-testid=stCode]").inner_text()
     assert tab.get_by_text("Did you mean").count() == 0
