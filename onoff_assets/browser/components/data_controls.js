@@ -224,8 +224,11 @@ class Controls {
 function titleOf(column) { return column.label === "★" ? "★ stars" : column.label; }
 
 function said(column, value) {
-  if (column.words) return value.replaceAll(",", " or ").replaceAll("_", " ");
-  if (column.kind !== "number") return column.kind === "choice" ? value.replaceAll(",", " or ").replaceAll("%2C", ",").replaceAll("%25", "%") : value;
+  if (column.kind === "choice") {
+    const text = value.replaceAll(",", " or ").replaceAll("%2C", ",").replaceAll("%25", "%");
+    return column.words ? text.replaceAll("_", " ") : text;
+  }
+  if (column.kind !== "number") return value;
   const [low, high] = value;
   return low === high ? low : !high ? `${low} or more` : !low ? `${high} or less` : `${low} to ${high}`;
 }
